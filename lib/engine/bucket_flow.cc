@@ -1,0 +1,96 @@
+// Deleting a bucket: begun in the meta group, fenced in every group, finished (or, where streams
+// are found, undone) in the meta group. All on the meta group's loop.
+
+#include <utility>
+
+#include "lib/engine/engine.h"
+
+namespace ursula::engine {
+namespace {
+
+struct Round {
+  std::size_t missing = 0;
+  Outcome outcome = Outcome::kOk;  // The first refusal.
+  Status failure;
+};
+
+}  // namespace
+
+void Engine::OnAllGroups(stream::Command::Body body, Function<void(Result<Outcome>)> done) {
+  auto round = std::make_shared<Round>();
+  auto ended = std::make_shared<Function<void(Result<Outcome>)>>(std::move(done));
+  round->missing = group_count_;
+  for (uint32_t i = 0; i < group_count_; ++i) {
+    ProposeAt(GroupId{i}, body, [round, ended](Result<stream::Reply> reply) {
+      if (!reply.ok()) {
+        round->failure = reply.status();
+      } else if (reply->outcome != Outcome::kOk) {
+        round->outcome = reply->outcome;
+      }
+      if (--round->missing > 0) return;
+      if (!round->failure.ok()) return (*ended)(round->failure);
+      (*ended)(round->outcome);
+    });
+  }
+}
+
+void Engine::DeleteBucketFlow(NameCall call) {
+  if (!bucket_deletes_.insert(call->request).second) {
+    return call->done(
+        Status(StatusCode::kUnavailable, "this bucket is being deleted already; try again"));
+  }
+  ProposeAt(kMetaGroup,
+            stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin,
+                                 stream::kNoIncarnation},
+            [this, call](Result<stream::Reply> reply) {
+              if (!reply.ok()) {
+                bucket_deletes_.erase(call->request);
+                return call->done(reply.status());
+              }
+              if (reply->outcome != Outcome::kOk) {
+                bucket_deletes_.erase(call->request);
+                return Answer(call, reply->outcome);
+              }
+              FenceAll(call, reply->incarnation);
+            });
+}
+
+void Engine::FenceAll(NameCall call, stream::Incarnation incarnation) {
+  OnAllGroups(stream::FenceBucket{call->request, incarnation},
+              [this, call, incarnation](Result<Outcome> outcome) {
+                // Failed half-way: the bucket stays "deleting", and RunChores goes on.
+                if (!outcome.ok()) {
+                  bucket_deletes_.erase(call->request);
+                  return call->done(outcome.status());
+                }
+                if (*outcome == Outcome::kOk) return EndBucketDelete(call, incarnation, *outcome);
+                OnAllGroups(stream::UnfenceBucket{call->request, incarnation},
+                            [this, call, incarnation, refusal = *outcome](Result<Outcome> undone) {
+                              if (!undone.ok()) {
+                                bucket_deletes_.erase(call->request);
+                                return call->done(undone.status());
+                              }
+                              EndBucketDelete(call, incarnation, refusal);
+                            });
+              });
+}
+
+void Engine::EndBucketDelete(NameCall call, stream::Incarnation incarnation, Outcome outcome) {
+  using Step = stream::DeleteBucket::Step;
+  Step step = outcome == Outcome::kOk ? Step::kFinish : Step::kAbort;
+  ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, step, incarnation},
+            [this, call, outcome](Result<stream::Reply> reply) {
+              bucket_deletes_.erase(call->request);
+              if (!reply.ok()) return call->done(reply.status());
+              // Other cores learn of it by the fences.
+              shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request);
+              Answer(call, outcome);
+            });
+}
+
+void Engine::ResumeBucketDelete(const std::string& bucket) {
+  if (bucket_deletes_.contains(bucket)) return;
+  DeleteBucketFlow(MakeCall<std::string, BucketReply>(bucket, [](Result<BucketReply>) {}));
+}
+
+}  // namespace ursula::engine

@@ -1,0 +1,136 @@
+// Creating streams that are no forks, and what a create meets under its name.
+
+#include <utility>
+
+#include "lib/engine/engine.h"
+#include "lib/engine/stream_commands.h"
+
+namespace ursula::engine {
+namespace {
+
+constexpr int kAttemptsMax = 8;
+
+}  // namespace
+
+// kFailedPrecondition: no such bucket, or it is being deleted.
+void Engine::WithBucket(const std::string& bucket,
+                        Function<void(Result<stream::Incarnation>)> done) {
+  if (bucket == kUpstreamBucket) return done(stream::kNoIncarnation);
+  Shard& here = *shards_[Raw(runtime_.Current()->core())];
+  std::optional<stream::Incarnation> known = here.KnownBucket(bucket);
+  if (known) return done(*known);
+  CallGroup<stream::Incarnation>(
+      kMetaGroup,
+      [bucket](group::Replica& meta, Function<void(Result<stream::Incarnation>)> reply) {
+        meta.AfterBarrier([bucket, &meta, reply = std::move(reply)](Status status) mutable {
+          if (!status.ok()) return reply(std::move(status));
+          std::optional<stream::BucketInfo> found = meta.machine().BucketFind(bucket);
+          if (!found || found->deleting) {
+            return reply(Status(StatusCode::kFailedPrecondition, "no such bucket"));
+          }
+          reply(found->incarnation);
+        });
+      },
+      [&here, bucket, done = std::move(done)](Result<stream::Incarnation> found) mutable {
+        if (found.ok()) here.LearnBucket(bucket, *found);
+        done(std::move(found));
+      });
+}
+
+void Engine::CreateFlow(CreateCall call) {
+  WithBucket(call->request.stream.bucket, [this, call](Result<stream::Incarnation> bucket) {
+    if (!bucket.ok()) {
+      if (bucket.status().code() == StatusCode::kFailedPrecondition) {
+        return Answer(call, Outcome::kBucketNotFound);
+      }
+      return call->done(bucket.status());
+    }
+    if (call->request.fork) return CreateFork(call, *bucket);
+    CreateNative(call, *bucket);
+  });
+}
+
+void Engine::CreateNative(CreateCall call, stream::Incarnation bucket) {
+  CallGroup<stream::Reply>(
+      Home(call->request.stream),
+      [call, bucket](group::Replica& replica, group::ProposeDone reply) {
+        stream::Command command;
+        command.body = StreamCommand(call->request, bucket);
+        replica.Propose(std::move(command), call->request.messages,
+                        FramingOf(call->request.content_type), std::move(reply));
+      },
+      [this, call](Result<stream::Reply> reply) { OnCreated(call, std::move(reply)); });
+}
+
+void Engine::OnCreated(CreateCall call, Result<stream::Reply> reply) {
+  if (!reply.ok()) return call->done(reply.status());
+  if (reply->placement) return CreateWherePlaced(call, *reply->placement);
+  if (reply->outcome == Outcome::kBucketNotFound && call->attempts++ == 0) {
+    // The bucket was deleted, and perhaps made again, since this core learned of it.
+    shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request.stream.bucket);
+    return CreateFlow(call);
+  }
+  CreateReply answer;
+  answer.outcome = reply->outcome;
+  answer.info = std::move(reply->info);
+  call->done(std::move(answer));
+}
+
+// The name is a fork's whose state lives in another group: that group compares the request with
+// it. When it has no such stream any more, the placement is stale and goes first.
+void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
+  StreamId id = call->request.stream;
+  if (!placement.confirmed) {
+    return ResolvePlacement(id, placement, [this, call](Status status) {
+      if (!status.ok()) return call->done(std::move(status));
+      RetryCreate(call);
+    });
+  }
+  CallGroup<stream::Reply>(
+      placement.target,
+      [call](group::Replica& replica, group::ProposeDone reply) {
+        replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
+          if (!status.ok()) return reply(std::move(status));
+          stream::Command command;
+          command.now_ms = replica.NowMs();
+          stream::CreateStream create = StreamCommand(call->request, stream::kNoIncarnation);
+          if (call->request.fork) {
+            stream::CreateFork fork;
+            fork.stream = std::move(create);
+            fork.point = *call->request.fork;
+            command.body = std::move(fork);
+          } else {
+            command.body = std::move(create);
+          }
+          reply(replica.machine().Preview(command, command.now_ms));
+        });
+      },
+      [this, call, id, placement](Result<stream::Reply> reply) {
+        if (!reply.ok()) return call->done(reply.status());
+        bool there = reply->outcome == Outcome::kExisted || reply->outcome == Outcome::kConflict ||
+                     reply->outcome == Outcome::kSoftDeleted;
+        if (there) {
+          CreateReply answer;
+          answer.outcome = reply->outcome;
+          answer.info = std::move(reply->info);
+          return call->done(std::move(answer));
+        }
+        ProposeAt(Home(id), stream::Unreserve{id, placement.reservation.id},
+                  [this, call](Result<stream::Reply> freed) {
+                    if (!freed.ok()) return call->done(freed.status());
+                    RetryCreate(call);
+                  });
+      });
+}
+
+// Another create under this name is under way, or has just ended: once more, a little later.
+void Engine::RetryCreate(CreateCall call) {
+  if (++call->attempts > kAttemptsMax) {
+    return call->done(
+        Status(StatusCode::kUnavailable, "another create under this name is under way; try again"));
+  }
+  RunLater(runtime_.Current(), uint64_t{20'000'000} * static_cast<uint64_t>(call->attempts),
+           [this, call] { CreateFlow(call); });
+}
+
+}  // namespace ursula::engine

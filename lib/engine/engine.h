@@ -1,0 +1,156 @@
+// lib/engine/engine.h
+//
+// Engine implements StreamEngine: it routes each request to the core of the stream's home group,
+// runs there what a request needs (a flow), and brings the answer back to where it was asked for.
+//
+// A flow runs on the loop of the home group's core and reaches other groups through CallGroup, so a
+// request crosses cores once each way, and once more only for a fork whose source lives elsewhere.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "lib/engine/placement.h"
+#include "lib/engine/shard.h"
+#include "lib/io/runtime.h"
+#include "lib/storage/directory.h"
+#include "ursula/engine.h"
+
+namespace ursula::engine {
+
+// A request on its way, shared by the steps that serve it.
+template <class Request, class Reply>
+struct Call {
+  Request request;
+  Done<Reply> done;
+  int attempts = 0;
+};
+template <class Request, class Reply>
+using CallPtr = std::shared_ptr<Call<Request, Reply>>;
+
+// A stream as another group sees it: LookupResult without borrowed parts.
+struct Located {
+  stream::LookupResult::Kind kind = stream::LookupResult::Kind::kNotFound;
+  stream::Incarnation incarnation = stream::kNoIncarnation;
+  std::string content_type = {};
+  std::optional<stream::Placement> placement = {};
+  StreamInfo info = {};
+};
+
+class Engine final : public StreamEngine {
+ public:
+  static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
+  ~Engine() override;
+
+  void CreateBucket(std::string bucket, Done<BucketReply> done) override;
+  void GetBucket(std::string bucket, Done<BucketReply> done) override;
+  void DeleteBucket(std::string bucket, Done<BucketReply> done) override;
+  void List(ListRequest request, Done<ListReply> done) override;
+  void Create(CreateRequest request, Done<CreateReply> done) override;
+  void Head(StreamId stream, Done<HeadReply> done) override;
+  void Delete(StreamId stream, Done<DeleteReply> done) override;
+  void Append(AppendRequest request, Done<AppendReply> done) override;
+  Ticket Read(ReadRequest request, Done<ReadReply> done) override;
+  Ticket Follow(FollowRequest request, Follower* follower) override;
+  void Grant(Ticket ticket, uint64_t bytes) override;
+  void Cancel(Ticket ticket) override;
+  Status Ready() const override;
+  EngineStats Stats() const override;
+  void Stop(Done<Stopped> done) override;
+
+ private:
+  using AppendCall = CallPtr<AppendRequest, AppendReply>;
+  using CreateCall = CallPtr<CreateRequest, CreateReply>;
+  using ReadCall = CallPtr<ReadRequest, ReadReply>;
+  using NameCall = CallPtr<std::string, BucketReply>;
+  using ListCall = CallPtr<ListRequest, ListReply>;
+
+  Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime);
+
+  // open.cc
+  Status Start();
+  Status Recover(std::vector<ShardStart>* starts);
+  void PrepareShards(std::vector<ShardStart>* starts);
+  Status StartShards(std::vector<ShardStart> starts);
+  void StopNow();
+  void OnShardStopped();
+
+  // ---- routing (engine.cc) ----
+  GroupId Home(const StreamId& stream) const { return GroupOf(stream, group_count_); }
+  Shard& ShardOf(GroupId group) {
+    return *shards_[Raw(CoreOf(group, static_cast<uint16_t>(shards_.size())))];
+  }
+  // Completes where the caller is: on its core, through the executor, or on the owning core.
+  template <class Reply>
+  Done<Reply> Returning(Done<Reply> done);
+  // Runs `flow` on the group's core, at once if that is here. If its mailbox is full or the engine
+  // is stopping, `refused` runs instead, later.
+  void Enter(GroupId group, Function<void()> flow, Function<void(Status)> refused);
+  // For flows: `work(replica, reply)` on the group's core, `done` back on this loop.
+  template <class T>
+  void CallGroup(GroupId group, Function<void(group::Replica&, Function<void(Result<T>)>)> work,
+                 Function<void(Result<T>)> done);
+  void ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done);
+  void CallEnded();
+
+  // ---- flows ----
+  // append_flow.cc
+  void AppendAt(GroupId group, AppendCall call);
+  void OnAppended(AppendCall call, Result<stream::Reply> reply);
+  // read_flow.cc
+  void ReadAt(GroupId group, ReadCall call, Ticket ticket);
+  void LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done);
+  // Follows a confirmed placement: where the stream's state is, or that there is none.
+  void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
+  void DeleteAt(GroupId group, CallPtr<StreamId, DeleteReply> call);
+  void ListFlow(ListCall call);
+  // create_flow.cc
+  void CreateFlow(CreateCall call);
+  void WithBucket(const std::string& bucket, Function<void(Result<stream::Incarnation>)> done);
+  void CreateNative(CreateCall call, stream::Incarnation bucket);
+  void OnCreated(CreateCall call, Result<stream::Reply> reply);
+  void CreateWherePlaced(CreateCall call, stream::Placement placement);
+  void RetryCreate(CreateCall call);
+  // fork_flow.cc
+  void CreateFork(CreateCall call, stream::Incarnation bucket);
+  void ForkFrom(CreateCall call, stream::Incarnation bucket, GroupId target, Located source);
+  void ForkAt(CreateCall call, stream::CreateFork fork, GroupId target);
+  void OnForked(CreateCall call, stream::CreateFork fork, GroupId target,
+                Result<stream::Reply> reply);
+  void ResolvePlacement(StreamId id, stream::Placement placement, Function<void(Status)> done);
+  // Work of the leader that outlives requests: pending placements, releases, bucket deletions.
+  void RunChores(Shard* shard);
+  void ChoresOf(group::Replica* replica);
+  // bucket_flow.cc
+  void DeleteBucketFlow(NameCall call);
+  void FenceAll(NameCall call, stream::Incarnation incarnation);
+  void EndBucketDelete(NameCall call, stream::Incarnation incarnation, Outcome outcome);
+  void OnAllGroups(stream::Command::Body body, Function<void(Result<Outcome>)> done);
+  void ResumeBucketDelete(const std::string& bucket);
+
+  EngineOptions options_;
+  std::unique_ptr<Runtime> owned_runtime_;
+  io::LoopRuntime& runtime_;
+  Log log_;
+  Executor executor_;
+  uint32_t group_count_ = 0;
+  std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<storage::SnapshotFiles> snapshot_files_;  // While opening.
+  std::vector<std::unique_ptr<Shard>> shards_;
+  absl::flat_hash_set<std::string> bucket_deletes_;  // Under way here; the meta group's loop only.
+  std::atomic<uint64_t> next_ticket_ = 1;
+  std::atomic<bool> accepting_ = false;
+  std::atomic<int64_t> open_calls_ = 1;  // Public calls not yet answered; 1 for being open.
+  std::atomic<bool> stop_called_ = false;
+  std::atomic<std::size_t> shards_stopping_ = 0;
+  Done<Stopped> stop_done_;
+};
+
+}  // namespace ursula::engine
+
+#include "lib/engine/engine_routing.h"

@@ -1,0 +1,114 @@
+#include "lib/engine/follow_task.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace ursula::engine {
+namespace {
+
+constexpr uint64_t kReadBytesMax = 1 << 20;
+constexpr uint64_t kWaitMs = 30'000;
+
+}  // namespace
+
+FollowTask::FollowTask(StreamEngine* engine, io::Loop* loop, Executor* executor,
+                       FollowRequest request, Follower* follower, Function<void()> ended)
+    : engine_(*engine),
+      loop_(*loop),
+      executor_(executor),
+      request_(std::move(request)),
+      follower_(follower),
+      ended_(std::move(ended)) {}
+
+void FollowTask::Start() { ReadNext(); }
+
+void FollowTask::ReadNext() {
+  URSULA_CHECK(state_ == State::kIdle || state_ == State::kPaused);
+  if (cancelled_) return End(Status(StatusCode::kCancelled, "cancelled"), Outcome::kOk);
+  if (unread_bytes_ >= request_.unread_bytes_max) {
+    state_ = State::kPaused;
+    return;
+  }
+  state_ = State::kReading;
+  ReadRequest read;
+  read.stream = request_.stream;
+  read.from = request_.from;
+  read.from_tail = request_.from_tail;
+  read.bytes_max = std::min(request_.unread_bytes_max - unread_bytes_, kReadBytesMax);
+  read.wait_ms = kWaitMs;
+  read.boundaries = request_.boundaries;
+  read.incarnation = incarnation_;
+  read_ticket_ = engine_.Read(
+      std::move(read),
+      [self = shared_from_this()](Result<ReadReply> result) { self->OnRead(std::move(result)); });
+}
+
+void FollowTask::OnRead(Result<ReadReply> result) {
+  URSULA_CHECK(state_ == State::kReading);
+  state_ = State::kIdle;
+  read_ticket_ = 0;
+  if (!result.ok()) return End(result.status(), Outcome::kOk);
+  if (result->outcome != Outcome::kOk) {
+    return End(Status(StatusCode::kFailedPrecondition, "the stream can't be read on"),
+               result->outcome);
+  }
+  if (cancelled_) return End(Status(StatusCode::kCancelled, "cancelled"), Outcome::kOk);
+  incarnation_ = result->info.incarnation;
+  request_.from = result->next;
+  request_.from_tail = false;
+  bool closed_at_tail = result->up_to_date && result->info.closed;
+  if (result->parts.empty() && !closed_at_tail) return ReadNext();  // The wait ran out.
+  Deliver(std::move(*result));
+}
+
+void FollowTask::Deliver(ReadReply reply) {
+  state_ = State::kDelivering;
+  bool last = reply.up_to_date && reply.info.closed;
+  for (const Bytes& part : reply.parts) unread_bytes_ += part.size();
+  Run([this, reply = std::move(reply)]() mutable { follower_->OnData(std::move(reply)); },
+      [this, last] { OnDelivered(last); });
+}
+
+void FollowTask::OnDelivered(bool last) {
+  URSULA_CHECK(state_ == State::kDelivering);
+  state_ = State::kIdle;
+  if (last && !cancelled_) return End(Status(), Outcome::kOk);
+  ReadNext();
+}
+
+void FollowTask::Grant(uint64_t bytes) {
+  unread_bytes_ -= std::min(bytes, unread_bytes_);
+  if (state_ == State::kPaused) ReadNext();
+}
+
+void FollowTask::Cancel() {
+  cancelled_ = true;
+  if (state_ == State::kReading && read_ticket_ != 0) engine_.Cancel(read_ticket_);
+  if (state_ == State::kPaused) ReadNext();
+}
+
+void FollowTask::End(Status status, Outcome outcome) {
+  URSULA_CHECK(state_ != State::kEnded);
+  state_ = State::kEnded;
+  Run([this, status = std::move(status),
+       outcome]() mutable { follower_->OnEnd(std::move(status), outcome); },
+      [this] { ended_(); });
+}
+
+void FollowTask::Run(Function<void()> call, Function<void()> after) {
+  auto self = shared_from_this();
+  if (executor_ == nullptr) {
+    call();
+    after();
+    return;
+  }
+  io::Loop* loop = &loop_;
+  (*executor_)([self, loop, call = std::move(call), after = std::move(after)]() mutable {
+    call();
+    loop->Post([self, after = std::move(after)]() mutable { after(); });
+  });
+}
+
+}  // namespace ursula::engine

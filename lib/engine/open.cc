@@ -1,0 +1,222 @@
+// Opening an engine: recovery before any core runs, then every core's start; and its end.
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/engine/engine.h"
+#include "lib/group/recovery.h"
+#include "lib/io/entropy.h"
+#include "ursula/sync.h"
+
+namespace ursula::engine {
+namespace {
+
+constexpr uint32_t kGroupCountMax = 16384;
+constexpr uint32_t kGroupsPerCore = 4;
+constexpr NodeId kSelf{1};
+constexpr uint32_t kSegmentBytes = 64 << 20;  // Holds the largest append in one record.
+
+struct Unit {};
+
+Status CheckOptions(const EngineOptions& options) {
+  auto invalid = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
+  if (options.group_count > kGroupCountMax) return invalid("group_count is above 16384");
+  if (options.hot_bytes_max < (1 << 20)) return invalid("hot_bytes_max is below 1 MiB");
+  if (options.inflight_bytes_max < (1 << 20)) return invalid("inflight_bytes_max is below 1 MiB");
+  return {};
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime)
+    : options_(std::move(options)),
+      owned_runtime_(std::move(owned_runtime)),
+      runtime_(io::LoopRuntime::Of(owned_runtime_ ? *owned_runtime_ : *options_.runtime)),
+      log_(std::move(options_.log)),
+      executor_(std::move(options_.executor)) {}
+
+Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
+  Status status = CheckOptions(options);
+  if (!status.ok()) return status;
+  std::unique_ptr<Runtime> owned;
+  if (options.runtime == nullptr) {
+    Result<std::unique_ptr<Runtime>> runtime = NewRuntime({});
+    if (!runtime.ok()) return runtime.status();
+    owned = std::move(*runtime);
+  }
+  std::unique_ptr<Engine> engine(new Engine(std::move(options), std::move(owned)));
+  status = engine->Start();
+  if (!status.ok()) {
+    engine->StopNow();
+    return status;
+  }
+  return std::unique_ptr<StreamEngine>(std::move(engine));
+}
+
+Status Engine::Start() {
+  uint16_t cores = runtime_.core_count();
+  std::vector<ShardStart> starts(cores);
+  if (options_.data_dir.empty()) {
+    group_count_ = options_.group_count != 0 ? options_.group_count : cores * kGroupsPerCore;
+    for (uint32_t i = 0; i < group_count_; ++i) {
+      ShardStart& start = starts[Raw(CoreOf(GroupId{i}, cores))];
+      start.groups.push_back(GroupId{i});
+      start.recovered.push_back(group::NewGroup(GroupId{i}, {kSelf}));
+    }
+  } else {
+    Status status = Recover(&starts);
+    if (!status.ok()) return status;
+  }
+  PrepareShards(&starts);
+  return StartShards(std::move(starts));
+}
+
+Status Engine::Recover(std::vector<ShardStart>* starts) {
+  uint16_t cores = runtime_.core_count();
+  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
+  storage::DirectoryOptions wanted;
+  wanted.group_count_wanted = options_.group_count;
+  wanted.group_count_if_new = cores * kGroupsPerCore;
+  wanted.id_if_new = io::SystemEntropy();
+  auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
+  if (!directory.ok()) return directory.status();
+  directory_ = std::move(*directory);
+  group_count_ = directory_->group_count();
+  storage::LogLine log = [this](storage::LogLevel level, std::string_view message) {
+    if (log_) log_(static_cast<int>(level), message);
+  };
+  auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
+  if (!files.ok()) return files.status();
+  snapshot_files_ = std::move(*files);
+  group::Recovery recovery(group_count_, {kSelf});
+  Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
+  if (!status.ok()) return status;
+  auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log);
+  if (!logs.ok()) return logs.status();
+  auto groups = recovery.Finish();
+  if (!groups.ok()) return groups.status();
+  auto payload = storage::RecoverPayload(
+      disk, *directory_, cores,
+      [cores](GroupId group) { return uint32_t{Raw(CoreOf(group, cores))}; }, log);
+  if (!payload.ok()) return payload.status();
+  for (uint32_t i = 0; i < group_count_; ++i) {
+    ShardStart& start = (*starts)[Raw(CoreOf(GroupId{i}, cores))];
+    start.groups.push_back(GroupId{i});
+    start.recovered.push_back(std::move((*groups)[i]));
+  }
+  for (ShardStart& start : *starts) {
+    start.directory = directory_.get();
+    start.payload = *payload;
+    start.snapshots = snapshot_files_.get();
+    start.wal.old_logs = logs->old_logs;
+    start.wal.groups = start.groups;
+    start.wal.log = log;
+  }
+  for (storage::RecoveredState& state : logs->states) {
+    (*starts)[Raw(CoreOf(state.group, cores))].wal.states.push_back(std::move(state));
+  }
+  for (std::size_t i = 0; i < logs->spares.size(); ++i) {
+    (*starts)[i % cores].wal.spares.push_back(std::move(logs->spares[i]));
+  }
+  return {};
+}
+
+void Engine::PrepareShards(std::vector<ShardStart>* starts) {
+  uint64_t cores = starts->size();
+  for (std::size_t i = 0; i < cores; ++i) {
+    ShardStart& start = (*starts)[i];
+    start.core_count = static_cast<uint32_t>(cores);
+    start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
+    start.budget.hot_bytes_max = options_.hot_bytes_max / cores;
+    start.budget.waiters_max = options_.waiters_per_core_max;
+    start.budget.message_bytes_max = options_.message_bytes_max;
+    if (start.directory == nullptr) {
+      start.budget.stored_bytes_max = options_.memory_bytes_max / cores;
+    }
+    start.wal.segment_bytes = kSegmentBytes;
+    start.wal.log_bytes_max =
+        std::max<uint64_t>(options_.wal_bytes_max / cores, uint64_t{4} * kSegmentBytes);
+    start.wal.log_count = static_cast<uint32_t>(cores);
+    shards_.push_back(
+        std::make_unique<Shard>(&runtime_.loop(CoreId{static_cast<uint16_t>(i)}), &log_));
+  }
+}
+
+Status Engine::StartShards(std::vector<ShardStart> starts) {
+  std::vector<Status> statuses(shards_.size());
+  Result<Unit> all = Wait<Unit>([&](Function<void(Result<Unit>)> done) {
+    auto missing = std::make_shared<std::atomic<std::size_t>>(shards_.size());
+    auto shared = std::make_shared<Function<void(Result<Unit>)>>(std::move(done));
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      shards_[i]->loop().Post(
+          [this, i, missing, shared, &statuses, start = std::move(starts[i])]() mutable {
+            Shard* shard = shards_[i].get();
+            shard->SetTickHook([this, shard] { RunChores(shard); });
+            shard->Start(std::move(start), [i, missing, shared, &statuses](Status status) {
+              statuses[i] = std::move(status);
+              if (missing->fetch_sub(1) == 1) (*shared)(Unit{});
+            });
+          });
+    }
+  });
+  snapshot_files_.reset();
+  for (Status& status : statuses) {
+    if (!status.ok()) return status;
+  }
+  accepting_.store(true, std::memory_order_release);
+  return {};
+}
+
+void Engine::Stop(Done<Stopped> done) {
+  bool first = !stop_called_.exchange(true);
+  if (!first) {
+    return runtime_.loop(CoreId{0}).Post([done = std::move(done)]() mutable {
+      done(Status(StatusCode::kFailedPrecondition, "Stop was called before"));
+    });
+  }
+  io::Loop* origin = runtime_.Current();
+  stop_done_ = [origin, done = std::move(done)](Result<Stopped> result) mutable {
+    if (origin == nullptr || origin->InLoop()) return done(std::move(result));
+    origin->Post([done = std::move(done), result = std::move(result)]() mutable {
+      done(std::move(result));
+    });
+  };
+  accepting_.store(false, std::memory_order_release);
+  shards_stopping_.store(shards_.size() + 1);
+  for (auto& shard : shards_) {
+    shard->loop().Post(
+        [this, target = shard.get()] { target->Stop([this] { OnShardStopped(); }); });
+  }
+  runtime_.loop(CoreId{0}).Post([this] { OnShardStopped(); });
+}
+
+// Once all shards are still, the last call's answer ends the engine.
+void Engine::OnShardStopped() {
+  if (shards_stopping_.fetch_sub(1) == 1) CallEnded();
+}
+
+void Engine::CallEnded() {
+  if (open_calls_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  shards_stopping_.store(shards_.size() + 1);
+  auto closed = [this] {
+    if (shards_stopping_.fetch_sub(1) != 1) return;
+    Done<Stopped> done = std::move(stop_done_);
+    done(Stopped{});
+  };
+  for (auto& shard : shards_) {
+    shard->loop().Post([target = shard.get(), closed] {
+      target->Close();
+      closed();
+    });
+  }
+  runtime_.loop(CoreId{0}).Post(closed);
+}
+
+void Engine::StopNow() {
+  if (stop_called_.load()) return;
+  (void)Wait<Stopped>([this](Done<Stopped> done) { Stop(std::move(done)); });
+}
+
+Engine::~Engine() { StopNow(); }
+
+}  // namespace ursula::engine

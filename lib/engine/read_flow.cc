@@ -1,0 +1,144 @@
+// Reads, lookups, deletes and listings.
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/engine/engine.h"
+
+namespace ursula::engine {
+
+void Engine::ReadAt(GroupId group, ReadCall call, Ticket ticket) {
+  CallGroup<group::GroupReadReply>(
+      group,
+      [call, ticket](group::Replica& replica, group::GroupReadDone reply) {
+        replica.Read(call->request, ticket, std::move(reply));
+      },
+      [this, call, ticket](Result<group::GroupReadReply> result) {
+        if (!result.ok()) return call->done(result.status());
+        if (!result->placement) return call->done(std::move(result->reply));
+        bool there = result->placement->confirmed && call->attempts++ == 0;
+        if (there) return ReadAt(result->placement->target, call, ticket);
+        Answer(call, Outcome::kNotFound);
+      });
+}
+
+void Engine::LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done) {
+  CallGroup<Located>(
+      group,
+      [id = std::move(id)](group::Replica& replica, Function<void(Result<Located>)> reply) mutable {
+        replica.Lookup(std::move(id), [&replica, reply = std::move(reply)](
+                                          Result<stream::LookupResult> found) mutable {
+          if (!found.ok()) return reply(found.status());
+          Located located;
+          located.kind = found->kind;
+          located.incarnation = found->incarnation;
+          located.content_type = std::string(found->content_type);
+          located.placement = found->placement;
+          if (found->kind == stream::LookupResult::Kind::kFound) {
+            located.info = replica.Info(found->incarnation);
+          }
+          reply(std::move(located));
+        });
+      },
+      std::move(done));
+}
+
+void Engine::Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done) {
+  GroupId home = Home(id);
+  LocateAt(home, id, [this, home, id, done = std::move(done)](Result<Located> located) mutable {
+    if (!located.ok()) return done(located.status());
+    using Kind = stream::LookupResult::Kind;
+    if (located->kind != Kind::kElsewhere) return done(std::pair(home, std::move(*located)));
+    if (!located->placement->confirmed) {
+      Located none;  // Nobody was told that it exists.
+      return done(std::pair(home, std::move(none)));
+    }
+    GroupId target = located->placement->target;
+    LocateAt(target, std::move(id),
+             [target, done = std::move(done)](Result<Located> there) mutable {
+               if (!there.ok()) return done(there.status());
+               done(std::pair(target, std::move(*there)));
+             });
+  });
+}
+
+void Engine::DeleteAt(GroupId group, CallPtr<StreamId, DeleteReply> call) {
+  CallGroup<stream::Reply>(
+      group,
+      [this, call](group::Replica& replica, group::ProposeDone reply) mutable {
+        replica.Propose(stream::Delete{call->request}, [this, &replica, reply = std::move(reply)](
+                                                           Result<stream::Reply> result) mutable {
+          reply(std::move(result));
+          ChoresOf(&replica);  // Tells the fork's home that its name is free.
+        });
+      },
+      [this, call](Result<stream::Reply> reply) {
+        if (!reply.ok()) return call->done(reply.status());
+        if (!reply->placement) return Answer(call, reply->outcome);
+        bool there = reply->placement->confirmed && call->attempts++ == 0;
+        if (there) return DeleteAt(reply->placement->target, call);
+        Answer(call, Outcome::kNotFound);
+      });
+}
+
+namespace {
+
+struct Listing {
+  ListReply merged;
+  std::size_t missing = 0;
+  Status failure;
+};
+
+void MergeInto(ListReply* merged, ListReply part) {
+  merged->more = merged->more || part.more;
+  for (ListReply::Stream& stream : part.streams) merged->streams.push_back(std::move(stream));
+}
+
+void FinishListing(const CallPtr<ListRequest, ListReply>& call, Listing* listing) {
+  if (!listing->failure.ok()) return call->done(listing->failure);
+  std::vector<ListReply::Stream>& streams = listing->merged.streams;
+  std::sort(streams.begin(), streams.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
+  if (streams.size() > call->request.limit) {
+    streams.resize(call->request.limit);
+    listing->merged.more = true;
+  }
+  call->done(std::move(listing->merged));
+}
+
+}  // namespace
+
+void Engine::ListFlow(ListCall call) {
+  ListRequest& request = call->request;
+  request.limit = std::clamp<uint32_t>(request.limit, 1, 1000);
+  WithBucket(request.bucket, [this, call](Result<stream::Incarnation> bucket) {
+    if (!bucket.ok()) {
+      if (bucket.status().code() == StatusCode::kFailedPrecondition) {
+        return Answer(call, Outcome::kBucketNotFound);
+      }
+      return call->done(bucket.status());
+    }
+    auto listing = std::make_shared<Listing>();
+    listing->missing = group_count_;
+    for (uint32_t i = 0; i < group_count_; ++i) {
+      CallGroup<ListReply>(
+          GroupId{i},
+          [call](group::Replica& replica, Done<ListReply> reply) {
+            replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
+              if (!status.ok()) return reply(std::move(status));
+              reply(replica.machine().List(call->request, replica.NowMs()));
+            });
+          },
+          [call, listing](Result<ListReply> part) {
+            if (part.ok()) {
+              MergeInto(&listing->merged, std::move(*part));
+            } else {
+              listing->failure = part.status();
+            }
+            if (--listing->missing == 0) FinishListing(call, listing.get());
+          });
+    }
+  });
+}
+
+}  // namespace ursula::engine

@@ -1,0 +1,224 @@
+#include "lib/engine/shard.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/storage/memory_wal.h"
+
+namespace ursula::engine {
+
+Shard::Shard(io::Loop* loop, Log* log) : loop_(*loop), log_(log) {
+  tick_.Then<&Shard::OnTick>(this);
+}
+
+Shard::~Shard() { URSULA_CHECK(replicas_.empty() && wal_ == nullptr); }
+
+void Shard::Start(ShardStart start, Function<void(Status)> done) {
+  start_ = std::move(start);
+  start_done_ = std::move(done);
+  budget_ = std::move(start_.budget);
+  uint64_t groups = std::max<uint64_t>(1, start_.groups.size());
+  log_bytes_per_group_max_ = std::max<uint64_t>(256 << 10, budget_.hot_bytes_max / (4 * groups));
+  if (start_.directory == nullptr) {
+    storage::Wal::Listener* listener = this;
+    wal_ = std::make_unique<storage::MemoryWal>(&loop_, listener);
+    payload_ = storage::MakeMemoryPayloadStore(&loop_);
+    snapshots_ = storage::MakeMemorySnapshotStore(&loop_);
+  } else {
+    uint32_t ordinal = Raw(loop_.core());
+    storage::LogLine log = start_.wal.log;
+    wal_ = storage::MakeDiskWal(&loop_, *start_.directory, ordinal, std::move(start_.wal), this);
+    storage::PayloadStoreOptions options;
+    options.log = log;
+    payload_ = storage::MakePayloadStore(&loop_, *start_.directory, ordinal, std::move(options),
+                                         start_.payload.get());
+    snapshots_ =
+        storage::MakeSnapshotStore(&loop_, *start_.directory, start_.groups, start_.snapshots, log);
+  }
+  wal_->Start([this](Status status) { OnWalStarted(std::move(status)); });
+}
+
+void Shard::OnWalStarted(Status status) {
+  if (!status.ok()) return FinishStart(std::move(status));
+  group::Services services;
+  services.loop = &loop_;
+  services.wal = wal_.get();
+  services.payload = payload_.get();
+  services.snapshots = snapshots_.get();
+  services.budget = &budget_;
+  services.log = log_;
+  for (std::size_t i = 0; i < start_.groups.size(); ++i) {
+    if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);
+    Result<std::unique_ptr<group::Replica>> replica =
+        group::Replica::Create(services, start_.groups[i], std::move(start_.recovered[i]));
+    if (!replica.ok()) return FinishStart(replica.status());
+    replicas_.emplace(start_.groups[i], std::move(*replica));
+  }
+  starting_ = replicas_.size() + 1;
+  for (auto& [id, replica] : replicas_) {
+    replica->Start([this](Status started) { OnReplicaReady(std::move(started)); });
+  }
+  loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
+  OnReplicaReady(Status());
+}
+
+void Shard::OnReplicaReady(Status status) {
+  if (!status.ok() && start_status_.ok()) start_status_ = std::move(status);
+  if (--starting_ == 0) FinishStart(start_status_);
+}
+
+void Shard::FinishStart(Status status) {
+  start_.payload.reset();
+  if (status.ok()) {
+    // What was replayed goes into a snapshot, so that old logs end and the next start is short.
+    for (GroupId group : replayed_) replica(group).Checkpoint();
+  }
+  Publish();
+  std::exchange(start_done_, nullptr)(std::move(status));
+}
+
+std::vector<group::Replica*> Shard::Replicas() {
+  std::vector<group::Replica*> all;
+  for (GroupId group : start_.groups) {
+    auto found = replicas_.find(group);
+    if (found != replicas_.end()) all.push_back(found->second.get());
+  }
+  return all;
+}
+
+void Shard::OnWalDurable(uint64_t lsn) {
+  for (auto& [id, replica] : replicas_) replica->OnWalDurable(lsn);
+  Balance();
+}
+
+void Shard::OnWalFailed(Status status) {
+  if (log_ != nullptr && *log_) (*log_)(3, "the log has failed: " + status.ToString());
+  for (auto& [id, replica] : replicas_) replica->OnWalFailed(status);
+  Publish();
+}
+
+void Shard::OnWalPinned(std::span<const GroupId> groups) {
+  for (GroupId group : groups) {
+    auto found = replicas_.find(group);
+    if (found != replicas_.end()) found->second->Checkpoint();
+  }
+}
+
+void Shard::OnTick() {
+  loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
+  for (auto& [id, replica] : replicas_) replica->Tick();
+  Balance();
+  Publish();
+  if (tick_hook_) tick_hook_();
+}
+
+// Keeps memory within its budget: payload goes out early, what is out is evicted, and the entries
+// that hold it are dropped from the log.
+void Shard::Balance() {
+  if (stop_done_) return;
+  for (auto& [id, replica] : replicas_) {
+    if (replica->log_bytes() > log_bytes_per_group_max_) replica->Checkpoint();
+  }
+  if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4) FlushMost();
+  if (budget_.hot_bytes > budget_.hot_bytes_max) EvictHot();
+}
+
+void Shard::FlushMost() {
+  group::Replica* most = nullptr;
+  for (auto& [id, replica] : replicas_) {
+    if (most == nullptr || replica->unflushed_bytes() > most->unflushed_bytes()) {
+      most = replica.get();
+    }
+  }
+  if (most != nullptr) most->Flush();
+}
+
+void Shard::EvictHot() {
+  double keep =
+      0.875 * static_cast<double>(budget_.hot_bytes_max) / static_cast<double>(budget_.hot_bytes);
+  for (auto& [id, replica] : replicas_) {
+    replica->EvictTo(static_cast<uint64_t>(static_cast<double>(replica->hot_bytes()) * keep));
+  }
+}
+
+void Shard::Publish() {
+  EngineStats stats = budget_.stats;
+  stats.inflight_bytes = budget_.inflight_bytes;
+  stats.hot_bytes = budget_.hot_bytes;
+  Status ready;
+  for (auto& [id, replica] : replicas_) {
+    stats.streams += replica->machine().stream_count();
+    stats.proposals_pending += replica->proposals_pending();
+    if (ready.ok()) ready = replica->Ready();
+  }
+  if (wal_ != nullptr) {
+    storage::WalStats wal = wal_->stats();
+    stats.wal_bytes = wal.disk_bytes;
+    stats.wal_written_bytes = wal.written_bytes;
+    stats.wal_record_bytes = wal.record_bytes;
+    stats.wal_batches = wal.batches;
+    stats.wal_syncs = wal.syncs;
+    stats.sync_us = wal.sync_us;
+    storage::PayloadStats payload = payload_->stats();
+    stats.payload_bytes = payload.disk_bytes;
+    stats.payload_written_bytes = payload.written_bytes;
+  }
+  published_stats_.Set(stats);
+  published_ready_.Set(std::move(ready));
+}
+
+std::optional<stream::Incarnation> Shard::KnownBucket(std::string_view bucket) const {
+  auto found = known_buckets_.find(bucket);
+  if (found == known_buckets_.end()) return std::nullopt;
+  return found->second;
+}
+
+void Shard::LearnBucket(std::string_view bucket, stream::Incarnation incarnation) {
+  if (known_buckets_.size() >= kKnownBucketsMax) known_buckets_.clear();
+  known_buckets_[std::string(bucket)] = incarnation;
+}
+
+void Shard::ForgetBucket(std::string_view bucket) {
+  auto found = known_buckets_.find(bucket);
+  if (found != known_buckets_.end()) known_buckets_.erase(found);
+}
+
+void Shard::Stop(Function<void()> done) {
+  URSULA_CHECK(!stop_done_);
+  stop_done_ = std::move(done);
+  tick_hook_ = nullptr;
+  published_ready_.Set(Status(StatusCode::kUnavailable, "stopping"));
+  std::vector<std::shared_ptr<FollowTask>> follows;
+  for (auto& [ticket, follow] : follows_) follows.push_back(follow);
+  for (auto& follow : follows) follow->Cancel();
+  stopping_ = replicas_.size() + 1;
+  auto stopped = [this] {
+    if (--stopping_ == 0) StopStores();
+  };
+  for (auto& [id, replica] : replicas_) replica->Stop(stopped);
+  loop_.Defer(stopped);
+}
+
+void Shard::StopStores() {
+  loop_.CancelTimer(&tick_);
+  if (wal_ == nullptr) return std::exchange(stop_done_, nullptr)();
+  payload_->Stop([this] {
+    snapshots_->Stop([this] {
+      wal_->Stop([this] {
+        stopped_ = true;
+        std::exchange(stop_done_, nullptr)();
+      });
+    });
+  });
+}
+
+void Shard::Close() {
+  replicas_.clear();
+  snapshots_.reset();
+  payload_.reset();
+  wal_.reset();
+  follows_.clear();
+}
+
+}  // namespace ursula::engine

@@ -1,0 +1,119 @@
+// lib/engine/shard.h
+//
+// One core's share of an engine: its log, its stores, and the replicas of its groups. Everything
+// runs on the core's loop, except what is said to be for any thread.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "lib/base/strings.h"
+#include "lib/engine/follow_task.h"
+#include "lib/group/replica.h"
+#include "lib/group/services.h"
+#include "lib/io/guarded.h"
+#include "lib/io/loop.h"
+#include "lib/storage/disk_wal_options.h"
+#include "lib/storage/payload_store.h"
+#include "lib/storage/snapshot_store.h"
+#include "ursula/engine.h"
+
+namespace ursula::engine {
+
+using Log = Function<void(int level, std::string_view message)>;
+
+// What one core starts from.
+struct ShardStart {
+  const storage::DataDirectory* directory = nullptr;  // Null: everything in memory.
+  storage::DiskWalOptions wal = {};
+  std::shared_ptr<storage::RecoveredPayload> payload = {};
+  storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.
+  std::vector<GroupId> groups = {};
+  std::vector<group::RecoveredGroup> recovered = {};  // As `groups`.
+  uint32_t core_count = 1;
+  group::CoreBudget budget = {};
+};
+
+class Shard final : private storage::Wal::Listener {
+ public:
+  Shard(io::Loop* loop, Log* log);
+  ~Shard() override;
+
+  io::Loop& loop() { return loop_; }  // Any thread.
+
+  // Opens the log and brings every group to where it can commit; then `done`, once.
+  void Start(ShardStart start, Function<void(Status)> done);
+
+  // REQUIRES: the group lives here.
+  group::Replica& replica(GroupId group) { return *replicas_.at(group); }
+  std::vector<group::Replica*> Replicas();
+
+  // Ends what is under way and closes the log; then `done`.
+  void Stop(Function<void()> done);
+  // Frees what Stop has ended. Afterwards the shard may be destroyed on any thread.
+  void Close();
+
+  // ---- for flows ----
+  // What is known of buckets; a hint that the group's fence corrects.
+  std::optional<stream::Incarnation> KnownBucket(std::string_view bucket) const;
+  void LearnBucket(std::string_view bucket, stream::Incarnation incarnation);
+  void ForgetBucket(std::string_view bucket);
+
+  absl::flat_hash_map<Ticket, std::shared_ptr<FollowTask>>& follows() { return follows_; }
+
+  // Called every tick of this core, for work that spans groups.
+  void SetTickHook(Function<void()> hook) { tick_hook_ = std::move(hook); }
+
+  // ---- any thread ----
+  EngineStats Stats() const { return published_stats_.Get(); }
+  Status Ready() const { return published_ready_.Get(); }
+
+ private:
+  // storage::Wal::Listener
+  void OnWalDurable(uint64_t lsn) override;
+  void OnWalFailed(Status status) override;
+  void OnWalPinned(std::span<const GroupId> groups) override;
+
+  void OnWalStarted(Status status);
+  void OnReplicaReady(Status status);
+  void FinishStart(Status status);
+  void OnTick();
+  void Balance();
+  void FlushMost();
+  void EvictHot();
+  void Publish();
+  void StopStores();
+
+  io::Loop& loop_;
+  Log* const log_;
+  ShardStart start_;
+  group::CoreBudget budget_;
+  std::unique_ptr<storage::Wal> wal_;
+  std::unique_ptr<storage::PayloadStore> payload_;
+  std::unique_ptr<storage::SnapshotStore> snapshots_;
+  absl::flat_hash_map<GroupId, std::unique_ptr<group::Replica>> replicas_;
+  std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
+  uint64_t log_bytes_per_group_max_ = 0;
+  std::size_t starting_ = 0;
+  Status start_status_;
+  Function<void(Status)> start_done_;
+  Function<void()> stop_done_;
+  std::size_t stopping_ = 0;
+  bool stopped_ = false;
+
+  static constexpr std::size_t kKnownBucketsMax = 16384;
+  StringMap<stream::Incarnation> known_buckets_;
+  absl::flat_hash_map<Ticket, std::shared_ptr<FollowTask>> follows_;
+
+  io::Timer tick_;
+  Function<void()> tick_hook_;
+  io::Guarded<EngineStats> published_stats_;
+  io::Guarded<Status> published_ready_{Status(StatusCode::kUnavailable, "starting")};
+};
+
+}  // namespace ursula::engine

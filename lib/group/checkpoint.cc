@@ -1,0 +1,135 @@
+#include "lib/group/checkpoint.h"
+
+#include <string>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/ids.h"
+#include "lib/group/recovery.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr uint64_t kFlushBytesMax = 8 << 20;  // Of one write to the payload store.
+constexpr uint32_t kDeltasMax = 64;           // A chain of files, before a base replaces it.
+
+}  // namespace
+
+void CheckpointJob::Request() {
+  if (stopping_) return;
+  checkpoint_wanted_ = true;
+  if (state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::Flush() {
+  if (stopping_) return;
+  flush_wanted_ = true;
+  if (state_ == State::kIdle) Finish();
+}
+
+// Nothing is under way: starts what is wanted, or ends.
+void CheckpointJob::Finish() {
+  URSULA_CHECK(state_ == State::kIdle);
+  if (stopping_) {
+    if (stop_done_) std::exchange(stop_done_, nullptr)();
+    return;
+  }
+  if (checkpoint_wanted_ && !meta_) {
+    checkpoint_wanted_ = false;
+    meta_ = host_.AppliedMeta();
+    if (meta_) {
+      // A delta chain stays shorter than its base, so that loading costs at most twice the state.
+      storage::SnapshotStore::ChainSize chain = services_.snapshots->chain(group_);
+      base_ = base_needed_ || chain.files == 0 || chain.files > kDeltasMax ||
+              chain.delta_bytes > chain.base_bytes + (uint64_t{1} << 20);
+      records_.clear();
+      machine_->CollectChanges(base_,
+                               [this](std::string_view key, std::optional<std::string_view> value) {
+                                 storage::SnapshotRecord record;
+                                 record.key = key;
+                                 record.tombstone = !value.has_value();
+                                 if (value) record.value = Bytes::Copy(*value);
+                                 records_.push_back(std::move(record));
+                               });
+    }
+  }
+  if (meta_ || flush_wanted_) StartFlush();
+}
+
+void CheckpointJob::StartFlush() {
+  flush_wanted_ = false;
+  // For a checkpoint everything there is: it holds all that entries up to its index appended.
+  flushing_ = ring_->CollectUnflushed(meta_ ? UINT64_MAX : kFlushBytesMax);
+  if (flushing_.empty()) {
+    if (meta_) StartSnapshot();
+    return;
+  }
+  state_ = State::kFlushing;
+  flushing_for_checkpoint_ = meta_.has_value();
+  std::vector<storage::PayloadRun> runs;
+  for (const stream::UnflushedRun& run : flushing_) {
+    storage::PayloadRun out;
+    out.key = {group_, Raw(run.incarnation)};
+    out.start = run.start;
+    out.messages = run.parts;
+    runs.push_back(std::move(out));
+  }
+  services_.payload->Write(std::move(runs),
+                           [this](Status status) { OnPayloadWritten(std::move(status)); });
+}
+
+void CheckpointJob::OnPayloadWritten(Status status) {
+  URSULA_CHECK(state_ == State::kFlushing);
+  state_ = State::kIdle;
+  if (!status.ok()) {
+    services_.Log(3, "payload can't be written out: " + status.ToString());
+    flushing_.clear();
+    meta_.reset();
+    records_.clear();
+    base_needed_ = true;  // What was collected is lost to later deltas.
+    host_.OnFlushed();
+    return Finish();
+  }
+  for (const stream::UnflushedRun& run : flushing_) {
+    uint64_t end = run.start;
+    for (const Bytes& part : run.parts) end += part.size();
+    ring_->MarkFlushed(run.incarnation, end);
+  }
+  flushing_.clear();
+  if (flushing_for_checkpoint_) StartSnapshot();
+  host_.OnFlushed();
+  if (state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::StartSnapshot() {
+  state_ = State::kSnapshotting;
+  storage::SnapshotMeta meta;
+  meta.index = meta_->index;
+  meta.term = meta_->term;
+  meta.header = EncodeSnapshotHeader(meta_->conf);
+  services_.snapshots->Write(group_, std::move(meta), base_, std::exchange(records_, {}),
+                             [this](Status status) { OnSnapshotWritten(std::move(status)); });
+}
+
+void CheckpointJob::OnSnapshotWritten(Status status) {
+  URSULA_CHECK(state_ == State::kSnapshotting && meta_);
+  state_ = State::kIdle;
+  raft::SnapshotMeta meta = std::move(*meta_);
+  meta_.reset();
+  if (status.ok()) {
+    base_needed_ = false;
+    host_.OnCheckpointed(meta);
+  } else {
+    base_needed_ = true;
+    services_.Log(3, "a snapshot can't be written: " + status.ToString());
+  }
+  if (state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::Stop(Function<void()> done) {
+  stopping_ = true;
+  stop_done_ = std::move(done);
+  if (state_ == State::kIdle) Finish();
+}
+
+}  // namespace ursula::group

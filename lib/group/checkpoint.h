@@ -1,0 +1,84 @@
+// lib/group/checkpoint.h
+//
+// A CheckpointJob moves a group's past out of the log: payload to the payload store, then metadata
+// to the snapshot store; only when both are durable may the log forget. It also flushes payload
+// alone when memory asks for it.
+//
+// Invariant: Wal::Release(index) happens only when a snapshot at `index` is durable and every byte
+// of payload that entries up to `index` appended is in the payload store.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/group/services.h"
+#include "lib/raft/types.h"
+#include "lib/stream/hot_ring.h"
+#include "lib/stream/machine.h"
+
+namespace ursula::group {
+
+class CheckpointHost {
+ public:
+  virtual ~CheckpointHost() = default;
+  // The state as applied now: its index, term and membership. Nothing: nothing was applied yet.
+  virtual std::optional<raft::SnapshotMeta> AppliedMeta() = 0;
+  // A snapshot at `meta` is durable, and so is the payload it speaks of.
+  virtual void OnCheckpointed(const raft::SnapshotMeta& meta) = 0;
+  // Some payload became flushed, or the attempt failed.
+  virtual void OnFlushed() = 0;
+};
+
+class CheckpointJob {
+ public:
+  CheckpointJob(const Services& services, GroupId group, CheckpointHost* host)
+      : services_(services), group_(group), host_(*host) {}
+
+  // REQUIRES: before Request and Flush; both outlive the job.
+  void Bind(stream::Machine* machine, stream::HotRing* ring) {
+    machine_ = machine;
+    ring_ = ring;
+  }
+
+  // Makes a checkpoint of what is applied now, unless one is under way.
+  void Request();
+  // Writes payload out, unless that is being done.
+  void Flush();
+
+  bool busy() const { return state_ != State::kIdle; }
+  // `done` runs when nothing is under way any more, at once if nothing is; nothing new starts.
+  void Stop(Function<void()> done);
+
+ private:
+  enum class State : uint8_t { kIdle, kFlushing, kSnapshotting };
+
+  void StartFlush();
+  void OnPayloadWritten(Status status);
+  void StartSnapshot();
+  void OnSnapshotWritten(Status status);
+  void Finish();
+
+  const Services services_;
+  const GroupId group_;
+  CheckpointHost& host_;
+  stream::Machine* machine_ = nullptr;
+  stream::HotRing* ring_ = nullptr;
+
+  State state_ = State::kIdle;
+  bool checkpoint_wanted_ = false;
+  bool flush_wanted_ = false;
+  bool base_needed_ = false;  // After a failed one: what it collected is in no file.
+  std::vector<stream::UnflushedRun> flushing_;
+  bool flushing_for_checkpoint_ = false;
+  // The checkpoint under way: metadata as of `meta_`, collected before its payload is flushed.
+  std::optional<raft::SnapshotMeta> meta_;
+  bool base_ = false;
+  std::vector<storage::SnapshotRecord> records_;
+  Function<void()> stop_done_;
+  bool stopping_ = false;
+};
+
+}  // namespace ursula::group

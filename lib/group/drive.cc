@@ -1,0 +1,204 @@
+// The part of Replica that keeps the contract of raft::Core (lib/raft/core.h).
+
+#include <string>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/group/replica.h"
+
+namespace ursula::group {
+
+void Replica::Pump() {
+  if (pumping_ || core_ == nullptr) return;
+  pumping_ = true;
+  ReleaseDurable();
+  while (core_->HasReady()) {
+    core_->TakeReady(&ready_);
+    if (ready_.soft_state) TakeSoftState(*ready_.soft_state);
+    Send(std::move(ready_.messages));
+    for (const raft::ReadState& read : ready_.reads) barrier_.OnRead(read);
+    if (ready_.append) Persist(std::move(*ready_.append));
+    if (ready_.apply) Apply(std::move(*ready_.apply));
+    ReleaseDurable();
+  }
+  pumping_ = false;
+  AfterApply();
+}
+
+void Replica::TakeSoftState(const raft::SoftState& soft_state) {
+  if (soft_state.role == raft::Role::kLeader) {
+    clock_.Rebase();
+  } else {
+    barrier_.FailAll();
+  }
+}
+
+// Peers come with a transport; a group of one has nobody to write to.
+void Replica::Send(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    if (message.to == services_.self) core_->Step(std::move(message));
+  }
+}
+
+void Replica::Persist(raft::StorageAppend append) {
+  // Only a peer's snapshot replaces the log; without peers there is none.
+  URSULA_CHECK(append.snapshot.empty());
+  for (const raft::Entry& entry : append.entries) {
+    char kind = static_cast<char>(entry.kind);
+    storage::WalRecord record;
+    record.group = group_;
+    record.kind = storage::RecordKind::kEntry;
+    record.index = entry.index;
+    record.term = entry.term;
+    record.parts = {std::string_view(&kind, 1), entry.payload.view()};
+    last_lsn_ = services_.wal->Append(record);
+  }
+  // The commit index alone isn't worth a write: it comes back with the next leader.
+  if (append.hard_state && append.must_sync) {
+    std::string state = EncodeState(*append.hard_state);
+    storage::WalRecord record;
+    record.group = group_;
+    record.kind = storage::RecordKind::kState;
+    record.index = append.hard_state->commit;
+    record.term = append.hard_state->term;
+    record.parts = {std::string_view(state), {}};
+    last_lsn_ = services_.wal->Append(record);
+  }
+  appends_.push_back({last_lsn_, std::move(append.entries), std::move(append.responses)});
+}
+
+void Replica::OnWalDurable(uint64_t lsn) {
+  durable_lsn_ = lsn;
+  if (appends_.empty() || appends_.front().lsn > lsn) return;
+  Pump();
+}
+
+void Replica::ReleaseDurable() {
+  while (!appends_.empty() && appends_.front().lsn <= durable_lsn_) {
+    PendingAppend append = std::move(appends_.front());
+    appends_.pop_front();
+    log_.Append(std::move(append.entries));
+    for (raft::Message& message : append.responses) {
+      if (message.to == services_.self) core_->Step(std::move(message));
+    }
+  }
+}
+
+void Replica::Apply(raft::StorageApply apply) {
+  for (const raft::Entry& entry : apply.entries) {
+    if (!corrupt_) ApplyEntry(entry);
+  }
+  core_->Step(std::move(apply.response));
+}
+
+void Replica::ApplyEntry(const raft::Entry& entry) {
+  URSULA_CHECK(entry.index == applied_index_ + 1);
+  stream::ApplyResult result;
+  if (entry.kind != raft::EntryKind::kNormal) {
+    ApplyConfChange(entry);
+  } else if (!entry.payload.empty()) {
+    Result<stream::Command> command = stream::Decode(entry.payload);
+    if (!command.ok()) return Corrupt(command.status());
+    clock_.Observe(command->now_ms);
+    result = machine_->Apply(entry.index, *command);
+    result.reply.info.incarnation = PublicIncarnation(group_, result.reply.info.incarnation);
+    CarryOut(&result);
+  }
+  applied_index_ = entry.index;
+  applied_term_ = entry.term;
+  proposals_.Resolve(
+      entry.index, entry.term,
+      [&](Proposals::Waiter& waiter) {
+        CoreBudget& budget = *services_.budget;
+        budget.inflight_bytes -= waiter.payload_bytes;
+        if (waiter.payload_bytes > 0 && result.reply.outcome == Outcome::kOk) {
+          ++budget.stats.appends;
+          budget.stats.append_bytes += waiter.payload_bytes;
+          budget.stats.append_us.Add((services_.loop->now_ns() - waiter.start_ns) / 1000);
+        }
+        waiter.done(std::move(result.reply));
+      },
+      [&](Proposals::Waiter& waiter) {
+        services_.budget->inflight_bytes -= waiter.payload_bytes;
+        waiter.done(Status(StatusCode::kUnavailable,
+                           "another leader's entry took the place; nothing was applied"));
+      });
+}
+
+void Replica::ApplyConfChange(const raft::Entry& entry) {
+  Result<raft::ConfChange> change = raft::DecodeConfChange(entry.kind, entry.payload.view());
+  if (!change.ok()) return Corrupt(change.status());
+  Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
+  if (!conf.ok()) services_.Log(2, "a membership change had no effect: " + conf.status().message());
+}
+
+void Replica::CarryOut(stream::ApplyResult* result) {
+  if (result->appended) {
+    stream::Appended& appended = *result->appended;
+    storage::PayloadKey key{group_, Raw(appended.incarnation)};
+    uint64_t end = appended.start + appended.payload.size();
+    // Applied again after a restart: the disk may have it already.
+    bool stored = state_ == State::kStarting && services_.payload->Find(key, appended.start) >= end;
+    if (stored) {
+      ring_.AddFlushed(appended.incarnation, appended.start, std::move(appended.payload));
+    } else {
+      ring_.Add(appended.incarnation, appended.start, std::move(appended.payload));
+    }
+  }
+  for (stream::Incarnation freed : result->freed) {
+    ring_.Drop(freed);
+    services_.payload->Free({group_, Raw(freed)});
+  }
+  for (stream::Incarnation changed : result->changed) woken_.insert(changed);
+}
+
+// Everything that may call back into this replica, once the core is at rest.
+void Replica::AfterApply() {
+  CountMemory();
+  for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
+  while (!woken_.empty()) {
+    stream::Incarnation incarnation = *woken_.begin();
+    woken_.erase(woken_.begin());
+    Wake(incarnation);
+  }
+  MaybeFinishStart();
+  MaybeFinishStop();
+}
+
+void Replica::MaybeFinishStart() {
+  if (state_ != State::kStarting || !core_->CommittedInOwnTerm()) return;
+  if (core_->applied() < core_->commit()) return;
+  state_ = State::kRunning;
+  services_.payload->Keep(group_, [this](uint64_t incarnation) {
+    return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
+  });
+  std::exchange(start_done_, nullptr)(Status());
+}
+
+void Replica::Corrupt(Status status) {
+  corrupt_ = true;
+  Fail(std::move(status));
+}
+
+// Committed state that can't be read, or a log that takes nothing any more: this replica can't go
+// on. What it has applied may still be read.
+void Replica::Fail(Status status) {
+  if (state_ == State::kFailed) return;
+  services_.Log(3, "group " + std::to_string(Raw(group_)) + " has failed: " + status.ToString());
+  bool starting = state_ == State::kStarting;
+  state_ = State::kFailed;
+  failure_ = Status(StatusCode::kUnavailable, status.message());
+  if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
+  for (Proposals::Waiter& waiter : proposals_.TakeAll()) {
+    services_.budget->inflight_bytes -= waiter.payload_bytes;
+    waiter.done(Status(StatusCode::kOutcomeUnknown,
+                       "the log failed before it confirmed this; it may or may not be applied"));
+  }
+}
+
+void Replica::OnWalFailed(const Status& status) {
+  Fail(status);
+  MaybeFinishStop();
+}
+
+}  // namespace ursula::group

@@ -1,0 +1,78 @@
+// The part of Replica by which time reaches streams: expiry and renewal are commands, stamped here.
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "lib/group/replica.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr std::size_t kExpireBatchMax = 256;
+
+}  // namespace
+
+bool Replica::HasWaiters(stream::Incarnation incarnation) const {
+  auto found = waiters_.find(incarnation);
+  return found != waiters_.end() && !found->second.empty();
+}
+
+void Replica::SweepExpired() {
+  if (state_ != State::kRunning || expire_pending_ || !core_->is_leader()) return;
+  std::optional<int64_t> deadline = machine_->NextDeadline();
+  // A stream with live readers doesn't expire: those are renewed before their time.
+  int64_t now_ms = NowMs();
+  int64_t ahead_ms = static_cast<int64_t>(5 * kTickMs);
+  if (!deadline || *deadline > now_ms + ahead_ms) return;
+  stream::Expire expire;
+  for (stream::Incarnation incarnation :
+       machine_->CollectExpired(now_ms + ahead_ms, kExpireBatchMax)) {
+    stream::LookupResult found = machine_->FindIncarnation(incarnation);
+    if (found.sliding && HasWaiters(incarnation)) {
+      TouchOnRead(incarnation, found);
+    } else if (found.deadline_ms && *found.deadline_ms <= now_ms) {
+      expire.incarnations.push_back(incarnation);
+    }
+  }
+  if (expire.incarnations.empty()) return;
+  expire_pending_ = true;
+  Propose(std::move(expire), [this](Result<stream::Reply>) { expire_pending_ = false; });
+}
+
+// A name is past its deadline: afterwards it is expired, or renewed for the sake of live readers.
+void Replica::Settle(stream::Incarnation incarnation, Function<void(Status)> done) {
+  stream::LookupResult found = machine_->FindIncarnation(incarnation);
+  auto finish = [done = std::move(done)](Result<stream::Reply> reply) mutable {
+    done(reply.status());
+  };
+  if (found.sliding && HasWaiters(incarnation)) {
+    return Propose(stream::Touch{{incarnation}}, std::move(finish));
+  }
+  Propose(stream::Expire{{incarnation}}, std::move(finish));
+}
+
+// Renewals are coalesced: one is due only when it moves the deadline by a window's length, and all
+// of a turn go into one entry.
+void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found) {
+  if (!found.sliding || !found.deadline_ms) return;
+  std::optional<uint64_t> ttl_seconds = machine_->Info(incarnation).lifetime.ttl_seconds;
+  if (!ttl_seconds) return;
+  constexpr uint64_t kTtlMax = uint64_t{1} << 50;
+  int64_t ttl_ms = static_cast<int64_t>(std::min(*ttl_seconds, kTtlMax) * 1000);
+  int64_t window_ms = std::min<int64_t>(1000, ttl_ms / 8);
+  if (NowMs() + ttl_ms - *found.deadline_ms < window_ms) return;
+  touched_.insert(incarnation);
+  Schedule();
+}
+
+void Replica::ProposeTouches() {
+  if (touched_.empty()) return;
+  stream::Touch touch;
+  touch.incarnations.assign(touched_.begin(), touched_.end());
+  touched_.clear();
+  // Lost, a renewal is made up for by the next read.
+  Propose(std::move(touch), [](Result<stream::Reply>) {});
+}
+
+}  // namespace ursula::group

@@ -1,0 +1,66 @@
+// lib/group/proposals.h
+//
+// Who waits for which entry. A waiter is keyed by (index, term) and ends when an entry is applied
+// at that index, also after this replica has stepped down: with the reply if the entry is the
+// waiter's own, else with the certainty that it was overwritten and never applied.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/ids.h"
+#include "lib/stream/reply.h"
+#include "ursula/function.h"
+#include "ursula/status.h"
+
+namespace ursula::group {
+
+using ProposeDone = Function<void(Result<stream::Reply>)>;
+
+// Invariant: ascending by (index, term); terms and indexes are those the core gave out.
+class Proposals {
+ public:
+  struct Waiter {
+    Index index{};
+    Term term{};
+    uint64_t payload_bytes = 0;
+    uint64_t start_ns = 0;
+    ProposeDone done;
+  };
+
+  Proposals() = default;
+  Proposals(const Proposals&) = delete;
+  Proposals& operator=(const Proposals&) = delete;
+  ~Proposals() { URSULA_CHECK(waiters_.empty()); }
+
+  void Add(Waiter waiter) { waiters_.push_back(std::move(waiter)); }
+
+  // The entry (index, term) is being applied. Calls `owner(waiter)` if a waiter asked for it, and
+  // `lost(waiter)` for each whose slot another entry took.
+  template <class Owner, class Lost>
+  void Resolve(Index index, Term term, Owner&& owner, Lost&& lost) {
+    while (!waiters_.empty() && waiters_.front().index <= index) {
+      Waiter waiter = std::move(waiters_.front());
+      waiters_.pop_front();
+      if (waiter.index == index && waiter.term == term) {
+        owner(waiter);
+      } else {
+        lost(waiter);
+      }
+    }
+  }
+
+  // Takes all out: the replica ends without knowing.
+  std::deque<Waiter> TakeAll() { return std::exchange(waiters_, {}); }
+
+  std::size_t size() const { return waiters_.size(); }
+  bool empty() const { return waiters_.empty(); }
+
+ private:
+  std::deque<Waiter> waiters_;
+};
+
+}  // namespace ursula::group

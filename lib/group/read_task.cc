@@ -1,0 +1,371 @@
+#include "lib/group/read_task.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/group/replica.h"
+#include "lib/stream/json_boundaries.h"
+#include "lib/stream/media_type.h"
+
+namespace ursula::group {
+
+void ReadTask::Gather(stream::Incarnation incarnation, uint64_t from, uint64_t to,
+                      uint64_t bytes_min) {
+  URSULA_CHECK(!gathering_);
+  incarnation_ = incarnation;
+  from_ = from;
+  to_ = to;
+  bytes_min_ = bytes_min;
+  Continue();
+}
+
+void ReadTask::Continue() {
+  while (gathered_.bytes < bytes_min_) {
+    uint64_t at = from_ + gathered_.bytes;
+    if (at >= to_) break;
+    uint64_t wanted = std::min(bytes_min_ - gathered_.bytes, to_ - at);
+    // Planned to the end, so that a range ends where its owner's part does, not where this read
+    // does.
+    std::vector<stream::ReadRange> ranges = replica_.machine_->PlanRead(incarnation_, at, to_ - at);
+    if (ranges.empty()) break;  // Gone meanwhile; the task looks again.
+    if (TakeHot(ranges.front(), wanted)) continue;
+    return ReadStored(ranges.front(), wanted);
+  }
+  OnGathered(Status());
+}
+
+bool ReadTask::TakeHot(const stream::ReadRange& range, uint64_t bytes_max) {
+  stream::HotRing::ReadResult hot =
+      replica_.ring_.Read(range.owner, range.from, range.to, bytes_max);
+  if (hot.reach <= range.from) return false;
+  for (Bytes& part : hot.parts) gathered_.parts.push_back(std::move(part));
+  gathered_.bytes += hot.reach - range.from;
+  AddEnds(hot.append_ends, range.to);
+  return true;
+}
+
+void ReadTask::AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to) {
+  for (uint64_t end : ends) {
+    // A fork may have been made inside an append: there its inherited part of it ends. And where a
+    // read is cut inside an append the same end comes again with the next piece.
+    uint64_t cut = std::min(end, owned_to);
+    if (gathered_.append_ends.empty() || gathered_.append_ends.back() < cut) {
+      gathered_.append_ends.push_back(cut);
+    }
+  }
+}
+
+void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
+  gathering_ = true;
+  storage::PayloadKey key{replica_.group_, Raw(range.owner)};
+  uint64_t size = std::min(bytes_max, range.to - range.from);
+  replica_.services_.payload->Read(
+      key, range.from, size,
+      [this, size, owned_to = range.to](Result<storage::PayloadSlice> slice) {
+        gathering_ = false;
+        if (!slice.ok()) return OnGathered(slice.status());
+        uint64_t taken = 0;
+        for (Bytes& part : slice->parts) {
+          if (taken >= size) break;
+          Bytes piece = part.Slice(0, static_cast<std::size_t>(size - taken));
+          taken += piece.size();
+          gathered_.parts.push_back(std::move(piece));
+        }
+        if (taken == 0) return OnGathered(Status(StatusCode::kDataLoss, "stored payload is gone"));
+        gathered_.bytes += taken;
+        AddEnds(slice->message_ends, owned_to);
+        Continue();
+      });
+}
+
+// ---- StreamRead ------------------------------------------------------------------------------
+
+StreamRead::StreamRead(Replica* replica, uint64_t id, ReadRequest request, GroupReadDone done)
+    : ReadTask(replica, id), request_(std::move(request)), done_(std::move(done)) {
+  timer_.Then<&StreamRead::OnTimeout>(this);
+}
+
+void StreamRead::Start() {
+  if (cancelled_) return Finish(*cancelled_);
+  stream::LookupResult found = replica_.machine_->Lookup(request_.stream, replica_.NowMs());
+  if (found.kind == stream::LookupResult::Kind::kExpired) {
+    replica_.Settle(found.incarnation, [this](Status status) {
+      if (!status.ok()) return Finish(std::move(status));
+      Start();
+    });
+    return;
+  }
+  Look(found);
+}
+
+void StreamRead::Look(const stream::LookupResult& found) {
+  using Kind = stream::LookupResult::Kind;
+  if (found.kind == Kind::kElsewhere) {
+    GroupReadReply reply;
+    reply.placement = found.placement;
+    return Finish(std::move(reply));
+  }
+  if (found.kind == Kind::kSoftDeleted) return FinishWith(Outcome::kSoftDeleted);
+  if (found.kind != Kind::kFound) return FinishWith(Outcome::kNotFound);
+  uint64_t incarnation = PublicIncarnation(replica_.group_, Raw(found.incarnation));
+  if (request_.incarnation && *request_.incarnation != incarnation) {
+    return FinishWith(Outcome::kNotFound);
+  }
+  incarnation_ = found.incarnation;
+  request_.incarnation = incarnation;  // Waiting doesn't go on in another life.
+  json_ = stream::IsJson(found.content_type);
+  tail_ = found.tail;
+  if (request_.touch) replica_.TouchOnRead(incarnation_, found);
+  if (request_.from_tail) {
+    request_.from_tail = false;
+    request_.from.bytes = tail_;
+  }
+  start_ = std::min(request_.from.bytes, tail_);
+  if (start_ < found.start) return FinishWith(Outcome::kGone);
+  if (start_ < tail_) return GatherPage(std::max<uint64_t>(request_.bytes_max, 1));
+  bool past_tail = request_.from.bytes > tail_;
+  if (request_.wait_ms > 0 && !found.closed && !past_tail) return Wait();
+  Reply();
+}
+
+void StreamRead::GatherPage(uint64_t bytes) {
+  page_bytes_ = bytes;
+  // Of JSON the byte before the page tells whether it starts at a message's start.
+  before_ = json_ && start_ > 0;
+  uint64_t from = start_ - (before_ ? 1 : 0);
+  Gather(incarnation_, from, tail_, bytes + (before_ ? 1 : 0));
+}
+
+void StreamRead::OnGathered(Status status) {
+  if (cancelled_) return Finish(*cancelled_);
+  if (!status.ok()) return Finish(std::move(status));
+  stream::LookupResult found = replica_.machine_->FindIncarnation(incarnation_);
+  if (found.kind == stream::LookupResult::Kind::kNotFound) return FinishWith(Outcome::kNotFound);
+  if (json_) {
+    if (!CheckBoundary()) return;
+    uint64_t held = gathered_.bytes - (before_ ? 1 : 0);
+    if (held < tail_ - start_ && !CutAtMessageEnd()) {
+      // One message larger than a page: it comes whole.
+      page_bytes_ *= 2;
+      uint64_t from = start_ - (before_ ? 1 : 0);
+      return Gather(incarnation_, from, tail_, page_bytes_ + (before_ ? 1 : 0));
+    }
+  }
+  Reply();
+}
+
+bool StreamRead::CheckBoundary() {
+  if (!before_ || gathered_.bytes == 0) return true;
+  if (gathered_.parts.front().data()[0] == '\n') return true;
+  FinishWith(Outcome::kOffsetInvalid);
+  return false;
+}
+
+// A page takes as many messages as fit; one that had to grow for its first message takes that one.
+bool StreamRead::CutAtMessageEnd() {
+  bool grown = page_bytes_ > request_.bytes_max;
+  std::size_t count = gathered_.parts.size();
+  for (std::size_t n = 0; n < count; ++n) {
+    std::size_t i = grown ? n : count - 1 - n;
+    std::string_view view = gathered_.parts[i].view();
+    std::size_t skipped = before_ && i == 0 ? 1 : 0;
+    view.remove_prefix(skipped);
+    std::size_t end = grown ? view.find('\n') : view.rfind('\n');
+    if (end == std::string_view::npos) continue;
+    KeepThrough(i, skipped + end + 1);
+    return true;
+  }
+  return false;
+}
+
+void StreamRead::KeepThrough(std::size_t part, std::size_t bytes) {
+  std::vector<Bytes>& parts = gathered_.parts;
+  parts[part] = parts[part].Slice(0, bytes);
+  parts.resize(part + 1);
+  gathered_.bytes = 0;
+  for (const Bytes& one : parts) gathered_.bytes += one.size();
+}
+
+void StreamRead::Wait() {
+  if (!replica_.AddWaiter(this, incarnation_)) {
+    return Finish(Status(StatusCode::kResourceExhausted, "too many reads wait on this core"));
+  }
+  waiting_ = true;
+  io::Loop* loop = replica_.services_.loop;
+  if (!timer_.running()) {
+    loop->StartTimer(&timer_, loop->now_ns() + request_.wait_ms * 1'000'000);
+  }
+}
+
+void StreamRead::Wake() {
+  URSULA_CHECK(waiting_);
+  waiting_ = false;
+  replica_.RemoveWaiter(this, incarnation_);
+  Start();
+}
+
+void StreamRead::OnTimeout() {
+  if (!waiting_) {
+    request_.wait_ms = 0;  // Data is on its way; if there is none after all, the wait is over.
+    return;
+  }
+  waiting_ = false;
+  replica_.RemoveWaiter(this, incarnation_);
+  request_.wait_ms = 0;
+  Start();
+}
+
+void StreamRead::Cancel(Status status) {
+  cancelled_ = std::move(status);
+  if (!waiting_) return;  // Ends when what is under way comes back.
+  waiting_ = false;
+  replica_.RemoveWaiter(this, incarnation_);
+  Finish(*cancelled_);
+}
+
+void StreamRead::Reply() {
+  stream::LookupResult found = replica_.machine_->FindIncarnation(incarnation_);
+  if (found.kind != stream::LookupResult::Kind::kFound) return FinishWith(Outcome::kNotFound);
+  if (before_ && gathered_.bytes > 0) {
+    gathered_.parts.front() = gathered_.parts.front().Slice(1);
+    if (gathered_.parts.front().empty()) gathered_.parts.erase(gathered_.parts.begin());
+    gathered_.bytes -= 1;
+  }
+  GroupReadReply result;
+  ReadReply& reply = result.reply;
+  reply.start.bytes = start_;
+  reply.next.bytes = start_ + gathered_.bytes;
+  reply.info = replica_.Info(incarnation_);
+  reply.up_to_date = reply.next.bytes == reply.info.tail.bytes;
+  reply.parts = std::move(gathered_.parts);
+  if (request_.boundaries) FillEnds(&reply);
+  EngineStats& stats = replica_.services_.budget->stats;
+  ++stats.reads;
+  stats.read_bytes += gathered_.bytes;
+  Finish(std::move(result));
+}
+
+void StreamRead::FillEnds(ReadReply* reply) const {
+  if (json_) {
+    std::vector<uint64_t> ends;
+    uint64_t at = start_;
+    for (const Bytes& part : reply->parts) {
+      stream::JsonMessageEnds(part.view(), at, &ends);
+      at += part.size();
+    }
+    for (uint64_t end : ends) reply->message_ends.push_back({end});
+    return;
+  }
+  for (uint64_t end : gathered_.append_ends) {
+    if (end > start_) reply->message_ends.push_back({end});
+  }
+}
+
+void StreamRead::FinishWith(Outcome outcome) {
+  GroupReadReply result;
+  result.reply.outcome = outcome;
+  if (incarnation_ != stream::kNoIncarnation &&
+      replica_.machine_->FindIncarnation(incarnation_).kind == stream::LookupResult::Kind::kFound) {
+    result.reply.info = replica_.Info(incarnation_);
+  }
+  Finish(std::move(result));
+}
+
+void StreamRead::Finish(Result<GroupReadReply> result) {
+  URSULA_CHECK(!waiting_ && !gathering_);
+  GroupReadDone done = std::move(done_);
+  replica_.RemoveTask(id());  // Destroys this.
+  done(std::move(result));
+}
+
+// ---- ForkPointRead ---------------------------------------------------------------------------
+
+ForkPointRead::ForkPointRead(Replica* replica, uint64_t id, stream::Incarnation source,
+                             ForkPoint point, Function<void(Result<ResolvedFork>)> done)
+    : ReadTask(replica, id), source_(source), point_(std::move(point)), done_(std::move(done)) {}
+
+void ForkPointRead::Start() {
+  if (cancelled_) return Finish(*cancelled_);
+  ResolvedFork resolved;
+  stream::LookupResult found = replica_.machine_->FindIncarnation(source_);
+  if (found.kind != stream::LookupResult::Kind::kFound) {
+    resolved.outcome = Outcome::kForkSourceNotFound;
+    return Finish(resolved);
+  }
+  tail_ = found.tail;
+  json_ = stream::IsJson(found.content_type);
+  if (!point_.offset) {
+    resolved.at_tail = true;
+    resolved.offset.bytes = tail_;
+    if (point_.sub_offset > 0) resolved.outcome = Outcome::kForkOffsetInvalid;
+    return Finish(resolved);
+  }
+  uint64_t offset = point_.offset->bytes;
+  resolved.offset.bytes = offset;
+  bool inside = offset >= found.start && offset <= tail_;
+  if (!inside || (offset == tail_ && point_.sub_offset > 0)) {
+    resolved.outcome = Outcome::kForkOffsetInvalid;
+    return Finish(resolved);
+  }
+  before_ = json_ && offset > 0 && offset < tail_;
+  if (!before_ && point_.sub_offset == 0) return Finish(resolved);
+  uint64_t needed = (before_ ? 1 : 0) + (point_.sub_offset > 0 ? 1 : 0);
+  Gather(source_, offset - (before_ ? 1 : 0), tail_, needed);
+}
+
+void ForkPointRead::OnGathered(Status status) {
+  if (cancelled_) return Finish(*cancelled_);
+  if (!status.ok()) return Finish(std::move(status));
+  if (before_ && (gathered_.bytes == 0 || gathered_.parts.front().data()[0] != '\n')) {
+    ResolvedFork resolved;
+    resolved.outcome = Outcome::kForkOffsetInvalid;
+    return Finish(resolved);
+  }
+  if (point_.sub_offset == 0) {
+    ResolvedFork resolved;
+    resolved.offset = *point_.offset;
+    return Finish(resolved);
+  }
+  ResolveSub();
+}
+
+// The anchor's append must be known to its end, and of JSON be here in whole.
+void ForkPointRead::ResolveSub() {
+  uint64_t anchor = point_.offset->bytes;
+  uint64_t from = anchor - (before_ ? 1 : 0);
+  auto end = std::upper_bound(gathered_.append_ends.begin(), gathered_.append_ends.end(), anchor);
+  bool known = end != gathered_.append_ends.end();
+  uint64_t append_end = known ? std::min(*end, tail_) : tail_;
+  bool more = gathered_.bytes < append_end - from;
+  if (more && (json_ || !known)) {
+    return Gather(source_, from, tail_,
+                  known ? append_end - from : std::max<uint64_t>(gathered_.bytes * 2, 65536));
+  }
+  ResolvedFork resolved;
+  resolved.outcome = Outcome::kForkOffsetInvalid;
+  if (json_) {
+    std::string text;
+    for (const Bytes& part : gathered_.parts) text.append(part.view());
+    std::string_view unit = std::string_view(text).substr(before_ ? 1 : 0, append_end - anchor);
+    std::optional<uint64_t> at = stream::NthJsonBoundary(unit, point_.sub_offset);
+    if (at) {
+      resolved.outcome = Outcome::kOk;
+      resolved.offset.bytes = anchor + *at;
+    }
+  } else if (point_.sub_offset <= append_end - anchor) {
+    resolved.outcome = Outcome::kOk;
+    resolved.offset.bytes = anchor + point_.sub_offset;
+  }
+  Finish(resolved);
+}
+
+void ForkPointRead::Cancel(Status status) { cancelled_ = std::move(status); }
+
+void ForkPointRead::Finish(Result<ResolvedFork> result) {
+  auto done = std::move(done_);
+  replica_.RemoveTask(id());  // Destroys this.
+  done(std::move(result));
+}
+
+}  // namespace ursula::group

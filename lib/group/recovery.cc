@@ -1,0 +1,185 @@
+#include "lib/group/recovery.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/coding.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr uint8_t kStateVersion = 1;
+constexpr uint8_t kHeaderVersion = 1;
+
+class SnapshotLoader final : public storage::SnapshotSink {
+ public:
+  explicit SnapshotLoader(RecoveredGroup* into) : into_(*into) {}
+
+  Status OnSnapshotFile(const storage::SnapshotMeta& meta, bool /*base*/) override {
+    Result<raft::ConfState> conf = DecodeSnapshotHeader(meta.header);
+    if (!conf.ok()) return conf.status();
+    into_.compacted.index = meta.index;
+    into_.compacted.term = meta.term;
+    into_.compacted.conf = std::move(*conf);
+    return {};
+  }
+
+  Status OnSnapshotRecord(storage::SnapshotRecord record) override {
+    if (record.tombstone) return into_.machine->LoadRecord(record.key, std::nullopt);
+    return into_.machine->LoadRecord(record.key, record.value.view());
+  }
+
+ private:
+  RecoveredGroup& into_;
+};
+
+void PutNodes(std::string* out, const std::vector<NodeId>& nodes) {
+  PutVarint(out, nodes.size());
+  for (NodeId node : nodes) PutVarint(out, Raw(node));
+}
+
+std::vector<NodeId> ReadNodes(Reader* reader) {
+  std::vector<NodeId> nodes;
+  uint64_t count = reader->Varint();
+  for (uint64_t i = 0; i < count && reader->ok(); ++i) nodes.push_back(NodeId{reader->Varint()});
+  return nodes;
+}
+
+std::string GroupName(GroupId group) { return "group " + std::to_string(Raw(group)); }
+
+}  // namespace
+
+RecoveredGroup NewGroup(GroupId group, const std::vector<NodeId>& voters) {
+  RecoveredGroup recovered;
+  recovered.machine = std::make_unique<stream::Machine>(group);
+  recovered.compacted.conf.voters = voters;
+  return recovered;
+}
+
+std::string EncodeState(const raft::HardState& hard) {
+  std::string out;
+  out.push_back(static_cast<char>(kStateVersion));
+  PutVarint(&out, Raw(hard.term));
+  PutVarint(&out, Raw(hard.vote));
+  PutVarint(&out, Raw(hard.commit));
+  return out;
+}
+
+Result<raft::HardState> DecodeState(std::string_view payload) {
+  Reader reader(payload);
+  uint8_t version = reader.Fixed<uint8_t>();
+  raft::HardState hard;
+  hard.term = Term{reader.Varint()};
+  hard.vote = NodeId{reader.Varint()};
+  hard.commit = Index{reader.Varint()};
+  if (!reader.AtEnd() || version != kStateVersion) {
+    return Status(StatusCode::kDataLoss, "a group's state record is malformed");
+  }
+  return hard;
+}
+
+std::string EncodeSnapshotHeader(const raft::ConfState& conf) {
+  std::string out;
+  out.push_back(static_cast<char>(kHeaderVersion));
+  PutNodes(&out, conf.voters);
+  PutNodes(&out, conf.learners);
+  PutNodes(&out, conf.voters_outgoing);
+  PutNodes(&out, conf.learners_next);
+  out.push_back(conf.auto_leave ? 1 : 0);
+  return out;
+}
+
+Result<raft::ConfState> DecodeSnapshotHeader(std::string_view header) {
+  Reader reader(header);
+  uint8_t version = reader.Fixed<uint8_t>();
+  raft::ConfState conf;
+  conf.voters = ReadNodes(&reader);
+  conf.learners = ReadNodes(&reader);
+  conf.voters_outgoing = ReadNodes(&reader);
+  conf.learners_next = ReadNodes(&reader);
+  conf.auto_leave = reader.Fixed<uint8_t>() != 0;
+  if (!reader.AtEnd() || version != kHeaderVersion) {
+    return Status(StatusCode::kDataLoss, "a snapshot's membership is malformed");
+  }
+  return conf;
+}
+
+Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record) {
+  if (record.payload.empty() || static_cast<uint8_t>(record.payload.data()[0]) >
+                                    static_cast<uint8_t>(raft::EntryKind::kConfChangeSet)) {
+    return Status(StatusCode::kDataLoss, "a log entry's kind is unknown");
+  }
+  raft::Entry entry;
+  entry.index = record.index;
+  entry.term = record.term;
+  entry.kind = static_cast<raft::EntryKind>(record.payload.data()[0]);
+  entry.payload = record.payload.Slice(1);
+  return entry;
+}
+
+Recovery::Recovery(uint32_t group_count, std::vector<NodeId> voters) {
+  for (uint32_t i = 0; i < group_count; ++i) groups_.push_back(NewGroup(GroupId{i}, voters));
+}
+
+Status Recovery::LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files) {
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    GroupId group{static_cast<uint32_t>(i)};
+    SnapshotLoader loader(&groups_[i]);
+    Result<bool> found = files->Load(disk, group, &loader);
+    if (!found.ok()) return found.status();
+    if (!*found) continue;
+    Status status = groups_[i].machine->FinishLoad();
+    if (!status.ok()) return status;
+  }
+  return {};
+}
+
+Status Recovery::OnRecord(storage::RecoveredRecord record) {
+  uint32_t group = Raw(record.group);
+  if (group >= groups_.size()) {
+    return Status(StatusCode::kDataLoss, "the log names " + GroupName(record.group) +
+                                             ", which this directory doesn't have");
+  }
+  if (record.kind == storage::RecordKind::kState) {
+    Result<raft::HardState> hard = DecodeState(record.payload.view());
+    if (!hard.ok()) return hard.status();
+    groups_[group].hard = *hard;
+    return {};
+  }
+  Result<raft::Entry> entry = DecodeEntry(record);
+  if (!entry.ok()) return entry.status();
+  return OnEntry(std::move(*entry), record.group);
+}
+
+Status Recovery::OnEntry(raft::Entry entry, GroupId group) {
+  RecoveredGroup& into = groups_[Raw(group)];
+  if (entry.index <= into.compacted.index) return {};  // Its snapshot has it.
+  std::vector<raft::Entry>& entries = into.entries;
+  // A slot written again: what stood there and above is gone (raft/ready.h, StorageAppend).
+  while (!entries.empty() && entries.back().index >= entry.index) entries.pop_back();
+  Index expected = entries.empty() ? into.compacted.index + 1 : entries.back().index + 1;
+  if (entry.index != expected) {
+    return Status(StatusCode::kDataLoss, "the log of " + GroupName(group) + " goes from entry " +
+                                             std::to_string(Raw(expected) - 1) + " to " +
+                                             std::to_string(Raw(entry.index)) +
+                                             "; entries between them are missing");
+  }
+  entries.push_back(std::move(entry));
+  return {};
+}
+
+Result<std::vector<RecoveredGroup>> Recovery::Finish() {
+  for (RecoveredGroup& group : groups_) {
+    Index last = group.entries.empty() ? group.compacted.index : group.entries.back().index;
+    // The commit index is written seldom: entries tell more. A snapshot is committed, and nothing
+    // past the log's end is known to be.
+    group.hard.commit = std::clamp(group.hard.commit, group.compacted.index, last);
+    Term last_term = group.entries.empty() ? group.compacted.term : group.entries.back().term;
+    if (group.hard.term < last_term) {
+      return Status(StatusCode::kDataLoss, "a group's term is older than its log");
+    }
+  }
+  return std::move(groups_);
+}
+
+}  // namespace ursula::group

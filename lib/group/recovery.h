@@ -1,0 +1,61 @@
+// lib/group/recovery.h
+//
+// What the disk gives back of the groups: snapshots into machines, the log's records into entries
+// and hard states. Runs once, before any core does, on the thread that opens the engine.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/raft/config.h"
+#include "lib/raft/types.h"
+#include "lib/storage/snapshot_store.h"
+#include "lib/storage/wal_recovery.h"
+#include "lib/stream/machine.h"
+
+namespace ursula::group {
+
+// What one group starts from.
+struct RecoveredGroup {
+  std::unique_ptr<stream::Machine> machine;  // As of `compacted`.
+  raft::SnapshotMeta compacted;              // Index 0: no snapshot yet.
+  raft::HardState hard;
+  std::vector<raft::Entry> entries;  // Contiguous, from compacted.index + 1.
+};
+
+// A new group: nobody has written anything, and `voters` are its members.
+RecoveredGroup NewGroup(GroupId group, const std::vector<NodeId>& voters);
+
+// The opaque parts of storage's records.
+std::string EncodeState(const raft::HardState& hard);
+Result<raft::HardState> DecodeState(std::string_view payload);
+std::string EncodeSnapshotHeader(const raft::ConfState& conf);
+Result<raft::ConfState> DecodeSnapshotHeader(std::string_view header);
+
+// An entry's record carries its kind before its payload.
+Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record);
+
+// Gathers what storage finds, for all groups.
+class Recovery final : public storage::RecoverySink {
+ public:
+  Recovery(uint32_t group_count, std::vector<NodeId> voters);
+
+  // First: every group's snapshot.
+  Status LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files);
+  // Then every record of the logs.
+  Status OnRecord(storage::RecoveredRecord record) override;
+  // Last: checks each group. kDataLoss: entries are missing between its snapshot and its log.
+  Result<std::vector<RecoveredGroup>> Finish();
+
+ private:
+  Status OnEntry(raft::Entry entry, GroupId group);
+
+  std::vector<RecoveredGroup> groups_;
+};
+
+}  // namespace ursula::group

@@ -1,0 +1,260 @@
+#include "lib/group/replica.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace ursula::group {
+namespace {
+
+Status Stopping() { return Status(StatusCode::kUnavailable, "the engine is stopping"); }
+
+raft::Config CoreConfig(NodeId self) {
+  raft::Config config;
+  config.self = self;
+  config.election_ticks = 10;
+  config.heartbeat_ticks = 2;
+  // Storage is asynchronous: what is handed out to be applied is applied at once.
+  config.applying_bytes_max = raft::kUnlimited;
+  return config;
+}
+
+}  // namespace
+
+Replica::Replica(const Services& services, GroupId group, RecoveredGroup recovered)
+    : services_(services),
+      group_(group),
+      log_(recovered.compacted),
+      machine_(std::move(recovered.machine)),
+      clock_(services.loop),
+      checkpoint_(services, group, this) {
+  initial_.hard = recovered.hard;
+  initial_.conf = recovered.compacted.conf;
+  initial_.applied = recovered.compacted.index;
+  applied_index_ = recovered.compacted.index;
+  applied_term_ = recovered.compacted.term;
+  log_.Append(std::move(recovered.entries));
+  clock_.Observe(machine_->now_ms());
+  checkpoint_.Bind(machine_.get(), &ring_);
+}
+
+Replica::~Replica() { URSULA_CHECK(state_ == State::kStopped || core_ == nullptr); }
+
+Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, GroupId group,
+                                                 RecoveredGroup recovered) {
+  std::unique_ptr<Replica> replica(new Replica(services, group, std::move(recovered)));
+  Result<std::unique_ptr<raft::Core>> core = raft::Core::Create(
+      CoreConfig(services.self), replica->initial_, &replica->log_, replica.get());
+  if (!core.ok()) return core.status();
+  replica->core_ = std::move(*core);
+  return replica;
+}
+
+void Replica::Start(Function<void(Status)> ready) {
+  URSULA_CHECK(state_ == State::kStarting && !start_done_);
+  start_done_ = std::move(ready);
+  // Nobody else can win: waiting for a timeout would only delay the start.
+  raft::ConfState conf = core_->Configuration();
+  if (conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self)) {
+    core_->Campaign();
+  }
+  Schedule();
+}
+
+uint32_t Replica::Jitter(uint32_t bound) {
+  return static_cast<uint32_t>(services_.loop->Entropy() % bound);
+}
+
+Status Replica::Ready() const {
+  if (state_ == State::kFailed) return failure_;
+  if (state_ == State::kStopping || state_ == State::kStopped) return Stopping();
+  if (state_ == State::kStarting || !core_->is_leader()) {
+    return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
+  }
+  return services_.wal->Ready();
+}
+
+Status Replica::Admit(uint64_t payload_bytes) const {
+  if (state_ == State::kFailed) return failure_;
+  if (state_ != State::kRunning) return Stopping();
+  const CoreBudget& budget = *services_.budget;
+  if (payload_bytes == 0) return services_.wal->Ready();
+  if (budget.inflight_bytes > 0 &&
+      budget.inflight_bytes + payload_bytes > budget.inflight_bytes_max) {
+    ++services_.budget->stats.refused_inflight;
+    return Status(StatusCode::kResourceExhausted,
+                  "too many bytes of appends are under way on this core; try again shortly");
+  }
+  if (budget.unflushed_bytes > budget.hot_bytes_max) {
+    ++services_.budget->stats.refused_inflight;
+    return Status(StatusCode::kResourceExhausted,
+                  "payload comes faster than the disk takes it; try again shortly");
+  }
+  if (services_.payload->stats().disk_bytes > budget.stored_bytes_max) {
+    ++services_.budget->stats.refused_disk_full;
+    return Status(StatusCode::kResourceExhausted,
+                  "the memory for payload is full; delete streams or give it more");
+  }
+  Status status = services_.wal->Ready();
+  if (status.code() == StatusCode::kResourceExhausted) {
+    ++services_.budget->stats.refused_disk_full;
+  }
+  return status;
+}
+
+void Replica::Propose(stream::Command::Body body, ProposeDone done) {
+  stream::Command command;
+  command.body = std::move(body);
+  Propose(std::move(command), {}, stream::Framing::kConcatenated, std::move(done));
+}
+
+void Replica::Propose(stream::Command command, std::vector<Bytes> messages, stream::Framing framing,
+                      ProposeDone done) {
+  uint64_t payload_bytes = stream::PayloadSize(messages, framing);
+  Status status = Admit(payload_bytes);
+  if (!status.ok()) return Reject(std::move(done), std::move(status));
+  command.now_ms = clock_.NowMs();
+  Bytes encoded =
+      messages.empty() ? stream::Encode(command) : stream::Encode(command, messages, framing);
+  if (encoded.size() + 1 > services_.wal->record_bytes_max()) {
+    return Reject(std::move(done),
+                  Status(StatusCode::kInvalidArgument, "one append is larger than the log takes"));
+  }
+  Stage(std::move(encoded), payload_bytes, std::move(done));
+}
+
+void Replica::Stage(Bytes command, uint64_t payload_bytes, ProposeDone done) {
+  services_.budget->inflight_bytes += payload_bytes;
+  staged_.push_back({std::move(command), payload_bytes, services_.loop->now_ns(), std::move(done)});
+  Schedule();
+}
+
+void Replica::Reject(ProposeDone done, Status status) {
+  services_.loop->Defer(
+      [done = std::move(done), status = std::move(status)]() mutable { done(status); });
+}
+
+void Replica::OnTurnEnd() {
+  if (state_ == State::kStopped) return;
+  ProposeTouches();
+  ProposeStaged();
+  barrier_.StartRound(core_.get());
+  Pump();
+}
+
+void Replica::ProposeStaged() {
+  if (staged_.empty()) return;
+  std::vector<Staged> staged = std::exchange(staged_, {});
+  std::vector<Bytes> commands;
+  commands.reserve(staged.size());
+  for (Staged& one : staged) commands.push_back(std::move(one.command));
+  raft::Proposal proposal;
+  if (state_ != State::kFailed) proposal = core_->Propose(commands);
+  if (proposal.outcome != raft::ProposalOutcome::kAppended) {
+    for (Staged& one : staged) {
+      services_.budget->inflight_bytes -= one.payload_bytes;
+      one.done(state_ == State::kFailed
+                   ? failure_
+                   : Status(StatusCode::kUnavailable,
+                            "this group has no leader here; nothing was applied, try again"));
+    }
+    return;
+  }
+  uint64_t n = 0;
+  for (Staged& one : staged) {
+    proposals_.Add(
+        {proposal.first + n, proposal.term, one.payload_bytes, one.start_ns, std::move(one.done)});
+    ++n;
+  }
+}
+
+void Replica::AfterBarrier(BarrierDone done) {
+  if (state_ != State::kRunning && state_ != State::kFailed) {
+    services_.loop->Defer([done = std::move(done)]() mutable { done(Stopping()); });
+    return;
+  }
+  barrier_.Add(std::move(done));
+  Schedule();
+}
+
+void Replica::Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done) {
+  AfterBarrier([this, id = std::move(id), done = std::move(done)](Status status) mutable {
+    if (!status.ok()) return done(std::move(status));
+    stream::LookupResult found = machine_->Lookup(id, NowMs());
+    if (found.kind != stream::LookupResult::Kind::kExpired) return done(std::move(found));
+    Settle(found.incarnation,
+           [this, id = std::move(id), done = std::move(done)](Status settled) mutable {
+             if (!settled.ok()) return done(std::move(settled));
+             Lookup(std::move(id), std::move(done));
+           });
+  });
+}
+
+StreamInfo Replica::Info(stream::Incarnation incarnation) const {
+  StreamInfo info = machine_->Info(incarnation);
+  info.incarnation = PublicIncarnation(group_, info.incarnation);
+  return info;
+}
+
+uint64_t Replica::EvictTo(uint64_t bytes) {
+  ring_.Evict(bytes);
+  CountMemory();
+  return ring_.bytes();
+}
+
+void Replica::CountMemory() {
+  CoreBudget& budget = *services_.budget;
+  budget.hot_bytes += ring_.bytes() - counted_hot_bytes_;
+  budget.unflushed_bytes += ring_.UnflushedBytes() - counted_unflushed_bytes_;
+  counted_hot_bytes_ = ring_.bytes();
+  counted_unflushed_bytes_ = ring_.UnflushedBytes();
+}
+
+std::optional<raft::SnapshotMeta> Replica::AppliedMeta() {
+  if (applied_index_ <= log_.compacted().index) return std::nullopt;
+  raft::SnapshotMeta meta;
+  meta.index = applied_index_;
+  meta.term = applied_term_;
+  meta.conf = core_->Configuration();
+  return meta;
+}
+
+void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
+  ++services_.budget->stats.snapshots;
+  services_.wal->Release(group_, meta.index);
+  log_.Compact(meta);
+}
+
+void Replica::OnFlushed() { CountMemory(); }
+
+void Replica::Tick() {
+  if (state_ != State::kRunning && state_ != State::kStarting) return;
+  core_->Tick();
+  SweepExpired();
+  Schedule();
+}
+
+void Replica::Stop(Function<void()> done) {
+  URSULA_CHECK(!stop_done_ && state_ != State::kStopped);
+  stop_done_ = std::move(done);
+  if (state_ != State::kFailed) state_ = State::kStopping;
+  std::vector<ReadTask*> tasks;
+  for (auto& [id, task] : tasks_) tasks.push_back(task.get());
+  for (ReadTask* task : tasks) {
+    task->Cancel(Status(StatusCode::kCancelled, "the engine is stopping"));
+  }
+  Schedule();
+  checkpoint_.Stop([this] { MaybeFinishStop(); });
+}
+
+void Replica::MaybeFinishStop() {
+  if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
+  if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
+  state_ = State::kStopped;
+  barrier_.FailAll();
+  services_.loop->Defer(std::exchange(stop_done_, nullptr));
+}
+
+}  // namespace ursula::group

@@ -1,0 +1,214 @@
+// lib/group/replica.h
+//
+// One live replica of a Raft group on its core: the only place where consensus, the state machine
+// and storage meet. It drives raft::Core by its contract (lib/raft/core.h) with asynchronous
+// writes, the same for a group of one as for any other.
+//
+// Invariant: a command's `done` runs with a reply only after its entry is committed and applied
+// here, and a read sees every command acknowledged before it was asked for.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "lib/group/barrier.h"
+#include "lib/group/checkpoint.h"
+#include "lib/group/group_log.h"
+#include "lib/group/proposals.h"
+#include "lib/group/read_task.h"
+#include "lib/group/recovery.h"
+#include "lib/group/services.h"
+#include "lib/group/stamp_clock.h"
+#include "lib/raft/core.h"
+#include "lib/stream/command.h"
+#include "lib/stream/hot_ring.h"
+#include "lib/stream/machine.h"
+#include "ursula/engine.h"
+
+namespace ursula::group {
+
+// Incarnations are unique in a group; a name may live in one group now and, as a fork, in another
+// later. So the public one carries the group. 0 stays 0.
+inline uint64_t PublicIncarnation(GroupId group, uint64_t incarnation) {
+  return incarnation == 0 ? 0 : (uint64_t{Raw(group)} << 48) | incarnation;
+}
+
+class Replica final : private raft::Driver, private io::TurnHook, private CheckpointHost {
+ public:
+  // `recovered` is what recovery found of this group. kDataLoss when it contradicts itself.
+  static Result<std::unique_ptr<Replica>> Create(const Services& services, GroupId group,
+                                                 RecoveredGroup recovered);
+  ~Replica() override;  // REQUIRES: Stop done.
+
+  GroupId group() const { return group_; }
+
+  // Starts an election if no one else can; otherwise waits for its leader. `ready` runs once the
+  // group can commit here and everything recovered is applied.
+  void Start(Function<void(Status)> ready);
+
+  // ---- commands ----
+  // Stamps and proposes. `done` is never called inside the call: with what applying gave, or
+  //   kUnavailable         nothing was applied: no leader here, the log has failed, stopping;
+  //   kResourceExhausted   nothing was applied: a limit or a full disk;
+  //   kInvalidArgument     larger than a log record can be;
+  //   kOutcomeUnknown      it may or may not be applied.
+  // `messages` make up the payload (framed by `framing`); the command's own is empty then.
+  void Propose(stream::Command command, std::vector<Bytes> messages, stream::Framing framing,
+               ProposeDone done);
+  void Propose(stream::Command::Body body, ProposeDone done);
+
+  // ---- reads ----
+  // `done(ok)`: every command acknowledged before this call is in machine(). kUnavailable.
+  void AfterBarrier(BarrierDone done);
+
+  // Behind the barrier: what the name is now. An expired stream is expired by a command first, so
+  // that the answer is never kExpired.
+  void Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done);
+
+  // A whole Read, waiting included; `placement` in its reply sends the caller elsewhere.
+  void Read(ReadRequest request, uint64_t read_id, GroupReadDone done);
+  // True if it was found here; its `done` then ends with kCancelled.
+  bool CancelRead(uint64_t read_id);
+
+  // Where a fork of the live stream `source` begins: an absolute offset, or what is wrong with the
+  // point.
+  void ResolveForkPoint(stream::Incarnation source, ForkPoint point,
+                        Function<void(Result<ResolvedFork>)> done);
+
+  const stream::Machine& machine() const { return *machine_; }
+  // REQUIRES: machine().FindIncarnation finds it.
+  StreamInfo Info(stream::Incarnation incarnation) const;
+  int64_t NowMs() { return clock_.NowMs(); }
+  bool is_leader() const { return core_->is_leader(); }
+  Status Ready() const;
+  std::size_t waiting_reads() const { return waiting_reads_; }
+  std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
+
+  // ---- from the core that hosts it ----
+  void Tick();  // Every kTickMs.
+  void OnWalDurable(uint64_t lsn);
+  void OnWalFailed(const Status& status);
+  void Checkpoint() { checkpoint_.Request(); }  // The log wants its space back.
+  void Flush() { checkpoint_.Flush(); }         // Memory wants its payload written out.
+  uint64_t EvictTo(uint64_t bytes);             // Of the hot ring; what is left.
+  uint64_t log_bytes() const { return log_.bytes(); }
+  uint64_t hot_bytes() const { return ring_.bytes(); }
+  uint64_t unflushed_bytes() const { return ring_.UnflushedBytes(); }
+  void Stop(Function<void()> done);
+
+  static constexpr uint64_t kTickMs = 100;
+
+ private:
+  friend class ReadTask;
+  friend class StreamRead;
+  friend class ForkPointRead;
+  struct Staged {
+    Bytes command;
+    uint64_t payload_bytes = 0;
+    uint64_t start_ns = 0;
+    ProposeDone done;
+  };
+  struct PendingAppend {
+    uint64_t lsn = 0;  // Durable when the log is durable up to here.
+    std::vector<raft::Entry> entries;
+    std::vector<raft::Message> responses;
+  };
+  enum class State : uint8_t { kStarting, kRunning, kFailed, kStopping, kStopped };
+
+  Replica(const Services& services, GroupId group, RecoveredGroup recovered);
+
+  // raft::Driver
+  uint32_t Jitter(uint32_t bound) override;
+  // io::TurnHook
+  void OnTurnEnd() override;
+  // CheckpointHost (checkpoint.cc calls back)
+  std::optional<raft::SnapshotMeta> AppliedMeta() override;
+  void OnCheckpointed(const raft::SnapshotMeta& meta) override;
+  void OnFlushed() override;
+
+  // replica.cc
+  Status Admit(uint64_t payload_bytes) const;
+  void Stage(Bytes command, uint64_t payload_bytes, ProposeDone done);
+  void ProposeStaged();
+  void Schedule() { services_.loop->AtTurnEnd(this); }
+  void Reject(ProposeDone done, Status status);
+
+  // drive.cc: the Ready contract.
+  void Pump();
+  void TakeSoftState(const raft::SoftState& soft_state);
+  void Persist(raft::StorageAppend append);
+  void ReleaseDurable();
+  void Send(std::vector<raft::Message> messages);
+  void Apply(raft::StorageApply apply);
+  void ApplyEntry(const raft::Entry& entry);
+  void ApplyConfChange(const raft::Entry& entry);
+  void CarryOut(stream::ApplyResult* result);
+  void AfterApply();
+  void Fail(Status status);
+  void Corrupt(Status status);
+  void MaybeFinishStart();
+  void MaybeFinishStop();
+
+  // expiry.cc: time passes for streams.
+  void SweepExpired();
+  void Settle(stream::Incarnation incarnation, Function<void(Status)> done);
+  void TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found);
+  void ProposeTouches();
+  bool HasWaiters(stream::Incarnation incarnation) const;
+
+  // reads.cc
+  ReadTask* AddTask(std::unique_ptr<ReadTask> task);
+  void RemoveTask(uint64_t read_id);
+  bool AddWaiter(ReadTask* task, stream::Incarnation incarnation);
+  void RemoveWaiter(ReadTask* task, stream::Incarnation incarnation);
+  void Wake(stream::Incarnation incarnation);
+
+  const Services services_;
+  const GroupId group_;
+  State state_ = State::kStarting;
+  Status failure_;        // Of kFailed.
+  bool corrupt_ = false;  // A committed entry can't be read: nothing after it is applied.
+
+  GroupLog log_;
+  std::unique_ptr<stream::Machine> machine_;
+  stream::HotRing ring_;
+  StampClock clock_;
+  std::unique_ptr<raft::Core> core_;
+  raft::Ready ready_;  // Kept for its capacity.
+  raft::InitialState initial_;
+  bool pumping_ = false;
+
+  std::vector<Staged> staged_;
+  Proposals proposals_;
+  std::deque<PendingAppend> appends_;  // In the order in which the core handed them out.
+  uint64_t last_lsn_ = 0;              // Of this group's last record.
+  uint64_t durable_lsn_ = 0;
+  Index applied_index_{};
+  Term applied_term_{};
+  Barrier barrier_;
+
+  uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.
+  absl::flat_hash_map<uint64_t, std::unique_ptr<ReadTask>> tasks_;
+  absl::node_hash_map<stream::Incarnation, IntrusiveList<ReadTask>> waiters_;
+  std::size_t waiting_reads_ = 0;
+  absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
+  absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
+  bool expire_pending_ = false;
+
+  CheckpointJob checkpoint_;
+  uint64_t counted_hot_bytes_ = 0;  // What budget holds of this group.
+  uint64_t counted_unflushed_bytes_ = 0;
+  void CountMemory();
+
+  Function<void(Status)> start_done_;
+  Function<void()> stop_done_;
+};
+
+}  // namespace ursula::group

@@ -1,0 +1,49 @@
+// lib/group/services.h
+//
+// What the replicas of one core share: its loop, its log and stores, and its budgets.
+
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "lib/io/loop.h"
+#include "lib/storage/payload_store.h"
+#include "lib/storage/snapshot_store.h"
+#include "lib/storage/wal.h"
+#include "ursula/function.h"
+#include "ursula/stats.h"
+#include "ursula/types.h"
+
+namespace ursula::group {
+
+// Limits and counters of one core; its loop only.
+struct CoreBudget {
+  uint64_t inflight_bytes_max = 0;  // Payload of commands proposed and not yet applied.
+  uint64_t inflight_bytes = 0;
+  uint64_t hot_bytes_max = 0;  // Payload in memory, of all groups of the core.
+  uint64_t hot_bytes = 0;
+  uint64_t unflushed_bytes = 0;            // Of that, what the payload store doesn't have yet.
+  uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
+  uint64_t waiters_max = 0;
+  uint64_t message_bytes_max = 0;  // One append's payload.
+
+  EngineStats stats = {};  // What replicas count themselves; gauges are filled in by the engine.
+};
+
+// Borrowed, all of it, for the life of the replicas.
+struct Services {
+  io::Loop* loop = nullptr;
+  storage::Wal* wal = nullptr;
+  storage::PayloadStore* payload = nullptr;
+  storage::SnapshotStore* snapshots = nullptr;
+  CoreBudget* budget = nullptr;
+  NodeId self{1};
+  Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.
+
+  void Log(int level, std::string_view message) const {
+    if (log != nullptr && *log) (*log)(level, message);
+  }
+};
+
+}  // namespace ursula::group

@@ -1,0 +1,271 @@
+// ursula/engine.h
+//
+// StreamEngine is an embeddable, replicated engine for append-only byte streams.
+//
+// An engine runs on a fixed set of cores. Each Raft group lives on exactly one core and each stream
+// in exactly one group, so a stream's state is only ever touched by one thread. Every method may be
+// called from any thread. `done` runs exactly once, never inside the call: on the calling core when
+// the caller is one of the runtime's cores, else on the owning core, or through
+// EngineOptions::executor when that is set. A `done` must not block; it may call the engine again.
+//
+// A request ends in one of two ways. A reply says what the stream decided, refusals included
+// (Outcome): every replica decides the same. An error Status says that the engine could not decide
+// (ursula/status.h). Acknowledged means: synced on a majority of disks, seen by every later read.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ursula/bytes.h"
+#include "ursula/function.h"
+#include "ursula/runtime.h"
+#include "ursula/stats.h"
+#include "ursula/status.h"
+#include "ursula/types.h"
+
+namespace ursula {
+
+template <class Reply>
+using Done = Function<void(Result<Reply>)>;
+
+enum class Outcome : uint8_t {
+  kOk,         // Applied, or found as asked.
+  kExisted,    // Create: the same stream (or bucket) was there already; nothing changed.
+  kDuplicate,  // Append: this producer sequence was applied before; nothing changed.
+  kBucketNotFound,
+  kNotFound,     // Never created, deleted, or expired.
+  kSoftDeleted,  // Deleted, but forks still read from it (upstream: 410).
+  kClosed,       // Append: the stream is closed; `tail` is final.
+  kConflict,     // Create: the stream exists with another configuration.
+  kContentTypeMismatch,
+  kProducerStale,       // The epoch is below `producer.epoch`.
+  kProducerGap,         // The sequence is past `producer_expected_sequence`.
+  kProducerEpochStart,  // A new epoch must start at sequence 0.
+  kSequenceConflict,    // Stream-Seq is not above the last one.
+  kForkSourceNotFound,
+  kForkSourceDeleted,  // Soft-deleted: nothing forks from it any more.
+  kForkOffsetInvalid,  // Past the source's tail, before its start, or inside a message.
+  kForkContentTypeMismatch,
+  kOffsetInvalid,  // Inside a message of a JSON stream.
+  kGone,           // Read: before the retained data.
+  kBucketNotEmpty,
+  kTooLarge,  // The append would pass kOffsetEnd or a configured limit.
+};
+
+// ---- buckets ---------------------------------------------------------------------------------
+
+struct BucketReply {
+  Outcome outcome = Outcome::kOk;  // Create: kOk or kExisted. Get: kOk or kBucketNotFound.
+};                                 // Delete: kOk, kBucketNotFound or kBucketNotEmpty.
+
+struct ListRequest {
+  std::string bucket = {};
+  std::string prefix = {};
+  std::string after = {};  // Cursor: list names above this one. Empty: from the first.
+  uint32_t limit = 100;    // 1 to 1000.
+};
+
+// Ordered by name. Linearizable for each group, not across them: a stream created or deleted while
+// the listing runs may be in it or not.
+struct ListReply {
+  Outcome outcome = Outcome::kOk;  // kOk or kBucketNotFound.
+  struct Stream {
+    std::string path = {};  // "name" or "affinity/name".
+    std::string content_type = {};
+    Offset tail = {};
+    bool closed = false;
+  };
+  std::vector<Stream> streams = {};
+  bool more = false;  // Ask again with `after` = the last path.
+};
+
+// ---- streams ---------------------------------------------------------------------------------
+
+// Where a fork leaves its source (upstream: Stream-Forked-From and its companions).
+struct ForkPoint {
+  StreamId source = {};
+  std::optional<Offset> offset = {};  // Empty: the source's tail when the fork is made.
+  uint64_t sub_offset = 0;            // JSON: messages past `offset`; else bytes. May not cross the
+                                      // one append that starts at `offset`.
+  friend bool operator==(const ForkPoint&, const ForkPoint&) = default;
+};
+
+struct CreateRequest {
+  StreamId stream = {};
+  std::string content_type = {};  // Empty: application/octet-stream, or the fork source's.
+  Lifetime lifetime = {};
+  bool closed = false;
+  std::vector<Bytes> messages = {};  // Initial content, as in AppendRequest. May be empty.
+  std::optional<ForkPoint> fork = {};
+  std::string sequence = {};  // Stream-Seq of the initial content.
+};
+
+// What a stream is. `incarnation` differs after delete and create under the same name.
+struct StreamInfo {
+  std::string content_type = {};
+  Offset start = {};  // First retained byte.
+  Offset tail = {};
+  bool closed = false;
+  Lifetime lifetime = {};
+  uint64_t incarnation = 0;
+};
+
+struct CreateReply {
+  Outcome outcome = Outcome::kOk;  // kOk, kExisted, kConflict, kSoftDeleted, kBucketNotFound,
+  StreamInfo info = {};            // kFork…, kTooLarge. Info is set for kOk and kExisted.
+};
+
+struct HeadReply {
+  Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted or kBucketNotFound.
+  StreamInfo info = {};
+};
+
+struct DeleteReply {
+  Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted (before), kBucketNotFound.
+};
+
+struct AppendRequest {
+  StreamId stream = {};
+  // The stored form of each message, in order; together one append: all or nothing. On a JSON
+  // stream each is one JSON value's source text (no terminator; raw CR and LF, which JSON allows
+  // only between tokens, already replaced by spaces), and the engine adds ",\n". On any other
+  // stream they are concatenated as they are. Empty only if `close`.
+  std::vector<Bytes> messages = {};
+  std::string content_type = {};  // Empty: not compared. REQUIRED by HTTP when there is a body.
+  bool close = false;
+  std::optional<Producer> producer = {};
+  std::string sequence = {};  // Stream-Seq: opaque, compared bytewise, must grow. Empty: none.
+};
+
+struct AppendReply {
+  Outcome outcome = Outcome::kOk;
+  Offset start = {};    // Of this append's first byte, when kOk.
+  Offset tail = {};     // After the append; on a refusal the stream's tail.
+  bool closed = false;  // The stream's flag after the append.
+  // The producer's state after the append (or as it stands, on a refusal).
+  uint64_t producer_epoch = 0;
+  uint64_t producer_sequence = 0;           // The highest accepted.
+  uint64_t producer_expected_sequence = 0;  // kProducerGap.
+};
+
+struct ReadRequest {
+  StreamId stream = {};
+  Offset from = {};
+  bool from_tail = false;        // `now`: `from` is ignored; the reply's `start` is the tail.
+  uint64_t bytes_max = 1 << 20;  // Soft: at least one whole JSON message is returned.
+  uint64_t wait_ms = 0;          // At the tail of an open stream: wait this long for data.
+  bool touch = true;             // Renews a sliding TTL.
+  bool boundaries = false;       // Fill ReadReply::message_ends.
+  std::optional<uint64_t> incarnation = {};  // Set: another incarnation is kNotFound.
+};
+
+struct ReadReply {
+  Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted, kBucketNotFound, kOffsetInvalid
+                                   // or kGone.
+  std::vector<Bytes> parts = {};   // The stored form, contiguous from `start`; shared memory.
+  Offset start = {};               // == request.from, or the tail when that is past it.
+  Offset next = {};                // Read on from here.
+  // The end of each message in `parts`, ascending; the last may lie past `next` when a big message
+  // was cut. Of JSON: each value. Of other streams: each append.
+  std::vector<Offset> message_ends = {};
+  bool up_to_date = false;  // `next` was the tail when the reply was made.
+  StreamInfo info = {};
+};
+
+// Names one waiting Read or one Follow. 0 names none.
+using Ticket = uint64_t;
+
+// A live reader with credit: OnData is called in order as data comes; the engine stops reading
+// ahead of `unread_bytes_max` bytes that were delivered and not yet granted back.
+class Follower {
+ public:
+  virtual ~Follower() = default;
+  // `reply.parts` is never empty, except that a change to closed comes with the closing reply.
+  virtual void OnData(ReadReply reply) = 0;
+  // Once, last; nothing follows. Ok: the stream is closed and all of it was delivered.
+  // kCancelled: by Cancel or Stop. kFailedPrecondition: the stream is gone; kind in `outcome`.
+  virtual void OnEnd(Status status, Outcome outcome) = 0;
+};
+
+struct FollowRequest {
+  StreamId stream = {};
+  Offset from = {};
+  bool from_tail = false;
+  uint64_t unread_bytes_max = 1 << 20;
+  bool boundaries = false;
+};
+
+// ---- the engine ------------------------------------------------------------------------------
+
+struct EngineOptions {
+  std::string data_dir = {};           // Empty: everything in memory, nothing survives the engine.
+  uint32_t group_count = 0;            // Fixed for a directory. 0: what it has, else cores x 4.
+  uint64_t hot_bytes_max = 256 << 20;  // Payload kept in memory, all groups together.
+  uint64_t wal_bytes_max = uint64_t{1} << 30;     // Write-ahead logs on disk, all cores together.
+  uint64_t memory_bytes_max = uint64_t{1} << 30;  // Payload, when data_dir is empty.
+  uint64_t inflight_bytes_max = 64 << 20;         // Payload of appends not yet acknowledged.
+  uint64_t message_bytes_max = 64 << 20;          // One append.
+  uint32_t waiters_per_core_max = 200'000;        // Waiting reads.
+  Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
+  // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
+  Function<void(Function<void()>)> executor = {};
+  // Structured log lines, called on any core; must not block. Empty: silence.
+  Function<void(int level, std::string_view message)> log = {};
+};
+
+struct Stopped {};
+
+class StreamEngine {
+ public:
+  // Opens the engine and recovers every group. Blocks until it can commit, or says why not:
+  // kFailedPrecondition (directory in use, of another version or group count), kIoError, kDataLoss
+  // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument.
+  // Not to be called on a core of the runtime.
+  static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
+
+  StreamEngine(const StreamEngine&) = delete;
+  StreamEngine& operator=(const StreamEngine&) = delete;
+
+  // Stops first if Stop has not run, and waits for it. Not to be called on a core.
+  virtual ~StreamEngine() = default;
+
+  virtual void CreateBucket(std::string bucket, Done<BucketReply> done) = 0;
+  virtual void GetBucket(std::string bucket, Done<BucketReply> done) = 0;
+  virtual void DeleteBucket(std::string bucket, Done<BucketReply> done) = 0;
+  virtual void List(ListRequest request, Done<ListReply> done) = 0;
+
+  virtual void Create(CreateRequest request, Done<CreateReply> done) = 0;
+  virtual void Head(StreamId stream, Done<HeadReply> done) = 0;
+  virtual void Delete(StreamId stream, Done<DeleteReply> done) = 0;
+  virtual void Append(AppendRequest request, Done<AppendReply> done) = 0;
+
+  // Linearizable. A read that waits may be ended with Cancel(ticket): kCancelled.
+  virtual Ticket Read(ReadRequest request, Done<ReadReply> done) = 0;
+
+  // `follower` is borrowed until its OnEnd has returned. Its calls run where a `done` would.
+  virtual Ticket Follow(FollowRequest request, Follower* follower) = 0;
+  virtual void Grant(Ticket ticket, uint64_t bytes) = 0;  // `bytes` delivered were consumed.
+
+  virtual void Cancel(Ticket ticket) = 0;
+
+  // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
+  virtual Status Ready() const = 0;
+
+  // A copy of the counters, summed over cores. Any thread.
+  virtual EngineStats Stats() const = 0;
+
+  // Refuses new requests, completes those under way, seals the logs. Once.
+  virtual void Stop(Done<Stopped> done) = 0;
+
+ protected:
+  StreamEngine() = default;
+};
+
+std::string_view Version();  // "0.1.0".
+
+}  // namespace ursula

@@ -1,0 +1,34 @@
+// ursula/runtime.h
+//
+// The default Runtime: one thread and one io_uring loop per core. An embedder either lets
+// StreamEngine::Open own one (one core, unpinned) or makes one here, keeps it alive for as long as
+// an engine runs on it, and shares it between engines.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "ursula/status.h"
+
+namespace ursula {
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;  // Stops the loops and joins their threads.
+  virtual uint16_t core_count() const = 0;
+
+ protected:
+  Runtime() = default;
+};
+
+struct RuntimeOptions {
+  uint16_t core_count = 1;       // 0: one per CPU this process may use.
+  bool pin_threads = false;      // Pin core i to the i-th allowed CPU.
+  uint32_t ring_entries = 1024;  // Submission queue entries of each core's io_uring.
+};
+
+// kFailedPrecondition when the kernel or a policy refuses io_uring; the message names the fix.
+Result<std::unique_ptr<Runtime>> NewRuntime(const RuntimeOptions& options);
+
+}  // namespace ursula

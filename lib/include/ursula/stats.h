@@ -1,0 +1,91 @@
+// ursula/stats.h
+//
+// Counters and histograms of an engine since it was opened.
+
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace ursula {
+
+// Two buckets an octave: bucket i counts values in (Bound(i - 1), Bound(i)]; the last all above.
+struct Histogram {
+  static constexpr int kBuckets = 32;
+  static constexpr uint64_t Bound(int i) {  // 16, 24, 32, 48, 64 ...
+    return (i % 2 == 0 ? uint64_t{16} : uint64_t{24}) << (i / 2);
+  }
+  std::array<uint64_t, kBuckets> counts = {};
+  uint64_t count = 0;
+  uint64_t sum = 0;
+
+  void Add(uint64_t value) {
+    int i = 0;
+    while (i < kBuckets - 1 && value > Bound(i)) ++i;
+    ++counts[static_cast<std::size_t>(i)];
+    ++count;
+    sum += value;
+  }
+  void Merge(const Histogram& other) {
+    for (int i = 0; i < kBuckets; ++i) {
+      counts[static_cast<std::size_t>(i)] += other.counts[static_cast<std::size_t>(i)];
+    }
+    count += other.count;
+    sum += other.sum;
+  }
+};
+
+struct EngineStats {
+  uint64_t appends = 0;  // Acknowledged.
+  uint64_t append_bytes = 0;
+  uint64_t reads = 0;
+  uint64_t read_bytes = 0;
+  uint64_t streams = 0;  // Live now.
+  uint64_t waiters = 0;  // Reads waiting at a tail now.
+  uint64_t proposals_pending = 0;
+  uint64_t inflight_bytes = 0;     // Of appends proposed and not yet applied.
+  uint64_t hot_bytes = 0;          // Payload in memory now.
+  uint64_t wal_bytes = 0;          // Write-ahead log files on disk now.
+  uint64_t wal_written_bytes = 0;  // Padded, as written.
+  uint64_t wal_record_bytes = 0;   // Before padding: the ratio is the amplification.
+  uint64_t wal_batches = 0;
+  uint64_t wal_syncs = 0;
+  uint64_t payload_bytes = 0;  // Payload segment files on disk now.
+  uint64_t payload_written_bytes = 0;
+  uint64_t snapshots = 0;
+  uint64_t refused_inflight = 0;  // Appends refused at inflight_bytes_max.
+  uint64_t refused_disk_full = 0;
+  uint64_t refused_waiters = 0;
+  Histogram append_us = {};  // From the call to its completion on the owning core.
+  Histogram sync_us = {};    // One write-ahead log batch, write and sync.
+
+  void Add(const EngineStats& other);
+};
+
+inline void EngineStats::Add(const EngineStats& other) {
+  appends += other.appends;
+  append_bytes += other.append_bytes;
+  reads += other.reads;
+  read_bytes += other.read_bytes;
+  streams += other.streams;
+  waiters += other.waiters;
+  proposals_pending += other.proposals_pending;
+  inflight_bytes += other.inflight_bytes;
+  hot_bytes += other.hot_bytes;
+  wal_bytes += other.wal_bytes;
+  wal_written_bytes += other.wal_written_bytes;
+  wal_record_bytes += other.wal_record_bytes;
+  wal_batches += other.wal_batches;
+  wal_syncs += other.wal_syncs;
+  payload_bytes += other.payload_bytes;
+  payload_written_bytes += other.payload_written_bytes;
+  snapshots += other.snapshots;
+  refused_inflight += other.refused_inflight;
+  refused_disk_full += other.refused_disk_full;
+  refused_waiters += other.refused_waiters;
+  append_us.Merge(other.append_us);
+  sync_us.Merge(other.sync_us);
+}
+
+}  // namespace ursula

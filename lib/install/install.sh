@@ -1,0 +1,25 @@
+#!/bin/sh
+# bazel run //:install -- [--prefix /usr/local] [--destdir DIR]
+set -eu
+prefix=/usr/local destdir= version=0.1.0
+while [ $# -gt 0 ]; do
+  case $1 in
+    --prefix) prefix=$2; shift 2 ;;
+    --destdir) destdir=$2; shift 2 ;;
+    *) echo "usage: install [--prefix P] [--destdir D]" >&2; exit 2 ;;
+  esac
+done
+case $prefix in /*) ;; *) prefix=${BUILD_WORKING_DIRECTORY:-$PWD}/$prefix ;; esac
+root=${RUNFILES_DIR:-$0.runfiles}/ursula
+[ -d "$root" ] || root=$PWD
+to=$destdir$prefix
+mkdir -p "$to/bin" "$to/lib/pkgconfig" "$to/lib/cmake/ursula" "$to/include/ursula"
+install -m 644 "$root"/lib/include/ursula/*.h "$to/include/ursula/"
+install -m 644 "$root/libursula.a" "$to/lib/libursula.a"
+install -m 755 "$root/libursula.so.0" "$to/lib/libursula.so.0"
+ln -sf libursula.so.0 "$to/lib/libursula.so"
+install -m 755 "$root/server/ursulad" "$to/bin/ursulad"
+fill() { sed -e "s|@PREFIX@|$prefix|; s|@VERSION@|$version|" "$root/lib/install/$1" > "$2"; }
+fill ursula.pc.in "$to/lib/pkgconfig/ursula.pc"
+fill ursulaConfig.cmake.in "$to/lib/cmake/ursula/ursulaConfig.cmake"
+echo "installed into $to"

@@ -1,0 +1,78 @@
+// lib/io/disk.h
+//
+// Files, as a core sees them. Ops complete on the loop that the Disk belongs to. The real one is
+// lib/io/uring, the one in memory lib/io/memory_disk.h, the faulty one tests/support/fault_disk.h.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/io/op.h"
+#include "ursula/status.h"
+
+namespace ursula::io {
+
+struct OpenOptions {
+  bool create = false;  // Make it if it isn't there.
+  bool write = false;
+  bool direct = false;  // Bypass the page cache and sync each write (O_DIRECT|O_DSYNC), where the
+                        // file system can; File::direct() tells.
+};
+
+class File {
+ public:
+  virtual ~File() = default;  // Closes. REQUIRES: no Op pending.
+
+  // True: buffers, offsets and sizes of Read and Write are multiples of Disk::block_bytes(), and a
+  // completed Write is durable without a Sync.
+  virtual bool direct() const = 0;
+  virtual uint64_t size() const = 0;  // Asks the file system.
+
+  // Results: bytes moved, which may be fewer than asked, or -errno. A Read past the end gives 0;
+  // one across it what there is. Allocate gives 0, or -EOPNOTSUPP where the file system can't.
+  virtual void Read(uint64_t offset, std::span<char> into, Op* op) = 0;
+  virtual void Write(uint64_t offset, std::span<const char> from, Op* op) = 0;
+  virtual void Sync(Op* op) = 0;  // fdatasync.
+  // Reserves [0, size) so that later writes there can't meet a full disk (fallocate). -ENOSPC.
+  virtual void Allocate(uint64_t size, Op* op) = 0;
+
+  // Blocking; for recovery and tests. Reads until `into` is full or the file ends. Count or -errno.
+  virtual int64_t ReadNow(uint64_t offset, std::span<char> into) = 0;
+  // Blocking; at open, before cores run. Writes all of `from` and syncs the file (an empty `from`:
+  // only syncs). 0 or -errno. REQUIRES: !direct().
+  virtual int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) = 0;
+};
+
+// Failures: kFailedPrecondition where there is no such file or directory (or Lock finds it taken),
+// kResourceExhausted for a full disk or no descriptor left, else kIoError; messages name the path.
+// Files are made with mode 0600.
+class Disk {
+ public:
+  virtual ~Disk() = default;
+
+  virtual uint32_t block_bytes() const = 0;  // Alignment of direct I/O; 4096.
+
+  // ---- blocking: at start, or rare and quick ----
+  virtual Result<std::unique_ptr<File>> Open(const std::string& path,
+                                             const OpenOptions& options) = 0;
+  virtual Result<std::vector<std::string>> List(
+      const std::string& directory) = 0;                      // Names, sorted.
+  virtual Status MakeDirectory(const std::string& path) = 0;  // Mode 0700; fine if there already.
+  virtual Result<uint64_t> FreeBytes(const std::string& directory) = 0;
+  // Exclusive, for the life of the returned object. kFailedPrecondition: in use by another.
+  virtual Result<std::shared_ptr<void>> Lock(const std::string& path) = 0;
+  virtual Status RemoveNow(const std::string& path) = 0;
+  virtual Status RenameNow(const std::string& from, const std::string& to) = 0;
+  virtual Status SyncDirectoryNow(const std::string& directory) = 0;
+
+  // ---- not blocking; the strings live until completion ----
+  virtual void Remove(const std::string& path, Op* op) = 0;
+  virtual void Rename(const std::string& from, const std::string& to, Op* op) = 0;
+  virtual void SyncDirectory(const std::string& directory, Op* op) = 0;
+};
+
+}  // namespace ursula::io

@@ -1,0 +1,29 @@
+// lib/io/runtime.h
+//
+// The loops behind a ursula::Runtime. Every Runtime that this library makes is one of these.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "lib/io/loop.h"
+#include "ursula/runtime.h"
+
+namespace ursula::io {
+
+class LoopRuntime : public Runtime {
+ public:
+  virtual Loop& loop(CoreId core) = 0;
+  // The loop whose thread calls, or null.
+  virtual Loop* Current() = 0;
+
+  static LoopRuntime& Of(Runtime& runtime) { return static_cast<LoopRuntime&>(runtime); }
+};
+
+// Proves with a plain bind (no SO_REUSEPORT, which would silently share the port with another
+// process) that host:port is free, and gives the port: the kernel's choice for 0.
+// kFailedPrecondition: in use; kInvalidArgument: no numeric address.
+Result<uint16_t> ProbePort(const std::string& host, uint16_t port);
+
+}  // namespace ursula::io

@@ -1,0 +1,250 @@
+#include "lib/io/uring/disk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "lib/io/errors.h"
+
+namespace ursula::io::uring {
+namespace {
+
+// One submission moves at most this much; a multiple of the block.
+constexpr std::size_t kTransferBytesMax = std::size_t{1} << 30;
+
+class UringFile final : public File {
+ public:
+  UringFile(Ring* ring, int fd, bool direct) : ring_(ring), fd_(fd), direct_(direct) {}
+  ~UringFile() override { close(fd_); }
+
+  bool direct() const override { return direct_; }
+
+  uint64_t size() const override {
+    struct stat info = {};
+    URSULA_CHECK(fstat(fd_, &info) == 0);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
+  void Read(uint64_t offset, std::span<char> into, Op* op) override {
+    io_uring_sqe* entry = ring_->Entry();
+    std::size_t size = std::min(into.size(), kTransferBytesMax);
+    io_uring_prep_read(entry, fd_, into.data(), static_cast<unsigned>(size), offset);
+    Ring::Attach(entry, op);
+  }
+
+  void Write(uint64_t offset, std::span<const char> from, Op* op) override {
+    io_uring_sqe* entry = ring_->Entry();
+    std::size_t size = std::min(from.size(), kTransferBytesMax);
+    io_uring_prep_write(entry, fd_, from.data(), static_cast<unsigned>(size), offset);
+    Ring::Attach(entry, op);
+  }
+
+  void Sync(Op* op) override {
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_fsync(entry, fd_, IORING_FSYNC_DATASYNC);
+    Ring::Attach(entry, op);
+  }
+
+  void Allocate(uint64_t size, Op* op) override {
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_fallocate(entry, fd_, 0, 0, static_cast<off_t>(size));
+    Ring::Attach(entry, op);
+  }
+
+  int64_t ReadNow(uint64_t offset, std::span<char> into) override {
+    std::size_t done = 0;
+    while (done < into.size()) {
+      ssize_t got =
+          pread(fd_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) return -errno;
+      done += static_cast<std::size_t>(got);
+      // A direct read that ends inside a block has met the end of the file.
+      if (got == 0 || (direct_ && done % UringDisk::kBlockBytes != 0)) break;
+    }
+    return static_cast<int64_t>(done);
+  }
+
+  int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) override {
+    URSULA_CHECK(!direct_);
+    while (!from.empty()) {
+      ssize_t put = pwrite(fd_, from.data(), from.size(), static_cast<off_t>(offset));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return -errno;
+      from = from.subspan(static_cast<std::size_t>(put));
+      offset += static_cast<uint64_t>(put);
+    }
+    return fdatasync(fd_) == 0 ? 0 : -errno;
+  }
+
+ private:
+  Ring* const ring_;
+  const int fd_;
+  const bool direct_;
+};
+
+int OpenDescriptor(const std::string& path, int flags) {
+  int fd = -1;
+  do {
+    fd = open(path.c_str(), flags | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+// Some file systems take O_DIRECT and then refuse the transfers, or want larger blocks than ours.
+bool DirectWorks(int fd) {
+  void* block = std::aligned_alloc(UringDisk::kBlockBytes, UringDisk::kBlockBytes);
+  URSULA_CHECK(block != nullptr);
+  ssize_t got = pread(fd, block, UringDisk::kBlockBytes, 0);
+  int error = errno;
+  std::free(block);
+  return got >= 0 || error != EINVAL;
+}
+
+// Opens `directory`, syncs it, closes it. Owns itself.
+class DirectorySync {
+ public:
+  static void Start(Ring* ring, const std::string& directory, Op* op) {
+    auto* sync = new DirectorySync(ring, op);
+    io_uring_sqe* entry = ring->Entry();
+    io_uring_prep_openat(entry, AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    Ring::Attach(entry, sync->opening_.Then<&DirectorySync::OnOpened>(sync));
+    op->Begin();
+  }
+
+ private:
+  DirectorySync(Ring* ring, Op* op) : ring_(ring), op_(op) {}
+
+  void OnOpened(int64_t result) {
+    if (result < 0) return Finish(result);
+    fd_ = static_cast<int>(result);
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_fsync(entry, fd_, 0);
+    Ring::Attach(entry, syncing_.Then<&DirectorySync::OnSynced>(this));
+  }
+
+  void OnSynced(int64_t result) {
+    close(fd_);
+    Finish(result);
+  }
+
+  void Finish(int64_t result) {
+    Op* op = op_;
+    delete this;
+    op->Complete(result);
+  }
+
+  Ring* const ring_;
+  Op* const op_;
+  int fd_ = -1;
+  Op opening_;
+  Op syncing_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<File>> UringDisk::Open(const std::string& path, const OpenOptions& options) {
+  int flags = options.write ? O_RDWR : O_RDONLY;
+  if (options.create) flags |= O_CREAT;
+  int fd = -1;
+  bool direct = options.direct;
+  if (direct) {
+    fd = OpenDescriptor(path, flags | O_DIRECT | O_DSYNC);
+    if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP) return IoError("open", path, errno);
+    if (fd >= 0 && !DirectWorks(fd)) {
+      close(fd);
+      fd = -1;
+    }
+    direct = fd >= 0;
+  }
+  if (fd < 0) fd = OpenDescriptor(path, flags);
+  if (fd < 0) return IoError("open", path, errno);
+  return std::unique_ptr<File>(new UringFile(ring_, fd, direct));
+}
+
+Result<std::vector<std::string>> UringDisk::List(const std::string& directory) {
+  DIR* handle = opendir(directory.c_str());
+  if (handle == nullptr) return IoError("opendir", directory, errno);
+  std::vector<std::string> names;
+  errno = 0;
+  for (dirent* entry = readdir(handle); entry != nullptr; entry = readdir(handle)) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(std::move(name));
+    errno = 0;
+  }
+  int error = errno;
+  closedir(handle);
+  if (error != 0) return IoError("readdir", directory, error);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+Status UringDisk::MakeDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0) return Status();
+  int error = errno;
+  struct stat info = {};
+  if (error == EEXIST && stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return Status();
+  return IoError("mkdir", path, error);
+}
+
+Result<uint64_t> UringDisk::FreeBytes(const std::string& directory) {
+  struct statvfs info = {};
+  if (statvfs(directory.c_str(), &info) != 0) return IoError("statvfs", directory, errno);
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+Result<std::shared_ptr<void>> UringDisk::Lock(const std::string& path) {
+  int fd = OpenDescriptor(path, O_RDWR | O_CREAT);
+  if (fd < 0) return IoError("open", path, errno);
+  // flock belongs to the descriptor, so that a second engine in this process is refused too.
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    int error = errno;
+    close(fd);
+    if (error != EWOULDBLOCK) return IoError("lock", path, error);
+    return Status(StatusCode::kFailedPrecondition, path + " is locked: in use by another");
+  }
+  return std::shared_ptr<void>(nullptr, [fd](void*) { close(fd); });
+}
+
+Status UringDisk::RemoveNow(const std::string& path) {
+  return unlink(path.c_str()) == 0 ? Status() : IoError("unlink", path, errno);
+}
+
+Status UringDisk::RenameNow(const std::string& from, const std::string& to) {
+  return std::rename(from.c_str(), to.c_str()) == 0 ? Status() : IoError("rename", from, errno);
+}
+
+Status UringDisk::SyncDirectoryNow(const std::string& directory) {
+  int fd = OpenDescriptor(directory, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return IoError("open", directory, errno);
+  int error = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  return error == 0 ? Status() : IoError("fsync", directory, error);
+}
+
+void UringDisk::Remove(const std::string& path, Op* op) {
+  io_uring_sqe* entry = ring_->Entry();
+  io_uring_prep_unlinkat(entry, AT_FDCWD, path.c_str(), 0);
+  Ring::Attach(entry, op);
+}
+
+void UringDisk::Rename(const std::string& from, const std::string& to, Op* op) {
+  io_uring_sqe* entry = ring_->Entry();
+  io_uring_prep_renameat(entry, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0);
+  Ring::Attach(entry, op);
+}
+
+void UringDisk::SyncDirectory(const std::string& directory, Op* op) {
+  DirectorySync::Start(ring_, directory, op);
+}
+
+}  // namespace ursula::io::uring

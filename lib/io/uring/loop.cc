@@ -1,0 +1,180 @@
+#include "lib/io/uring/loop.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "lib/io/uring/listener.h"
+
+namespace ursula::io::uring {
+namespace {
+
+thread_local UringLoop* current_loop = nullptr;
+
+uint64_t ClockNs(clockid_t clock) {
+  timespec time = {};
+  clock_gettime(clock, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+}  // namespace
+
+UringLoop::UringLoop(CoreId core, const void* family)
+    : core_(core), family_(family), disk_(&ring_) {
+  woken_.Bind<&UringLoop::OnWokenFromOutside>(this);
+  wake_failed_.Bind<&UringLoop::OnWakeFailed>(this);
+}
+
+UringLoop::~UringLoop() {
+  mailbox_.Clear();
+  if (event_fd_ >= 0) close(event_fd_);
+}
+
+UringLoop* UringLoop::Current() { return current_loop; }
+
+Status UringLoop::Start(uint32_t ring_entries) {
+  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (event_fd_ < 0) {
+    return Status(StatusCode::kResourceExhausted,
+                  std::string("eventfd: ").append(std::generic_category().message(errno)));
+  }
+  if (Status status = ring_.Start(ring_entries); !status.ok()) return status;
+  ReadClocks();
+  ArmWakeUp();
+  return Status();
+}
+
+void UringLoop::Run() {
+  URSULA_CHECK(current_loop == nullptr);
+  current_loop = this;
+  while (!stopping_) Turn();
+  ring_.Leave();
+  current_loop = nullptr;
+}
+
+void UringLoop::Stop() {
+  Post([this] { stopping_ = true; });
+}
+
+void UringLoop::Turn() {
+  ring_.SubmitAndWait(WaitNs());
+  asleep_.store(false, std::memory_order_relaxed);
+  ReadClocks();
+  ring_.DeliverReaped();
+  timers_.Fire(now_ns_);
+  mailbox_.RunWaiting();
+  RunDeferred();
+  RunTurnHooks();
+}
+
+uint64_t UringLoop::WaitNs() {
+  if (!deferred_.empty() || stopping_) return 0;
+  uint64_t wait_ns = Ring::kForever;
+  if (!timers_.empty()) {
+    uint64_t now = fresh_ns();
+    uint64_t deadline = timers_.next_deadline_ns();
+    if (deadline <= now) return 0;
+    wait_ns = deadline - now;
+  }
+  asleep_.store(true, std::memory_order_seq_cst);
+  return mailbox_.empty() ? wait_ns : 0;
+}
+
+void UringLoop::ReadClocks() {
+  now_ns_ = ClockNs(CLOCK_BOOTTIME);
+  wall_ms_ = static_cast<int64_t>(ClockNs(CLOCK_REALTIME) / 1'000'000);
+}
+
+void UringLoop::RunDeferred() {
+  running_.swap(deferred_);
+  for (Function<void()>& function : running_) function();
+  running_.clear();
+}
+
+void UringLoop::RunTurnHooks() {
+  constexpr uint32_t kHooksPerTurnMax = 1'000'000;  // More than that is a hook that feeds itself.
+  uint32_t count = 0;
+  for (TurnHook* hook = hooks_.PopFront(); hook != nullptr; hook = hooks_.PopFront()) {
+    URSULA_CHECK(++count < kHooksPerTurnMax);
+    hook->OnTurnEnd();
+  }
+}
+
+void UringLoop::AtTurnEnd(TurnHook* hook) {
+  if (!hook->linked()) hooks_.PushBack(hook);
+}
+
+uint64_t UringLoop::fresh_ns() const { return ClockNs(CLOCK_BOOTTIME); }
+
+uint64_t UringLoop::Entropy() {
+  if (entropy_left_ == 0) {
+    ssize_t got = getrandom(entropy_, sizeof entropy_, 0);
+    URSULA_CHECK(got ==
+                 static_cast<ssize_t>(sizeof entropy_));  // Up to 256 bytes never fall short.
+    entropy_left_ = sizeof entropy_ / sizeof entropy_[0];
+  }
+  return entropy_[--entropy_left_];
+}
+
+void UringLoop::Post(Function<void()> function) {
+  mailbox_.Push(std::move(function));
+  Wake();
+}
+
+bool UringLoop::TryPost(Function<void()> function) {
+  if (!mailbox_.TryPush(std::move(function))) return false;
+  Wake();
+  return true;
+}
+
+// A wake-up carries no data. Between loops of one runtime it is a submission of the sender's turn;
+// other threads have no ring, or one that may outlive or die before this loop.
+void UringLoop::Wake() {
+  if (!asleep_.load(std::memory_order_seq_cst)) return;
+  if (!asleep_.exchange(false, std::memory_order_seq_cst)) return;  // Another wakes it.
+  UringLoop* here = Current();
+  if (here == nullptr || here->family_ != family_) return SignalFromOutside();
+  if (here == this) return;  // In the turn that is about to sleep: it looks at the mailbox next.
+  io_uring_sqe* entry = here->ring_.Entry();
+  io_uring_prep_msg_ring(entry, ring_.fd(), 0, 0, 0);
+  entry->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  Ring::Attach(entry, &wake_failed_);
+}
+
+void UringLoop::OnWakeFailed(int32_t /*result*/, uint32_t /*flags*/) { SignalFromOutside(); }
+
+void UringLoop::SignalFromOutside() {
+  uint64_t one = 1;
+  ssize_t written = write(event_fd_, &one, sizeof one);
+  URSULA_CHECK(written == static_cast<ssize_t>(sizeof one));
+}
+
+// Each write to the event descriptor completes the multishot poll once more, read or not; so nobody
+// ever reads it.
+void UringLoop::ArmWakeUp() {
+  io_uring_sqe* entry = ring_.Entry();
+  io_uring_prep_poll_multishot(entry, event_fd_, POLLIN);
+  Ring::Attach(entry, &woken_);
+}
+
+void UringLoop::OnWokenFromOutside(int32_t /*result*/, uint32_t flags) {
+  if ((flags & IORING_CQE_F_MORE) != 0) return;
+  uint64_t count = 0;  // Else the new poll would complete at once.
+  [[maybe_unused]] ssize_t got = read(event_fd_, &count, sizeof count);
+  ArmWakeUp();
+}
+
+Result<std::unique_ptr<Listener>> UringLoop::Listen(const ListenOptions& options,
+                                                    Acceptor* acceptor) {
+  if (Status status = receive_buffers_.Start(&ring_); !status.ok()) return status;
+  return UringListener::Open(this, options, acceptor);
+}
+
+}  // namespace ursula::io::uring

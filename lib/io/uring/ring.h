@@ -1,0 +1,88 @@
+// lib/io/uring/ring.h
+//
+// One io_uring: set-up, submission entries, one submit-and-wait a turn, and completions by caller-
+// owned objects. Made and used by one thread (SINGLE_ISSUER).
+//
+// Invariant: completions are copied out of the ring first and called afterwards, so that a callback
+// may submit as much as it likes.
+
+#pragma once
+
+#include <liburing.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "lib/io/op.h"
+#include "ursula/status.h"
+
+namespace ursula::io::uring {
+
+// Receives the completions of one submission: one, or with multishot several, of which only the
+// last lacks IORING_CQE_F_MORE. Stays where it is until that one has been delivered.
+class Completion {
+ public:
+  Completion() = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+
+  template <auto kMethod, class Owner>
+  void Bind(Owner* owner) {
+    owner_ = owner;
+    callback_ = [](void* at, int32_t result, uint32_t flags) {
+      (static_cast<Owner*>(at)->*kMethod)(result, flags);
+    };
+  }
+  void Deliver(int32_t result, uint32_t flags) { callback_(owner_, result, flags); }
+
+ private:
+  void (*callback_)(void*, int32_t, uint32_t) = nullptr;
+  void* owner_ = nullptr;
+};
+
+class Ring {
+ public:
+  Ring() = default;
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+  ~Ring();  // Any thread, once the owner's has ended.
+
+  Status Start(uint32_t entries);
+  // The owner's thread is about to end: frees what the kernel keeps per thread.
+  void Leave();
+
+  // A fresh entry. When the queue is full, submits it first.
+  io_uring_sqe* Entry();
+  // For an entry whose completions go to `completion`, or to `op` as its result.
+  static void Attach(io_uring_sqe* entry, Completion* completion);
+  static void Attach(io_uring_sqe* entry, Op* op);
+
+  // Submits what is queued and waits until something completes or `wait_ns` have passed; 0: doesn't
+  // wait. Returns what was delivered.
+  static constexpr uint64_t kForever = UINT64_MAX;
+  uint32_t SubmitAndWait(uint64_t wait_ns);
+  // Calls those that SubmitAndWait found.
+  void DeliverReaped();
+
+  int fd() const { return ring_.ring_fd; }
+  io_uring* raw() { return &ring_; }
+
+ private:
+  struct Reaped {
+    uint64_t user_data;
+    int32_t result;
+    uint32_t flags;
+  };
+
+  void Reap();
+
+  io_uring ring_ = {};
+  bool started_ = false;
+  std::vector<Reaped> reaped_;
+};
+
+// What to tell an operator whose kernel refused io_uring_setup with `error`. `disabled` is the
+// sysctl kernel.io_uring_disabled, -1 where there is none; `release` what uname says.
+Status ExplainSetupFailure(int error, int disabled, const char* release);
+
+}  // namespace ursula::io::uring

@@ -1,0 +1,60 @@
+// lib/raft/message.h
+//
+// What replicas of a group say to each other, and what a core's own storage answers. One flat
+// struct: each kind uses the fields named beside it; the others stay as they are by default.
+
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lib/raft/types.h"
+
+namespace ursula::raft {
+
+// The storage of a core's own replica, as an address. Answers that come `from` there are the
+// driver's own; nothing with these addresses travels.
+inline constexpr NodeId kAppendTarget{UINT64_MAX};
+inline constexpr NodeId kApplyTarget{UINT64_MAX - 1};
+
+// The numbers stand on the wire; never reuse one. In brackets: the fields a kind uses beside from,
+// to and term.
+enum class MessageKind : uint8_t {
+  kPropose = 1,          // A follower hands entries to its leader. [entries]
+  kAppend = 2,           // AppendEntries. [log_term, index, entries, commit]
+  kAppendReply = 3,      // [index, log_term, reject, reject_hint]
+  kVote = 4,             // RequestVote. [log_term, index, transfer]
+  kVoteReply = 5,        // [reject]
+  kPreVote = 6,          // Asks whether a vote would be given (dissertation 9.6). [as kVote]
+  kPreVoteReply = 7,     // [reject]
+  kHeartbeat = 8,        // [commit, context]
+  kHeartbeatReply = 9,   // [context]
+  kSnapshot = 10,        // InstallSnapshot. [snapshot]
+  kReadIndex = 11,       // A follower's read, for its leader to answer. [context]
+  kReadIndexReply = 12,  // [index, context]
+  kTransferLeader = 13,  // Asks a leader to hand over; `from` is the node to lead, not the sender.
+  kTimeoutNow = 14,      // Campaign at once (dissertation 3.10).
+  // From the replica's own storage only.
+  kAppended = 20,  // A StorageAppend is durable. [index, log_term, snapshot]
+  kApplied = 21,   // A StorageApply is applied. [index, applied_bytes, …]
+};
+
+struct Message {
+  MessageKind kind = MessageKind::kPropose;
+  NodeId from = kNoNode;
+  NodeId to = kNoNode;
+  Term term{};  // 0 in kPropose and kReadIndex: they belong to no term.
+  Term log_term{};
+  Index index{};
+  Index commit{};
+  Index reject_hint{};
+  bool reject = false;
+  bool transfer = false;  // A campaign that an outgoing leader asked for: leases don't hold it up.
+  uint64_t applied_bytes = 0;          // By EntryBytes,
+  uint64_t applied_payload_bytes = 0;  // and of payload alone.
+  Bytes context = {};
+  std::vector<Entry> entries = {};
+  Snapshot snapshot = {};
+};
+
+}  // namespace ursula::raft

@@ -1,0 +1,165 @@
+#include "lib/storage/directory.h"
+
+#include <algorithm>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr std::string_view kMagic = "URSULADD";
+constexpr uint32_t kFormatVersion = 1;
+constexpr std::size_t kMetaBytes = 40;
+constexpr const char* kMetaName = "META";
+constexpr const char* kMetaTemporary = "META.tmp";
+
+Status Refusal(std::string message) {
+  return Status(StatusCode::kFailedPrecondition, std::move(message));
+}
+
+std::string ParentOf(const std::string& path) {
+  const std::size_t end = path.find_last_not_of('/');
+  const std::size_t slash = path.rfind('/', end);
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<std::string> ReadWhole(io::Disk& disk, const std::string& path) {
+  Result<std::unique_ptr<io::File>> file = disk.Open(path, {});
+  if (!file.ok()) return file.status();
+  std::string bytes(kMetaBytes + 1, '\0');  // One more than there should be.
+  int64_t count = (*file)->ReadNow(0, std::span<char>(bytes));
+  if (count < 0) return IoStatus("reading", path, count);
+  bytes.resize(static_cast<std::size_t>(count));
+  return bytes;
+}
+
+Status ReplaceMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta) {
+  const std::string temporary = path + "/" + kMetaTemporary;
+  const std::string bytes = EncodeDirectoryMeta(meta);
+  {
+    Result<std::unique_ptr<io::File>> file =
+        disk.Open(temporary, {.create = true, .write = true, .direct = false});
+    if (!file.ok()) return file.status();
+    int64_t result = (*file)->WriteSyncedNow(0, std::span<const char>(bytes));
+    if (result < 0) return IoStatus("writing", temporary, result);
+  }
+  Status renamed = disk.RenameNow(temporary, path + "/" + kMetaName);
+  if (!renamed.ok()) return renamed;
+  return disk.SyncDirectoryNow(path);
+}
+
+Status MakeFolders(io::Disk& disk, const std::string& path) {
+  for (const char* name : {"/wal", "/payload", "/snapshot"}) {
+    Status made = disk.MakeDirectory(path + name);
+    if (!made.ok()) return made;
+  }
+  return disk.SyncDirectoryNow(path);
+}
+
+// What META says, or a new one's content. A directory with logs and no META is none of ours to
+// start afresh in.
+Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
+                                     const DirectoryOptions& options) {
+  Result<std::vector<std::string>> names = disk.List(path);
+  if (!names.ok()) return names.status();
+  if (std::find(names->begin(), names->end(), kMetaName) != names->end()) {
+    const std::string file = path + "/" + kMetaName;
+    Result<std::string> bytes = ReadWhole(disk, file);
+    if (!bytes.ok()) return bytes.status();
+    Result<DirectoryMeta> meta = DecodeDirectoryMeta(*bytes);
+    if (!meta.ok()) return Refusal(file + ": " + meta.status().message());
+    return meta;
+  }
+  for (const char* name : {"wal", "payload", "snapshot"}) {
+    if (std::find(names->begin(), names->end(), name) == names->end()) continue;
+    Result<std::vector<std::string>> files = disk.List(path + "/" + name);
+    if (!files.ok()) return files.status();
+    if (!files->empty()) {
+      return Refusal(path + " holds data in " + name +
+                     "/ but no META file; restore META, or give another directory");
+    }
+  }
+  uint32_t groups =
+      options.group_count_wanted != 0 ? options.group_count_wanted : options.group_count_if_new;
+  return DirectoryMeta{.id = options.id_if_new, .generation = 0, .group_count = groups};
+}
+
+}  // namespace
+
+std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
+  std::string bytes(kMagic);
+  PutFixed<uint32_t>(&bytes, kFormatVersion);
+  PutFixed<uint32_t>(&bytes, meta.group_count);
+  PutFixed<uint64_t>(&bytes, meta.id);
+  PutFixed<uint64_t>(&bytes, meta.generation);
+  PutFixed<uint32_t>(&bytes, 0);
+  PutFixed<uint32_t>(&bytes, Crc32c(0, bytes));
+  return bytes;
+}
+
+Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
+  Reader reader(bytes);
+  const bool ours = reader.Take(kMagic.size()) == kMagic;
+  const uint32_t version = reader.Fixed<uint32_t>();
+  if (!ours || !reader.ok()) {
+    return Refusal("not a data directory's META file; restore it, or give another directory");
+  }
+  if (version != kFormatVersion) {
+    return Refusal("data format version " + std::to_string(version) + ", this build reads " +
+                   std::to_string(kFormatVersion) + "; use the release that wrote it");
+  }
+  DirectoryMeta meta;
+  meta.group_count = reader.Fixed<uint32_t>();
+  meta.id = reader.Fixed<uint64_t>();
+  meta.generation = reader.Fixed<uint64_t>();
+  reader.Fixed<uint32_t>();
+  const uint32_t crc = reader.Fixed<uint32_t>();
+  if (!reader.AtEnd() || crc != Crc32c(0, bytes.substr(0, kMetaBytes - 4)) ||
+      meta.group_count == 0) {
+    return Refusal("damaged; restore it from a backup of this directory");
+  }
+  return meta;
+}
+
+Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
+                                                           const DirectoryOptions& options) {
+  Status made = disk.MakeDirectory(path);
+  if (!made.ok()) return made;
+  // The directory's own name. A parent that we may not read is not ours to sync.
+  Status named = disk.SyncDirectoryNow(ParentOf(path));
+  static_cast<void>(named);
+  Result<std::shared_ptr<void>> lock = disk.Lock(path + "/LOCK");
+  if (!lock.ok()) {
+    if (lock.status().code() != StatusCode::kFailedPrecondition) return lock.status();
+    return Refusal(path + " is in use by another process; stop it, or give another directory");
+  }
+  Result<DirectoryMeta> meta = ReadOrMakeMeta(disk, path, options);
+  if (!meta.ok()) return meta.status();
+  if (options.group_count_wanted != 0 && options.group_count_wanted != meta->group_count) {
+    return Refusal(path + " was made with group_count " + std::to_string(meta->group_count) +
+                   ", not " + std::to_string(options.group_count_wanted) +
+                   "; it is fixed for a directory: leave it unset, or give another directory");
+  }
+  // META last: a directory whose folders are missing is then always a new one.
+  Status folders = MakeFolders(disk, path);
+  if (!folders.ok()) return folders;
+  ++meta->generation;
+  Status replaced = ReplaceMeta(disk, path, *meta);
+  if (!replaced.ok()) return replaced;
+
+  std::unique_ptr<DataDirectory> directory(new DataDirectory());
+  directory->path_ = path;
+  directory->lock_ = std::move(*lock);
+  directory->id_ = meta->id;
+  directory->group_count_ = meta->group_count;
+  directory->generation_ = meta->generation;
+  return directory;
+}
+
+}  // namespace ursula::storage

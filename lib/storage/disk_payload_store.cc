@@ -1,0 +1,267 @@
+#include "lib/storage/disk_payload_store.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/storage/io_status.h"
+#include "lib/storage/payload_compactor.h"
+
+namespace ursula::storage {
+
+std::unique_ptr<PayloadStore> MakePayloadStore(io::Loop* loop, const DataDirectory& directory,
+                                               uint32_t ordinal, PayloadStoreOptions options,
+                                               RecoveredPayload* recovered) {
+  return std::make_unique<DiskPayloadStore>(loop, directory, ordinal, std::move(options),
+                                            recovered);
+}
+
+DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal,
+                                   PayloadStoreOptions options, RecoveredPayload* recovered)
+    : loop_(*loop),
+      options_(std::move(options)),
+      index_([this](const PayloadIndex::Extent& extent) { OnFreed(extent); }),
+      writer_(loop,
+              {.directory = directory.payload_path(),
+               .directory_id = directory.id(),
+               .generation = directory.generation(),
+               .ordinal = ordinal,
+               .file_bytes = options_.file_bytes,
+               .write_bytes_max = options_.write_bytes_max,
+               .log = options_.log},
+              this),
+      reader_(loop, options_.reads_max, options_.read_queue_max, this),
+      compactor_(std::make_unique<PayloadCompactor>(loop, this)) {
+  if (recovered == nullptr || ordinal >= recovered->cores.size()) return;
+  for (RecoveredPayload::File& file : recovered->cores[ordinal]) {
+    const uint32_t number = AddFile(file.file);
+    LocalFile& local = *files_[number];
+    local.bytes = file.bytes;
+    for (const PayloadExtent& extent : file.extents) {
+      ++local.live;
+      local.live_bytes += extent.length;
+      live_bytes_ += extent.length;
+      index_.Add(extent.key,
+                 {extent.start, extent.length, number, extent.offset, extent.header_bytes});
+    }
+    local.finished = true;
+    file.extents = {};
+  }
+  for (RecoveredPayload::File& file : recovered->cores[ordinal]) file.file.reset();
+  std::vector<uint32_t> numbers;
+  for (const auto& [number, local] : files_) numbers.push_back(number);
+  for (uint32_t number : numbers) DropIfDead(number);
+}
+
+DiskPayloadStore::~DiskPayloadStore() { URSULA_CHECK(!op_.pending()); }
+
+uint32_t DiskPayloadStore::AddFile(const std::shared_ptr<PayloadFile>& shared) {
+  const uint32_t number = next_file_++;
+  auto local = std::make_unique<LocalFile>();
+  local->source.shared = shared;
+  files_.emplace(number, std::move(local));
+  return number;
+}
+
+void DiskPayloadStore::Write(std::vector<PayloadRun> runs, Function<void(Status)> done) {
+  if (writer_.idle()) freed_before_.clear();
+  writer_.Write(std::move(runs), std::move(done));
+}
+
+void DiskPayloadStore::FreeBefore(PayloadKey key, uint64_t offset) {
+  if (!writer_.idle()) {
+    uint64_t& freed = freed_before_[key];
+    freed = std::max(freed, offset);
+  }
+  index_.FreeBefore(key, offset);
+}
+
+void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
+                            Function<void(Result<PayloadSlice>)> done) {
+  std::vector<PayloadIndex::Extent> extents =
+      index_.Cover(key, from, std::max<uint64_t>(bytes_max, 1), options_.read_extents_max);
+  if (extents.empty()) {
+    loop_.Defer([done = std::move(done), from]() mutable {
+      done(Status(StatusCode::kInvalidArgument,
+                  "no payload is stored at offset " + std::to_string(from)));
+    });
+    return;
+  }
+  reader_.Read(key, from, std::max<uint64_t>(bytes_max, 1), extents, std::move(done));
+}
+
+void DiskPayloadStore::Keep(GroupId group, Function<bool(uint64_t)> wanted) {
+  index_.Keep(group, std::ref(wanted));
+}
+
+PayloadStats DiskPayloadStore::stats() const {
+  PayloadStats stats = stats_;
+  stats.disk_bytes = live_bytes_;
+  for (const auto& [number, local] : files_) {
+    if (local->source.shared->owners.load(std::memory_order_relaxed) == 1) {
+      stats.disk_bytes += std::max(local->bytes, local->live_bytes) - local->live_bytes;
+    }
+  }
+  stats.written_bytes = writer_.written_bytes();
+  stats.extents = index_.extents();
+  stats.keys = index_.keys();
+  stats.compacted_bytes = compactor_->moved_bytes();
+  return stats;
+}
+
+void DiskPayloadStore::OnPayloadDurable(const std::shared_ptr<PayloadFile>& file,
+                                        const std::vector<PayloadExtent>& extents) {
+  if (writing_ != file) {
+    writing_ = file;
+    file->owners.fetch_add(1, std::memory_order_acq_rel);
+    writing_file_ = AddFile(file);
+  }
+  LocalFile& local = *files_[writing_file_];
+  for (const PayloadExtent& extent : extents) {
+    ++local.live;
+    local.live_bytes += extent.length;
+    live_bytes_ += extent.length;
+  }
+  for (const PayloadExtent& extent : extents) {
+    index_.Add(extent.key,
+               {extent.start, extent.length, writing_file_, extent.offset, extent.header_bytes});
+  }
+  if (freed_before_.empty()) return;
+  for (const PayloadExtent& extent : extents) {
+    auto freed = freed_before_.find(extent.key);
+    if (freed != freed_before_.end()) index_.FreeBefore(extent.key, freed->second);
+  }
+}
+
+void DiskPayloadStore::OnPayloadFinished(const std::shared_ptr<PayloadFile>& file, uint64_t bytes) {
+  if (writing_ != file) {  // Nothing in it ever became durable.
+    removals_.push_back(file->path);
+    return RemoveNext();
+  }
+  writing_.reset();
+  LocalFile& local = *files_[writing_file_];
+  local.finished = true;
+  local.bytes = bytes;
+  DropIfDead(writing_file_);
+}
+
+void DiskPayloadStore::OnFreed(const PayloadIndex::Extent& extent) {
+  LocalFile& local = *files_[extent.file];
+  URSULA_CHECK(local.live > 0);
+  --local.live;
+  local.live_bytes -= extent.length;
+  live_bytes_ -= extent.length;
+  if (local.finished) DropIfDead(extent.file);
+}
+
+void DiskPayloadStore::DropIfDead(uint32_t number) {
+  auto found = files_.find(number);
+  if (found == files_.end()) return;
+  LocalFile& local = *found->second;
+  if (!local.finished) return;
+  if (local.live > 0) return CompactIfSparse(number);
+  if (local.source.readers > 0) return;
+  std::shared_ptr<PayloadFile> shared = local.source.shared;
+  files_.erase(found);
+  if (shared->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  removals_.push_back(shared->path);
+  RemoveNext();
+}
+
+void DiskPayloadStore::CompactIfSparse(uint32_t number) {
+  LocalFile& local = *files_[number];
+  if (local.compacting || stopping_) return;
+  if (local.live_bytes * 100 >= local.bytes * options_.compact_live_percent) return;
+  // Another core's blocks would keep the file anyway.
+  if (local.source.shared->owners.load(std::memory_order_acquire) != 1) return;
+  local.compacting = true;
+  compactor_->Add(number);
+}
+
+void DiskPayloadStore::RemoveNext() {
+  if (op_.pending() || removals_.empty() || stopping_) return;
+  removing_ = std::move(removals_.front());
+  removals_.pop_front();
+  loop_.disk().Remove(removing_, op_.Then<&DiskPayloadStore::OnRemoved>(this));
+}
+
+// A removal that fails, or that a crash undoes, costs space until the next opening frees it again.
+void DiskPayloadStore::OnRemoved(int64_t result) {
+  if (result < 0) {
+    if (options_.log) {
+      options_.log(LogLevel::kWarning, IoStatus("removing", removing_, result).message());
+    }
+  } else {
+    ++stats_.files_removed;
+  }
+  if (stopping_) return ContinueStop();
+  RemoveNext();
+}
+
+Result<PayloadReader::Source*> DiskPayloadStore::OpenSource(uint32_t file) {
+  auto found = files_.find(file);
+  if (found == files_.end()) {
+    return Status(StatusCode::kInvalidArgument, "the payload was freed meanwhile");
+  }
+  PayloadReader::Source& source = found->second->source;
+  if (source.file == nullptr) {
+    CloseSome();
+    Result<std::unique_ptr<io::File>> opened = loop_.disk().Open(source.shared->path, {});
+    if (!opened.ok()) {
+      if (opened.status().code() != StatusCode::kFailedPrecondition) return opened.status();
+      return Status(StatusCode::kDataLoss, source.shared->path + ": missing");
+    }
+    source.file = std::move(*opened);
+    open_files_.push_back(file);
+  }
+  ++source.readers;
+  return &source;
+}
+
+void DiskPayloadStore::CloseSome() {
+  std::size_t tries = open_files_.size();
+  while (open_files_.size() >= options_.open_files_max && tries-- > 0) {
+    const uint32_t file = open_files_.front();
+    open_files_.pop_front();
+    auto found = files_.find(file);
+    if (found == files_.end()) continue;
+    if (found->second->source.readers > 0) {
+      open_files_.push_back(file);
+    } else {
+      found->second->source.file.reset();
+    }
+  }
+}
+
+void DiskPayloadStore::CloseSource(uint32_t file) {
+  LocalFile& local = *files_[file];
+  URSULA_CHECK(local.source.readers > 0);
+  --local.source.readers;
+  if (local.source.readers == 0 && local.live == 0) DropIfDead(file);
+}
+
+void DiskPayloadStore::Stop(Function<void()> done) {
+  URSULA_CHECK(!stopping_);
+  stopping_ = true;
+  stop_done_ = std::move(done);
+  stops_pending_ = 3;
+  auto one_less = [this] {
+    --stops_pending_;
+    ContinueStop();
+  };
+  // The compactor before the writer: what it moves is written.
+  compactor_->Stop([this, one_less] {
+    writer_.Stop(one_less);
+    one_less();
+  });
+  reader_.Stop(one_less);
+}
+
+void DiskPayloadStore::ContinueStop() {
+  if (stops_pending_ > 0 || op_.pending() || !stop_done_) return;
+  loop_.Defer([done = std::move(stop_done_)]() mutable { done(); });
+  stop_done_ = {};
+}
+
+}  // namespace ursula::storage

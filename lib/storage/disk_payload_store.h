@@ -1,0 +1,95 @@
+// lib/storage/disk_payload_store.h
+//
+// The payload store on disk: an index in memory over a writer, a reader and the files they share.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "lib/io/loop.h"
+#include "lib/storage/payload_file.h"
+#include "lib/storage/payload_index.h"
+#include "lib/storage/payload_reader.h"
+#include "lib/storage/payload_store.h"
+#include "lib/storage/payload_writer.h"
+
+namespace ursula::storage {
+
+class PayloadCompactor;
+
+class DiskPayloadStore final : public PayloadStore,
+                               private PayloadWriter::Listener,
+                               private PayloadReader::Sources {
+ public:
+  DiskPayloadStore(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal,
+                   PayloadStoreOptions options, RecoveredPayload* recovered);
+  ~DiskPayloadStore() override;
+
+  void Write(std::vector<PayloadRun> runs, Function<void(Status)> done) override;
+  void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
+            Function<void(Result<PayloadSlice>)> done) override;
+  uint64_t Find(PayloadKey key, uint64_t from) const override { return index_.Find(key, from); }
+  uint64_t FindNext(PayloadKey key, uint64_t from) const override {
+    return index_.FindNext(key, from);
+  }
+  void Free(PayloadKey key) override { FreeBefore(key, UINT64_MAX); }
+  void FreeBefore(PayloadKey key, uint64_t offset) override;
+  void Keep(GroupId group, Function<bool(uint64_t)> wanted) override;
+  PayloadStats stats() const override;
+  void Stop(Function<void()> done) override;
+
+ private:
+  friend class PayloadCompactor;
+  struct LocalFile {
+    PayloadReader::Source source = {};
+    uint64_t bytes = 0;       // The whole file's, once finished.
+    uint64_t live_bytes = 0;  // Of this core's extents.
+    uint32_t live = 0;        // Extents.
+    bool finished = false;
+    bool compacting = false;  // Asked for, or tried in vain.
+  };
+
+  uint32_t AddFile(const std::shared_ptr<PayloadFile>& shared);
+  void OnFreed(const PayloadIndex::Extent& extent);
+  void DropIfDead(uint32_t number);
+  void CompactIfSparse(uint32_t number);
+  void RemoveNext();
+  void OnRemoved(int64_t result);
+  void CloseSome();
+  void ContinueStop();
+
+  void OnPayloadDurable(const std::shared_ptr<PayloadFile>& file,
+                        const std::vector<PayloadExtent>& extents) override;
+  void OnPayloadFinished(const std::shared_ptr<PayloadFile>& file, uint64_t bytes) override;
+  Result<PayloadReader::Source*> OpenSource(uint32_t file) override;
+  void CloseSource(uint32_t file) override;
+
+  io::Loop& loop_;
+  const PayloadStoreOptions options_;
+  absl::flat_hash_map<uint32_t, std::unique_ptr<LocalFile>> files_;
+  uint32_t next_file_ = 0;
+  uint32_t writing_file_ = 0;  // The number of the writer's file, if it has one.
+  std::shared_ptr<PayloadFile> writing_;
+  std::deque<uint32_t> open_files_;  // Oldest first.
+  std::deque<std::string> removals_;
+  std::string removing_;
+  // What was freed while writes were under way, which must not bring it back.
+  absl::flat_hash_map<PayloadKey, uint64_t> freed_before_;
+  PayloadStats stats_;
+  uint64_t live_bytes_ = 0;
+  PayloadIndex index_;
+  PayloadWriter writer_;
+  PayloadReader reader_;
+  std::unique_ptr<PayloadCompactor> compactor_;
+  bool stopping_ = false;
+  int stops_pending_ = 0;
+  Function<void()> stop_done_;
+  io::Op op_;  // A removal.
+};
+
+}  // namespace ursula::storage

@@ -1,0 +1,102 @@
+// lib/storage/disk_snapshot_store.h
+//
+// Writes snapshot files, one at a time: a temporary file in chunks, a sync, a rename, a sync of the
+// directory. Only then does the new file count and what it replaces go.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "lib/io/loop.h"
+#include "lib/storage/snapshot_store.h"
+
+namespace ursula::storage {
+
+class DiskSnapshotStore final : public SnapshotStore {
+ public:
+  DiskSnapshotStore(io::Loop* loop, const DataDirectory& directory,
+                    const std::vector<GroupId>& groups, const SnapshotFiles* files, LogLine log);
+  ~DiskSnapshotStore() override;
+
+  void Write(GroupId group, SnapshotMeta meta, bool base, std::vector<SnapshotRecord> records,
+             Function<void(Status)> done) override;
+  ChainSize chain(GroupId group) const override;
+  SnapshotStats stats() const override { return stats_; }
+  void Stop(Function<void()> done) override;
+
+ private:
+  enum class State : uint8_t {
+    kIdle,
+    kWriting,
+    kSyncing,
+    kRenaming,
+    kSyncingName,
+    kCleaning,
+    kRemoving,
+    kStopped
+  };
+  struct Chain {
+    uint64_t last_number = 0;
+    std::vector<uint64_t> numbers = {};  // Base first; empty: no snapshot.
+    ChainSize size = {};
+  };
+  struct Request {
+    GroupId group = {};
+    SnapshotMeta meta = {};
+    bool base = false;
+    std::vector<SnapshotRecord> records = {};
+    Function<void(Status)> done = {};
+  };
+
+  void Begin();
+  void BeginLater();
+  void FillChunk();
+  void WriteRest();
+  void OnWritten(int64_t result);
+  void OnSynced(int64_t result);
+  void OnRenamed(int64_t result);
+  void OnNameSynced(int64_t result);
+  void Refuse(Status status);
+  void OnCleaned(int64_t result);
+  void RemoveNext();
+  void OnRemoved(int64_t result);
+  void Answer(Status status);
+  std::string PathOf(GroupId group, uint64_t number) const;
+
+  io::Loop& loop_;
+  const std::string directory_;
+  const uint64_t directory_id_;
+  LogLine log_;
+  State state_ = State::kIdle;
+  absl::flat_hash_map<GroupId, Chain> chains_;
+  std::deque<Request> queue_;
+  bool begin_deferred_ = false;
+
+  Request current_;
+  uint64_t number_ = 0;
+  uint32_t seed_ = 0;
+  std::string path_;
+  std::string temporary_;
+  std::unique_ptr<io::File> file_;
+  std::size_t next_record_ = 0;
+  bool ended_ = false;  // The end frame is in chunk_.
+  std::string body_;
+  std::string chunk_;
+  std::size_t written_ = 0;  // Of chunk_.
+  uint64_t offset_ = 0;      // Of chunk_ in the file.
+  Status refusal_;
+
+  std::deque<std::string> removals_;
+  std::string removing_;
+  SnapshotStats stats_;
+  bool stopping_ = false;
+  Function<void()> stop_done_;
+  io::Op op_;
+};
+
+}  // namespace ursula::storage

@@ -1,0 +1,145 @@
+// lib/storage/disk_wal.h
+//
+// The log of one core on disk. One batch is under way at a time; what is appended meanwhile is the
+// next one (group commit). A batch is written once, into blocks that were zeroed or recycled
+// before, and padded: no block that holds synced records is ever written again. So a batch that is
+// there proves that everything before it was synced.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "lib/io/loop.h"
+#include "lib/storage/aligned_buffer.h"
+#include "lib/storage/disk_wal_options.h"
+#include "lib/storage/segment_keeper.h"
+#include "lib/storage/wal.h"
+#include "lib/storage/wal_tracker.h"
+
+namespace ursula::storage {
+
+class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::Listener {
+ public:
+  DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal, DiskWalOptions options,
+          Wal::Listener* listener);
+  ~DiskWal() override;
+
+  void Start(Function<void(Status)> done) override;
+  uint64_t Append(const WalRecord& record) override;
+  uint32_t record_bytes_max() const override;
+  void Release(GroupId group, Index upto) override;
+  bool accepting() const override;
+  Status Ready() const override;
+  WalStats stats() const override;
+  void Stop(Function<void()> done) override;
+
+ private:
+  enum class State : uint8_t {
+    kNew,
+    kStarting,  // The first segment is being prepared.
+    kIdle,
+    kNoSegment,  // A batch waits for the next segment.
+    kWriting,
+    kSyncing,
+    kFailed,
+    kStopped
+  };
+
+  static constexpr uint32_t kShortWritesMax = 1000;
+
+  struct Batch {
+    AlignedBuffer buffer = {};
+    uint32_t size = kBatchHeaderBytes;  // Header and records.
+    uint32_t record_count = 0;
+    uint64_t last_lsn = 0;
+    bool seal = false;
+  };
+
+  // ---- batches (disk_wal.cc) ----
+  Batch& BatchFor(uint32_t record_bytes);
+  void StageSeal();
+  void OnTurnEnd() override;
+  void StartBatch();
+  void FinishBatch();  // Header, checksums and padding of batch_.
+  void WriteRest();
+  void OnWritten(int64_t result);
+  void OnSynced(int64_t result);
+  void OnDurable();
+  void OnSealTimer();
+  void Fail(Status status);
+  void ContinueStop();
+  void FinishStop();
+
+  // ---- segments (disk_wal_segments.cc) ----
+  void Maintain();
+  void PrepareNext();
+  bool Rotate();  // False: the next segment isn't ready; OnSegmentReady goes on.
+  void UseSegment(std::unique_ptr<io::File> file);
+  void AppendRecoveredStates();
+  void ReleaseOld(GroupId group, Index upto);
+  void ReleaseHeld();
+  void TellPinned();
+  uint64_t disk_bytes() const;
+  SegmentName NameOf(uint32_t segment) const { return {log_, segment}; }
+  void OnSpaceTimer() { Maintain(); }
+  void OnSegmentReserved() override;
+  void OnSegmentReady(std::unique_ptr<io::File> file) override;
+  void OnSegmentRemoved() override;
+  void OnSpaceMissing(Status status) override;
+  void OnKeeperFailed(Status status) override;
+
+  io::Loop& loop_;
+  const uint64_t directory_id_;
+  const std::string path_;
+  const LogId log_;
+  const uint32_t ordinal_;
+  DiskWalOptions options_;
+  Wal::Listener& listener_;
+  State state_ = State::kNew;
+  Status failure_;
+  Function<void(Status)> start_done_;
+  Function<void()> stop_done_;
+  bool stopping_ = false;
+
+  std::deque<Batch> staged_;
+  Batch batch_;            // Under way.
+  AlignedBuffer spare_;    // Of a batch that is done.
+  uint64_t appended_ = 0;  // The last lsn given.
+  uint64_t staged_bytes_ = 0;
+  uint64_t sequence_ = 0;  // Of the last batch started.
+  uint32_t padded_ = 0;    // Of the batch under way.
+  uint32_t written_ = 0;
+  uint32_t short_writes_ = 0;  // Of the batch under way.
+  uint64_t batch_start_ns_ = 0;
+  uint64_t durable_ns_ = 0;
+  bool sealed_ = true;  // Nothing was written since the last seal.
+
+  std::unique_ptr<io::File> file_;
+  WalPosition end_;  // Where the next batch goes. Invariant: all before it is durable when idle.
+  WalPosition attested_;  // Everything before it is durable.
+  std::unique_ptr<io::File> next_file_;
+  bool next_reserved_ = false;
+  bool space_missing_ = false;
+  bool fallback_told_ = false;
+
+  WalTracker tracker_;
+  SegmentKeeper keeper_;
+  absl::flat_hash_map<GroupId, Index>
+      old_last_;                                 // Old logs' groups of this core, not yet released.
+  std::vector<std::pair<GroupId, Index>> held_;  // Releases to old logs that wait for the states.
+  uint64_t states_lsn_ = 0;                      // Of the recovered states, appended again.
+  bool states_durable_ = false;
+  uint64_t pinned_told_ns_ = 0;
+
+  WalStats stats_;
+  io::Timer seal_timer_;
+  io::Timer space_timer_;
+  io::Op op_;
+};
+
+}  // namespace ursula::storage

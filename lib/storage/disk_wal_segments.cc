@@ -1,0 +1,207 @@
+// The segments of a DiskWal: which one is written, which one is next, which ones go.
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/storage/disk_wal.h"
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+
+namespace {
+constexpr uint64_t kPinnedIntervalNs = 10'000'000;
+}
+
+void DiskWal::Start(Function<void(Status)> done) {
+  URSULA_CHECK(state_ == State::kNew);
+  state_ = State::kStarting;
+  start_done_ = std::move(done);
+  if (options_.old_logs != nullptr) {
+    const auto& last_indexes = options_.old_logs->last_indexes();
+    for (GroupId group : options_.groups) {
+      auto found = last_indexes.find(group);
+      if (found == last_indexes.end()) continue;
+      old_last_.insert(*found);
+      tracker_.SetLast(group, found->second);
+    }
+  }
+  PrepareNext();
+}
+
+// Newest states leave the old logs at once, so that only entries keep those.
+void DiskWal::AppendRecoveredStates() {
+  for (const RecoveredState& state : options_.states) {
+    states_lsn_ = Append({.group = state.group,
+                          .kind = RecordKind::kState,
+                          .index = state.index,
+                          .term = state.term,
+                          .parts = {state.payload, {}}});
+  }
+  options_.states.clear();
+  if (states_lsn_ == 0) ReleaseHeld();
+}
+
+void DiskWal::ReleaseHeld() {
+  states_durable_ = true;
+  if (options_.old_logs == nullptr) return;
+  for (const auto& [group, last] : old_last_) options_.old_logs->Release(group, Index{0});
+  std::vector<std::pair<GroupId, Index>> held = std::move(held_);
+  held_.clear();
+  for (const auto& [group, upto] : held) ReleaseOld(group, upto);
+  if (ordinal_ == 0) options_.old_logs->Begin();
+}
+
+void DiskWal::Release(GroupId group, Index upto) {
+  const Index effective = tracker_.Release(group, upto);
+  ReleaseOld(group, effective);
+  Maintain();
+}
+
+void DiskWal::ReleaseOld(GroupId group, Index upto) {
+  auto found = old_last_.find(group);
+  if (found == old_last_.end()) return;
+  if (states_durable_) {
+    options_.old_logs->Release(group, upto);
+  } else {
+    held_.emplace_back(group, upto);
+  }
+  if (upto >= found->second && states_durable_) old_last_.erase(found);
+}
+
+// The one place that decides what the keeper does next.
+void DiskWal::Maintain() {
+  if (state_ == State::kNew || state_ == State::kFailed || state_ == State::kStopped) return;
+  if (stopping_ && state_ != State::kNoSegment) return;
+  const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
+  const std::size_t free = old_gone ? tracker_.free_segments() : 0;
+  if (free > 0 && !stopping_) {
+    for (const WalTracker::State& state : tracker_.StatesToMove()) {
+      Append({.group = state.group,
+              .kind = RecordKind::kState,
+              .index = state.index,
+              .term = state.term,
+              .parts = {state.payload, {}}});
+    }
+  }
+  if (!keeper_.idle()) return;
+  const bool front_may_go = free > 0 && !tracker_.front_has_states();
+  if (next_file_ == nullptr) {
+    if (space_missing_ && space_timer_.running() && !front_may_go) return;
+    PrepareNext();
+  } else if (front_may_go && free > options_.idle_segments_max) {
+    keeper_.Remove(NameOf(tracker_.PopFront()));
+  }
+}
+
+void DiskWal::PrepareNext() {
+  loop_.CancelTimer(&space_timer_);
+  const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
+  std::string reuse;
+  if (!options_.spares.empty()) {
+    reuse = std::move(options_.spares.back());
+    options_.spares.pop_back();
+  } else if (old_gone && tracker_.free_segments() > 0 && !tracker_.front_has_states()) {
+    reuse = path_ + "/" + FormatSegmentName(NameOf(tracker_.PopFront()));
+    ++stats_.segments_recycled;
+  }
+  next_reserved_ = !reuse.empty();
+  const uint32_t number = file_ == nullptr ? 0 : end_.segment + 1;
+  keeper_.Prepare(NameOf(number), std::move(reuse));
+}
+
+void DiskWal::OnSegmentReserved() { next_reserved_ = true; }
+
+void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file) {
+  next_reserved_ = true;
+  space_missing_ = false;
+  if (options_.direct && !file->direct() && !fallback_told_) {
+    fallback_told_ = true;
+    if (options_.log) {
+      options_.log(LogLevel::kWarning, path_ +
+                                           ": the file system has no direct I/O; the log is "
+                                           "written through the page cache and synced");
+    }
+  }
+  next_file_ = std::move(file);
+  if (state_ == State::kStarting) {
+    URSULA_CHECK(Rotate());
+    state_ = State::kIdle;
+    AppendRecoveredStates();
+    Function<void(Status)> done = std::move(start_done_);
+    start_done_ = {};
+    done(Status());
+  } else if (state_ == State::kNoSegment) {
+    StartBatch();
+  } else {
+    Maintain();
+  }
+}
+
+bool DiskWal::Rotate() {
+  if (next_file_ == nullptr) {
+    state_ = State::kNoSegment;
+    Maintain();
+    return false;
+  }
+  if (file_ != nullptr) end_ = {end_.segment + 1, 0};
+  file_ = std::move(next_file_);
+  next_reserved_ = false;
+  tracker_.AddSegment(end_.segment);
+  if (!stopping_ && keeper_.idle()) PrepareNext();
+  return true;
+}
+
+void DiskWal::OnSegmentRemoved() {
+  ++stats_.segments_removed;
+  Maintain();
+}
+
+void DiskWal::OnSpaceMissing(Status status) {
+  next_reserved_ = false;
+  if (!space_missing_ && options_.log) {
+    options_.log(LogLevel::kError, "no space for the write-ahead log: " + status.message());
+  }
+  space_missing_ = true;
+  if (state_ == State::kStarting) return Fail(std::move(status));
+  if (stopping_) return ContinueStop();
+  loop_.StartTimer(&space_timer_, loop_.now_ns() + options_.space_retry_ns);
+}
+
+void DiskWal::OnKeeperFailed(Status status) {
+  // A batch under way ends first; its result no longer matters.
+  Fail(std::move(status));
+}
+
+uint64_t DiskWal::disk_bytes() const {
+  uint64_t segments = tracker_.segments() + (next_reserved_ ? 1 : 0);
+  uint64_t bytes = segments * options_.segment_bytes;
+  if (options_.old_logs != nullptr) bytes += options_.old_logs->bytes() / options_.log_count;
+  return bytes;
+}
+
+WalStats DiskWal::stats() const {
+  WalStats stats = stats_;
+  stats.disk_bytes = disk_bytes();
+  return stats;
+}
+
+void DiskWal::TellPinned() {
+  if (disk_bytes() <= options_.log_bytes_max || stopping_) return;
+  const uint64_t now = loop_.now_ns();
+  if (pinned_told_ns_ != 0 && now - pinned_told_ns_ < kPinnedIntervalNs) return;
+  pinned_told_ns_ = now;
+  std::vector<GroupId> groups;
+  const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
+  if (old_gone) {
+    groups = tracker_.front_groups();
+  } else {
+    for (const auto& [group, last] : old_last_) {
+      if (last > Index{0}) groups.push_back(group);
+    }
+    std::sort(groups.begin(), groups.end());
+  }
+  if (!groups.empty()) listener_.OnWalPinned(groups);
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,36 @@
+// lib/storage/payload_file.h
+//
+// One payload segment file. Groups of several cores may have blocks in it: each core that has is an
+// owner, and the last to leave removes the file.
+
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/storage/payload_format.h"
+
+namespace ursula::storage {
+
+struct PayloadFile {
+  PayloadFileName name = {};
+  std::string path = {};
+  uint32_t seed = 0;
+  std::atomic<uint32_t> owners = 0;
+};
+
+// What RecoverPayload found, by core.
+class RecoveredPayload {
+ public:
+  struct File {
+    std::shared_ptr<PayloadFile> file = {};
+    uint64_t bytes = 0;                       // The whole file's.
+    std::vector<PayloadExtent> extents = {};  // Of this core's groups.
+  };
+  std::vector<std::vector<File>> cores = {};
+};
+
+}  // namespace ursula::storage

@@ -1,0 +1,202 @@
+#include "lib/storage/payload_reader.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/crc32c.h"
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr uint32_t kPieceBytesMax = 1 << 20;  // Unless one block is longer.
+
+uint32_t PaddedBytes(const PayloadIndex::Extent& extent) {
+  const uint32_t bytes = extent.header_bytes + extent.length;
+  return (bytes + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
+}
+
+Status Damaged(const std::string& path, uint32_t offset) {
+  return Status(StatusCode::kDataLoss, path + ": damaged at offset " + std::to_string(offset));
+}
+
+}  // namespace
+
+PayloadReader::~PayloadReader() = default;
+
+void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
+                         const std::vector<PayloadIndex::Extent>& extents, Done done) {
+  URSULA_CHECK(!extents.empty());
+  auto task = std::make_unique<Task>();
+  task->key = key;
+  task->from = from;
+  task->bytes_max = bytes_max;
+  task->done = std::move(done);
+  for (const PayloadIndex::Extent& extent : extents) {
+    Piece* last = task->pieces.empty() ? nullptr : task->pieces.back().get();
+    const uint32_t bytes = PaddedBytes(extent);
+    if (last == nullptr || last->file != extent.file ||
+        last->offset + last->bytes != extent.offset || last->bytes + bytes > kPieceBytesMax) {
+      last = task->pieces.emplace_back(std::make_unique<Piece>()).get();
+      last->reader = this;
+      last->task = task.get();
+      last->file = extent.file;
+      last->offset = extent.offset;
+    }
+    last->bytes += bytes;
+    last->extents.push_back(extent);
+  }
+  task->unread = task->pieces.size();
+  if (stopping_ || waiting_.size() + task->pieces.size() > queue_max_) {
+    Status status = stopping_ ? Status(StatusCode::kCancelled, "the payload store is stopping")
+                              : Status(StatusCode::kResourceExhausted, "too many payload reads");
+    loop_.Defer([refused = std::move(task->done), status]() mutable { refused(status); });
+    return;
+  }
+  for (const auto& piece : task->pieces) waiting_.push_back(piece.get());
+  tasks_.push_back(std::move(task));
+  if (begin_deferred_) return;
+  begin_deferred_ = true;  // An open that fails must not answer inside this call.
+  loop_.Defer([this] {
+    begin_deferred_ = false;
+    Begin();
+  });
+}
+
+void PayloadReader::Begin() {
+  while (reading_ < reads_max_ && !waiting_.empty()) {
+    Piece* piece = waiting_.front();
+    waiting_.pop_front();
+    BeginPiece(piece);
+  }
+}
+
+void PayloadReader::BeginPiece(Piece* piece) {
+  Result<Source*> source = sources_.OpenSource(piece->file);
+  if (!source.ok()) {
+    piece->status = source.status();
+    return EndPiece(piece);
+  }
+  piece->source = *source;
+  piece->buffer = std::make_shared_for_overwrite<char[]>(piece->bytes);
+  ++reading_;
+  ReadRest(piece);
+}
+
+void PayloadReader::ReadRest(Piece* piece) {
+  piece->source->file->Read(
+      piece->offset + piece->filled,
+      std::span<char>(piece->buffer.get() + piece->filled, piece->bytes - piece->filled),
+      piece->op.Then<&Piece::OnRead>(piece));
+}
+
+void PayloadReader::OnPieceRead(Piece* piece, int64_t result) {
+  if (result > 0) {
+    piece->filled += static_cast<uint32_t>(result);
+    if (piece->filled < piece->bytes) return ReadRest(piece);
+  }
+  if (result < 0) {
+    piece->status = IoStatus("reading", piece->source->shared->path, result);
+  } else {
+    Check(piece);  // A file that ends early is found out there.
+  }
+  sources_.CloseSource(piece->file);
+  --reading_;
+  EndPiece(piece);
+  Begin();
+}
+
+void PayloadReader::Check(Piece* piece) {
+  const PayloadFile& file = *piece->source->shared;
+  for (const PayloadIndex::Extent& extent : piece->extents) {
+    const uint32_t at = extent.offset - piece->offset;
+    const uint32_t end = at + extent.header_bytes + extent.length;
+    std::string_view bytes(piece->buffer.get(), piece->filled);
+    std::optional<PayloadBlock> block;
+    if (end <= bytes.size()) {
+      block = ParsePayloadHeader(bytes.substr(at, extent.header_bytes), file.seed, extent.offset);
+    }
+    if (!block.has_value() || block->key != piece->task->key || block->start != extent.start ||
+        block->length != extent.length || block->header_bytes != extent.header_bytes ||
+        block->payload_crc != Crc32c(PayloadBlockSeed(file.seed, extent.offset),
+                                     bytes.substr(at + extent.header_bytes, extent.length))) {
+      piece->status = Damaged(file.path, extent.offset);
+      return;
+    }
+    piece->blocks.push_back(std::move(*block));
+  }
+}
+
+void PayloadReader::EndPiece(Piece* piece) {
+  Task* task = piece->task;
+  URSULA_CHECK(task->unread > 0);
+  if (--task->unread == 0) EndTask(task);
+}
+
+void PayloadReader::AddBlock(const Piece& piece, std::size_t i, const Task& task,
+                             PayloadSlice* slice) {
+  const PayloadBlock& block = piece.blocks[i];
+  const PayloadIndex::Extent& extent = piece.extents[i];
+  const uint64_t end_max = task.from + std::min(task.bytes_max, UINT64_MAX - task.from);
+  const uint64_t begin = slice->next;
+  const uint64_t end = std::min(extent.end(), end_max);
+  if (begin < extent.start || begin >= end) return;
+  const char* payload = piece.buffer.get() + (extent.offset - piece.offset) + extent.header_bytes;
+  std::string_view view(payload + (begin - extent.start), static_cast<std::size_t>(end - begin));
+  slice->parts.push_back(Bytes(piece.buffer, view));
+  slice->next = end;
+  for (uint32_t relative : block.message_ends) {
+    const uint64_t message_end = extent.start + relative;
+    if (message_end > begin && message_end <= end) slice->message_ends.push_back(message_end);
+  }
+}
+
+// What comes before the first damage is good: it is given, and the next read meets the damage.
+void PayloadReader::EndTask(Task* task) {
+  PayloadSlice slice;
+  slice.start = slice.next = task->from;
+  Status status;
+  for (const auto& piece : task->pieces) {
+    for (std::size_t i = 0; i < piece->blocks.size(); ++i) AddBlock(*piece, i, *task, &slice);
+    status = piece->status;
+    if (!status.ok()) break;
+  }
+  Done done = std::move(task->done);
+  auto found = std::find_if(tasks_.begin(), tasks_.end(),
+                            [task](const auto& other) { return other.get() == task; });
+  URSULA_CHECK(found != tasks_.end());
+  // The piece whose callback this is must outlive it.
+  loop_.Defer([ended = std::shared_ptr<Task>(std::move(*found))] {});
+  tasks_.erase(found);
+  if (slice.parts.empty()) {
+    URSULA_CHECK(!status.ok());
+    done(std::move(status));
+  } else {
+    done(std::move(slice));
+  }
+  if (stopping_) FinishStop();
+}
+
+void PayloadReader::Stop(Function<void()> done) {
+  stopping_ = true;
+  stop_done_ = std::move(done);
+  std::deque<Piece*> waiting = std::move(waiting_);
+  waiting_.clear();
+  loop_.Defer([this, waiting = std::move(waiting)] {
+    for (Piece* piece : waiting) {
+      piece->status = Status(StatusCode::kCancelled, "the payload store is stopping");
+      EndPiece(piece);
+    }
+    FinishStop();
+  });
+}
+
+void PayloadReader::FinishStop() {
+  if (!tasks_.empty() || !stop_done_) return;
+  loop_.Defer([done = std::move(stop_done_)]() mutable { done(); });
+  stop_done_ = {};
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,113 @@
+// lib/storage/payload_store.h
+//
+// The bytes of streams on this node's own disk: one store per core, on that core's loop, for the
+// groups of that core. Written behind the log: what Write has reported need no longer be in it.
+// Invariant: a byte is served only if the checksum of its block holds; what is indexed was synced.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/io/loop.h"
+#include "lib/storage/directory.h"
+#include "lib/storage/log_line.h"
+#include "lib/storage/payload_format.h"
+#include "ursula/bytes.h"
+#include "ursula/function.h"
+#include "ursula/status.h"
+
+namespace ursula::storage {
+
+struct PayloadRun {
+  PayloadKey key = {};
+  uint64_t start = 0;                // Stream offset of the first message.
+  std::vector<Bytes> messages = {};  // One append each, contiguous.
+};
+
+struct PayloadSlice {
+  std::vector<Bytes> parts = {};            // Contiguous, from `start` to `next`.
+  std::vector<uint64_t> message_ends = {};  // Stream offsets in (start, next], ascending.
+  uint64_t start = 0;
+  uint64_t next = 0;
+};
+
+struct PayloadStats {
+  uint64_t disk_bytes = 0;  // Files now; of shared ones this core's extents only.
+  uint64_t written_bytes = 0;
+  uint64_t extents = 0;
+  uint64_t keys = 0;
+  uint64_t files_removed = 0;
+  uint64_t compacted_bytes = 0;
+};
+
+struct PayloadStoreOptions {
+  uint32_t file_bytes = 64 << 20;      // A file is finished once it is this long.
+  uint32_t write_bytes_max = 8 << 20;  // Runs joined in one write and sync.
+  uint32_t reads_max = 64;             // Under way at once.
+  uint32_t read_queue_max = 16384;     // Waiting; more are refused: kResourceExhausted.
+  uint32_t read_extents_max = 64;      // Of one Read; it may give less than asked.
+  uint32_t open_files_max = 256;
+  uint32_t compact_live_percent = 25;  // A finished file below it is rewritten. 0: never.
+  LogLine log = {};
+};
+
+class RecoveredPayload;
+
+class PayloadStore {
+ public:
+  PayloadStore() = default;
+  PayloadStore(const PayloadStore&) = delete;
+  PayloadStore& operator=(const PayloadStore&) = delete;
+  virtual ~PayloadStore() = default;  // REQUIRES: Stop done.
+
+  // Makes the runs durable and readable, all of them before `done(ok)`. Order is kept. A range that
+  // is there already may be written again if its bytes are the same. kResourceExhausted: the disk
+  // is full, try later; kUnavailable: the store has failed for good (reads go on).
+  virtual void Write(std::vector<PayloadRun> runs, Function<void(Status)> done) = 0;
+
+  // Up to `bytes_max` bytes from `from` (at least one). kDataLoss: damaged, with file and offset;
+  // kInvalidArgument: nothing is stored at `from`; kResourceExhausted; kIoError.
+  virtual void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
+                    Function<void(Result<PayloadSlice>)> done) = 0;
+
+  // The end of what is stored without a gap from `from`; `from` itself when nothing is there.
+  virtual uint64_t Find(PayloadKey key, uint64_t from) const = 0;
+  // The first stored range at or after `from`: its start (>= from). UINT64_MAX: none.
+  virtual uint64_t FindNext(PayloadKey key, uint64_t from) const = 0;
+
+  // The key's bytes (those below `offset`, whole blocks only) are no longer needed. Nothing durable
+  // is said: after an opening they are back until Keep or the same call drops them.
+  virtual void Free(PayloadKey key) = 0;
+  virtual void FreeBefore(PayloadKey key, uint64_t offset) = 0;
+  // Frees every key of `group` for which `wanted` is false.
+  virtual void Keep(GroupId group, Function<bool(uint64_t incarnation)> wanted) = 0;
+
+  virtual PayloadStats stats() const = 0;
+
+  // Completes what was written, ends queued reads with kCancelled; then `done`, not inside the
+  // call.
+  virtual void Stop(Function<void()> done) = 0;
+};
+
+// What earlier openings left. Blocks; once, before cores run. `core_of(group)` is below
+// `core_count`. Damaged blocks are kept in the index, so that reading them says kDataLoss; a torn
+// tail of an unfinished file is cut, logged with its byte count.
+Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
+                                                         const DataDirectory& directory,
+                                                         uint32_t core_count,
+                                                         Function<uint32_t(GroupId)> core_of,
+                                                         const LogLine& log);
+
+// The store of core `ordinal` with its share of `recovered`. `loop` and `directory` outlive it.
+std::unique_ptr<PayloadStore> MakePayloadStore(io::Loop* loop, const DataDirectory& directory,
+                                               uint32_t ordinal, PayloadStoreOptions options,
+                                               RecoveredPayload* recovered);
+
+// For engines without a directory: everything in memory, until it is freed.
+std::unique_ptr<PayloadStore> MakeMemoryPayloadStore(io::Loop* loop);
+
+}  // namespace ursula::storage

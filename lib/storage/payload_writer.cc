@@ -1,0 +1,283 @@
+#include "lib/storage/payload_writer.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/crc32c.h"
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+
+PayloadWriter::~PayloadWriter() {
+  URSULA_CHECK(!op_.pending());
+  if (linked()) Unlink();
+}
+
+void PayloadWriter::Write(std::vector<PayloadRun> runs, Function<void(Status)> done) {
+  Request request;
+  request.runs = std::move(runs);
+  request.done = std::move(done);
+  for (const PayloadRun& run : request.runs) {
+    for (const Bytes& message : run.messages) request.bytes += message.size();
+  }
+  Enqueue(std::move(request));
+}
+
+void PayloadWriter::WriteCopies(std::vector<Copy> copies, Function<void(Status)> done) {
+  Request request;
+  request.copies = std::move(copies);
+  request.done = std::move(done);
+  for (const Copy& copy : request.copies) request.bytes += copy.payload.size();
+  Enqueue(std::move(request));
+}
+
+void PayloadWriter::Enqueue(Request request) {
+  if (state_ == State::kFailed || state_ == State::kStopped || stopping_) {
+    Status status(StatusCode::kUnavailable,
+                  failure_.ok() ? "the payload store is stopping" : failure_.message());
+    loop_.Defer([done = std::move(request.done), status]() mutable { done(status); });
+    return;
+  }
+  queue_.push_back(std::move(request));
+  if (state_ == State::kIdle) loop_.AtTurnEnd(this);
+}
+
+void PayloadWriter::OnTurnEnd() {
+  if (state_ == State::kIdle) Begin();
+}
+
+void PayloadWriter::Begin() {
+  URSULA_CHECK(state_ == State::kIdle);
+  if (queue_.empty()) return;
+  if (file_ != nullptr) return StartBatch();
+  if (!OpenFile()) return;
+  state_ = State::kNaming;
+  loop_.disk().SyncDirectory(options_.directory, op_.Then<&PayloadWriter::OnNamed>(this));
+}
+
+bool PayloadWriter::OpenFile() {
+  auto shared = std::make_shared<PayloadFile>();
+  shared->name = {options_.generation, options_.ordinal, next_number_};
+  shared->path = options_.directory + "/" + FormatPayloadFileName(shared->name);
+  shared->seed = PayloadSeed(options_.directory_id, shared->name);
+  Result<std::unique_ptr<io::File>> file =
+      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = false});
+  if (!file.ok()) {
+    if (file.status().code() == StatusCode::kResourceExhausted) {
+      batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+      queue_.clear();
+      EndBatch(file.status());
+    } else {
+      FailAll(file.status());
+    }
+    return false;
+  }
+  ++next_number_;
+  file_ = std::move(*file);
+  shared_ = std::move(shared);
+  offset_ = 0;
+  return true;
+}
+
+void PayloadWriter::OnNamed(int64_t result) {
+  URSULA_CHECK(state_ == State::kNaming);
+  if (result < 0) {
+    LeaveFile();
+    return FailAll(IoStatus("syncing", options_.directory, result));
+  }
+  StartBatch();
+}
+
+void PayloadWriter::StartBatch() {
+  buffer_.clear();
+  extents_.clear();
+  uint64_t bytes = 0;
+  while (!queue_.empty() && (batch_.empty() || bytes < options_.write_bytes_max)) {
+    bytes += queue_.front().bytes;
+    batch_.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  for (const Request& request : batch_) {
+    for (const PayloadRun& run : request.runs) EncodeRun(run);
+    for (const Copy& copy : request.copies) {
+      EncodeBlock(copy.key, copy.start, copy.message_ends, {copy.payload.view()});
+    }
+  }
+  written_ = 0;
+  state_ = State::kWriting;
+  if (buffer_.empty()) return OnBatchDurable();
+  WriteRest();
+}
+
+// Blocks end at message ends where that fits; a message longer than a block goes on in the next.
+void PayloadWriter::EncodeRun(const PayloadRun& run) {
+  uint64_t start = run.start;
+  uint32_t length = 0;
+  std::vector<std::string_view> pieces;
+  std::vector<uint32_t> ends;
+  auto flush = [&] {
+    if (length == 0) return;
+    EncodeBlock(run.key, start, std::move(ends), pieces);
+    start += length;
+    length = 0;
+    pieces.clear();
+    ends.clear();
+  };
+  for (const Bytes& message : run.messages) {
+    std::string_view rest = message.view();
+    if (rest.empty()) continue;
+    if (length + rest.size() > kPayloadBlockBytesMax) flush();
+    while (!rest.empty()) {
+      if (length == kPayloadBlockBytesMax) flush();
+      std::string_view piece = rest.substr(0, kPayloadBlockBytesMax - length);
+      pieces.push_back(piece);
+      length += static_cast<uint32_t>(piece.size());
+      rest.remove_prefix(piece.size());
+    }
+    ends.push_back(length);
+  }
+  flush();
+}
+
+void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
+                                const std::vector<std::string_view>& pieces) {
+  URSULA_CHECK(offset_ + buffer_.size() < UINT32_MAX / 2);
+  const uint32_t offset = offset_ + static_cast<uint32_t>(buffer_.size());
+  PayloadBlock block;
+  block.key = key;
+  block.start = start;
+  block.attested = offset_;
+  block.message_ends = std::move(message_ends);
+  block.payload_crc = PayloadBlockSeed(shared_->seed, offset);
+  for (std::string_view piece : pieces) {
+    block.payload_crc = Crc32c(block.payload_crc, piece);
+    block.length += static_cast<uint32_t>(piece.size());
+  }
+  const uint32_t header_bytes = AppendPayloadHeader(&buffer_, block, shared_->seed, offset);
+  for (std::string_view piece : pieces) buffer_.append(piece);
+  const std::size_t partial = buffer_.size() % kPayloadAlignment;
+  if (partial != 0) buffer_.append(kPayloadAlignment - partial, '\0');
+  extents_.push_back({key, start, block.length, offset, header_bytes});
+}
+
+void PayloadWriter::StartFooter() {
+  buffer_ = EncodePayloadFooter(file_extents_, shared_->seed, offset_);
+  written_ = 0;
+  state_ = State::kWritingFooter;
+  WriteRest();
+}
+
+void PayloadWriter::WriteRest() {
+  file_->Write(offset_ + written_, std::span<const char>(buffer_).subspan(written_),
+               op_.Then<&PayloadWriter::OnWritten>(this));
+}
+
+void PayloadWriter::OnWritten(int64_t result) {
+  URSULA_CHECK(state_ == State::kWriting || state_ == State::kWritingFooter);
+  if (result <= 0) return Refuse("writing", result, false);
+  written_ += static_cast<std::size_t>(result);
+  if (written_ < buffer_.size()) return WriteRest();
+  state_ = state_ == State::kWriting ? State::kSyncing : State::kSyncingFooter;
+  file_->Sync(op_.Then<&PayloadWriter::OnSynced>(this));
+}
+
+void PayloadWriter::OnSynced(int64_t result) {
+  URSULA_CHECK(state_ == State::kSyncing || state_ == State::kSyncingFooter);
+  if (result < 0) return Refuse("syncing", result, true);
+  written_total_ += buffer_.size();
+  offset_ += static_cast<uint32_t>(buffer_.size());
+  if (state_ == State::kSyncing) return OnBatchDurable();
+  OnFileFinished();
+}
+
+void PayloadWriter::OnBatchDurable() {
+  file_extents_.insert(file_extents_.end(), extents_.begin(), extents_.end());
+  if (!extents_.empty()) listener_.OnPayloadDurable(shared_, extents_);
+  EndBatch(Status());
+}
+
+void PayloadWriter::OnFileFinished() {
+  std::shared_ptr<PayloadFile> shared = shared_;
+  const uint64_t bytes = offset_;
+  LeaveFile();
+  state_ = State::kIdle;
+  listener_.OnPayloadFinished(shared, bytes);
+  Continue();
+}
+
+void PayloadWriter::LeaveFile() {
+  file_.reset();
+  shared_.reset();
+  file_extents_.clear();
+  offset_ = 0;
+}
+
+// A full disk refuses this batch only: its owners keep the bytes and come again. After a failed
+// sync nothing is known of what the file holds past its last one, so it is left as it is; anything
+// but a full disk ends the store's writing for good.
+void PayloadWriter::Refuse(std::string_view what, int64_t result, bool abandon_file) {
+  const Status status = IoStatus(what, shared_->path, result);
+  const bool full = status.code() == StatusCode::kResourceExhausted;
+  if (state_ == State::kWritingFooter || state_ == State::kSyncingFooter) abandon_file = true;
+  if (abandon_file || !full) {
+    std::shared_ptr<PayloadFile> shared = shared_;
+    const uint64_t bytes = offset_;
+    LeaveFile();
+    listener_.OnPayloadFinished(shared, bytes);
+  }
+  if (!full) return FailAll(status);
+  if (options_.log) options_.log(LogLevel::kWarning, status.message());
+  EndBatch(status);
+}
+
+void PayloadWriter::FailAll(const Status& status) {
+  failure_ = Status(StatusCode::kUnavailable, "the payload store failed: " + status.message());
+  if (options_.log) options_.log(LogLevel::kError, failure_.message());
+  state_ = State::kFailed;
+  for (Request& request : queue_) batch_.push_back(std::move(request));
+  queue_.clear();
+  std::vector<Request> batch = std::move(batch_);
+  batch_.clear();
+  for (Request& request : batch) {
+    if (request.done) request.done(failure_);
+  }
+  Continue();
+}
+
+void PayloadWriter::EndBatch(const Status& status) {
+  state_ = State::kIdle;
+  std::vector<Request> batch = std::move(batch_);
+  batch_.clear();
+  for (Request& request : batch) {
+    if (request.done) request.done(status);
+  }
+  Continue();
+}
+
+// The next step after anything has ended: `done`s may have asked for more, or for Stop.
+void PayloadWriter::Continue() {
+  if (op_.pending() || state_ == State::kStopped) return;
+  if (state_ == State::kIdle) {
+    if (file_ != nullptr && offset_ >= options_.file_bytes) return StartFooter();
+    if (!queue_.empty()) {
+      loop_.AtTurnEnd(this);
+      return;
+    }
+    if (stopping_ && file_ != nullptr && !file_extents_.empty()) return StartFooter();
+  }
+  if (!stopping_) return;
+  state_ = State::kStopped;
+  if (shared_ != nullptr) LeaveFile();
+  loop_.Defer([done = std::move(stop_done_)]() mutable { done(); });
+}
+
+void PayloadWriter::Stop(Function<void()> done) {
+  URSULA_CHECK(!stopping_);
+  stopping_ = true;
+  stop_done_ = std::move(done);
+  Continue();
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,124 @@
+// lib/storage/payload_writer.h
+//
+// Appends blocks to a core's payload files: what is asked for in one turn, or while a write is
+// under way, is written and synced together. Invariant: a block is reported only after the sync
+// that made it durable; a file whose sync failed is never written again.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/io/loop.h"
+#include "lib/storage/payload_file.h"
+#include "lib/storage/payload_format.h"
+#include "lib/storage/payload_store.h"
+#include "ursula/function.h"
+
+namespace ursula::storage {
+
+class PayloadWriter final : private io::TurnHook {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // The first call for a file makes this core its owner.
+    virtual void OnPayloadDurable(const std::shared_ptr<PayloadFile>& file,
+                                  const std::vector<PayloadExtent>& extents) = 0;
+    // Nothing more comes in this file, which has `bytes`.
+    virtual void OnPayloadFinished(const std::shared_ptr<PayloadFile>& file, uint64_t bytes) = 0;
+  };
+
+  struct Options {
+    std::string directory = {};
+    uint64_t directory_id = 0;
+    uint64_t generation = 0;
+    uint32_t ordinal = 0;
+    uint32_t file_bytes = 0;
+    uint32_t write_bytes_max = 0;
+    LogLine log = {};
+  };
+
+  PayloadWriter(io::Loop* loop, Options options, Listener* listener)
+      : loop_(*loop), options_(std::move(options)), listener_(*listener) {}
+  ~PayloadWriter() override;
+
+  void Write(std::vector<PayloadRun> runs, Function<void(Status)> done);
+  // A block as it was read: for moving it to another file.
+  struct Copy {
+    PayloadKey key = {};
+    uint64_t start = 0;
+    std::vector<uint32_t> message_ends = {};
+    Bytes payload = {};
+  };
+  void WriteCopies(std::vector<Copy> copies, Function<void(Status)> done);
+
+  bool idle() const { return state_ == State::kIdle && queue_.empty(); }
+  uint64_t written_bytes() const { return written_total_; }
+  // Completes what was asked for and finishes the file.
+  void Stop(Function<void()> done);
+
+ private:
+  enum class State : uint8_t {
+    kIdle,
+    kNaming,
+    kWriting,
+    kSyncing,
+    kWritingFooter,
+    kSyncingFooter,
+    kFailed,
+    kStopped
+  };
+  struct Request {
+    std::vector<PayloadRun> runs = {};
+    std::vector<Copy> copies = {};
+    Function<void(Status)> done = {};
+    uint64_t bytes = 0;
+  };
+
+  void Enqueue(Request request);
+  void OnTurnEnd() override;
+  void Begin();
+  bool OpenFile();  // False: refused; the queue was told.
+  void StartBatch();
+  void EncodeRun(const PayloadRun& run);
+  void EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
+                   const std::vector<std::string_view>& pieces);
+  void StartFooter();
+  void WriteRest();
+  void OnNamed(int64_t result);
+  void OnWritten(int64_t result);
+  void OnSynced(int64_t result);
+  void OnBatchDurable();
+  void OnFileFinished();
+  void LeaveFile();
+  void Refuse(std::string_view what, int64_t result, bool abandon_file);
+  void FailAll(const Status& status);
+  void EndBatch(const Status& status);
+  void Continue();
+
+  io::Loop& loop_;
+  const Options options_;
+  Listener& listener_;
+  State state_ = State::kIdle;
+  Status failure_;
+  std::deque<Request> queue_;
+  std::vector<Request> batch_;
+  std::string buffer_;
+  std::size_t written_ = 0;              // Of buffer_.
+  std::vector<PayloadExtent> extents_;   // Of buffer_.
+  std::shared_ptr<PayloadFile> shared_;  // The file being written.
+  std::unique_ptr<io::File> file_;
+  uint32_t offset_ = 0;  // Its durable blocks end here.
+  std::vector<PayloadExtent> file_extents_;
+  uint32_t next_number_ = 0;
+  uint64_t written_total_ = 0;
+  Function<void()> stop_done_;
+  bool stopping_ = false;
+  io::Op op_;
+};
+
+}  // namespace ursula::storage

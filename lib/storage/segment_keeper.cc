@@ -1,0 +1,159 @@
+#include "lib/storage/segment_keeper.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+
+void SegmentKeeper::Prepare(const SegmentName& name, std::string reuse_path) {
+  URSULA_CHECK(idle());
+  path_ = options_.directory + "/" + FormatSegmentName(name);
+  reuse_path_ = std::move(reuse_path);
+  state_ = State::kRenaming;
+  // Through the loop in both cases: no callback runs inside the call.
+  if (!reuse_path_.empty()) {
+    loop_.disk().Rename(reuse_path_, path_, op_.Then<&SegmentKeeper::OnRenamed>(this));
+  } else {
+    loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnRenamed>(this));
+  }
+}
+
+void SegmentKeeper::OnRenamed(int64_t result) {
+  URSULA_CHECK(state_ == State::kRenaming);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("renaming", result);
+  if (reuse_path_.empty()) return OpenFile();
+  state_ = State::kSyncingRename;
+  loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnRenameSynced>(this));
+}
+
+void SegmentKeeper::OnRenameSynced(int64_t result) {
+  URSULA_CHECK(state_ == State::kSyncingRename);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("syncing the directory of", result);
+  OpenFile();
+}
+
+void SegmentKeeper::OpenFile() {
+  Result<std::unique_ptr<io::File>> file =
+      loop_.disk().Open(path_, {.create = true, .write = true, .direct = options_.direct});
+  if (!file.ok()) return Refuse(file.status());
+  file_ = std::move(*file);
+  written_ = !reuse_path_.empty() && file_->size() == options_.segment_bytes;
+  state_ = State::kAllocating;
+  file_->Allocate(options_.segment_bytes, op_.Then<&SegmentKeeper::OnAllocated>(this));
+}
+
+void SegmentKeeper::OnAllocated(int64_t result) {
+  URSULA_CHECK(state_ == State::kAllocating);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("allocating", result);
+  if (written_) return Ready();
+  zeroed_ = 0;
+  zeros_.Grow(kZeroBytes, 0);
+  std::memset(zeros_.data(), 0, kZeroBytes);
+  state_ = State::kZeroing;
+  WriteZeros();
+  listener_.OnSegmentReserved();
+}
+
+void SegmentKeeper::WriteZeros() {
+  std::size_t size = std::min(kZeroBytes, options_.segment_bytes - zeroed_);
+  file_->Write(zeroed_, std::span<const char>(zeros_.data(), size),
+               op_.Then<&SegmentKeeper::OnZeroed>(this));
+}
+
+void SegmentKeeper::OnZeroed(int64_t result) {
+  URSULA_CHECK(state_ == State::kZeroing);
+  if (Interrupted()) return;
+  if (result <= 0) return Refuse("writing", result);
+  const uint32_t written = WrittenBytes(result, file_->direct());
+  if (written == 0) return Refuse("writing", 0);
+  zeroed_ += written;
+  if (zeroed_ < options_.segment_bytes) return WriteZeros();
+  zeros_ = {};
+  state_ = State::kSyncingFile;
+  // Under O_DSYNC too: the file's size must be there as well.
+  file_->Sync(op_.Then<&SegmentKeeper::OnFileSynced>(this));
+}
+
+void SegmentKeeper::OnFileSynced(int64_t result) {
+  URSULA_CHECK(state_ == State::kSyncingFile);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("syncing", result);
+  state_ = State::kSyncingName;
+  loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnNameSynced>(this));
+}
+
+void SegmentKeeper::OnNameSynced(int64_t result) {
+  URSULA_CHECK(state_ == State::kSyncingName);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("syncing the directory of", result);
+  Ready();
+}
+
+void SegmentKeeper::Ready() {
+  state_ = State::kIdle;
+  listener_.OnSegmentReady(std::move(file_));
+}
+
+void SegmentKeeper::Remove(const SegmentName& name) {
+  URSULA_CHECK(idle());
+  path_ = options_.directory + "/" + FormatSegmentName(name);
+  state_ = State::kRemoving;
+  loop_.disk().Remove(path_, op_.Then<&SegmentKeeper::OnRemoved>(this));
+}
+
+void SegmentKeeper::OnRemoved(int64_t result) {
+  URSULA_CHECK(state_ == State::kRemoving);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("removing", result);
+  state_ = State::kSyncingRemoval;
+  loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnRemovalSynced>(this));
+}
+
+void SegmentKeeper::OnRemovalSynced(int64_t result) {
+  URSULA_CHECK(state_ == State::kSyncingRemoval);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("syncing the directory of", result);
+  state_ = State::kIdle;
+  listener_.OnSegmentRemoved();
+}
+
+void SegmentKeeper::Refuse(const char* what, int64_t result) {
+  Refuse(IoStatus(what, path_, result));
+}
+
+void SegmentKeeper::Refuse(Status status) {
+  file_.reset();
+  if (status.code() == StatusCode::kResourceExhausted) {
+    state_ = State::kIdle;
+    listener_.OnSpaceMissing(std::move(status));
+    return;
+  }
+  state_ = State::kFailed;
+  listener_.OnKeeperFailed(std::move(status));
+}
+
+void SegmentKeeper::Stop(Function<void()> done) {
+  URSULA_CHECK(!stop_done_ && state_ != State::kStopped);
+  stop_done_ = std::move(done);
+  if (!op_.pending()) Interrupted();
+}
+
+bool SegmentKeeper::Interrupted() {
+  if (!stop_done_) return false;
+  state_ = State::kStopped;
+  file_.reset();
+  Function<void()> done = std::move(stop_done_);
+  stop_done_ = {};
+  done();
+  return true;
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,179 @@
+// Finds and reads the snapshots that are there at open (SnapshotFiles of snapshot_store.h).
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "lib/base/coding.h"
+#include "lib/storage/io_status.h"
+#include "lib/storage/snapshot_store.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr std::string_view kTemporarySuffix = ".tmp";
+
+// One file, frame by frame.
+class FileReader {
+ public:
+  FileReader(io::Disk* disk, std::string path, uint32_t seed)
+      : disk_(*disk), path_(std::move(path)), seed_(seed) {}
+
+  // The header. Next: the other frames, up to and without the end.
+  Result<SnapshotFileHeader> Open(const SnapshotFileName& name) {
+    Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {});
+    if (!file.ok()) {
+      if (file.status().code() != StatusCode::kFailedPrecondition) return file.status();
+      return Status(StatusCode::kDataLoss, path_ + ": missing");
+    }
+    file_ = std::move(*file);
+    std::string magic(4, '\0');
+    Status read = ReadAt(&magic);
+    if (!read.ok()) return read;
+    if (LoadFixed<uint32_t>(magic.data()) != kSnapshotMagic) return Damaged();
+    offset_ = 4;
+    Result<SnapshotFrameKind> kind = NextFrame();
+    if (!kind.ok()) return kind.status();
+    std::optional<SnapshotFileHeader> header = ParseSnapshotHeader(body_);
+    if (*kind != SnapshotFrameKind::kHeader || !header.has_value() || header->group != name.group ||
+        header->number != name.number) {
+      return Damaged();
+    }
+    return std::move(*header);
+  }
+
+  Status ReadRecords(SnapshotSink* sink) {
+    uint64_t count = 0;
+    while (true) {
+      Result<SnapshotFrameKind> kind = NextFrame();
+      if (!kind.ok()) return kind.status();
+      if (*kind == SnapshotFrameKind::kEnd) {
+        return ParseSnapshotEnd(body_) == count ? Status() : Damaged();
+      }
+      if (*kind != SnapshotFrameKind::kRecords) return Damaged();
+      for (std::string_view rest = body_; !rest.empty(); ++count) {
+        std::optional<SnapshotRecord> record = TakeSnapshotRecord(&rest);
+        if (!record.has_value()) return Damaged();
+        Status taken = sink->OnSnapshotRecord(std::move(*record));
+        if (!taken.ok()) return taken;
+      }
+    }
+  }
+
+  uint64_t size() const { return file_->size(); }
+
+ private:
+  Status Damaged() const {
+    return Status(StatusCode::kDataLoss,
+                  path_ + ": damaged at offset " + std::to_string(frame_offset_));
+  }
+
+  // Fills `bytes` from offset_.
+  Status ReadAt(std::string* bytes) {
+    const int64_t count = file_->ReadNow(offset_, std::span<char>(*bytes));
+    if (count < 0) return IoStatus("reading", path_, count);
+    return static_cast<std::size_t>(count) == bytes->size() ? Status() : Damaged();
+  }
+
+  Result<SnapshotFrameKind> NextFrame() {
+    frame_offset_ = offset_;
+    body_.assign(kSnapshotFrameHeaderBytes, '\0');
+    Status read = ReadAt(&body_);
+    if (!read.ok()) return read;
+    std::optional<SnapshotFrame> frame = ParseSnapshotFrame(body_);
+    offset_ += kSnapshotFrameHeaderBytes;
+    if (!frame.has_value() || frame->length > file_->size() - offset_) return Damaged();
+    body_.assign(frame->length, '\0');
+    read = ReadAt(&body_);
+    if (!read.ok()) return read;
+    offset_ += frame->length;
+    if (!SnapshotFrameHolds(*frame, body_, seed_, frame_offset_)) return Damaged();
+    return frame->kind;
+  }
+
+  io::Disk& disk_;
+  const std::string path_;
+  const uint32_t seed_;
+  std::unique_ptr<io::File> file_;
+  uint64_t offset_ = 0;
+  uint64_t frame_offset_ = 0;
+  std::string body_;
+};
+
+}  // namespace
+
+SnapshotFiles::SnapshotFiles(const DataDirectory& directory, LogLine log)
+    : path_(directory.snapshot_path()), directory_id_(directory.id()), log_(std::move(log)) {}
+
+Result<std::unique_ptr<SnapshotFiles>> SnapshotFiles::Scan(io::Disk& disk,
+                                                           const DataDirectory& directory,
+                                                           const LogLine& log) {
+  std::unique_ptr<SnapshotFiles> files(new SnapshotFiles(directory, log));
+  Result<std::vector<std::string>> names = disk.List(files->path_);
+  if (!names.ok()) return names.status();
+  for (const std::string& leaf : *names) {
+    const std::string path = files->path_ + "/" + leaf;
+    if (leaf.ends_with(kTemporarySuffix)) {
+      Status removed = disk.RemoveNow(path);
+      if (!removed.ok()) return removed;
+      continue;
+    }
+    std::optional<SnapshotFileName> name = ParseSnapshotFileName(leaf);
+    if (!name.has_value()) {
+      if (log) log(LogLevel::kWarning, path + ": not a snapshot; left alone");
+      continue;
+    }
+    Chain& chain = files->chains_[name->group];
+    chain.last_number = std::max(chain.last_number, name->number);
+    chain.all.push_back(name->number);  // The names are sorted.
+  }
+  return files;
+}
+
+const SnapshotFiles::Chain* SnapshotFiles::Find(GroupId group) const {
+  auto found = chains_.find(group);
+  return found == chains_.end() ? nullptr : &found->second;
+}
+
+Result<std::vector<uint64_t>> SnapshotFiles::WalkChain(io::Disk& disk, GroupId group,
+                                                       Chain* chain) {
+  std::vector<uint64_t> numbers;
+  for (uint64_t number = chain->last_number; number != 0;) {
+    const SnapshotFileName name{group, number};
+    FileReader reader(&disk, path_ + "/" + FormatSnapshotFileName(name),
+                      SnapshotSeed(directory_id_, name));
+    Result<SnapshotFileHeader> header = reader.Open(name);
+    if (!header.ok()) return header.status();
+    (header->previous == 0 ? chain->base_bytes : chain->delta_bytes) += reader.size();
+    numbers.push_back(number);
+    number = header->previous;
+  }
+  std::reverse(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+Result<bool> SnapshotFiles::Load(io::Disk& disk, GroupId group, SnapshotSink* sink) {
+  auto found = chains_.find(group);
+  if (found == chains_.end()) return false;
+  Chain& chain = found->second;
+  chain.base_bytes = chain.delta_bytes = 0;
+  Result<std::vector<uint64_t>> numbers = WalkChain(disk, group, &chain);
+  if (!numbers.ok()) return numbers.status();
+  for (uint64_t number : *numbers) {
+    const SnapshotFileName name{group, number};
+    FileReader reader(&disk, path_ + "/" + FormatSnapshotFileName(name),
+                      SnapshotSeed(directory_id_, name));
+    Result<SnapshotFileHeader> header = reader.Open(name);
+    if (!header.ok()) return header.status();
+    Status begun = sink->OnSnapshotFile(header->meta, header->previous == 0);
+    if (!begun.ok()) return begun;
+    Status read = reader.ReadRecords(sink);
+    if (!read.ok()) return read;
+  }
+  chain.numbers = std::move(*numbers);
+  return true;
+}
+
+}  // namespace ursula::storage

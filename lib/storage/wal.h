@@ -1,0 +1,90 @@
+// lib/storage/wal.h
+//
+// A write-ahead log: one per core, shared by the core's groups, used on that core's loop only.
+//
+// Records reach the disk in the order of Append, and durability is a prefix of that order. A group
+// may Release entries that its durable snapshot holds; segments whose records nobody needs leave
+// from the front only, so what is left of a group's records is always a suffix of what it appended.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "lib/base/ids.h"
+#include "lib/storage/wal_format.h"
+#include "ursula/function.h"
+#include "ursula/stats.h"
+#include "ursula/status.h"
+
+namespace ursula::storage {
+
+struct WalRecord {
+  GroupId group = {};
+  RecordKind kind = RecordKind::kEntry;
+  Index index = {};
+  Term term = {};
+  // The payload is their concatenation; read inside the call only.
+  std::array<std::string_view, 2> parts = {};
+};
+
+struct WalStats {
+  uint64_t batches = 0;        // Seals included.
+  uint64_t syncs = 0;          // Batches made durable (one write of O_DSYNC is one).
+  uint64_t written_bytes = 0;  // Padded.
+  uint64_t record_bytes = 0;   // Record headers and payload.
+  uint64_t disk_bytes = 0;     // Segment files now, this log's share of old logs included.
+  uint64_t segments_recycled = 0;
+  uint64_t segments_removed = 0;
+  Histogram sync_us = {};  // Of a batch, from its start to durable.
+};
+
+class Wal {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // All records with lsn up to `lsn` are on disk. Not inside Append.
+    virtual void OnWalDurable(uint64_t lsn) = 0;
+    // Once: a write or sync failed, and nothing more will become durable. Reads may go on.
+    virtual void OnWalFailed(Status status) = 0;
+    // These groups hold the oldest segment back while the log is above its limit: a snapshot and a
+    // Release of each is wanted. Told again as long as it is so, at most once a batch.
+    virtual void OnWalPinned(std::span<const GroupId> groups) = 0;
+  };
+
+  Wal() = default;
+  Wal(const Wal&) = delete;
+  Wal& operator=(const Wal&) = delete;
+  virtual ~Wal() = default;  // REQUIRES: Start never called, or Stop done.
+
+  // Makes the log ready for Append. Once, on the loop. kIoError, kResourceExhausted (disk full).
+  virtual void Start(Function<void(Status)> done) = 0;
+
+  // Stages the record for the batch that starts at the end of this turn, or when the batch under
+  // way is durable. Returns its lsn: 1, 2, 3 ... After a failure nothing happens any more.
+  // REQUIRES: started, not stopping; payload <= record_bytes_max().
+  virtual uint64_t Append(const WalRecord& record) = 0;
+  virtual uint32_t record_bytes_max() const = 0;
+
+  // Entries of `group` up to `upto` are no longer needed: a durable snapshot holds them.
+  virtual void Release(GroupId group, Index upto) = 0;
+
+  // Ask before taking on new work: false when the disk is full, the log failed or isn't ready, or
+  // too much is waiting. Append works even then, as far as prepared space goes; past it records
+  // wait, not durable, until space is found.
+  virtual bool accepting() const = 0;
+  // The reason for !accepting(): kResourceExhausted (disk full, log above twice its limit, or too
+  // much staged) or kUnavailable (failed, stopped, not started). Ok if accepting.
+  virtual Status Ready() const = 0;
+
+  virtual WalStats stats() const = 0;
+
+  // Makes what was appended durable, seals the log, ends background work; then `done`, once, not
+  // inside the call. Append is over. After a failure, of Start too, it only ends what is under way.
+  virtual void Stop(Function<void()> done) = 0;
+};
+
+}  // namespace ursula::storage

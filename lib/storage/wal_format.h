@@ -1,0 +1,105 @@
+// lib/storage/wal_format.h
+//
+// The bytes of a write-ahead log: docs/formats/wal.md. A log is a row of segment files; a segment a
+// row of batches, each padded to a block; a batch a header and records. Every checksum starts from
+// a seed made of the directory, log, segment and batch sequence, so that bytes left over in a
+// recycled segment, or copied from elsewhere, never validate.
+
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lib/base/ids.h"
+#include "ursula/types.h"
+
+namespace ursula::storage {
+
+// Unique for the directory's life: generation << 16 | ordinal of the log in that generation.
+enum class LogId : uint64_t {};
+constexpr LogId MakeLogId(uint64_t generation, uint32_t ordinal) {
+  return LogId{generation << 16 | ordinal};
+}
+
+enum class RecordKind : uint8_t {
+  kEntry = 1,  // A Raft log entry. One at or below an earlier index of its group replaces the rest.
+  kState = 2,  // What a group must not forget beside its entries (term, vote); the newest counts.
+};
+
+// A place in one log. Ordered as the log is.
+struct WalPosition {
+  uint32_t segment = 0;
+  uint32_t offset = 0;
+  friend auto operator<=>(const WalPosition&, const WalPosition&) = default;
+};
+
+inline constexpr uint32_t kWalBlockBytes = 4096;
+// How far a short write has come: direct I/O goes on from the last whole block.
+constexpr uint32_t WrittenBytes(int64_t result, bool direct) {
+  const uint32_t bytes = static_cast<uint32_t>(result);
+  return direct ? bytes / kWalBlockBytes * kWalBlockBytes : bytes;
+}
+
+inline constexpr uint32_t kBatchMagic = 0x31425755;  // "UWB1"
+inline constexpr uint32_t kBatchHeaderBytes = 64;
+inline constexpr uint32_t kRecordHeaderBytes = 32;
+inline constexpr uint32_t kBatchSeal = 1;  // Flag: no records; everything before is synced.
+
+struct BatchHeader {
+  LogId log = {};
+  uint32_t segment = 0;
+  uint32_t flags = 0;
+  uint64_t sequence = 0;      // 1, 2, 3 ... over the whole log.
+  WalPosition attested = {};  // All of the log before it was known synced when this was made.
+  uint32_t length = 0;        // Bytes of records.
+  uint32_t record_count = 0;
+  friend bool operator==(const BatchHeader&, const BatchHeader&) = default;
+
+  uint32_t padded_bytes() const {
+    return (kBatchHeaderBytes + length + kWalBlockBytes - 1) / kWalBlockBytes * kWalBlockBytes;
+  }
+};
+
+struct RecordHeader {
+  GroupId group = {};
+  RecordKind kind = RecordKind::kEntry;
+  Index index = {};
+  Term term = {};
+  uint32_t length = 0;  // Of the payload.
+};
+
+// What every checksum of one batch starts from.
+uint32_t BatchSeed(uint64_t directory_id, LogId log, uint32_t segment, uint64_t sequence);
+
+// At `at`, kBatchHeaderBytes.
+void StoreBatchHeader(char* at, const BatchHeader& header, uint64_t directory_id);
+// Nothing, unless it is the header of a batch of that segment of that log. Looks at no more than
+// kBatchHeaderBytes; a shorter `bytes` is no header.
+std::optional<BatchHeader> ParseBatchHeader(std::string_view bytes, uint64_t directory_id,
+                                            LogId log, uint32_t segment);
+
+// At `at`, kRecordHeaderBytes; checksum still zero: it needs the batch's seed.
+void StoreRecordHeader(char* at, const RecordHeader& header);
+RecordHeader LoadRecordHeader(const char* at);  // Of StoreRecordHeader: trusts it.
+// `record` is header and payload.
+void SealRecord(char* record, uint32_t record_bytes, uint32_t seed);
+// Takes one record off `rest`: its header and payload. Nothing: the bytes are damaged.
+struct ParsedRecord {
+  RecordHeader header = {};
+  std::string_view payload = {};
+};
+std::optional<ParsedRecord> TakeRecord(std::string_view* rest, uint32_t seed);
+
+// "00000000000a0001-00000002.wal": log 0xa0001, segment 2.
+struct SegmentName {
+  LogId log = {};
+  uint32_t segment = 0;
+  friend auto operator<=>(const SegmentName&, const SegmentName&) = default;
+};
+std::string FormatSegmentName(const SegmentName& name);
+std::optional<SegmentName> ParseSegmentName(std::string_view name);
+
+}  // namespace ursula::storage

@@ -1,0 +1,129 @@
+#include "lib/storage/wal_reader.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "lib/storage/io_status.h"
+
+namespace ursula::storage {
+
+std::string WalReader::PathOf(uint32_t segment) const {
+  return directory_ + "/" + FormatSegmentName({log_, segment});
+}
+
+Status WalReader::LoadSegment(std::size_t index) {
+  index_ = index;
+  loaded_ = true;
+  const std::string path = PathOf(segments_[index]);
+  Result<std::unique_ptr<io::File>> file = disk_.Open(path, {});
+  if (!file.ok()) return file.status();
+  const uint64_t size = (*file)->size();
+  if (size > UINT32_MAX) {
+    return Status(StatusCode::kDataLoss, path + ": too long for a segment");
+  }
+  buffer_.Grow(size, 0);
+  const int64_t count =
+      (*file)->ReadNow(0, std::span<char>(buffer_.data(), static_cast<std::size_t>(size)));
+  if (count < 0) return IoStatus("reading", path, count);
+  size_ = static_cast<uint32_t>(count);
+  return {};
+}
+
+std::optional<BatchHeader> WalReader::HeaderAt(uint32_t offset) const {
+  if (offset >= size_) return std::nullopt;
+  return ParseBatchHeader(std::string_view(buffer_.data() + offset, size_ - offset), directory_id_,
+                          log_, segments_[index_]);
+}
+
+Result<std::optional<WalReader::Batch>> WalReader::Next() {
+  if (ended_) return std::optional<Batch>();
+  if (!loaded_) {
+    Status loaded = LoadSegment(0);
+    if (!loaded.ok()) return loaded;
+    position_ = {segments_[0], 0};
+  }
+  std::optional<Batch> batch = TakeBatch();
+  if (batch.has_value()) return batch;
+  // The batch may not have fitted in this segment: then the next one starts with it.
+  const WalPosition end = position_;
+  const std::size_t here = index_;
+  const uint64_t torn = torn_bytes_;
+  const uint32_t damage = damage_;
+  if (index_ + 1 < segments_.size() && sequence_ != 0) {
+    Status loaded = LoadSegment(index_ + 1);
+    if (!loaded.ok()) return loaded;
+    position_ = {segments_[index_], 0};
+    std::optional<BatchHeader> header = HeaderAt(0);
+    if (header.has_value() && header->sequence == sequence_ + 1) {
+      torn_bytes_ = 0;
+      batch = TakeBatch();
+      if (batch.has_value()) return batch;
+    } else {
+      position_ = end;
+      torn_bytes_ = torn;
+      damage_ = damage;
+      loaded = LoadSegment(here);
+      if (!loaded.ok()) return loaded;
+    }
+  }
+  Status nothing = CheckNothingAttested();
+  if (!nothing.ok()) return nothing;
+  ended_ = true;
+  return std::optional<Batch>();
+}
+
+std::optional<WalReader::Batch> WalReader::TakeBatch() {
+  damage_ = 0;
+  torn_bytes_ = 0;
+  std::optional<BatchHeader> header = HeaderAt(position_.offset);
+  if (!header.has_value()) return std::nullopt;
+  const bool first = sequence_ == 0 && (position_.segment > 0 || header->sequence == 1);
+  if (!first && header->sequence != sequence_ + 1) return std::nullopt;
+  const uint32_t rest_bytes = size_ - position_.offset;
+  torn_bytes_ = std::min(header->padded_bytes(), rest_bytes);
+  if (header->length > rest_bytes - kBatchHeaderBytes) return std::nullopt;
+
+  Batch batch{*header, position_, {}};
+  batch.records.reserve(std::min<uint32_t>(header->record_count, 1 << 16));
+  std::string_view rest(buffer_.data() + position_.offset + kBatchHeaderBytes, header->length);
+  const uint32_t seed = BatchSeed(directory_id_, log_, position_.segment, header->sequence);
+  while (!rest.empty()) {
+    damage_ = kBatchHeaderBytes + header->length - static_cast<uint32_t>(rest.size());
+    std::optional<ParsedRecord> record = TakeRecord(&rest, seed);
+    if (!record.has_value()) return std::nullopt;
+    batch.records.push_back(*record);
+  }
+  if (batch.records.size() != header->record_count) return std::nullopt;
+  torn_bytes_ = 0;
+  damage_ = 0;
+  sequence_ = header->sequence;
+  sealed_ = (header->flags & kBatchSeal) != 0;
+  position_.offset += std::min(header->padded_bytes(), rest_bytes);
+  return batch;
+}
+
+Status WalReader::Rotten() const {
+  return Status(StatusCode::kDataLoss,
+                PathOf(position_.segment) + ": damaged at offset " +
+                    std::to_string(position_.offset + damage_) +
+                    ", below what was synced; restore this directory or let its peers rebuild it");
+}
+
+Status WalReader::CheckNothingAttested() {
+  const std::size_t here = index_;
+  for (std::size_t i = here; i < segments_.size(); ++i) {
+    if (i != here) {
+      Status loaded = LoadSegment(i);
+      if (!loaded.ok()) return loaded;
+    }
+    for (uint64_t offset = i == here ? position_.offset : 0; offset < size_;
+         offset += kWalBlockBytes) {
+      std::optional<BatchHeader> header = HeaderAt(static_cast<uint32_t>(offset));
+      if (header.has_value() && position_ < header->attested) return Rotten();
+    }
+  }
+  return {};
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,238 @@
+#include "lib/storage/wal_recovery.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "lib/storage/disk_wal_options.h"
+#include "lib/storage/io_status.h"
+#include "lib/storage/wal_reader.h"
+
+namespace ursula::storage {
+namespace {
+
+// A power of two, as the file systems' own blocks.
+constexpr std::size_t kSealBytes = kWalBlockBytes;
+
+class Recovery {
+ public:
+  Recovery(io::Disk* disk, const DataDirectory& directory, RecoverySink* sink, const LogLine& log)
+      : disk_(*disk),
+        path_(directory.wal_path()),
+        directory_id_(directory.id()),
+        sink_(*sink),
+        log_(log) {}
+
+  Result<RecoveredLogs> Run();
+
+ private:
+  struct Segment {
+    SegmentName name = {};
+    absl::flat_hash_map<GroupId, Index> groups = {};
+  };
+
+  Status FindLogs();
+  Status ReadLog(LogId log, const std::vector<uint32_t>& segments);
+  Status Deliver(const WalReader::Batch& batch);
+  void Count(const RecordHeader& header);
+  Status EndLog(const WalReader& reader, LogId log, const std::vector<uint32_t>& segments);
+  Status Seal(const WalReader& reader, LogId log, WalPosition at);
+  void Log(LogLevel level, const std::string& message) const {
+    if (log_) log_(level, message);
+  }
+  uint64_t SizeOf(const SegmentName& name);
+
+  io::Disk& disk_;
+  const std::string path_;
+  const uint64_t directory_id_;
+  RecoverySink& sink_;
+  const LogLine& log_;
+  std::map<LogId, std::vector<uint32_t>> logs_;
+  std::vector<Segment> segments_;  // With records, in the order of their names.
+  absl::flat_hash_map<GroupId, Index> last_;
+  std::map<GroupId, RecoveredState> states_;
+  RecoveredLogs recovered_;
+};
+
+Result<RecoveredLogs> Recovery::Run() {
+  Status found = FindLogs();
+  if (!found.ok()) return found;
+  for (const auto& [log, segments] : logs_) {
+    Status read = ReadLog(log, segments);
+    if (!read.ok()) return read;
+  }
+  std::vector<OldSegment> old;
+  for (Segment& segment : segments_) {
+    OldSegment& added = old.emplace_back();
+    added.name = segment.name;
+    added.bytes = SizeOf(segment.name);
+    added.groups.assign(segment.groups.begin(), segment.groups.end());
+    std::sort(added.groups.begin(), added.groups.end());
+  }
+  recovered_.old_logs = std::make_shared<OldLogs>(path_, std::move(old), log_);
+  for (auto& [group, state] : states_) recovered_.states.push_back(std::move(state));
+  return std::move(recovered_);
+}
+
+Status Recovery::FindLogs() {
+  Result<std::vector<std::string>> names = disk_.List(path_);
+  if (!names.ok()) return names.status();
+  for (const std::string& file : *names) {
+    std::optional<SegmentName> name = ParseSegmentName(file);
+    if (!name.has_value()) {
+      Log(LogLevel::kWarning, path_ + "/" + file + ": not a log segment; left alone");
+      continue;
+    }
+    logs_[name->log].push_back(name->segment);
+  }
+  for (auto& [log, segments] : logs_) {
+    std::sort(segments.begin(), segments.end());
+    for (std::size_t i = 1; i < segments.size(); ++i) {
+      if (segments[i] == segments[i - 1] + 1) continue;
+      return Status(StatusCode::kDataLoss,
+                    path_ + "/" + FormatSegmentName({log, segments[i - 1] + 1}) +
+                        ": missing between two others; restore this directory or let its peers "
+                        "rebuild it");
+    }
+  }
+  return {};
+}
+
+Status Recovery::ReadLog(LogId log, const std::vector<uint32_t>& segments) {
+  WalReader reader(&disk_, path_, directory_id_, log, segments);
+  while (true) {
+    Result<std::optional<WalReader::Batch>> batch = reader.Next();
+    if (!batch.ok()) return batch.status();
+    if (!batch->has_value()) break;
+    Status delivered = Deliver(**batch);
+    if (!delivered.ok()) return delivered;
+  }
+  return EndLog(reader, log, segments);
+}
+
+Status Recovery::Deliver(const WalReader::Batch& batch) {
+  const SegmentName name{batch.header.log, batch.position.segment};
+  if (segments_.empty() || segments_.back().name != name) segments_.push_back({.name = name});
+  for (const ParsedRecord& parsed : batch.records) {
+    Count(parsed.header);
+    RecoveredRecord record;
+    record.group = parsed.header.group;
+    record.kind = parsed.header.kind;
+    record.index = parsed.header.index;
+    record.term = parsed.header.term;
+    // A copy: one record that is kept must not keep its whole segment in memory.
+    record.payload = Bytes::Copy(parsed.payload);
+    record.log = batch.header.log;
+    record.batch = batch.position;
+    if (record.kind == RecordKind::kState) {
+      states_[record.group] = {record.group, record.index, record.term,
+                               std::string(parsed.payload)};
+    }
+    ++recovered_.records;
+    Status taken = sink_.OnRecord(std::move(record));
+    if (!taken.ok()) return taken;
+  }
+  return {};
+}
+
+void Recovery::Count(const RecordHeader& header) {
+  Index& highest = segments_.back().groups[header.group];
+  if (header.kind == RecordKind::kState) return;
+  auto [last, is_new] = last_.try_emplace(header.group, header.index);
+  if (!is_new && header.index <= last->second) {
+    // It replaces what stood there, which nobody needs any more.
+    for (Segment& segment : segments_) {
+      auto found = segment.groups.find(header.group);
+      if (found != segment.groups.end()) found->second = std::min(found->second, header.index - 1);
+    }
+  }
+  last->second = header.index;
+  highest = std::max(highest, header.index);
+}
+
+Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<uint32_t>& segments) {
+  const WalPosition end = reader.end();
+  if (reader.torn_bytes() > 0) {
+    recovered_.cut_bytes += reader.torn_bytes();
+    Log(LogLevel::kWarning, path_ + "/" + FormatSegmentName({log, end.segment}) + ": cut " +
+                                std::to_string(reader.torn_bytes()) +
+                                " bytes of a batch that a crash tore, at offset " +
+                                std::to_string(end.offset));
+  }
+  for (uint32_t segment : segments) {
+    if (reader.empty() || segment > end.segment) {
+      recovered_.spares.push_back(path_ + "/" + FormatSegmentName({log, segment}));
+    }
+  }
+  // The log's first batch in a segment may be the torn one: then that segment is still listed, so
+  // that it is removed in its turn.
+  const SegmentName last{log, end.segment};
+  if (reader.empty() || reader.sealed()) return {};
+  if (segments_.back().name != last) segments_.push_back({.name = last});
+  if (end.offset + kSealBytes <= SizeOf(last)) return Seal(reader, log, end);
+  // The segment is full to its last block: the seal starts the next one.
+  const SegmentName next{log, end.segment + 1};
+  const std::string next_path = path_ + "/" + FormatSegmentName(next);
+  std::erase(recovered_.spares, next_path);
+  segments_.push_back({.name = next});
+  return Seal(reader, log, {next.segment, 0});
+}
+
+// What was read may have been in the page cache only: the sync makes it as durable as it is now
+// taken to be.
+Status Recovery::Seal(const WalReader& reader, LogId log, WalPosition at) {
+  const std::string path = path_ + "/" + FormatSegmentName({log, at.segment});
+  std::array<char, kSealBytes> block = {};
+  StoreBatchHeader(block.data(),
+                   {.log = log,
+                    .segment = at.segment,
+                    .flags = kBatchSeal,
+                    .sequence = reader.last_sequence() + 1,
+                    .attested = reader.end()},
+                   directory_id_);
+  if (at.segment != reader.end().segment) {
+    Result<std::unique_ptr<io::File>> full =
+        disk_.Open(path_ + "/" + FormatSegmentName({log, reader.end().segment}), {.write = true});
+    if (!full.ok()) return full.status();
+    const int64_t synced = (*full)->WriteSyncedNow(0, {});
+    if (synced < 0) return IoStatus("syncing", path, synced);
+  }
+  Result<std::unique_ptr<io::File>> file = disk_.Open(path, {.create = true, .write = true});
+  if (!file.ok()) return file.status();
+  const int64_t written =
+      (*file)->WriteSyncedNow(at.offset, std::span<const char>(block.data(), block.size()));
+  if (written < 0) return IoStatus("sealing", path, written);
+  return disk_.SyncDirectoryNow(path_);
+}
+
+uint64_t Recovery::SizeOf(const SegmentName& name) {
+  Result<std::unique_ptr<io::File>> file = disk_.Open(path_ + "/" + FormatSegmentName(name), {});
+  return file.ok() ? (*file)->size() : 0;
+}
+
+}  // namespace
+
+Result<RecoveredLogs> RecoverLogs(io::Disk& disk, const DataDirectory& directory,
+                                  RecoverySink* sink, const LogLine& log) {
+  return Recovery(&disk, directory, sink, log).Run();
+}
+
+void ShareRecovered(RecoveredLogs* from, uint32_t ordinal, uint32_t log_count,
+                    const std::vector<GroupId>& groups, DiskWalOptions* options) {
+  options->old_logs = from->old_logs;
+  options->log_count = log_count;
+  options->groups = groups;
+  for (RecoveredState& state : from->states) {
+    if (std::find(groups.begin(), groups.end(), state.group) == groups.end()) continue;
+    options->states.push_back(state);
+  }
+  for (std::size_t i = ordinal; i < from->spares.size(); i += log_count) {
+    options->spares.push_back(from->spares[i]);
+  }
+}
+
+}  // namespace ursula::storage

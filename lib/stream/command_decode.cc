@@ -1,0 +1,155 @@
+#include <cstddef>
+#include <limits>
+#include <string_view>
+#include <utility>
+
+#include "lib/base/coding.h"
+#include "lib/stream/command.h"
+#include "lib/stream/command_format.h"
+
+namespace ursula::stream {
+namespace {
+
+// A list in a command has at most as many elements as bytes.
+std::vector<Incarnation> GetIncarnations(Reader* in) {
+  std::vector<Incarnation> ids;
+  uint64_t count = in->Varint();
+  if (count > in->rest().size()) {
+    in->Fail();
+    return ids;
+  }
+  ids.reserve(static_cast<std::size_t>(count));
+  for (uint64_t i = 0; i < count; ++i) ids.push_back(GetIncarnation(in));
+  return ids;
+}
+
+std::string GetBucket(Reader* in) {
+  std::string_view bucket = in->String();
+  if (bucket.find('\0') != std::string_view::npos) in->Fail();
+  return std::string(bucket);
+}
+
+void Get(Reader* in, CreateBucket* c) { c->bucket = GetBucket(in); }
+
+void Get(Reader* in, DeleteBucket* c) {
+  c->bucket = GetBucket(in);
+  uint8_t step = in->Fixed<uint8_t>();
+  if (step < 1 || step > static_cast<uint8_t>(DeleteBucket::Step::kAbort)) in->Fail();
+  c->step = static_cast<DeleteBucket::Step>(step);
+  c->incarnation = GetIncarnation(in);
+}
+
+void Get(Reader* in, FenceBucket* c) {
+  c->bucket = GetBucket(in);
+  c->bucket_incarnation = GetIncarnation(in);
+}
+
+void Get(Reader* in, UnfenceBucket* c) {
+  c->bucket = GetBucket(in);
+  c->bucket_incarnation = GetIncarnation(in);
+}
+
+void Get(Reader* in, CreateStream* c) {
+  c->closed = (GetFlags(in, kFlagClosed) & kFlagClosed) != 0;
+  c->id = GetStreamId(in);
+  c->content_type = in->String();
+  c->lifetime = GetLifetime(in);
+  c->sequence = in->String();
+  c->bucket_incarnation = GetIncarnation(in);
+}
+
+void Get(Reader* in, CreateFork* c) {
+  c->point = GetForkPoint(in);
+  c->source = GetIncarnation(in);
+  uint8_t flags = GetFlags(in, kFlagAtTail | kFlagReservation);
+  c->at_tail = (flags & kFlagAtTail) != 0;
+  c->offset = Offset{in->Varint()};
+  if ((flags & kFlagReservation) != 0) c->reservation = GetReservation(in);
+  Get(in, &c->stream);
+}
+
+void Get(Reader* in, Append* c) {
+  uint8_t flags = GetFlags(in, kFlagClosed | kFlagProducer);
+  c->close = (flags & kFlagClosed) != 0;
+  c->id = GetStreamId(in);
+  c->content_type = in->String();
+  c->sequence = in->String();
+  if ((flags & kFlagProducer) != 0) c->producer = GetProducer(in);
+}
+
+void Get(Reader* in, Delete* c) { c->id = GetStreamId(in); }
+void Get(Reader* in, Expire* c) { c->incarnations = GetIncarnations(in); }
+void Get(Reader* in, Touch* c) { c->incarnations = GetIncarnations(in); }
+
+void Get(Reader* in, Reserve* c) {
+  c->point = GetForkPoint(in);
+  uint64_t target = in->Varint();
+  if (target > std::numeric_limits<uint32_t>::max()) in->Fail();
+  c->target = GroupId{static_cast<uint32_t>(target)};
+  c->hold_ms = in->Varint();
+  Get(in, &c->stream);
+}
+
+void Get(Reader* in, Confirm* c) {
+  c->id = GetStreamId(in);
+  c->reservation = GetIncarnation(in);
+  c->incarnation = GetIncarnation(in);
+}
+
+void Get(Reader* in, Unreserve* c) {
+  c->id = GetStreamId(in);
+  c->reservation = GetIncarnation(in);
+}
+
+void Get(Reader* in, ResolveFork* c) {
+  c->id = GetStreamId(in);
+  c->reservation = GetReservation(in);
+}
+
+void Get(Reader* in, DropReleases* c) { c->forks = GetIncarnations(in); }
+
+template <std::size_t kIndex = 0>
+bool GetBody(std::size_t index, Reader* in, Command::Body* body) {
+  if constexpr (kIndex < std::variant_size_v<Command::Body>) {
+    if (index != kIndex) return GetBody<kIndex + 1>(index, in, body);
+    Get(in, &body->emplace<kIndex>());
+    return true;
+  } else {
+    return false;
+  }
+}
+
+Bytes* PayloadSlot(Command* command) {
+  if (Append* append = std::get_if<Append>(&command->body)) return &append->payload;
+  if (CreateStream* create = std::get_if<CreateStream>(&command->body)) return &create->payload;
+  if (CreateFork* fork = std::get_if<CreateFork>(&command->body)) return &fork->stream.payload;
+  return nullptr;
+}
+
+Status Malformed(std::string_view what) {
+  return Status(StatusCode::kDataLoss, "stream command: " + std::string(what));
+}
+
+}  // namespace
+
+Result<Command> Decode(const Bytes& entry) {
+  Reader in(entry.view());
+  uint8_t version = in.Fixed<uint8_t>();
+  if (!in.ok() || version != kCommandFormatVersion) return Malformed("unknown format version");
+  std::size_t kind = in.Fixed<uint8_t>();
+  Command command;
+  command.now_ms = GetTime(&in);
+  if (!in.ok() || kind == 0 || !GetBody(kind - 1, &in, &command.body)) {
+    return Malformed("unknown kind");
+  }
+  if (!in.ok()) return Malformed("malformed fields");
+  Bytes* payload = PayloadSlot(&command);
+  if (payload == nullptr) {
+    if (!in.AtEnd()) return Malformed("bytes after the last field");
+  } else if (!in.rest().empty()) {
+    *payload = entry.Slice(entry.size() - in.rest().size());
+  }
+  return command;
+}
+
+}  // namespace ursula::stream

@@ -1,0 +1,159 @@
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/stream/machine.h"
+#include "lib/stream/media_type.h"
+
+// Creating, deleting and freeing streams.
+
+namespace ursula::stream {
+namespace {
+
+// The lifetime as its creator gave it.
+const Lifetime& GivenLifetime(const StreamState& stream) {
+  static const Lifetime* const kNone = new Lifetime();
+  bool given =
+      stream.lifetime != nullptr && (stream.fork == nullptr || !stream.fork->inherits_lifetime);
+  return given ? *stream.lifetime : *kNone;
+}
+
+bool SameConfig(const StreamState& stream, const CreateStream& command, const ForkPoint* point) {
+  if ((point == nullptr) != (stream.fork == nullptr)) return false;
+  if (point != nullptr && *point != stream.fork->point) return false;
+  std::string_view type = command.content_type;
+  if (type.empty() && point == nullptr) type = kDefaultContentType;
+  if (!type.empty() && !SameMediaType(type, *stream.content_type)) return false;
+  return command.closed == stream.closed && command.lifetime == GivenLifetime(stream);
+}
+
+}  // namespace
+
+Reply Machine::DecideExisting(const StreamState& stream, const CreateStream& command,
+                              const ForkPoint* point) const {
+  Reply reply;
+  reply.incarnation = stream.incarnation;
+  if (stream.life == Life::kSoftDeleted) {
+    reply.outcome = Outcome::kSoftDeleted;
+  } else if (SameConfig(stream, command, point)) {
+    reply.outcome = Outcome::kExisted;
+    reply.info = InfoOf(stream);
+  } else {
+    reply.outcome = Outcome::kConflict;
+  }
+  return reply;
+}
+
+// False when what is known of the name, or of its bucket, settles the reply of a create.
+bool Machine::DecideName(const CreateStream& command, const ForkPoint* point, int64_t now,
+                         Reply* reply) const {
+  NameState name = FindName(NameKey(command.id).view(), now);
+  if (name.stream != nullptr) {
+    *reply = DecideExisting(*name.stream, command, point);
+    return false;
+  }
+  if (IsFenced(command.id.bucket, command.bucket_incarnation)) {
+    reply->outcome = Outcome::kBucketNotFound;
+    return false;
+  }
+  if (name.placement != nullptr) {
+    reply->outcome = Outcome::kConflict;
+    reply->placement = *name.placement;
+    return false;
+  }
+  return true;
+}
+
+Reply Machine::Decide(const CreateStream& command, int64_t now) const {
+  Reply reply;
+  if (!DecideName(command, nullptr, now, &reply)) return reply;
+  if (command.payload.size() >= kOffsetEnd) reply.outcome = Outcome::kTooLarge;
+  return reply;
+}
+
+void Machine::Commit(Index index, const CreateStream& command, ApplyResult* result) {
+  std::string_view type = command.content_type;
+  StreamState* stream = AddStream(index, command, type.empty() ? kDefaultContentType : type,
+                                  command.lifetime, 0, result);
+  result->reply.info = InfoOf(*stream);
+}
+
+StreamState* Machine::AddStream(Index index, const CreateStream& command,
+                                std::string_view content_type, const Lifetime& lifetime,
+                                uint64_t start, ApplyResult* result) {
+  Incarnation incarnation{Raw(index)};
+  StreamState* stream =
+      streams_.Add(incarnation, std::string(NameKey(command.id).view()), content_type);
+  stream->tail = start + command.payload.size();
+  stream->closed = command.closed;
+  stream->sequence = command.sequence;
+  if (lifetime.ttl_seconds || lifetime.expires_at_ms) {
+    stream->lifetime = std::make_unique<Lifetime>(lifetime);
+    streams_.SetDeadline(stream, DeadlineOf(lifetime, now_ms_));
+  }
+  if (!command.payload.empty()) result->appended = Appended{incarnation, start, command.payload};
+  result->changed.push_back(incarnation);
+  result->reply.incarnation = incarnation;
+  return stream;
+}
+
+Reply Machine::Decide(const Delete& command, int64_t now) const {
+  Reply reply;
+  NameState name = FindName(NameKey(command.id).view(), now);
+  if (name.stream != nullptr) {
+    reply.incarnation = name.stream->incarnation;
+    if (name.stream->life == Life::kSoftDeleted) reply.outcome = Outcome::kSoftDeleted;
+  } else if (name.placement != nullptr) {
+    reply.outcome = Outcome::kConflict;
+    reply.placement = *name.placement;
+  } else {
+    reply.outcome = Outcome::kNotFound;
+  }
+  return reply;
+}
+
+void Machine::Commit(Index, const Delete&, ApplyResult* result) {
+  StreamState* stream = streams_.Find(result->reply.incarnation);
+  URSULA_CHECK(stream != nullptr);
+  result->changed.push_back(stream->incarnation);
+  End(stream, Life::kSoftDeleted, result);
+}
+
+// A live stream ends: at once when nothing reads from it, else it stays in `life` for its forks.
+void Machine::End(StreamState* stream, Life life, ApplyResult* result) {
+  streams_.SetLife(stream, life);
+  stream->producers = nullptr;  // Nothing is appended any more.
+  stream->closed_by = nullptr;
+  stream->sequence.clear();
+  if (life == Life::kDetached) ReleaseName(*stream);
+  FreeUnheld(stream, result);
+}
+
+// Frees an ended stream if no fork reads from it, then its source, and so on upward.
+void Machine::FreeUnheld(StreamState* stream, ApplyResult* result) {
+  while (stream != nullptr && stream->life != Life::kLive && stream->fork_count == 0) {
+    if (stream->life == Life::kSoftDeleted) {
+      streams_.SetLife(stream, Life::kDetached);
+      ReleaseName(*stream);
+      result->changed.push_back(stream->incarnation);
+    }
+    StreamState* source = nullptr;
+    if (stream->fork != nullptr) {
+      source = streams_.Find(stream->fork->source);
+      URSULA_CHECK(source != nullptr && source->fork_count > 0);
+      --source->fork_count;
+    }
+    result->freed.push_back(stream->incarnation);
+    streams_.Free(stream);
+    stream = source;
+  }
+}
+
+void Machine::ReleaseName(const StreamState& stream) {
+  if (!stream.foreign()) return;
+  outbox_[stream.incarnation] = ReleaseState{stream.key, *stream.fork->reservation, false};
+  MarkRecord(kReleaseRecord, IncarnationKey(stream.incarnation));
+}
+
+}  // namespace ursula::stream

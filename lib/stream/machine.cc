@@ -1,0 +1,85 @@
+#include "lib/stream/machine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace ursula::stream {
+namespace {
+
+void SortUnique(Incarnations* ids) {
+  std::ranges::sort(*ids);
+  ids->erase(std::unique(ids->begin(), ids->end()), ids->end());
+}
+
+}  // namespace
+
+Machine::Machine(GroupId group, Limits limits) : group_(group), limits_(limits) {}
+
+ApplyResult Machine::Apply(Index index, const Command& command) {
+  now_ms_ = std::max(now_ms_, command.now_ms);
+  ApplyResult result;
+  ExpireNamed(command, &result);
+  std::visit(
+      [&](const auto& body) {
+        result.reply = Decide(body, now_ms_);
+        // A duplicate changes nothing but is a use of the stream.
+        Outcome outcome = result.reply.outcome;
+        if (outcome == Outcome::kOk || outcome == Outcome::kDuplicate) {
+          Commit(index, body, &result);
+        }
+      },
+      command.body);
+  SortUnique(&result.changed);
+  SortUnique(&result.freed);
+  return result;
+}
+
+Reply Machine::Preview(const Command& command, int64_t now_ms) const {
+  int64_t now = std::max(now_ms_, now_ms);
+  return std::visit([&](const auto& body) { return Decide(body, now); }, command.body);
+}
+
+Machine::NameState Machine::FindName(std::string_view key, int64_t now) const {
+  NameState name;
+  const StreamState* stream = streams_.FindByKey(key);
+  if (stream != nullptr && !Due(*stream, now)) name.stream = stream;
+  auto placement = placements_.find(key);
+  if (placement != placements_.end()) name.placement = &placement->second;
+  return name;
+}
+
+StreamInfo Machine::InfoOf(const StreamState& stream) const {
+  StreamInfo info;
+  info.content_type = *stream.content_type;
+  info.tail = Offset{stream.tail};
+  info.closed = stream.closed;
+  if (stream.lifetime != nullptr) info.lifetime = *stream.lifetime;
+  info.incarnation = Raw(stream.incarnation);
+  return info;
+}
+
+LookupResult Machine::Describe(const StreamState& stream) const {
+  LookupResult result;
+  switch (stream.life) {
+    case Life::kLive:
+      result.kind = LookupResult::Kind::kFound;
+      break;
+    case Life::kSoftDeleted:
+      result.kind = LookupResult::Kind::kSoftDeleted;
+      break;
+    case Life::kDetached:
+      result.kind = LookupResult::Kind::kExpired;
+      break;
+  }
+  result.incarnation = stream.incarnation;
+  result.tail = stream.tail;
+  result.closed = stream.closed;
+  result.sliding = stream.lifetime != nullptr && stream.lifetime->ttl_seconds.has_value();
+  if (stream.deadline_ms != kNever) result.deadline_ms = stream.deadline_ms;
+  result.content_type = *stream.content_type;
+  return result;
+}
+
+}  // namespace ursula::stream

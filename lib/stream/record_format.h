@@ -1,0 +1,45 @@
+// lib/stream/record_format.h
+//
+// The records of a metadata snapshot (docs/formats/stream_records.md): one key and value for each
+// thing a machine keeps. Equal states give equal records.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "lib/stream/command.h"
+#include "lib/stream/reply.h"
+#include "lib/stream/stream_state.h"
+#include "ursula/status.h"
+
+namespace ursula::stream {
+
+inline constexpr uint8_t kRecordFormatVersion = 1;
+
+// The first byte of a key.
+inline constexpr char kHeaderRecord = 'h';     // Nothing follows.
+inline constexpr char kBucketRecord = 'b';     // Name.
+inline constexpr char kFenceRecord = 'f';      // Bucket name.
+inline constexpr char kReleaseRecord = 'o';    // IncarnationKey of the fork.
+inline constexpr char kPlacementRecord = 'p';  // NameKey.
+inline constexpr char kStreamRecord = 's';     // IncarnationKey.
+
+// Eight bytes, big-endian: the order of keys is the order of incarnations.
+std::string IncarnationKey(Incarnation incarnation);
+bool ParseIncarnationKey(std::string_view key, Incarnation* incarnation);
+
+std::string EncodeStream(const StreamState& stream);
+std::string EncodePlacement(const Placement& placement);
+
+struct DecodedStream {
+  std::unique_ptr<StreamState> state = {};  // Without its content type, which the table interns.
+  std::string_view content_type = {};       // A slice of the value.
+};
+// kDataLoss if malformed.
+Result<DecodedStream> DecodeStream(Incarnation incarnation, std::string_view value);
+Result<Placement> DecodePlacement(GroupId home, std::string_view value);
+
+}  // namespace ursula::stream

@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "lib/base/coding.h"
+#include "lib/stream/command_format.h"
+#include "lib/stream/machine.h"
+#include "lib/stream/record_format.h"
+
+namespace ursula::stream {
+namespace {
+
+Status Malformed(std::string_view what) {
+  return Status(StatusCode::kDataLoss, "malformed snapshot record: " + std::string(what));
+}
+
+// A 64-bit hash of a sequence of strings, by multiply and shift. Not against an adversary.
+class SequenceHash {
+ public:
+  void Add(std::string_view data) {
+    Mix(data.size());
+    while (data.size() >= sizeof(uint64_t)) {
+      Mix(LoadFixed<uint64_t>(data.data()));
+      data.remove_prefix(sizeof(uint64_t));
+    }
+    uint64_t last = 0;
+    for (char c : data) last = (last << 8) | static_cast<unsigned char>(c);
+    Mix(last);
+  }
+  uint64_t value() const { return state_; }
+
+ private:
+  void Mix(uint64_t word) {
+    state_ = (state_ ^ word) * 0x9e3779b97f4a7c15;
+    state_ ^= state_ >> 29;
+    state_ *= 0xbf58476d1ce4e5b9;
+    state_ ^= state_ >> 32;
+  }
+  uint64_t state_ = 0x94d049bb133111eb;
+};
+
+std::string KeyOf(char kind, std::string_view rest) {
+  std::string key(1, kind);
+  key.append(rest);
+  return key;
+}
+
+}  // namespace
+
+void Machine::MarkRecord(char kind, std::string_view rest) {
+  changed_records_.insert(KeyOf(kind, rest));
+}
+
+// The value of a record that isn't a stream's; empty if there is none (any more).
+std::optional<std::string> Machine::RecordOf(std::string_view key) const {
+  std::string_view rest = key.substr(1);
+  std::string out;
+  PutFixed<uint8_t>(&out, kRecordFormatVersion);
+  switch (key.front()) {
+    case kHeaderRecord:
+      PutVarint(&out, static_cast<uint64_t>(now_ms_));
+      return out;
+    case kBucketRecord: {
+      auto found = buckets_.find(rest);
+      if (found == buckets_.end()) return std::nullopt;
+      PutVarint(&out, Raw(found->second.incarnation));
+      PutFixed<uint8_t>(&out, found->second.deleting ? 1 : 0);
+      return out;
+    }
+    case kFenceRecord: {
+      auto found = fences_.find(rest);
+      if (found == fences_.end()) return std::nullopt;
+      PutVarint(&out, Raw(found->second));
+      return out;
+    }
+    case kReleaseRecord: {
+      Incarnation fork;
+      if (!ParseIncarnationKey(rest, &fork)) return std::nullopt;
+      auto found = outbox_.find(fork);
+      if (found == outbox_.end()) return std::nullopt;
+      PutString(&out, found->second.key);
+      PutReservation(&out, found->second.reservation);
+      PutFixed<uint8_t>(&out, found->second.applied ? 1 : 0);
+      return out;
+    }
+    case kPlacementRecord: {
+      auto found = placements_.find(rest);
+      if (found == placements_.end()) return std::nullopt;
+      return EncodePlacement(found->second);
+    }
+    default:
+      return std::nullopt;
+  }
+}
+
+void Machine::ForEachRecord(Emit* emit) const {
+  auto record = [&](char kind, std::string_view rest) {
+    std::string key = KeyOf(kind, rest);
+    std::optional<std::string> value = RecordOf(key);
+    (*emit)(key, *value);
+  };
+  record(kHeaderRecord, "");
+  for (const auto& [name, bucket] : buckets_) record(kBucketRecord, name);
+  for (const auto& [name, fence] : fences_) record(kFenceRecord, name);
+  for (const auto& [fork, release] : outbox_) record(kReleaseRecord, IncarnationKey(fork));
+  for (const auto& [key, placement] : placements_) record(kPlacementRecord, key);
+  for (const auto& [incarnation, stream] : streams_.streams()) {
+    (*emit)(KeyOf(kStreamRecord, IncarnationKey(incarnation)), EncodeStream(*stream));
+  }
+}
+
+void Machine::CollectChanges(bool full, Emit emit) {
+  std::vector<Incarnation> streams = streams_.TakeChanged();
+  absl::btree_set<std::string> records = std::move(changed_records_);
+  changed_records_.clear();
+  if (full) {
+    ForEachRecord(&emit);
+    return;
+  }
+  records.insert(std::string(1, kHeaderRecord));
+  for (const std::string& key : records) {
+    std::optional<std::string> value = RecordOf(key);
+    emit(key, value ? std::optional<std::string_view>(*value) : std::nullopt);
+  }
+  for (Incarnation incarnation : streams) {
+    std::string key = KeyOf(kStreamRecord, IncarnationKey(incarnation));
+    if (const StreamState* stream = streams_.Find(incarnation); stream != nullptr) {
+      emit(key, EncodeStream(*stream));
+    } else {
+      emit(key, std::nullopt);
+    }
+  }
+}
+
+uint64_t Machine::StateHash() const {
+  SequenceHash hash;
+  Emit add = [&](std::string_view key, std::optional<std::string_view> value) {
+    hash.Add(key);
+    hash.Add(*value);
+  };
+  ForEachRecord(&add);
+  return hash.value();
+}
+
+Status Machine::LoadRecord(std::string_view key, std::optional<std::string_view> value) {
+  if (key.empty()) return Malformed("no key");
+  std::string_view rest = key.substr(1);
+  switch (key.front()) {
+    case kHeaderRecord:
+      if (!rest.empty() || !value) return Malformed("header");
+      return LoadHeader(*value);
+    case kBucketRecord:
+      return LoadBucket(rest, value);
+    case kFenceRecord:
+      return LoadFence(rest, value);
+    case kReleaseRecord:
+      return LoadRelease(rest, value);
+    case kPlacementRecord:
+      return LoadPlacement(rest, value);
+    case kStreamRecord:
+      return LoadStream(rest, value);
+    default:
+      return Malformed("unknown kind");
+  }
+}
+
+Status Machine::LoadHeader(std::string_view value) {
+  Reader in(value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("header version");
+  now_ms_ = GetTime(&in);
+  return in.AtEnd() ? Status() : Malformed("header");
+}
+
+Status Machine::LoadBucket(std::string_view name, std::optional<std::string_view> value) {
+  if (!value) {
+    buckets_.erase(std::string(name));
+    return {};
+  }
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("bucket version");
+  Bucket bucket;
+  bucket.incarnation = GetIncarnation(&in);
+  bucket.deleting = GetBool(&in);
+  if (!in.AtEnd()) return Malformed("bucket");
+  buckets_.insert_or_assign(std::string(name), bucket);
+  return {};
+}
+
+Status Machine::LoadFence(std::string_view bucket, std::optional<std::string_view> value) {
+  if (!value) {
+    fences_.erase(std::string(bucket));
+    return {};
+  }
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("fence version");
+  Incarnation fence = GetIncarnation(&in);
+  if (!in.AtEnd()) return Malformed("fence");
+  fences_.insert_or_assign(std::string(bucket), fence);
+  return {};
+}
+
+Status Machine::LoadRelease(std::string_view rest, std::optional<std::string_view> value) {
+  Incarnation fork;
+  if (!ParseIncarnationKey(rest, &fork)) return Malformed("release key");
+  if (!value) {
+    outbox_.erase(fork);
+    return {};
+  }
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("release version");
+  ReleaseState release;
+  release.key = in.String();
+  release.reservation = GetReservation(&in);
+  release.applied = GetBool(&in);
+  if (!in.AtEnd() || !IsKey(release.key)) return Malformed("release");
+  outbox_.insert_or_assign(fork, std::move(release));
+  return {};
+}
+
+Status Machine::LoadPlacement(std::string_view key, std::optional<std::string_view> value) {
+  if (!IsKey(key)) return Malformed("placement key");
+  if (!value) {
+    placements_.erase(std::string(key));
+    return {};
+  }
+  Result<Placement> placement = DecodePlacement(group_, *value);
+  if (!placement.ok()) return placement.status();
+  placements_.insert_or_assign(std::string(key), *placement);
+  return {};
+}
+
+Status Machine::LoadStream(std::string_view rest, std::optional<std::string_view> value) {
+  Incarnation incarnation;
+  if (!ParseIncarnationKey(rest, &incarnation)) return Malformed("stream key");
+  if (!value) {
+    streams_.Unload(incarnation);
+    return {};
+  }
+  Result<DecodedStream> decoded = DecodeStream(incarnation, *value);
+  if (!decoded.ok()) return decoded.status();
+  streams_.Load(std::move(decoded->state), decoded->content_type);
+  return {};
+}
+
+Status Machine::FinishLoad() { return streams_.BuildIndexes(); }
+
+}  // namespace ursula::stream

@@ -1,0 +1,73 @@
+#include "lib/stream/stream_state.h"
+
+#include <cstddef>
+
+#include "lib/base/check.h"
+
+namespace ursula::stream {
+namespace {
+
+constexpr std::size_t kAffinitySizeBytes = 2;
+
+}  // namespace
+
+int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms) {
+  if (lifetime.ttl_seconds) {
+    constexpr uint64_t kMsPerSecond = 1000;
+    uint64_t room = static_cast<uint64_t>(kNever - now_ms);
+    if (*lifetime.ttl_seconds >= room / kMsPerSecond) return kNever;
+    return now_ms + static_cast<int64_t>(*lifetime.ttl_seconds * kMsPerSecond);
+  }
+  return lifetime.expires_at_ms.value_or(kNever);
+}
+
+NameKey::NameKey(const StreamId& id) {
+  auto append = [this](std::string_view part) {
+    bytes_.insert(bytes_.end(), part.begin(), part.end());
+  };
+  append(id.bucket);
+  bytes_.push_back('\0');
+  if (!id.affinity.empty()) {
+    append(id.affinity);
+    bytes_.push_back('/');
+  }
+  append(id.name);
+  bytes_.push_back('\0');
+  bytes_.push_back(static_cast<char>(id.affinity.size() >> 8));
+  bytes_.push_back(static_cast<char>(id.affinity.size() & 0xff));
+}
+
+std::string_view BucketOfKey(std::string_view key) { return key.substr(0, key.find('\0')); }
+
+std::string_view PathOfKey(std::string_view key) {
+  std::size_t start = key.find('\0') + 1;
+  return key.substr(start, key.size() - kAffinitySizeBytes - 1 - start);
+}
+
+StreamId IdOfKey(std::string_view key) {
+  URSULA_CHECK(IsKey(key));
+  auto byte = [&](std::size_t from_end) {
+    return static_cast<std::size_t>(static_cast<unsigned char>(key[key.size() - from_end]));
+  };
+  std::size_t affinity = (byte(2) << 8) | byte(1);
+  std::string_view path = PathOfKey(key);
+  StreamId id;
+  id.bucket = BucketOfKey(key);
+  id.affinity = path.substr(0, affinity);
+  id.name = path.substr(affinity == 0 ? 0 : affinity + 1);
+  return id;
+}
+
+bool IsKey(std::string_view key) {
+  std::size_t first = key.find('\0');
+  if (first == std::string_view::npos || key.size() < first + 2 + kAffinitySizeBytes) return false;
+  std::size_t second = key.find('\0', first + 1);
+  if (second != key.size() - kAffinitySizeBytes - 1) return false;
+  std::size_t affinity =
+      (static_cast<std::size_t>(static_cast<unsigned char>(key[second + 1])) << 8) |
+      static_cast<unsigned char>(key[second + 2]);
+  std::string_view path = key.substr(first + 1, second - first - 1);
+  return affinity == 0 || (path.size() > affinity && path[affinity] == '/');
+}
+
+}  // namespace ursula::stream

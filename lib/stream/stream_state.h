@@ -1,0 +1,89 @@
+// lib/stream/stream_state.h
+//
+// The replicated state of one stream: metadata only, in the hundreds of bytes. What few streams
+// have (a lifetime, a source, producers) hangs on pointers.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/inlined_vector.h"
+#include "lib/base/ids.h"
+#include "lib/stream/command.h"
+#include "ursula/types.h"
+
+namespace ursula::stream {
+
+inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+struct ProducerState {
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;  // The highest accepted.
+  Index accepted{};       // Entry of the last accepted append: the order of eviction.
+  friend bool operator==(const ProducerState&, const ProducerState&) = default;
+};
+
+using Producers = absl::btree_map<std::string, ProducerState, std::less<>>;
+
+struct ForkState {
+  Incarnation source = kNoIncarnation;  // Of this group. Older than the fork.
+  uint64_t offset = 0;                  // [0, offset) is the source's; the fork's own starts here.
+  ForkPoint point = {};                 // As requested.
+  bool inherits_lifetime = false;       // The request named none.
+  std::optional<Reservation> reservation = {};
+  uint32_t depth = 1;  // Sources above it. Derived, not stored.
+};
+
+enum class Life : uint8_t {
+  kLive = 1,
+  kSoftDeleted = 2,  // Deleted while forks read from it; keeps its name until the last is gone.
+  kDetached = 3,     // Expired while forks read from it; its name is free.
+};
+
+struct StreamState {
+  Incarnation incarnation = kNoIncarnation;
+  std::string key = {};                       // NameKey of its id. Kept when detached.
+  const std::string* content_type = nullptr;  // Interned by the table.
+  uint64_t tail = 0;
+  int64_t deadline_ms = kNever;  // Expired at or after this time. kNever unless live.
+  uint32_t fork_count = 0;       // Forks that name this one as their source, whatever their life.
+  Life life = Life::kLive;
+  bool closed = false;
+  bool changed = false;       // Since the last CollectChanges. No part of the logical state.
+  std::string sequence = {};  // The last Stream-Seq; empty if none.
+  std::unique_ptr<Lifetime> lifetime = {};
+  std::unique_ptr<ForkState> fork = {};
+  std::unique_ptr<Producers> producers = {};
+  std::unique_ptr<Producer> closed_by = {};  // The producer tuple of the closing append.
+
+  uint64_t own_start() const { return fork == nullptr ? 0 : fork->offset; }
+  bool foreign() const { return fork != nullptr && fork->reservation.has_value(); }
+};
+
+// The deadline of a lifetime that was last renewed at `now_ms`; kNever if there is none.
+int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms);
+
+// Names as keys whose byte order is (bucket, path), where path is "name" or "affinity/name":
+// bucket, NUL, path, NUL, size of the affinity (two bytes, big-endian).
+class NameKey {
+ public:
+  explicit NameKey(const StreamId& id);  // REQUIRES: no NUL in it; affinity below 64 KiB.
+  std::string_view view() const { return {bytes_.data(), bytes_.size()}; }
+
+ private:
+  absl::InlinedVector<char, 128> bytes_;
+};
+
+StreamId IdOfKey(std::string_view key);  // REQUIRES: IsKey.
+std::string_view BucketOfKey(std::string_view key);
+std::string_view PathOfKey(std::string_view key);
+bool IsKey(std::string_view key);  // Could a NameKey have made it?
+
+}  // namespace ursula::stream

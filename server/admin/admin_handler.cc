@@ -1,0 +1,67 @@
+#include "server/admin/admin_handler.h"
+
+#include <utility>
+
+#include "server/admin/metrics.h"
+#include "server/protocol/errors.h"
+
+namespace ursula::admin {
+namespace {
+
+protocol::Response Text(int status, std::string text) {
+  protocol::Response response;
+  response.status = status;
+  response.headers = {{"Content-Type", "text/plain; charset=utf-8"}, {"Cache-Control", "no-store"}};
+  response.body.push_back(Bytes::Take(std::move(text)));
+  return response;
+}
+
+}  // namespace
+
+void AdminHandler::OnRequest(http::Exchange* exchange) {
+  exchange->Reply(Answer(exchange->request()));
+}
+
+Status AdminHandler::Readiness() const {
+  if (view_->stopping.load()) return Status(StatusCode::kUnavailable, "the server is stopping");
+  return view_->engine->Ready();
+}
+
+protocol::Response AdminHandler::Answer(const protocol::Request& request) const {
+  if (request.method != protocol::Method::kGet && request.method != protocol::Method::kHead) {
+    auto response = protocol::ErrorResponse(405, "METHOD_NOT_ALLOWED", "only GET and HEAD");
+    response.headers.Set("Allow", "GET, HEAD");
+    return response;
+  }
+  std::string_view path = request.path();
+  if (path == "/healthz") return Text(200, "ok\n");
+  if (path == "/readyz") {
+    Status ready = Readiness();
+    return ready.ok() ? Text(200, "ready\n") : Text(503, ready.ToString() + "\n");
+  }
+  if (path == "/metrics") {
+    protocol::Response response =
+        Text(200, MetricsText({view_->engine->Stats(), view_->http_stats(), Readiness().ok(),
+                               view_->version}));
+    response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    return response;
+  }
+  return protocol::ErrorResponse(404, "NOT_FOUND", "try /healthz, /readyz or /metrics");
+}
+
+std::string AdminHandler::SerializeHead(const protocol::Response& response,
+                                        protocol::Framing framing, std::string_view more_lines) {
+  std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
+                     std::string(protocol::ReasonPhrase(response.status)) + "\r\n";
+  for (const protocol::Header& header : response.headers.list()) {
+    head += header.name + ": " + header.value + "\r\n";
+  }
+  head += "X-Content-Type-Options: nosniff\r\n";
+  if (framing == protocol::Framing::kLength) {
+    head += "Content-Length: " + std::to_string(response.body_bytes()) + "\r\n";
+  }
+  head += more_lines;
+  return head + "\r\n";
+}
+
+}  // namespace ursula::admin

@@ -1,0 +1,43 @@
+// server/admin/admin_handler.h
+//
+// The admin listener's requests: /healthz (the process answers), /readyz (it has recovered, can
+// commit and is not stopping) and /metrics. Read-only, and without the CORS headers of the client
+// listener: pages of other origins have no business here.
+
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+
+#include "server/http/counters.h"
+#include "server/http/exchange.h"
+#include "ursula/engine.h"
+#include "ursula/function.h"
+
+namespace ursula::admin {
+
+// What the admin listener looks at. Outlives it; set up before it starts.
+struct AdminView {
+  StreamEngine* engine = nullptr;
+  std::string version = {};
+  mutable Function<http::HttpStats()> http_stats = {};
+  std::atomic<bool> stopping = false;
+};
+
+class AdminHandler final : public http::Handler {
+ public:
+  explicit AdminHandler(const AdminView* view) : view_(view) {}
+
+  void OnRequest(http::Exchange* exchange) override;
+  std::string SerializeHead(const protocol::Response& response, protocol::Framing framing,
+                            std::string_view more_lines) override;
+
+ private:
+  Status Readiness() const;
+  protocol::Response Answer(const protocol::Request& request) const;
+
+  const AdminView* const view_;
+};
+
+}  // namespace ursula::admin

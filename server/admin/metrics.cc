@@ -1,0 +1,162 @@
+#include "server/admin/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace ursula::admin {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+constexpr double kSecondsPerMicrosecond = 1e-6;
+
+class Families {
+ public:
+  void Gauge(std::string name, std::string help, double value) {
+    ClientMetric metric;
+    metric.gauge.value = value;
+    Family(std::move(name), std::move(help), MetricType::Gauge).metric.push_back(metric);
+  }
+
+  void Counter(std::string name, std::string help, uint64_t value) {
+    ClientMetric metric;
+    metric.counter.value = static_cast<double>(value);
+    Family(std::move(name), std::move(help), MetricType::Counter).metric.push_back(metric);
+  }
+
+  // One more time series of the family that was added last.
+  void Labelled(const std::string& label, std::string_view label_value, uint64_t value) {
+    ClientMetric metric;
+    metric.counter.value = static_cast<double>(value);
+    metric.label = {{label, std::string(label_value)}};
+    families_.back().metric.push_back(std::move(metric));
+  }
+
+  // From microseconds to seconds.
+  void Seconds(std::string name, std::string help, const Histogram& histogram) {
+    ClientMetric metric;
+    metric.histogram.sample_count = histogram.count;
+    metric.histogram.sample_sum = static_cast<double>(histogram.sum) * kSecondsPerMicrosecond;
+    uint64_t cumulative = 0;
+    for (int i = 0; i + 1 < Histogram::kBuckets; ++i) {
+      cumulative += histogram.counts[static_cast<std::size_t>(i)];
+      double bound = static_cast<double>(Histogram::Bound(i)) * kSecondsPerMicrosecond;
+      metric.histogram.bucket.push_back({cumulative, bound});
+    }
+    Family(std::move(name), std::move(help), MetricType::Histogram).metric.push_back(metric);
+  }
+
+  MetricFamily& Family(std::string name, std::string help, MetricType type) {
+    families_.push_back({"ursula_" + std::move(name), std::move(help), type, {}});
+    return families_.back();
+  }
+
+  std::string Text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  std::vector<MetricFamily> families_;
+};
+
+double Number(uint64_t value) { return static_cast<double>(value); }
+
+void AddEngine(const EngineStats& stats, Families* out) {
+  out->Counter("appends_total", "Appends acknowledged.", stats.appends);
+  out->Counter("append_bytes_total", "Payload of appends acknowledged.", stats.append_bytes);
+  out->Counter("reads_total", "Reads answered.", stats.reads);
+  out->Counter("read_bytes_total", "Payload of reads answered.", stats.read_bytes);
+  out->Gauge("streams", "Live streams.", Number(stats.streams));
+  out->Gauge("read_waiters", "Reads waiting at a tail.", Number(stats.waiters));
+  out->Gauge("proposals_pending", "Commands proposed and not yet applied.",
+             Number(stats.proposals_pending));
+  out->Gauge("inflight_bytes", "Payload of appends proposed and not yet applied.",
+             Number(stats.inflight_bytes));
+  out->Gauge("hot_bytes", "Stream data in memory.", Number(stats.hot_bytes));
+  out->Counter("snapshots_total", "Snapshots of group state written.", stats.snapshots);
+  out->Seconds("append_seconds", "From an append's call to its completion, on the owning core.",
+               stats.append_us);
+}
+
+void AddDisk(const EngineStats& stats, Families* out) {
+  out->Gauge("wal_bytes", "Write-ahead log files on disk.", Number(stats.wal_bytes));
+  out->Gauge("payload_bytes", "Payload segment files on disk.", Number(stats.payload_bytes));
+  out->Gauge("disk_bytes", "All of the engine's files on disk.",
+             Number(stats.wal_bytes + stats.payload_bytes));
+  out->Counter("wal_written_bytes_total", "Written to the write-ahead log, padding included.",
+               stats.wal_written_bytes);
+  out->Counter("wal_record_bytes_total", "Records of the write-ahead log, before padding.",
+               stats.wal_record_bytes);
+  double amplification = stats.wal_record_bytes == 0
+                             ? 1.0
+                             : Number(stats.wal_written_bytes) / Number(stats.wal_record_bytes);
+  out->Gauge("wal_padding_amplification", "Bytes written for each byte of record, since start.",
+             amplification);
+  out->Counter("wal_batches_total", "Batches written to the write-ahead log.", stats.wal_batches);
+  out->Counter("wal_syncs_total", "Syncs of the write-ahead log.", stats.wal_syncs);
+  out->Counter("payload_written_bytes_total", "Written to payload segments.",
+               stats.payload_written_bytes);
+  out->Seconds("wal_sync_seconds", "One batch of the write-ahead log: write and sync.",
+               stats.sync_us);
+}
+
+void AddHttp(const http::HttpStats& stats, Families* out) {
+  out->Counter("http_connections_total", "Connections accepted.", stats.connections_accepted);
+  out->Gauge("http_connections", "Connections open.", Number(stats.connections_open));
+  out->Counter("http_accept_failures_total", "Connections that could not be accepted.",
+               stats.accept_failures);
+  out->Counter("http_requests_total", "Requests begun.", stats.requests);
+  out->Gauge("http_requests_open", "Requests under way, live readers included.",
+             Number(stats.requests_open));
+  out->Gauge("http_body_bytes", "Request bodies in memory.", Number(stats.body_bytes));
+  out->Counter("http_received_bytes_total", "Bytes received.", stats.received_bytes);
+  out->Counter("http_sent_bytes_total", "Bytes sent.", stats.sent_bytes);
+  out->Family("http_responses_total", "Responses by class of status.", MetricType::Counter);
+  for (std::size_t i = 2; i < stats.responses.size(); ++i) {
+    out->Labelled("class", std::to_string(i) + "xx", stats.responses[i]);
+  }
+  out->Seconds("http_request_seconds",
+               "From a whole request to its whole answer, live reads aside.", stats.request_us);
+  out->Gauge("sse_subscribers", "Live SSE readers.", Number(stats.subscribers_open));
+  out->Counter("sse_frames_encoded_total", "SSE frames encoded.", stats.frames_encoded);
+  out->Counter("sse_frames_shared_total", "SSE frames sent that were encoded for another reader.",
+               stats.frames_shared);
+  out->Seconds("sse_delivery_seconds",
+               "From new data reaching a live reader's core to its hand-over to the kernel.",
+               stats.delivery_us);
+}
+
+void AddRefusals(const EngineStats& engine, const http::HttpStats& http, Families* out) {
+  out->Family("refused_total", "Requests and connections refused, by reason.", MetricType::Counter);
+  for (std::size_t i = 0; i < http.refused.size(); ++i) {
+    out->Labelled("reason", http::kRefusalNames[i], http.refused[i]);
+  }
+  out->Labelled("reason", "inflight_bytes", engine.refused_inflight);
+  out->Labelled("reason", "disk_full", engine.refused_disk_full);
+  out->Labelled("reason", "read_waiters", engine.refused_waiters);
+}
+
+}  // namespace
+
+std::string MetricsText(const MetricsInput& input) {
+  Families families;
+  families.Gauge("ready", "1 while the server can commit and is not stopping.",
+                 input.ready ? 1 : 0);
+  ClientMetric build;
+  build.gauge.value = 1;
+  build.label = {{"version", input.version}};
+  families.Family("build_info", "The running version.", MetricType::Gauge).metric.push_back(build);
+  AddEngine(input.engine, &families);
+  AddDisk(input.engine, &families);
+  AddHttp(input.http, &families);
+  AddRefusals(input.engine, input.http, &families);
+  return families.Text();
+}
+
+}  // namespace ursula::admin

@@ -1,0 +1,23 @@
+// server/admin/metrics.h
+//
+// The server's metrics in Prometheus' text format.
+
+#pragma once
+
+#include <string>
+
+#include "server/http/counters.h"
+#include "ursula/stats.h"
+
+namespace ursula::admin {
+
+struct MetricsInput {
+  EngineStats engine = {};
+  http::HttpStats http = {};
+  bool ready = false;
+  std::string version = {};
+};
+
+std::string MetricsText(const MetricsInput& input);
+
+}  // namespace ursula::admin

@@ -1,0 +1,156 @@
+#include "server/config/load.h"
+
+#include <cstddef>
+#include <optional>
+
+#include "server/config/options.h"
+#include "server/config/values.h"
+
+namespace ursula::server {
+namespace {
+
+class ConfigLoader {
+ public:
+  explicit ConfigLoader(ConfigInput input) : input_(std::move(input)) {}
+
+  LoadedConfig Load() {
+    ReadFlags();
+    if (loaded_.action != LoadedConfig::Action::kRun) return std::move(loaded_);
+    ApplyFile();
+    ApplyEnvironment();
+    ApplyFlags();
+    CheckTogether();
+    return std::move(loaded_);
+  }
+
+ private:
+  struct Flag {
+    const Option* option = nullptr;
+    std::string_view value = {};
+  };
+
+  void Mistake(std::string text) { loaded_.mistakes.push_back(std::move(text)); }
+
+  // `source` is how the user named it: "--data-dir", "URSULA_DATA_DIR", "ursula.toml: data_dir".
+  void Apply(const Option& option, const std::string& source, std::string_view value) {
+    std::string wanted = option.apply(&loaded_.config, value);
+    if (wanted.empty()) return;
+    Mistake(source + ": '" + std::string(value) + "' is not " + wanted);
+  }
+
+  void ReadFlags() {
+    for (std::size_t i = 0; i < input_.flags.size(); ++i) {
+      std::string_view argument = input_.flags[i];
+      if (argument == "-h" || argument == "--help") {
+        loaded_.action = LoadedConfig::Action::kHelp;
+        return;
+      }
+      if (argument == "--version") {
+        loaded_.action = LoadedConfig::Action::kVersion;
+        return;
+      }
+      i += ReadFlag(argument, i);
+    }
+  }
+
+  // Returns how many further arguments it took.
+  std::size_t ReadFlag(std::string_view argument, std::size_t at) {
+    if (!argument.starts_with("--")) {
+      Mistake("'" + std::string(argument) + "' is not an option (see --help)");
+      return 0;
+    }
+    std::size_t equals = argument.find('=');
+    bool attached = equals != std::string_view::npos;
+    std::string_view name = argument.substr(2, attached ? equals - 2 : equals);
+    std::string_view value = attached ? argument.substr(equals + 1) : std::string_view();
+    const Option* option = FindOption(name);
+    if (option == nullptr && name != "config") {
+      Mistake("--" + std::string(name) + " is not an option (see --help)");
+      return 0;
+    }
+    bool is_switch = option != nullptr && option->value.empty();
+    std::size_t taken = 0;
+    if (!attached && is_switch) {
+      value = "true";
+    } else if (!attached) {
+      if (at + 1 >= input_.flags.size()) {
+        Mistake("--" + std::string(name) + " needs a value");
+        return 0;
+      }
+      value = input_.flags[at + 1];
+      taken = 1;
+    }
+    if (option == nullptr) {
+      file_ = std::string(value);
+    } else {
+      flags_.push_back({option, value});
+    }
+    return taken;
+  }
+
+  void ApplyFile() {
+    if (!file_.has_value()) {
+      const char* named = input_.environment("URSULA_CONFIG");
+      if (named == nullptr || *named == '\0') return;
+      file_ = named;
+    }
+    Result<std::string> text = input_.read_file(*file_);
+    if (!text.ok()) return Mistake("--config " + *file_ + ": " + text.status().message());
+    auto pairs = ParseToml(*text);
+    if (!pairs.ok()) return Mistake(*file_ + ": " + pairs.status().message());
+    for (const auto& [key, value] : *pairs) ApplyKey(key, value);
+  }
+
+  void ApplyKey(const std::string& key, const std::string& value) {
+    for (const OptionGroup& group : OptionGroups()) {
+      for (const Option& option : group.options) {
+        if (FileKey(option) == key) return Apply(option, *file_ + ": " + key, value);
+      }
+    }
+    Mistake(*file_ + ": " + key + " is not an option (see --help)");
+  }
+
+  void ApplyEnvironment() {
+    for (const OptionGroup& group : OptionGroups()) {
+      for (const Option& option : group.options) {
+        std::string name = EnvironmentName(option);
+        const char* value = input_.environment(name.c_str());
+        if (value != nullptr && *value != '\0') Apply(option, name, value);
+      }
+    }
+  }
+
+  void ApplyFlags() {
+    for (const Flag& flag : flags_) {
+      Apply(*flag.option, "--" + std::string(flag.option->name), flag.value);
+    }
+  }
+
+  void CheckTogether() {
+    const ServerConfig& config = loaded_.config;
+    if (!IsLoopback(config.listen) && !config.allow_unauthenticated) {
+      Mistake("--listen " + FormatHostPort(config.listen) +
+              ": anyone who reaches this address could read, write and delete every stream; "
+              "listen on 127.0.0.1, or add --allow-unauthenticated");
+    }
+    if (config.admin && config.listen.port != 0 && config.listen == config.admin_listen) {
+      Mistake("--admin-listen " + FormatHostPort(config.admin_listen) +
+              ": is the address of --listen; they must differ");
+    }
+    if (config.inflight_body_bytes_max < config.body_bytes_max) {
+      Mistake("--inflight-body-bytes-max " + FormatSize(config.inflight_body_bytes_max) +
+              ": is less than --body-bytes-max " + FormatSize(config.body_bytes_max));
+    }
+  }
+
+  ConfigInput input_;
+  LoadedConfig loaded_;
+  std::vector<Flag> flags_;
+  std::optional<std::string> file_;
+};
+
+}  // namespace
+
+LoadedConfig LoadConfig(ConfigInput input) { return ConfigLoader(std::move(input)).Load(); }
+
+}  // namespace ursula::server

@@ -1,0 +1,38 @@
+// server/config/load.h
+//
+// From flags, environment and file to a ServerConfig, or to every mistake in them at once.
+
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "server/config/server_config.h"
+#include "ursula/function.h"
+#include "ursula/status.h"
+
+namespace ursula::server {
+
+struct ConfigInput {
+  std::span<const char* const> flags = {};                   // argv without the program's name.
+  Function<const char*(const char* name)> environment = {};  // As getenv.
+  Function<Result<std::string>(const std::string& path)> read_file = {};
+};
+
+struct LoadedConfig {
+  enum class Action : uint8_t { kRun, kHelp, kVersion };
+  Action action = Action::kRun;
+  ServerConfig config = {};                // Valid if kRun and no mistakes.
+  std::vector<std::string> mistakes = {};  // One line each, each naming its source.
+};
+
+LoadedConfig LoadConfig(ConfigInput input);
+
+// The keys and values of a TOML file as text, in the file's order; kInvalidArgument with line and
+// column otherwise.
+Result<std::vector<std::pair<std::string, std::string>>> ParseToml(std::string_view text);
+
+}  // namespace ursula::server

@@ -1,0 +1,272 @@
+#include "server/config/options.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "server/config/values.h"
+
+namespace ursula::server {
+namespace {
+
+using Text = std::string_view;
+
+template <auto kMember, uint64_t kLow, uint64_t kHigh>
+std::string Number(ServerConfig* config, Text text) {
+  std::optional<uint64_t> value = ParseNumber(text);
+  if (!value.has_value() || *value < kLow || *value > kHigh) {
+    return "a number from " + std::to_string(kLow) + " to " + std::to_string(kHigh);
+  }
+  auto& member = config->*kMember;
+  member = static_cast<std::remove_reference_t<decltype(member)>>(*value);
+  return {};
+}
+
+template <auto kMember, uint64_t kLow, uint64_t kHigh>
+std::string Size(ServerConfig* config, Text text) {
+  std::optional<uint64_t> value = ParseSize(text);
+  if (!value.has_value() || *value < kLow || *value > kHigh) {
+    return "a size from " + FormatSize(kLow) + " to " + FormatSize(kHigh);
+  }
+  config->*kMember = *value;
+  return {};
+}
+
+template <auto kMember>
+std::string Switch(ServerConfig* config, Text text) {
+  std::optional<bool> value = ParseBool(text);
+  if (!value.has_value()) return "true or false";
+  config->*kMember = *value;
+  return {};
+}
+
+std::string Listen(ServerConfig* config, Text text) {
+  std::optional<HostPort> address = ParseHostPort(text);
+  if (!address.has_value()) return "HOST:PORT with a numeric host, such as 127.0.0.1:4437";
+  config->listen = *address;
+  return {};
+}
+
+std::string AdminListen(ServerConfig* config, Text text) {
+  config->admin = text != "none";
+  if (!config->admin) return {};
+  std::optional<HostPort> address = ParseHostPort(text);
+  if (!address.has_value()) return "HOST:PORT with a numeric host, or none";
+  config->admin_listen = *address;
+  return {};
+}
+
+std::string DataDir(ServerConfig* config, Text text) {
+  if (text.empty() || text.size() > 4096 || text.find('\0') != Text::npos) return "a directory";
+  config->data_dir = std::string(text);
+  return {};
+}
+
+std::string PublicUrl(ServerConfig* config, Text text) {
+  constexpr Text kRight = "http://HOST[:PORT] or https://HOST[:PORT], without a path";
+  Text rest = text;
+  if (rest.starts_with("https://")) {
+    rest.remove_prefix(8);
+  } else if (rest.starts_with("http://")) {
+    rest.remove_prefix(7);
+  } else {
+    return std::string(kRight);
+  }
+  if (!rest.empty() && rest.back() == '/') {
+    rest.remove_suffix(1);
+    text.remove_suffix(1);
+  }
+  if (rest.empty() || rest.size() > 255) return std::string(kRight);
+  for (char c : rest) {
+    bool fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                Text(".-_:[]").find(c) != Text::npos;
+    if (!fine) return std::string(kRight);
+  }
+  config->public_url = std::string(text);
+  return {};
+}
+
+std::string LogLevel(ServerConfig* config, Text text) {
+  for (Text level : {Text("debug"), Text("info"), Text("warning"), Text("error")}) {
+    if (text != level) continue;
+    config->log_level = std::string(level);
+    return {};
+  }
+  return "debug, info, warning or error";
+}
+
+std::string ApplyLogFormat(ServerConfig* config, Text text) {
+  if (text == "auto") {
+    config->log_format = LogFormat::kAuto;
+  } else if (text == "json") {
+    config->log_format = LogFormat::kJson;
+  } else if (text == "text") {
+    config->log_format = LogFormat::kText;
+  } else {
+    return "auto, json or text";
+  }
+  return {};
+}
+
+constexpr uint64_t kKiB = 1024;
+constexpr uint64_t kMiB = 1024 * kKiB;
+constexpr uint64_t kGiB = 1024 * kMiB;
+constexpr uint64_t kTiB = 1024 * kGiB;
+constexpr uint64_t kHourMs = 3'600'000;
+
+constexpr std::array kNetwork = {
+    Option{"listen", "HOST:PORT",
+           "Where clients connect. Port 0: any free one, printed at start.\n"
+           "[127.0.0.1:4437]",
+           Listen},
+    Option{"allow-unauthenticated", "",
+           "Allow --listen on an address that others can reach: every client may then\n"
+           "read, write and delete every stream.",
+           Switch<&ServerConfig::allow_unauthenticated>},
+    Option{"public-url", "URL",
+           "How clients name this server; used in Location. [the request's Host]", PublicUrl},
+    Option{"trust-forwarded", "",
+           "Believe X-Forwarded-Proto and X-Forwarded-Host: set it behind a proxy of yours.",
+           Switch<&ServerConfig::trust_forwarded>},
+    Option{"admin-listen", "HOST:PORT",
+           "Health, readiness and metrics; never for clients. none: no listener.\n"
+           "[127.0.0.1:4438]",
+           AdminListen},
+};
+
+constexpr std::array kStorage = {
+    Option{"data-dir", "DIR", "Everything that is kept; made if missing. [./ursula-data]", DataDir},
+    Option{"memory", "", "Keep nothing: streams end with the process. Not durable.",
+           Switch<&ServerConfig::memory>},
+    Option{"core-count", "N", "Threads, each with its own event loop and log. [the CPUs allowed]",
+           Number<&ServerConfig::core_count, 1, 1024>},
+    Option{"raft-group-count", "N",
+           "Raft groups that streams are spread over; fixed for a data directory.\n"
+           "[what the directory has, else 4 for each core]",
+           Number<&ServerConfig::raft_group_count, 1, 4096>},
+    Option{"pin-threads", "", "Pin each core's thread to a CPU.",
+           Switch<&ServerConfig::pin_threads>},
+    Option{"hot-bytes-max", "SIZE", "Stream data kept in memory, as a cache. [256MiB]",
+           Size<&ServerConfig::hot_bytes_max, kMiB, kTiB>},
+    Option{"wal-bytes-max", "SIZE", "Write-ahead logs on disk, all cores together. [1GiB]",
+           Size<&ServerConfig::wal_bytes_max, 64 * kMiB, kTiB>},
+};
+
+constexpr std::array kLimits = {
+    Option{"body-bytes-max", "SIZE", "One request's body; beyond it: 413. [32MiB]",
+           Size<&ServerConfig::body_bytes_max, kKiB, 64 * kMiB>},
+    Option{"inflight-body-bytes-max", "SIZE",
+           "Request bodies in memory, all connections together; beyond it: 503. [256MiB]",
+           Size<&ServerConfig::inflight_body_bytes_max, kMiB, kTiB>},
+    Option{"connections-max", "N", "Client connections; beyond it: 503. [100000]",
+           Number<&ServerConfig::connections_max, 1, 10'000'000>},
+    Option{"header-bytes-max", "SIZE", "One request's headers; beyond it: 431. [64KiB]",
+           Size<&ServerConfig::header_bytes_max, kKiB, kMiB>},
+    Option{"header-count-max", "N", "Header lines of one request; beyond it: 431. [100]",
+           Number<&ServerConfig::header_count_max, 8, 1000>},
+    Option{"url-bytes-max", "SIZE", "One request line; beyond it: 414. [8KiB]",
+           Size<&ServerConfig::url_bytes_max, 256, 64 * kKiB>},
+    Option{"read-bytes-max", "SIZE",
+           "One reply's data; larger reads come in several replies. [1MiB]",
+           Size<&ServerConfig::read_bytes_max, 64 * kKiB, 64 * kMiB>},
+    Option{"subscriber-buffer-bytes-max", "SIZE",
+           "Unsent data kept for one live reader; a slower one is cut off. [4MiB]",
+           Size<&ServerConfig::subscriber_buffer_bytes_max, 64 * kKiB, kGiB>},
+};
+
+constexpr std::array kTimes = {
+    Option{"long-poll-timeout-ms", "N", "How long a long poll waits for data. [25000]",
+           Number<&ServerConfig::long_poll_timeout_ms, 1, kHourMs>},
+    Option{"sse-heartbeat-ms", "N", "A comment is sent to idle live readers this often. [15000]",
+           Number<&ServerConfig::sse_heartbeat_ms, 100, kHourMs>},
+    Option{"sse-rotation-ms", "N", "Live readers are asked to reconnect about this often. [60000]",
+           Number<&ServerConfig::sse_rotation_ms, 1000, 24 * kHourMs>},
+    Option{"request-timeout-ms", "N",
+           "For the headers of a request, and for each pause in its body. [30000]",
+           Number<&ServerConfig::request_timeout_ms, 100, kHourMs>},
+    Option{"idle-timeout-ms", "N", "For a connection between two requests. [75000]",
+           Number<&ServerConfig::idle_timeout_ms, 100, kHourMs>},
+    Option{"shutdown-timeout-ms", "N", "For requests under way when asked to stop. [10000]",
+           Number<&ServerConfig::shutdown_timeout_ms, 0, kHourMs>},
+};
+
+constexpr std::array kLogs = {
+    Option{"log-level", "LEVEL", "debug, info, warning or error. [info]", LogLevel},
+    Option{"log-format", "FORMAT", "json, text, or auto: text on a terminal, else JSON. [auto]",
+           ApplyLogFormat},
+};
+
+const std::array kGroups = {
+    OptionGroup{"Network", kNetwork}, OptionGroup{"Storage", kStorage},
+    OptionGroup{"Limits", kLimits},   OptionGroup{"Times", kTimes},
+    OptionGroup{"Logs", kLogs},
+};
+
+constexpr std::size_t kHelpColumn = 34;
+
+void AppendOption(const Option& option, std::string* out) {
+  std::string left = "  --" + std::string(option.name);
+  if (!option.value.empty()) left += " " + std::string(option.value);
+  if (left.size() + 2 > kHelpColumn) {
+    *out += left + "\n";
+    left.clear();
+  }
+  Text help = option.help;
+  while (true) {
+    std::size_t end = help.find('\n');
+    left.resize(kHelpColumn, ' ');
+    *out += left + std::string(help.substr(0, end)) + "\n";
+    if (end == Text::npos) return;
+    help.remove_prefix(end + 1);
+    left.clear();
+  }
+}
+
+}  // namespace
+
+std::span<const OptionGroup> OptionGroups() { return kGroups; }
+
+const Option* FindOption(std::string_view name) {
+  for (const OptionGroup& group : kGroups) {
+    for (const Option& option : group.options) {
+      if (option.name == name) return &option;
+    }
+  }
+  return nullptr;
+}
+
+std::string FileKey(const Option& option) {
+  std::string key(option.name);
+  for (char& c : key) c = c == '-' ? '_' : c;
+  return key;
+}
+
+std::string EnvironmentName(const Option& option) {
+  std::string name = "URSULA_" + FileKey(option);
+  for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  return name;
+}
+
+std::string HelpText() {
+  std::string help =
+      "ursulad: a durable streams server\n"
+      "\n"
+      "Usage: ursulad [--OPTION VALUE]...\n"
+      "\n"
+      "With no options it listens on 127.0.0.1:4437 and keeps its data in ./ursula-data.\n"
+      "Every option can also be set in the environment (--data-dir as URSULA_DATA_DIR) and in a\n"
+      "TOML file (as data_dir). A flag wins over the environment, and that over the file.\n"
+      "Sizes take KiB, MiB, GiB and TiB. Defaults stand in [brackets].\n";
+  for (const OptionGroup& group : kGroups) {
+    help += "\n" + std::string(group.title) + "\n";
+    for (const Option& option : group.options) AppendOption(option, &help);
+  }
+  help += "\nOther\n";
+  AppendOption({"config", "FILE", "Read options from a TOML file.", nullptr}, &help);
+  AppendOption({"help", "", "Print this and exit.", nullptr}, &help);
+  AppendOption({"version", "", "Print the version and exit.", nullptr}, &help);
+  return help;
+}
+
+}  // namespace ursula::server

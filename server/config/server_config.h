@@ -1,0 +1,62 @@
+// server/config/server_config.h
+//
+// Everything that can be set about ursulad. A value of this type that LoadConfig returned is valid:
+// every number lies within the bounds of its option (options.cc).
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ursula::server {
+
+struct HostPort {
+  std::string host = {};  // A numeric IPv4 or IPv6 address, without brackets.
+  uint16_t port = 0;      // 0: the kernel chooses.
+  friend bool operator==(const HostPort&, const HostPort&) = default;
+};
+
+enum class LogFormat : uint8_t { kAuto, kJson, kText };  // kAuto: text on a terminal, else JSON.
+
+struct ServerConfig {
+  // Where it listens and what it calls itself.
+  HostPort listen = {"127.0.0.1", 4437};
+  HostPort admin_listen = {"127.0.0.1", 4438};
+  bool admin = true;             // False: no admin listener (--admin-listen none).
+  std::string public_url = {};   // Scheme and authority of Location; empty: the request's Host.
+  bool trust_forwarded = false;  // Believe X-Forwarded-Proto and X-Forwarded-Host.
+  bool allow_unauthenticated = false;
+
+  // What it keeps and where.
+  std::string data_dir = "./ursula-data";
+  bool memory = false;
+  uint32_t core_count = 0;        // 0: one for each CPU that this process may use.
+  uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4.
+  bool pin_threads = false;
+  uint64_t hot_bytes_max = uint64_t{256} << 20;
+  uint64_t wal_bytes_max = uint64_t{1} << 30;
+
+  // Limits of what clients may ask for.
+  uint64_t body_bytes_max = uint64_t{32} << 20;
+  uint64_t inflight_body_bytes_max = uint64_t{256} << 20;
+  uint32_t connections_max = 100'000;
+  uint64_t header_bytes_max = uint64_t{64} << 10;
+  uint32_t header_count_max = 100;
+  uint64_t url_bytes_max = uint64_t{8} << 10;
+  uint64_t read_bytes_max = uint64_t{1} << 20;
+  uint64_t subscriber_buffer_bytes_max = uint64_t{4} << 20;
+
+  // Time.
+  uint64_t long_poll_timeout_ms = 25'000;
+  uint64_t sse_heartbeat_ms = 15'000;
+  uint64_t sse_rotation_ms = 60'000;
+  uint64_t request_timeout_ms = 30'000;
+  uint64_t idle_timeout_ms = 75'000;
+  uint64_t shutdown_timeout_ms = 10'000;
+
+  // Logs.
+  std::string log_level = "info";
+  LogFormat log_format = LogFormat::kAuto;
+};
+
+}  // namespace ursula::server

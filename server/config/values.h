@@ -1,0 +1,32 @@
+// server/config/values.h
+//
+// The values an option can have, from text. Each parser gives nullopt for what it doesn't take.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/config/server_config.h"
+
+namespace ursula::server {
+
+// Decimal digits only, no sign.
+std::optional<uint64_t> ParseNumber(std::string_view text);
+
+// "65536", "64KiB", "64k", "1.5GiB" is none. Units: B, K KB KiB, M MB MiB, G GB GiB, T TB TiB, in
+// any case, all powers of 1024.
+std::optional<uint64_t> ParseSize(std::string_view text);
+std::string FormatSize(uint64_t bytes);  // "64MiB", or plain digits.
+
+// "true", "yes", "on", "1" and their opposites.
+std::optional<bool> ParseBool(std::string_view text);
+
+// "127.0.0.1:4437", "[::1]:4437", "localhost:4437" (127.0.0.1). The host is a numeric address.
+std::optional<HostPort> ParseHostPort(std::string_view text);
+std::string FormatHostPort(const HostPort& address);
+bool IsLoopback(const HostPort& address);
+
+}  // namespace ursula::server

@@ -1,0 +1,174 @@
+#include "server/daemon.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "server/config/values.h"
+#include "server/log.h"
+#include "ursula/sync.h"
+
+namespace ursula::server {
+namespace {
+
+// JSON messages are stored with two bytes of separator each, which a body may lack.
+constexpr uint64_t kSeparatorBytesMax = uint64_t{1} << 20;
+
+Status Because(std::string_view what, const Status& status) {
+  return Status(status.code(), std::string(what) + ": " + status.message());
+}
+
+http::HttpOptions ClientOptions(const ServerConfig& config) {
+  http::HttpOptions options;
+  options.host = config.listen.host;
+  options.port = config.listen.port;
+  options.limits.line_bytes_max = config.url_bytes_max;
+  options.limits.header_bytes_max = config.header_bytes_max;
+  options.limits.header_count_max = config.header_count_max;
+  options.limits.body_bytes_max = config.body_bytes_max;
+  options.inflight_body_bytes_max = config.inflight_body_bytes_max;
+  options.connections_max = config.connections_max;
+  options.request_timeout_ms = config.request_timeout_ms;
+  options.idle_timeout_ms = config.idle_timeout_ms;
+  options.stop_timeout_ms = config.shutdown_timeout_ms;
+  return options;
+}
+
+http::HttpOptions AdminOptions(const ServerConfig& config) {
+  http::HttpOptions options;
+  options.host = config.admin_listen.host;
+  options.port = config.admin_listen.port;
+  options.limits.body_bytes_max = 4096;  // Read, then refused: nothing takes a body.
+  options.connections_max = 256;
+  options.stop_timeout_ms = 1000;
+  return options;
+}
+
+}  // namespace
+
+Daemon::Daemon(const ServerConfig& config) : config_(config) {
+  protocol_.public_url = config.public_url;
+  protocol_.trust_forwarded = config.trust_forwarded;
+  protocol_.fallback_host = FormatHostPort(config.listen);
+  protocol_.body_bytes_max = config.body_bytes_max;
+  protocol_.read_bytes_max = config.read_bytes_max;
+  protocol_.sse_read_bytes_max = std::min(protocol_.sse_read_bytes_max, config.read_bytes_max);
+  protocol_.long_poll_ms = config.long_poll_timeout_ms;
+  live_.heartbeat_ms = config.sse_heartbeat_ms;
+  live_.rotation_ms = config.sse_rotation_ms;
+  live_.unsent_bytes_max = config.subscriber_buffer_bytes_max;
+}
+
+// Completions and connections live on the loops: those end before what they refer to.
+Daemon::~Daemon() {
+  engine_.reset();
+  runtime_.reset();
+}
+
+std::string Daemon::url() const {
+  return "http://" + FormatHostPort({config_.listen.host, clients_->port()});
+}
+
+// ---- start -------------------------------------------------------------------------------------
+
+Status Daemon::Start() {
+  Status status = ProbePorts();
+  if (status.ok()) status = OpenEngine();
+  if (status.ok()) status = Listen();
+  if (!status.ok()) return status;
+  status = ListenAdmin();
+  if (!status.ok()) clients_->Stop();
+  return status;
+}
+
+// Before the engine recovers, which may take long: a second start of the same server ends here.
+Status Daemon::ProbePorts() const {
+  Result<uint16_t> port = io::ProbePort(config_.listen.host, config_.listen.port);
+  if (!port.ok()) return Because("--listen " + FormatHostPort(config_.listen), port.status());
+  if (!config_.admin) return {};
+  const HostPort& admin = config_.admin_listen;
+  port = io::ProbePort(admin.host, admin.port);
+  if (!port.ok()) return Because("--admin-listen " + FormatHostPort(admin), port.status());
+  return {};
+}
+
+Status Daemon::OpenEngine() {
+  RuntimeOptions runtime_options;
+  runtime_options.core_count = static_cast<uint16_t>(config_.core_count);
+  runtime_options.pin_threads = config_.pin_threads;
+  Result<std::unique_ptr<Runtime>> runtime = NewRuntime(runtime_options);
+  if (!runtime.ok()) return runtime.status();
+  runtime_ = std::move(*runtime);
+
+  EngineOptions options;
+  if (!config_.memory) options.data_dir = config_.data_dir;
+  options.group_count = config_.raft_group_count;
+  options.hot_bytes_max = config_.hot_bytes_max;
+  options.wal_bytes_max = config_.wal_bytes_max;
+  options.message_bytes_max = config_.body_bytes_max + kSeparatorBytesMax;
+  options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
+  options.runtime = runtime_.get();
+  options.log = [](int level, std::string_view message) {
+    Log(static_cast<LogLevel>(std::clamp(level, 0, 3)), message);
+  };
+  Result<std::unique_ptr<StreamEngine>> engine = StreamEngine::Open(std::move(options));
+  if (!engine.ok()) {
+    return config_.memory ? engine.status()
+                          : Because("--data-dir " + config_.data_dir, engine.status());
+  }
+  engine_ = std::move(*engine);
+  return {};
+}
+
+Status Daemon::Listen() {
+  auto handlers = [this](const http::HandlerCore& core) -> std::unique_ptr<http::Handler> {
+    return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, core.loop,
+                                                 core.counters);
+  };
+  auto server =
+      http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(config_), {}, handlers);
+  if (!server.ok()) return Because("--listen " + FormatHostPort(config_.listen), server.status());
+  clients_ = std::move(*server);
+  Log(LogLevel::kInfo, "listening",
+      {{"address", FormatHostPort({config_.listen.host, clients_->port()})},
+       {"cores", std::to_string(runtime_->core_count())},
+       {"data_dir", config_.memory ? "none: nothing is kept" : config_.data_dir}});
+  return {};
+}
+
+Status Daemon::ListenAdmin() {
+  if (!config_.admin) return {};
+  admin_view_.engine = engine_.get();
+  admin_view_.version = Version();
+  admin_view_.http_stats = [this] { return clients_->Stats(); };
+  const std::array<CoreId, 1> core = {CoreId{0}};
+  auto handlers = [this](const http::HandlerCore&) -> std::unique_ptr<http::Handler> {
+    return std::make_unique<admin::AdminHandler>(&admin_view_);
+  };
+  auto server =
+      http::Server::Start(&io::LoopRuntime::Of(*runtime_), AdminOptions(config_), core, handlers);
+  if (!server.ok()) {
+    return Because("--admin-listen " + FormatHostPort(config_.admin_listen), server.status());
+  }
+  admin_ = std::move(*server);
+  Log(LogLevel::kInfo, "admin listening",
+      {{"address", FormatHostPort({config_.admin_listen.host, admin_->port()})}});
+  return {};
+}
+
+// ---- stop --------------------------------------------------------------------------------------
+
+bool Daemon::Stop() {
+  admin_view_.stopping.store(true);
+  if (!clients_->Stop()) return false;
+  if (admin_ != nullptr && !admin_->Stop()) return false;
+  StopEngine();
+  return true;
+}
+
+void Daemon::StopEngine() {
+  Result<Stopped> stopped = Wait<Stopped>([this](auto done) { engine_->Stop(std::move(done)); });
+  if (!stopped.ok()) Log(LogLevel::kError, "engine: " + stopped.status().ToString());
+}
+
+}  // namespace ursula::server

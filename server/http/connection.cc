@@ -1,0 +1,376 @@
+#include "server/http/connection.h"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "server/protocol/errors.h"
+
+namespace ursula::http {
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kBudgetStepBytes = 64 << 10;
+constexpr std::string_view kAllow = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
+
+protocol::Response Overloaded(std::string_view message) {
+  protocol::Response response = protocol::ErrorResponse(503, "OVERLOADED", message);
+  response.headers.Set("Retry-After", "1");
+  return response;
+}
+
+protocol::Response ResponseTo(ParseError error, std::string_view reason) {
+  switch (error) {
+    case ParseError::kMethodUnknown: {
+      auto response = protocol::ErrorResponse(405, "METHOD_NOT_ALLOWED", "no such method here");
+      response.headers.Set("Allow", kAllow);
+      return response;
+    }
+    case ParseError::kLineTooLong:
+      return protocol::ErrorResponse(414, "URI_TOO_LONG", reason);
+    case ParseError::kHeadersTooLarge:
+      return protocol::ErrorResponse(431, "HEADERS_TOO_LARGE", reason);
+    case ParseError::kBodyTooLarge:
+      return protocol::ErrorResponse(413, "PAYLOAD_TOO_LARGE", reason);
+    case ParseError::kVersionUnknown:
+      return protocol::ErrorResponse(505, "HTTP_VERSION_NOT_SUPPORTED", reason);
+    case ParseError::kMalformed:
+    case ParseError::kNone:
+      break;
+  }
+  return protocol::ErrorResponse(400, "MALFORMED_REQUEST", reason);
+}
+
+Refusal RefusalOf(ParseError error) {
+  switch (error) {
+    case ParseError::kLineTooLong:
+    case ParseError::kHeadersTooLarge:
+      return Refusal::kHeadTooLarge;
+    case ParseError::kBodyTooLarge:
+      return Refusal::kBodyTooLarge;
+    default:
+      return Refusal::kMalformed;
+  }
+}
+
+}  // namespace
+
+Connection::Connection(ConnectionHost* host, std::unique_ptr<io::Socket> socket, bool admitted)
+    : host_(host),
+      options_(host->options()),
+      admitted_(admitted),
+      socket_(std::move(socket)),
+      queue_(&host->loop(), socket_.get(), this),
+      parser_(options_.limits) {
+  timer_.Then<&Connection::OnTimer>(this);
+  host_->counters().connections_accepted.Add();
+  host_->counters().connections_open.Add();
+}
+
+Connection::~Connection() { URSULA_CHECK(state_ == State::kClosed && !exchange_open_); }
+
+void Connection::Start() {
+  SetDeadline(options_.idle_timeout_ms);
+  socket_->StartReceive(this);
+  if (!admitted_) Refuse(Overloaded("too many connections"), Refusal::kConnections);
+}
+
+void Connection::Stop() {
+  if (state_ == State::kReading && !parser_.InRequest()) return Close();
+  if (exchange_open_ && task_ != nullptr && !gone()) task_->OnStopping();
+}
+
+void Connection::Cut() {
+  if (gone()) return;
+  Close();
+  if (exchange_open_ && task_ != nullptr) task_->OnGone();
+}
+
+// ---- reading -----------------------------------------------------------------------------------
+
+void Connection::OnReceived(std::string_view bytes) {
+  host_->counters().received_bytes.Add(bytes.size());
+  if (state_ == State::kReading) {
+    Consume(bytes);
+  } else {
+    Keep(bytes);
+  }
+}
+
+void Connection::Consume(std::string_view bytes) {
+  while (!bytes.empty() && state_ == State::kReading) {
+    bool was_in_request = parser_.InRequest();
+    RequestParser::Event event = RequestParser::Event::kNeedMore;
+    bytes.remove_prefix(parser_.Feed(bytes, &event));
+    if (event == RequestParser::Event::kError) {
+      OnParseError();
+    } else if (!TakeBodyBudget(parser_.body_bytes())) {
+      Refuse(Overloaded("too many request bodies under way"), Refusal::kBodyBudget);
+    } else if (event == RequestParser::Event::kComplete) {
+      OnWholeRequest();
+    } else if (event == RequestParser::Event::kHead) {
+      OnHead(!bytes.empty());
+    } else if (!was_in_request || parser_.body_bytes() > 0) {
+      SetDeadline(options_.request_timeout_ms);
+    }
+  }
+  if (!bytes.empty()) Keep(bytes);
+}
+
+void Connection::Keep(std::string_view bytes) {
+  if (drain_after_ || state_ == State::kDraining) {
+    drained_bytes_ += bytes.size();
+    if (drained_bytes_ > options_.drain_bytes_max) Close();
+    return;
+  }
+  if (gone()) return;
+  pending_.append(bytes);
+  if (pending_.size() > options_.pipelined_bytes_max && !paused_) {
+    paused_ = true;
+    socket_->PauseReceive();
+  }
+}
+
+void Connection::OnHead(bool body_has_begun) {
+  if (parser_.unknown_expectation()) {
+    return Refuse(protocol::ErrorResponse(417, "EXPECTATION_FAILED", "only 100-continue is known"),
+                  Refusal::kMalformed);
+  }
+  // Better to refuse before the client has sent it all than half-way.
+  uint64_t in_use = host_->shared().body_bytes.load(std::memory_order_relaxed);
+  if (in_use + parser_.content_length() > options_.inflight_body_bytes_max) {
+    return Refuse(Overloaded("too many request bodies under way"), Refusal::kBodyBudget);
+  }
+  if (parser_.expects_continue() && !body_has_begun) {
+    queue_.Push(Bytes::Static("HTTP/1.1 100 Continue\r\n\r\n"));
+  }
+  SetDeadline(options_.request_timeout_ms);
+}
+
+bool Connection::TakeBodyBudget(uint64_t bytes) {
+  if (bytes <= body_budget_) return true;
+  uint64_t more =
+      (bytes - body_budget_ + kBudgetStepBytes - 1) / kBudgetStepBytes * kBudgetStepBytes;
+  if (!SharedUse::Take(&host_->shared().body_bytes, more, options_.inflight_body_bytes_max)) {
+    return false;
+  }
+  body_budget_ += more;
+  return true;
+}
+
+void Connection::OnWholeRequest() {
+  ClearDeadline();
+  state_ = State::kExchange;
+  exchange_open_ = true;
+  streaming_ = chunked_ = false;
+  keep_alive_ = parser_.keep_alive();
+  request_start_ns_ = host_->loop().now_ns();
+  host_->counters().requests.Add();
+  host_->counters().requests_open.Add();
+  if (parser_.unknown_expectation()) {
+    return Reply(protocol::ErrorResponse(417, "EXPECTATION_FAILED", "only 100-continue is known"));
+  }
+  host_->handler().OnRequest(this);
+}
+
+void Connection::OnParseError() {
+  Refuse(ResponseTo(parser_.error(), parser_.error_reason()), RefusalOf(parser_.error()));
+}
+
+void Connection::OnReceiveEnded(int error) {
+  peer_ended_ = true;
+  if (gone()) return;
+  if (error != 0) return Cut();
+  if (state_ == State::kReading || state_ == State::kDraining) return Close();
+  if (exchange_open_ && task_ != nullptr) task_->OnPeerEnded();
+}
+
+// ---- answering ---------------------------------------------------------------------------------
+
+void Connection::PushAnswer(const protocol::Response& response, protocol::Framing framing) {
+  std::string lines(host_->DateLine());
+  lines += "X-Request-Id: " + host_->NextRequestId() + "\r\n";
+  if (!keep_alive_) {
+    lines += "Connection: close\r\n";
+  } else if (parser_.request().version_minor == 0) {
+    lines += "Connection: keep-alive\r\n";
+  }
+  queue_.Push(Bytes::Take(host_->handler().SerializeHead(response, framing, lines)));
+  if (protocol::SendsBody(response, framing)) {
+    for (const Bytes& part : response.body) queue_.Push(part);
+  }
+  std::size_t kind = static_cast<std::size_t>(response.status / 100);
+  auto& counts = host_->counters().responses;
+  counts[kind < counts.size() ? kind : 0].Add();
+  SetDeadline(options_.send_timeout_ms);
+}
+
+void Connection::Refuse(protocol::Response response, Refusal why) {
+  CountRefusal(why);
+  keep_alive_ = false;
+  drain_after_ = true;
+  state_ = State::kFlushing;
+  pending_.clear();
+  PushAnswer(response, protocol::Framing::kLength);
+}
+
+void Connection::Reply(protocol::Response response) {
+  URSULA_CHECK(exchange_open_ && !streaming_);
+  if (gone()) return EndExchange();
+  if (stopping() || (peer_ended_ && pending_.empty())) keep_alive_ = false;
+  bool head = parser_.request().method == protocol::Method::kHead;
+  PushAnswer(response, head ? protocol::Framing::kHead : protocol::Framing::kLength);
+  EndExchange();
+}
+
+void Connection::StartStream(protocol::Response head) {
+  URSULA_CHECK(exchange_open_ && !streaming_);
+  streaming_ = true;
+  if (gone()) return;
+  chunked_ = parser_.request().version_minor >= 1;
+  if (stopping() || peer_ended_ || !chunked_) keep_alive_ = false;
+  PushAnswer(head, chunked_ ? protocol::Framing::kChunked : protocol::Framing::kUntilClose);
+}
+
+void Connection::Send(Bytes piece) {
+  URSULA_CHECK(exchange_open_ && streaming_);
+  if (gone() || piece.empty()) return;
+  if (queue_.unsent_bytes() == 0) SetDeadline(options_.send_timeout_ms);
+  if (!chunked_) return queue_.Push(std::move(piece));
+  std::array<char, 24> line;
+  char* end = std::to_chars(line.data(), line.data() + 20, piece.size(), 16).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  queue_.Push(Bytes::Copy({line.data(), static_cast<std::size_t>(end - line.data())}));
+  queue_.Push(std::move(piece));
+  queue_.Push(Bytes::Static("\r\n"));
+}
+
+void Connection::EndStream() {
+  URSULA_CHECK(exchange_open_ && streaming_);
+  if (!gone() && chunked_) queue_.Push(Bytes::Static("0\r\n\r\n"));
+  EndExchange();
+}
+
+void Connection::Abandon() {
+  URSULA_CHECK(exchange_open_ && gone());
+  EndExchange();
+}
+
+void Connection::EndExchange() {
+  exchange_open_ = false;
+  ended_task_ = std::move(task_);
+  CoreCounters& counters = host_->counters();
+  counters.requests_open.Subtract();
+  if (!streaming_) {
+    counters.request_us.Add((host_->loop().fresh_ns() - request_start_ns_) / 1000);
+  }
+  if (body_budget_ > 0) SharedUse::Give(&host_->shared().body_bytes, body_budget_);
+  body_budget_ = 0;
+  if (state_ == State::kClosed) return host_->OnConnectionDone(this);
+  if (gone()) return;
+  state_ = State::kFlushing;
+  SetDeadline(options_.send_timeout_ms);
+  if (queue_.unsent_bytes() == 0) OnFlushed();
+}
+
+void Connection::OnSent(std::size_t bytes) {
+  host_->counters().sent_bytes.Add(bytes);
+  if (gone()) return;
+  if (queue_.unsent_bytes() > 0) return SetDeadline(options_.send_timeout_ms);
+  if (state_ == State::kFlushing) return OnFlushed();
+  if (exchange_open_ && streaming_) {
+    ClearDeadline();
+    if (task_ != nullptr) task_->OnDrained();
+  }
+}
+
+void Connection::OnSendFailed(int) { Cut(); }
+
+void Connection::OnFlushed() {
+  if (drain_after_) return StartDraining();
+  if (!keep_alive_ || stopping()) return Close();
+  NextRequest();
+}
+
+void Connection::NextRequest() {
+  parser_.Next();
+  state_ = State::kReading;
+  SetDeadline(options_.idle_timeout_ms);
+  std::string input = std::move(pending_);
+  pending_.clear();
+  Consume(input);
+  if (state_ == State::kReading && peer_ended_) return Close();
+  if (paused_ && !gone() && pending_.size() <= options_.pipelined_bytes_max) {
+    paused_ = false;
+    socket_->ResumeReceive();
+  }
+}
+
+void Connection::StartDraining() {
+  if (peer_ended_) return Close();
+  state_ = State::kDraining;
+  SetDeadline(options_.drain_ms);
+  socket_->ShutdownSend();
+  if (paused_) socket_->ResumeReceive();
+  paused_ = false;
+}
+
+// ---- time and end ------------------------------------------------------------------------------
+
+void Connection::SetDeadline(uint64_t ms) {
+  if (gone()) return;
+  deadline_ns_ = host_->loop().now_ns() + ms * kNsPerMs;
+  if (timer_.running() && timer_.deadline_ns() <= deadline_ns_) return;
+  host_->loop().StartTimer(&timer_, deadline_ns_);
+}
+
+void Connection::OnTimer() {
+  if (deadline_ns_ == 0 || gone()) return;
+  if (host_->loop().now_ns() < deadline_ns_) {
+    host_->loop().StartTimer(&timer_, deadline_ns_);
+    return;
+  }
+  ClearDeadline();
+  switch (state_) {
+    case State::kReading:
+      if (!parser_.InRequest()) return Close();
+      return Refuse(protocol::ErrorResponse(408, "REQUEST_TIMEOUT", "the request came too slowly"),
+                    Refusal::kTimeout);
+    case State::kExchange:
+    case State::kFlushing:
+      CountRefusal(Refusal::kSlowReader);
+      return Cut();
+    case State::kDraining:
+      return Close();
+    case State::kClosing:
+    case State::kClosed:
+      return;
+  }
+}
+
+void Connection::Close() {
+  if (gone()) return;
+  state_ = State::kClosing;
+  host_->loop().CancelTimer(&timer_);
+  pending_.clear();
+  queue_.Drop();
+  socket_->Close(close_op_.Then<&Connection::OnClosed>(this));
+}
+
+void Connection::OnClosed(int64_t) {
+  state_ = State::kClosed;
+  host_->counters().connections_open.Subtract();
+  if (body_budget_ > 0 && !exchange_open_) {
+    SharedUse::Give(&host_->shared().body_bytes, body_budget_);
+    body_budget_ = 0;
+  }
+  if (!exchange_open_) host_->OnConnectionDone(this);
+}
+
+void Connection::CountRefusal(Refusal why) {
+  host_->counters().refused[static_cast<std::size_t>(why)].Add();
+}
+
+}  // namespace ursula::http

@@ -1,0 +1,163 @@
+#include "server/http/core_server.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace ursula::http {
+namespace {
+
+// RFC 9110, 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT". Not strftime, which follows the locale.
+std::string DateLineOf(int64_t second) {
+  constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::time_t time = static_cast<std::time_t>(second);
+  std::tm parts = {};
+  gmtime_r(&time, &parts);
+  std::array<char, 96> line = {};
+  std::snprintf(line.data(), line.size(), "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
+                kDays[static_cast<std::size_t>(parts.tm_wday)], parts.tm_mday,
+                kMonths[static_cast<std::size_t>(parts.tm_mon)], parts.tm_year + 1900,
+                parts.tm_hour, parts.tm_min, parts.tm_sec);
+  return line.data();
+}
+
+}  // namespace
+
+CoreServer::CoreServer(io::Loop* loop, const HttpOptions* options, SharedUse* shared)
+    : loop_(loop), options_(options), shared_(shared) {
+  stop_timer_.Then<&CoreServer::OnStopTimeout>(this);
+}
+
+CoreServer::~CoreServer() {
+  URSULA_CHECK(connections_.empty() && done_.empty());
+  URSULA_CHECK(listener_ == nullptr || listener_closed_);
+}
+
+Status CoreServer::Listen(uint16_t port, bool reuse_port) {
+  io::ListenOptions listen;
+  listen.host = options_->host;
+  listen.port = port;
+  listen.reuse_port = reuse_port;
+  Result<std::unique_ptr<io::Listener>> listener = loop_->Listen(listen, this);
+  if (!listener.ok()) return listener.status();
+  listener_ = std::move(*listener);
+  accepting_ = true;
+  request_id_high_ = loop_->Entropy();
+  return {};
+}
+
+// ---- connections -------------------------------------------------------------------------------
+
+void CoreServer::OnAccepted(std::unique_ptr<io::Socket> socket) {
+  bool admitted =
+      !stopping_ && SharedUse::Take(&shared_->connections, uint32_t{1}, options_->connections_max);
+  auto connection = std::make_unique<Connection>(this, std::move(socket), admitted);
+  Connection* borrowed = connection.release();  // The list owns from here.
+  connections_.PushBack(borrowed);
+  ++connection_count_;
+  borrowed->Start();
+  if (admitted || stopping_) return;
+  ++refused_count_;
+  if (refused_count_ >= kRefusedConnectionsMax && accepting_) {
+    accepting_ = false;
+    listener_->Pause();
+  }
+}
+
+void CoreServer::OnAcceptFailed(int) { counters_.accept_failures.Add(); }
+
+void CoreServer::OnConnectionDone(Connection* connection) {
+  connection->Unlink();
+  --connection_count_;
+  if (connection->admitted()) {
+    SharedUse::Give(&shared_->connections, uint32_t{1});
+  } else if (refused_count_ > 0 && --refused_count_ < kRefusedConnectionsMax && !accepting_ &&
+             !stopping_) {
+    accepting_ = true;
+    listener_->Resume();
+  }
+  done_.push_back(connection);
+  if (burial_due_) return;
+  burial_due_ = true;
+  loop_->Defer([this] { Bury(); });
+}
+
+void CoreServer::Bury() {
+  burial_due_ = false;
+  std::vector<Connection*> dead = std::move(done_);
+  done_.clear();
+  for (Connection* connection : dead) delete connection;
+  FinishStop();
+}
+
+template <class Visit>
+void CoreServer::ForEachConnection(Visit visit) {
+  for (uint32_t left = connection_count_; left > 0; --left) {
+    Connection* connection = connections_.PopFront();
+    connections_.PushBack(connection);
+    visit(connection);
+  }
+}
+
+// ---- stopping ----------------------------------------------------------------------------------
+
+void CoreServer::Stop(Function<void(bool)> done) {
+  URSULA_CHECK(!stopping_);
+  stopping_ = true;
+  stopped_ = std::move(done);
+  listener_->Close(close_op_.Then<&CoreServer::OnListenerClosed>(this));
+  ForEachConnection([](Connection* connection) { connection->Stop(); });
+  loop_->StartTimer(&stop_timer_, loop_->now_ns() + options_->stop_timeout_ms * 1'000'000);
+}
+
+void CoreServer::OnListenerClosed(int64_t) {
+  listener_closed_ = true;
+  FinishStop();
+}
+
+void CoreServer::OnStopTimeout() {
+  if (cut_) return TellStopped(false);
+  cut_ = true;
+  ForEachConnection([](Connection* connection) { connection->Cut(); });
+  loop_->StartTimer(&stop_timer_, loop_->now_ns() + options_->stop_patience_ms * 1'000'000);
+}
+
+void CoreServer::FinishStop() {
+  if (!stopping_ || !listener_closed_ || connection_count_ > 0 || burial_due_) return;
+  loop_->CancelTimer(&stop_timer_);
+  TellStopped(true);
+}
+
+void CoreServer::TellStopped(bool all_gone) {
+  if (!stopped_) return;
+  Function<void(bool)> stopped = std::move(stopped_);
+  stopped_ = nullptr;
+  stopped(all_gone);
+}
+
+// ---- what connections ask for ------------------------------------------------------------------
+
+std::string_view CoreServer::DateLine() {
+  int64_t second = loop_->wall_ms() / 1000;
+  if (second != date_second_) {
+    date_second_ = second;
+    date_line_ = DateLineOf(second);
+  }
+  return date_line_;
+}
+
+std::string CoreServer::NextRequestId() {
+  std::array<char, 40> text = {};
+  std::snprintf(text.data(), text.size(), "%08x%08x",
+                static_cast<unsigned>(request_id_high_ & 0xffffffff),
+                static_cast<unsigned>(++request_id_low_ & 0xffffffff));
+  return text.data();
+}
+
+}  // namespace ursula::http

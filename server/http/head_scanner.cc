@@ -1,0 +1,53 @@
+#include "server/http/head_scanner.h"
+
+namespace ursula::http {
+namespace {
+
+constexpr std::size_t kBlankBytesMax = 16;
+
+}  // namespace
+
+void HeadScanner::Reset() { *this = HeadScanner(limits_); }
+
+HeadScanner::Verdict HeadScanner::Scan(std::string_view bytes, std::size_t* consumed) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    Verdict verdict = Step(bytes[i]);
+    if (verdict == Verdict::kMore) continue;
+    *consumed = i + 1;
+    return verdict;
+  }
+  *consumed = bytes.size();
+  return Verdict::kMore;
+}
+
+HeadScanner::Verdict HeadScanner::Step(char c) {
+  if (!started_ && (c == '\r' || c == '\n')) {
+    if (++blank_bytes_ > kBlankBytesMax) return Verdict::kMalformed;
+    if (after_cr_ != (c == '\n')) return Verdict::kMalformed;
+    after_cr_ = c == '\r';
+    return Verdict::kMore;
+  }
+  if (after_cr_ != (c == '\n') || c == '\0') return Verdict::kMalformed;
+  started_ = true;
+  if (in_headers_) {
+    if (++header_bytes_ > limits_.header_bytes_max) return Verdict::kHeadersTooLarge;
+  } else {
+    if (++line_bytes_ > limits_.line_bytes_max) return Verdict::kLineTooLong;
+  }
+  if (c == '\n') return EndOfLine();
+  // Folded header lines, long deprecated: some join them, some see a header of no name.
+  if (in_headers_ && line_empty_ && (c == ' ' || c == '\t')) return Verdict::kMalformed;
+  after_cr_ = c == '\r';
+  if (!after_cr_) line_empty_ = false;
+  return Verdict::kMore;
+}
+
+HeadScanner::Verdict HeadScanner::EndOfLine() {
+  after_cr_ = false;
+  if (in_headers_ && line_empty_) return Verdict::kEnd;
+  in_headers_ = true;
+  line_empty_ = true;
+  return Verdict::kMore;
+}
+
+}  // namespace ursula::http

@@ -1,0 +1,37 @@
+// server/http/options.h
+//
+// What a Server and its connections may be told. Every limit is bounded by server/config.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "server/http/request_parser.h"
+
+namespace ursula::http {
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 0;  // 0: the kernel chooses.
+
+  RequestLimits limits = {};
+  uint64_t inflight_body_bytes_max = uint64_t{256} << 20;  // All connections together: 503.
+  uint32_t connections_max = 100'000;                      // All cores together: 503.
+
+  uint64_t request_timeout_ms = 30'000;  // For a head, and for each pause in a body: 408.
+  uint64_t idle_timeout_ms = 75'000;     // Between requests: the connection ends.
+  uint64_t send_timeout_ms = 30'000;     // Nothing of an answer taken for this long: cut off.
+  uint64_t stop_timeout_ms = 10'000;     // For requests under way at Stop; then they are cut off.
+  uint64_t stop_patience_ms = 5'000;     // For engine calls after that.
+
+  // Bytes of further requests kept while one is under way; then the socket isn't read.
+  std::size_t pipelined_bytes_max = 64 << 10;
+  // After a refusal what the client is still sending is read and thrown away, so that it gets to
+  // see the answer (a close would reset the connection): this much, for this long.
+  uint64_t drain_bytes_max = uint64_t{256} << 20;
+  uint64_t drain_ms = 10'000;
+};
+
+}  // namespace ursula::http

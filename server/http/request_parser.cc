@@ -1,0 +1,286 @@
+#include "server/http/request_parser.h"
+
+#include <llhttp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "server/http/head_scanner.h"
+
+namespace ursula::http {
+namespace {
+
+// Chunk lines and trailers cost the peer bytes that are not body. Chunks of one byte cost six for
+// each, so this lets any honest encoder through.
+constexpr uint64_t kFramingBytesPerBodyByteMax = 16;
+constexpr uint64_t kFramingBytesMin = 64 << 10;
+constexpr std::size_t kMethodBytesMax = 32;
+
+bool IsTokenCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
+  auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+}  // namespace
+
+struct RequestParser::State {
+  explicit State(const RequestLimits& request_limits)
+      : limits(request_limits), scanner({limits.line_bytes_max, limits.header_bytes_max}) {
+    llhttp_settings_init(&settings);
+    settings.on_url = [](llhttp_t* p, const char* at, size_t n) {
+      Of(p).request.target.append(at, n);
+      return 0;
+    };
+    settings.on_header_field = [](llhttp_t* p, const char* at, size_t n) {
+      if (!Of(p).head_done) Of(p).field.append(at, n);
+      return 0;
+    };
+    settings.on_header_value = [](llhttp_t* p, const char* at, size_t n) {
+      if (!Of(p).head_done) Of(p).value.append(at, n);
+      return 0;
+    };
+    settings.on_header_value_complete = [](llhttp_t* p) { return Of(p).OnHeader(); };
+    settings.on_headers_complete = [](llhttp_t* p) { return Of(p).OnHeadersComplete(); };
+    settings.on_body = [](llhttp_t* p, const char* at, size_t n) { return Of(p).OnBody({at, n}); };
+    settings.on_message_complete = [](llhttp_t* p) {
+      Of(p).complete = true;
+      return static_cast<int>(HPE_PAUSED);
+    };
+    Start();
+  }
+
+  static State& Of(llhttp_t* p) { return *static_cast<State*>(p->data); }
+
+  void Start() {
+    llhttp_init(&parser, HTTP_REQUEST, &settings);
+    parser.data = this;
+    scanner.Reset();
+    request = {};
+    field.clear();
+    value.clear();
+    body.clear();
+    method_text.clear();
+    head_done = head_reported = complete = keep_alive = false;
+    continue_expected = expectation_unknown = false;
+    content_length = framing_bytes = 0;
+  }
+
+  int Refuse(ParseError what, std::string why) {
+    if (error == ParseError::kNone) {
+      error = what;
+      reason = std::move(why);
+    }
+    return -1;
+  }
+
+  int OnHeader() {
+    if (head_done) return 0;  // A trailer; none is used.
+    if (request.headers.list().size() >= limits.header_count_max) {
+      return Refuse(ParseError::kHeadersTooLarge, "too many header lines");
+    }
+    request.headers.Add(field, Trim(value));
+    field.clear();
+    value.clear();
+    return 0;
+  }
+
+  int OnHeadersComplete() {
+    head_done = true;
+    if (parser.method == HTTP_CONNECT) return Refuse(ParseError::kMethodUnknown, "CONNECT");
+    if (llhttp_get_http_major(&parser) != 1 || llhttp_get_http_minor(&parser) > 1) {
+      return Refuse(ParseError::kVersionUnknown, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+    }
+    keep_alive = llhttp_should_keep_alive(&parser) != 0;
+    parser.upgrade = 0;  // No other protocol is offered: the request is answered as it stands.
+    request.version_minor = llhttp_get_http_minor(&parser);
+    request.method = protocol::MethodFromName(
+        llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser))));
+    return CheckFraming();
+  }
+
+  int CheckFraming() {
+    const protocol::Headers& headers = request.headers;
+    std::size_t hosts = headers.Count("host");
+    if (hosts > 1 || (hosts == 0 && request.version_minor >= 1)) {
+      return Refuse(ParseError::kMalformed, "exactly one Host header is needed");
+    }
+    bool chunked = headers.Count("transfer-encoding") > 0;
+    if (chunked && (headers.Count("transfer-encoding") > 1 || request.version_minor == 0 ||
+                    !EqualsIgnoringCase(*headers.Find("transfer-encoding"), "chunked"))) {
+      return Refuse(ParseError::kMalformed, "the only Transfer-Encoding taken is chunked");
+    }
+    if (chunked && headers.Count("content-length") > 0) {
+      return Refuse(ParseError::kMalformed, "Content-Length beside Transfer-Encoding");
+    }
+    content_length = chunked ? 0 : parser.content_length;
+    has_body = chunked || content_length > 0;
+    if (content_length > limits.body_bytes_max) {
+      return Refuse(ParseError::kBodyTooLarge, "the body is too large");
+    }
+    const std::string* expect = headers.Find("expect");
+    if (expect != nullptr && request.version_minor >= 1) {
+      continue_expected = EqualsIgnoringCase(*expect, "100-continue");
+      expectation_unknown = !continue_expected;
+    }
+    return has_body ? static_cast<int>(HPE_PAUSED) : 0;
+  }
+
+  int OnBody(std::string_view bytes) {
+    if (bytes.size() > limits.body_bytes_max - body.size()) {
+      return Refuse(ParseError::kBodyTooLarge, "the body is too large");
+    }
+    // All at once only when it is nearly here: a header alone must not cost the memory.
+    if (body.empty() && content_length > 0) {
+      body.reserve(static_cast<std::size_t>(std::min<uint64_t>(content_length, 256 << 10)));
+    }
+    body.append(bytes);
+    return 0;
+  }
+
+  // llhttp over `bytes`; how many it took.
+  std::size_t Execute(std::string_view bytes) {
+    llhttp_errno_t outcome = llhttp_execute(&parser, bytes.data(), bytes.size());
+    if (outcome == HPE_OK) return bytes.size();
+    const char* at = llhttp_get_error_pos(&parser);
+    std::size_t taken = at == nullptr ? 0 : static_cast<std::size_t>(at - bytes.data());
+    if (outcome == HPE_PAUSED) {
+      llhttp_resume(&parser);
+      return std::min(taken, bytes.size());
+    }
+    const char* why = llhttp_get_error_reason(&parser);
+    Refuse(IsMethodError(outcome) ? ParseError::kMethodUnknown : ParseError::kMalformed,
+           why == nullptr ? "malformed request" : why);
+    return 0;
+  }
+
+  // "BREW / HTTP/1.1" names a method that nobody serves; "\x16\x03" is no HTTP at all.
+  bool IsMethodError(llhttp_errno_t outcome) const {
+    if (outcome != HPE_INVALID_METHOD) return false;
+    std::size_t end = method_text.find(' ');
+    if (end == std::string::npos) end = method_text.size();
+    return end > 0 &&
+           std::all_of(method_text.begin(), method_text.begin() + static_cast<std::ptrdiff_t>(end),
+                       IsTokenCharacter);
+  }
+
+  void RememberMethod(std::string_view bytes) {
+    for (char c : bytes) {
+      if (method_text.size() >= kMethodBytesMax) return;
+      if (method_text.empty() && (c == '\r' || c == '\n')) continue;
+      method_text.push_back(c);
+    }
+  }
+
+  std::size_t FeedHead(std::string_view bytes) {
+    std::size_t size = 0;
+    HeadScanner::Verdict verdict = scanner.Scan(bytes, &size);
+    if (method_text.size() < kMethodBytesMax) RememberMethod(bytes.substr(0, size));
+    switch (verdict) {
+      case HeadScanner::Verdict::kMalformed:
+        Refuse(ParseError::kMalformed, "bare CR, LF or NUL in the head");
+        return 0;
+      case HeadScanner::Verdict::kLineTooLong:
+        Refuse(ParseError::kLineTooLong, "the request line is too long");
+        return 0;
+      case HeadScanner::Verdict::kHeadersTooLarge:
+        Refuse(ParseError::kHeadersTooLarge, "the headers are too large");
+        return 0;
+      case HeadScanner::Verdict::kMore:
+      case HeadScanner::Verdict::kEnd:
+        break;
+    }
+    Execute(bytes.substr(0, size));
+    // Both must see the same end of the head, else somebody smuggles.
+    if (error == ParseError::kNone && head_done != (verdict == HeadScanner::Verdict::kEnd)) {
+      Refuse(ParseError::kMalformed, "the head's end is ambiguous");
+    }
+    return size;
+  }
+
+  std::size_t FeedBody(std::string_view bytes) {
+    std::size_t before = body.size();
+    std::size_t taken = Execute(bytes);
+    framing_bytes += taken - std::min(taken, body.size() - before);
+    if (framing_bytes > kFramingBytesMin + kFramingBytesPerBodyByteMax * body.size()) {
+      Refuse(ParseError::kMalformed, "too many bytes of chunk framing");
+    }
+    return taken;
+  }
+
+  RequestLimits limits;
+  llhttp_settings_t settings;
+  llhttp_t parser;
+  HeadScanner scanner;
+  protocol::Request request;
+  std::string field;
+  std::string value;
+  std::string body;
+  std::string method_text;
+  bool head_done = false;      // The blank line was parsed.
+  bool head_reported = false;  // kHead was given.
+  bool has_body = false;
+  bool complete = false;
+  bool keep_alive = false;
+  bool continue_expected = false;
+  bool expectation_unknown = false;
+  uint64_t content_length = 0;
+  uint64_t framing_bytes = 0;
+  ParseError error = ParseError::kNone;
+  std::string reason;
+};
+
+RequestParser::RequestParser(const RequestLimits& limits)
+    : state_(std::make_unique<State>(limits)) {}
+RequestParser::~RequestParser() = default;
+
+std::size_t RequestParser::Feed(std::string_view bytes, Event* event) {
+  State& s = *state_;
+  URSULA_CHECK(!s.complete);
+  std::size_t taken = 0;
+  if (s.error == ParseError::kNone && !bytes.empty()) {
+    taken = s.head_done ? s.FeedBody(bytes) : s.FeedHead(bytes);
+  }
+  *event = Event::kNeedMore;
+  if (s.error != ParseError::kNone) {
+    *event = Event::kError;
+  } else if (s.complete) {
+    s.request.body = Bytes::Take(std::move(s.body));
+    *event = Event::kComplete;
+  } else if (s.head_done && !s.head_reported) {
+    *event = Event::kHead;
+  }
+  s.head_reported = s.head_done;
+  return taken;
+}
+
+void RequestParser::Next() {
+  URSULA_CHECK(state_->complete);
+  state_->Start();
+}
+
+bool RequestParser::InRequest() const { return state_->scanner.started() && !state_->complete; }
+ParseError RequestParser::error() const { return state_->error; }
+const std::string& RequestParser::error_reason() const { return state_->reason; }
+protocol::Request& RequestParser::request() { return state_->request; }
+bool RequestParser::keep_alive() const { return state_->keep_alive; }
+bool RequestParser::expects_continue() const { return state_->continue_expected; }
+bool RequestParser::unknown_expectation() const { return state_->expectation_unknown; }
+uint64_t RequestParser::content_length() const { return state_->content_length; }
+uint64_t RequestParser::body_bytes() const {
+  return state_->complete ? state_->request.body.size() : state_->body.size();
+}
+
+}  // namespace ursula::http

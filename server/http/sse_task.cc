@@ -1,0 +1,183 @@
+#include "server/http/sse_task.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "server/protocol/response_mapping.h"
+
+namespace ursula::http {
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+}  // namespace
+
+SseTask::SseTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action)
+    : context_(context), exchange_(exchange), action_(std::move(action)) {
+  heartbeat_.Then<&SseTask::OnHeartbeat>(this);
+}
+
+SseTask::~SseTask() { URSULA_CHECK(ticket_ == 0); }
+
+// ---- reading -----------------------------------------------------------------------------------
+
+void SseTask::Start() { Read(0); }
+
+void SseTask::Read(uint64_t wait_ms) {
+  URSULA_CHECK(ticket_ == 0);
+  action_.request.wait_ms = wait_ms;
+  ticket_ = context_->engine->Read(action_.request,
+                                   [this](Result<ReadReply> reply) { OnReply(std::move(reply)); });
+}
+
+void SseTask::OnReply(Result<ReadReply> reply) {
+  ticket_ = 0;
+  if (exchange_->gone()) return End();
+  bool found = reply.ok() && reply->outcome == Outcome::kOk;
+  if (state_ == State::kFirstRead) {
+    if (!found) {
+      state_ = State::kEnded;
+      return exchange_->Reply(
+          protocol::MapReadReply(action_, reply, context_->Now(), *context_->config));
+    }
+    Begin(reply->info);
+  }
+  if (!reply.ok()) return EndWithControl();
+  if (!found) return End();  // Deleted or expired meanwhile: reconnecting tells which.
+  Deliver(*reply);
+}
+
+void SseTask::Begin(const StreamInfo& info) {
+  uint64_t now_ns = context_->loop->now_ns();
+  uint64_t rotation_ms = context_->live->rotation_ms;
+  uint64_t jitter_ms = context_->Now().random % (rotation_ms / 5 + 1);  // Of ±10 %.
+  end_ns_ = now_ns + (rotation_ms - rotation_ms / 10 + jitter_ms) * kNsPerMs;
+  first_cursor_ = protocol::NextCursor(action_.cursor, context_->Now());
+  form_ = protocol::SseFormOf(info.content_type);
+  encoder_.emplace(form_);
+  context_->counters->subscribers_open.Add();
+  state_ = State::kReading;
+  exchange_->StartStream(protocol::SseHead(action_, info));
+  last_piece_ns_ = now_ns;
+  context_->loop->StartTimer(&heartbeat_, now_ns + context_->live->heartbeat_ms * kNsPerMs);
+}
+
+void SseTask::Deliver(const ReadReply& reply) {
+  SharedFrame frame = Frame(reply);
+  sent_ = frame.next;
+  sent_up_to_date_ = reply.up_to_date;
+  if (!reply.parts.empty() && undelivered_since_ns_ == 0) {
+    undelivered_since_ns_ = context_->loop->now_ns();
+  }
+  SendPiece(std::move(frame.bytes));
+  if (frame.closed) return End();
+  action_.request.from = reply.next;
+  action_.request.from_tail = false;
+  action_.request.incarnation = reply.info.incarnation;
+  ReadOn();
+}
+
+SharedFrame SseTask::Frame(const ReadReply& reply) {
+  uint64_t cursor = Cursor();
+  bool shareable = encoder_->held().empty();
+  FrameKey key;
+  if (shareable) {
+    key = {action_.request.stream, reply.info.incarnation, form_, reply.start, reply.next, cursor,
+           reply.up_to_date,       reply.info.closed};
+    const SharedFrame* shared = context_->frames.Find(key);
+    if (shared != nullptr) {
+      context_->counters->frames_shared.Add();
+      return *shared;
+    }
+  }
+  protocol::SseFrame encoded = encoder_->Encode(reply, cursor);
+  context_->counters->frames_encoded.Add();
+  SharedFrame frame = {Bytes::Take(std::move(encoded.bytes)), encoded.next, encoded.closed};
+  if (shareable && encoder_->held().empty()) context_->frames.Insert(key, frame);
+  return frame;
+}
+
+void SseTask::ReadOn() {
+  uint64_t now_ns = context_->loop->now_ns();
+  if (exchange_->stopping() || now_ns >= end_ns_) return End();
+  if (exchange_->unsent_bytes() > context_->live->unsent_bytes_max) {
+    state_ = State::kDraining;
+    return;
+  }
+  state_ = State::kReading;
+  Read((end_ns_ - now_ns) / kNsPerMs + 1);
+}
+
+// ---- sending -----------------------------------------------------------------------------------
+
+void SseTask::SendPiece(Bytes piece) {
+  last_piece_ns_ = context_->loop->now_ns();
+  exchange_->Send(std::move(piece));
+}
+
+void SseTask::OnHeartbeat() {
+  uint64_t now_ns = context_->loop->now_ns();
+  uint64_t interval_ns = context_->live->heartbeat_ms * kNsPerMs;
+  if (now_ns >= last_piece_ns_ + interval_ns) {
+    if (exchange_->unsent_bytes() == 0) {
+      SendPiece(Bytes::Static(protocol::kSseHeartbeat));
+    } else {
+      last_piece_ns_ = now_ns;  // The socket is full: it knows that we live.
+    }
+  }
+  context_->loop->StartTimer(&heartbeat_, last_piece_ns_ + interval_ns);
+}
+
+void SseTask::OnDrained() {
+  if (undelivered_since_ns_ != 0) {
+    uint64_t took_ns = context_->loop->fresh_ns() - undelivered_since_ns_;
+    context_->counters->delivery_us.Add(took_ns / 1000);
+    undelivered_since_ns_ = 0;
+  }
+  if (state_ == State::kDraining) ReadOn();
+}
+
+uint64_t SseTask::Cursor() {
+  return std::max(first_cursor_, protocol::NextCursor(std::nullopt, context_->Now()));
+}
+
+// ---- ending ------------------------------------------------------------------------------------
+
+void SseTask::EndWithControl() {
+  protocol::SseControl control;
+  control.next = sent_;
+  control.cursor = Cursor();
+  control.up_to_date = sent_up_to_date_;
+  SendPiece(Bytes::Take(protocol::EncodeSseControl(control)));
+  End();
+}
+
+void SseTask::End() {
+  bool streaming = state_ == State::kReading || state_ == State::kDraining;
+  state_ = State::kEnded;
+  context_->loop->CancelTimer(&heartbeat_);
+  if (streaming) context_->counters->subscribers_open.Subtract();
+  if (exchange_->gone()) return exchange_->Abandon();
+  exchange_->EndStream();
+}
+
+void SseTask::OnGone() {
+  if (ticket_ != 0) {
+    context_->engine->Cancel(ticket_);  // Its completion ends the exchange.
+  } else if (state_ != State::kEnded) {
+    End();
+  }
+}
+
+void SseTask::OnPeerEnded() {
+  exchange_->Abort();
+  OnGone();
+}
+
+void SseTask::OnStopping() {
+  if (state_ == State::kDraining) return End();  // The last frame ends with a control event.
+  if (state_ == State::kReading && ticket_ != 0) context_->engine->Cancel(ticket_);
+}
+
+}  // namespace ursula::http

@@ -1,0 +1,71 @@
+// server/http/sse_task.h
+//
+// One SSE subscriber: reads the engine from where the last frame ended, sends each reply as one
+// frame (data and control together), waits at the tail. Backpressure: nothing is read for a
+// subscriber that has too much unsent, so its memory is bounded; one that takes nothing at all is
+// cut off by its connection, and resumes at the offset of the last control event it got.
+//
+//   kFirstRead → kReading ⇄ kDraining → kEnded
+//
+// Invariant: at most one engine read is under way.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "lib/io/timer.h"
+#include "server/http/exchange.h"
+#include "server/http/frame_cache.h"
+#include "server/http/stream_handler.h"
+#include "server/protocol/request_mapping.h"
+#include "server/protocol/sse.h"
+#include "ursula/engine.h"
+
+namespace ursula::http {
+
+class SseTask final : public Task {
+ public:
+  SseTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action);
+  ~SseTask() override;
+
+  void Start();
+
+  void OnGone() override;
+  void OnPeerEnded() override;
+  void OnStopping() override;
+  void OnDrained() override;
+
+ private:
+  enum class State : uint8_t { kFirstRead, kReading, kDraining, kEnded };
+
+  void Read(uint64_t wait_ms);
+  void OnReply(Result<ReadReply> reply);
+  void Begin(const StreamInfo& info);
+  void Deliver(const ReadReply& reply);
+  SharedFrame Frame(const ReadReply& reply);
+  void ReadOn();
+  void EndWithControl();
+  void End();
+  void OnHeartbeat();
+  void SendPiece(Bytes piece);
+  uint64_t Cursor();
+
+  StreamContext* const context_;
+  Exchange* const exchange_;
+  protocol::ReadAction action_;
+  State state_ = State::kFirstRead;
+  std::optional<protocol::SseEncoder> encoder_;
+  protocol::SseForm form_ = protocol::SseForm::kText;
+  Ticket ticket_ = 0;
+
+  Offset sent_ = {};  // Of the last control event.
+  bool sent_up_to_date_ = false;
+  uint64_t first_cursor_ = 0;  // Never go back behind what the client had.
+  uint64_t end_ns_ = 0;        // Rotation.
+  uint64_t last_piece_ns_ = 0;
+  uint64_t undelivered_since_ns_ = 0;  // 0: all data was taken by the kernel.
+  io::Timer heartbeat_;
+};
+
+}  // namespace ursula::http

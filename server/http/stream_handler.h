@@ -1,0 +1,54 @@
+// server/http/stream_handler.h
+//
+// StreamHandler answers the client listener's requests on one core: server/protocol says what each
+// one asks, the engine does it, server/protocol says what to answer. No stream logic lives here.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "lib/io/loop.h"
+#include "server/http/counters.h"
+#include "server/http/exchange.h"
+#include "server/http/frame_cache.h"
+#include "server/protocol/config.h"
+#include "server/protocol/request_mapping.h"
+#include "server/protocol/response_mapping.h"
+#include "ursula/engine.h"
+
+namespace ursula::http {
+
+struct LiveOptions {
+  uint64_t heartbeat_ms = 15'000;  // A comment to a subscriber that has got nothing for this long.
+  uint64_t rotation_ms = 60'000;   // Subscribers are let go after about this long, to reconnect.
+  std::size_t unsent_bytes_max = 4 << 20;  // Nothing more is read for a subscriber behind by this.
+};
+
+// What the tasks of one core share.
+struct StreamContext {
+  StreamEngine* engine = nullptr;
+  const protocol::ProtocolConfig* config = nullptr;
+  const LiveOptions* live = nullptr;
+  io::Loop* loop = nullptr;
+  CoreCounters* counters = nullptr;
+  FrameCache frames = {};
+  uint64_t random = 1;
+
+  protocol::ReplyContext Now();
+};
+
+class StreamHandler final : public Handler {
+ public:
+  // All are borrowed and outlive this.
+  StreamHandler(StreamEngine* engine, const protocol::ProtocolConfig* config,
+                const LiveOptions* live, io::Loop* loop, CoreCounters* counters);
+
+  void OnRequest(Exchange* exchange) override;
+
+ private:
+  StreamContext context_;
+};
+
+}  // namespace ursula::http

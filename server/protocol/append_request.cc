@@ -1,0 +1,62 @@
+// POST on a stream: append, close, or both at once.
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "server/protocol/errors.h"
+#include "server/protocol/negotiation.h"
+#include "server/protocol/request_parts.h"
+
+namespace ursula::protocol {
+namespace {
+
+Action Guarded(StreamId stream, std::string content_type, Response refusal) {
+  GuardedRefusal guarded;
+  guarded.stream = std::move(stream);
+  guarded.refusal = std::move(refusal);
+  guarded.append = true;
+  guarded.content_type = std::move(content_type);
+  return guarded;
+}
+
+}  // namespace
+
+// What needs no stream is refused first, as upstream orders it: producer syntax, an empty body, a
+// missing type. A body that is not JSON comes after the stream's own refusals.
+Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId stream) {
+  AppendAction action;
+  AppendRequest& append = action.request;
+  if (Refusal refusal = TakeProducer(request, config, &append.producer)) {
+    return std::move(*refusal);
+  }
+  append.close = WantsClose(request);
+  action.has_body = !request.body.empty();
+  if (!action.has_body && !append.close) {
+    return ErrorResponse(400, "EMPTY_APPEND", "an append needs a body or Stream-Closed: true");
+  }
+  if (action.has_body) {
+    if (Refusal refusal = TakeContentType(request, config, &append.content_type)) {
+      return std::move(*refusal);
+    }
+    if (append.content_type.empty()) {
+      return ErrorResponse(400, "CONTENT_TYPE_REQUIRED", "an append needs a Content-Type");
+    }
+  }
+  if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);
+  if (Refusal refusal = TakeSequence(request, config, &append.sequence)) {
+    return std::move(*refusal);
+  }
+  if (Refusal refusal = SplitBody(request.body, append.content_type, config, &append.messages)) {
+    return Guarded(std::move(stream), std::move(append.content_type), std::move(*refusal));
+  }
+  if (action.has_body && append.messages.empty()) {
+    return Guarded(std::move(stream), std::move(append.content_type),
+                   ErrorResponse(400, "EMPTY_JSON_ARRAY", "an append needs at least one message"));
+  }
+  if (append.producer) action.producer_sequence = append.producer->sequence;
+  append.stream = std::move(stream);
+  return action;
+}
+
+}  // namespace ursula::protocol

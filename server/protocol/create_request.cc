@@ -1,0 +1,104 @@
+// PUT on a stream: create, or fork.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "server/protocol/errors.h"
+#include "server/protocol/offset.h"
+#include "server/protocol/request_parts.h"
+#include "server/protocol/routes.h"
+#include "server/protocol/text.h"
+
+namespace ursula::protocol {
+namespace {
+
+Response BadFork(std::string_view message) { return ErrorResponse(400, "INVALID_FORK", message); }
+
+// "/v1/stream/a" or "/bucket/a"; with the public path prefix too, as it stands in a Location.
+std::optional<StreamId> ParseForkSource(std::string_view path, const PublicBase& base) {
+  if (!base.prefix.empty() && path.starts_with(base.prefix + "/")) {
+    Route inside = ParsePath(path.substr(base.prefix.size()));
+    if (inside.kind == RouteKind::kStream) return inside.stream;
+  }
+  Route route = ParsePath(path);
+  if (route.kind != RouteKind::kStream) return std::nullopt;
+  return route.stream;
+}
+
+Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<ForkPoint>* fork) {
+  std::optional<std::string> from, offset, sub_offset;
+  if (Refusal refusal = TakeHeader(request, "Stream-Forked-From", &from)) return refusal;
+  if (Refusal refusal = TakeHeader(request, "Stream-Fork-Offset", &offset)) return refusal;
+  if (Refusal refusal = TakeHeader(request, "Stream-Fork-Sub-Offset", &sub_offset)) return refusal;
+  if (!from) {
+    if (!offset && !sub_offset) return std::nullopt;
+    return BadFork("a fork position needs Stream-Forked-From");
+  }
+  std::optional<StreamId> source = ParseForkSource(*from, base);
+  if (!source) return BadFork("Stream-Forked-From is not the path of a stream");
+  ForkPoint point;
+  point.source = std::move(*source);
+  if (offset) {
+    point.offset = ParseOffset(*offset);
+    if (!point.offset) return BadFork("Stream-Fork-Offset is not an offset of a stream");
+  }
+  if (sub_offset) {
+    std::optional<uint64_t> number = ParseCanonicalNumber(*sub_offset, kOffsetEnd - 1);
+    if (!number) return BadFork("Stream-Fork-Sub-Offset is a number, in plain digits");
+    if (*number > 0 && !offset) return BadFork("a sub-offset past the tail");
+    point.sub_offset = *number;
+  }
+  *fork = std::move(point);
+  return std::nullopt;
+}
+
+}  // namespace
+
+Action MapCreate(const Request& request, const ProtocolConfig& config, const PublicBase& base,
+                 StreamId stream) {
+  CreateAction action;
+  CreateRequest& create = action.request;
+  if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);
+  if (Refusal refusal = TakeLifetime(request, &create.lifetime)) return std::move(*refusal);
+  if (Refusal refusal = TakeFork(request, base, &create.fork)) return std::move(*refusal);
+  if (Refusal refusal = TakeSequence(request, config, &create.sequence)) {
+    return std::move(*refusal);
+  }
+  std::string type;
+  if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
+  if (IsContentType(type)) create.content_type = std::move(type);
+  create.closed = WantsClose(request);
+  action.needs_source_type =
+      create.fork.has_value() && create.content_type.empty() && !request.body.empty();
+  if (action.needs_source_type) {
+    action.body = request.body;
+  } else {
+    Refusal refusal = SplitBody(request.body, create.content_type, config, &create.messages);
+    if (refusal) return std::move(*refusal);
+  }
+  create.stream = std::move(stream);
+  action.location = base.origin + base.prefix;
+  action.location += request.path();
+  return action;
+}
+
+std::optional<Response> FinishFork(CreateAction* action, const Result<HeadReply>& source,
+                                   const ProtocolConfig& config) {
+  if (!source.ok()) return StatusResponse(source.status(), config);
+  switch (source->outcome) {
+    case Outcome::kOk:
+      break;
+    case Outcome::kSoftDeleted:
+      return OutcomeResponse(Outcome::kForkSourceDeleted);
+    default:
+      return OutcomeResponse(Outcome::kForkSourceNotFound);
+  }
+  // Named from here on, so that Create refuses if the source changes its type meanwhile.
+  action->request.content_type = source->info.content_type;
+  action->needs_source_type = false;
+  return SplitBody(action->body, action->request.content_type, config, &action->request.messages);
+}
+
+}  // namespace ursula::protocol

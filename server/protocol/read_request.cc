@@ -1,0 +1,109 @@
+// GET on a stream: catch-up, long-poll, SSE.
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "server/protocol/errors.h"
+#include "server/protocol/offset.h"
+#include "server/protocol/request_parts.h"
+#include "server/protocol/text.h"
+
+namespace ursula::protocol {
+namespace {
+
+constexpr std::string_view kStart = "-1";
+constexpr std::string_view kNow = "now";
+
+Response BadOffset() {
+  return ErrorResponse(400, "INVALID_OFFSET",
+                       "offset is -1, now, or one that this server has given out");
+}
+
+Refusal TakeLive(const Query& query, LiveMode* live) {
+  std::string value;
+  switch (query.Find("live", &value)) {
+    case Query::Presence::kAbsent:
+      return std::nullopt;
+    case Query::Presence::kBad:
+      break;
+    case Query::Presence::kOnce:
+      if (value == "long-poll") {
+        *live = LiveMode::kLongPoll;
+        return std::nullopt;
+      }
+      if (value == "sse") {
+        *live = LiveMode::kSse;
+        return std::nullopt;
+      }
+  }
+  return ErrorResponse(400, "INVALID_LIVE", "live is long-poll or sse");
+}
+
+// Where to read from. An EventSource that reconnects repeats its first URL and tells in
+// Last-Event-ID how far it came: that wins.
+Refusal TakePosition(const Request& request, const Query& query, ReadAction* action) {
+  std::string value;
+  Query::Presence presence = query.Find("offset", &value);
+  if (presence == Query::Presence::kBad) return BadOffset();
+  if (action->live == LiveMode::kSse) {
+    std::optional<std::string> last_event;
+    if (Refusal refusal = TakeHeader(request, "Last-Event-ID", &last_event)) return refusal;
+    if (last_event && !last_event->empty()) {
+      value = std::move(*last_event);
+      presence = Query::Presence::kOnce;
+    }
+  }
+  if (presence == Query::Presence::kAbsent) {
+    if (action->live == LiveMode::kNone) return std::nullopt;
+    return ErrorResponse(400, "OFFSET_REQUIRED", "a live read needs an offset");
+  }
+  if (value == kStart) return std::nullopt;
+  if (value == kNow) {
+    action->from_now = true;
+    action->request.from_tail = true;
+    return std::nullopt;
+  }
+  std::optional<Offset> offset = ParseOffset(value);
+  if (!offset) return BadOffset();
+  action->request.from = *offset;
+  return std::nullopt;
+}
+
+Action Guarded(StreamId stream, Response refusal) {
+  GuardedRefusal guarded;
+  guarded.stream = std::move(stream);
+  guarded.refusal = std::move(refusal);
+  return guarded;
+}
+
+}  // namespace
+
+// A missing stream's 404 comes before any complaint about the query.
+Action MapRead(const Request& request, const ProtocolConfig& config, StreamId stream) {
+  ReadAction action;
+  Query query(request.query());
+  if (Refusal refusal = TakeLive(query, &action.live)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
+  if (Refusal refusal = TakePosition(request, query, &action)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
+  std::string cursor;
+  if (query.Find("cursor", &cursor) == Query::Presence::kOnce) {
+    action.cursor = ParseDigits(cursor, kJavaScriptIntegerMax);  // Garbage is as good as none.
+  }
+  bool sse = action.live == LiveMode::kSse;
+  action.request.stream = std::move(stream);
+  action.request.bytes_max = sse ? config.sse_read_bytes_max : config.read_bytes_max;
+  action.request.wait_ms = action.live == LiveMode::kLongPoll ? config.long_poll_ms : 0;
+  if (!sse) {
+    action.ndjson = WantsNdjson(request.headers.Joined("Accept"));
+    action.if_none_match = request.headers.Joined("If-None-Match");
+    action.coding = ChooseCoding(request.headers.Joined("Accept-Encoding"));
+  }
+  return action;
+}
+
+}  // namespace ursula::protocol

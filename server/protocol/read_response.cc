@@ -1,0 +1,169 @@
+// Reads to responses: catch-up, long-poll, and the head of an SSE stream.
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/strings.h"
+#include "server/protocol/entity_tag.h"
+#include "server/protocol/negotiation.h"
+#include "server/protocol/offset.h"
+#include "server/protocol/response_mapping.h"
+#include "server/protocol/sse.h"
+
+namespace ursula::protocol {
+namespace {
+
+// A page before the tail can't be changed by an append; what ends at the tail can grow.
+constexpr std::string_view kCachePage = "public, max-age=60, stale-while-revalidate=300";
+constexpr std::string_view kCacheTail = "no-cache";
+constexpr std::string_view kCacheNever = "no-store";
+constexpr std::string_view kNdjson = "application/x-ndjson";
+
+// The JSON array of stored messages "a,\nb,\n", sharing its memory. Empty: the parts don't end in a
+// whole message.
+std::optional<std::vector<Bytes>> JsonArray(const std::vector<Bytes>& parts) {
+  std::vector<Bytes> body;
+  body.reserve(parts.size() + 2);
+  body.push_back(Bytes::Static("["));
+  for (const Bytes& part : parts) {
+    if (!part.empty()) body.push_back(part);
+  }
+  for (char expected : {'\n', ','}) {
+    if (body.size() == 1) break;
+    Bytes& last = body.back();
+    if (last.view().back() != expected) return std::nullopt;
+    last = last.Slice(0, last.size() - 1);
+    if (last.empty()) body.pop_back();
+  }
+  body.push_back(Bytes::Static("]"));
+  return body;
+}
+
+// "a,\nb,\n" to "a\nb\n". LF stands nowhere but at the end of a message.
+std::vector<Bytes> JsonLines(const std::vector<Bytes>& parts) {
+  std::string lines;
+  for (const Bytes& part : parts) {
+    std::string_view rest = part.view();
+    while (!rest.empty()) {
+      std::size_t end = rest.find('\n');
+      lines.append(rest.substr(0, end));
+      if (end == std::string_view::npos) break;
+      if (!lines.empty() && lines.back() == ',') lines.pop_back();
+      lines.push_back('\n');
+      rest.remove_prefix(end + 1);
+    }
+  }
+  std::vector<Bytes> body;
+  if (!lines.empty()) body.push_back(Bytes::Take(std::move(lines)));
+  return body;
+}
+
+bool HasData(const ReadReply& reply) {
+  for (const Bytes& part : reply.parts) {
+    if (!part.empty()) return true;
+  }
+  return false;
+}
+
+void AddPosition(Response* response, const ReadAction& action, const ReadReply& reply,
+                 const ReplyContext& context) {
+  bool closed = reply.info.closed && reply.up_to_date;
+  Headers& headers = response->headers;
+  headers.Add("Stream-Next-Offset", FormatOffset(reply.next));
+  if (reply.up_to_date) headers.Add("Stream-Up-To-Date", "true");
+  if (closed) headers.Add("Stream-Closed", "true");
+  if (action.live == LiveMode::kLongPoll && !closed) {
+    headers.Add("Stream-Cursor", absl::StrCat(NextCursor(action.cursor, context)));
+  }
+}
+
+// A long-poll that found nothing: it timed out, or the stream is closed.
+Response NothingYet(const ReadAction& action, ReadReply reply, const ReplyContext& context) {
+  Response response;
+  response.status = 204;
+  response.headers.Add("Cache-Control", kCacheNever);
+  reply.up_to_date = true;  // It waited at the tail.
+  AddPosition(&response, action, reply, context);
+  return response;
+}
+
+EntityRange RangeOf(const ReadReply& reply, bool ndjson) {
+  EntityRange range;
+  range.incarnation = reply.info.incarnation;
+  range.start = reply.start;
+  range.end = reply.next;
+  range.ndjson = ndjson;
+  if (reply.up_to_date) range.ends_at = reply.info.closed ? RangeEnd::kClosed : RangeEnd::kTail;
+  return range;
+}
+
+// Sets the body and its type. False: the stored form is broken.
+bool AddBody(Response* response, const ReadReply& reply, bool json, bool ndjson) {
+  if (ndjson) {
+    response->headers.Add("Content-Type", kNdjson);
+    response->body = JsonLines(reply.parts);
+    return true;
+  }
+  response->headers.Add("Content-Type", reply.info.content_type);
+  if (!json) {
+    response->body = reply.parts;
+    return true;
+  }
+  std::optional<std::vector<Bytes>> array = JsonArray(reply.parts);
+  if (array) response->body = std::move(*array);
+  return array.has_value();
+}
+
+}  // namespace
+
+Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
+                      const ReplyContext& context, const ProtocolConfig& config) {
+  if (!result.ok()) return StatusResponse(result.status(), config);
+  const ReadReply& reply = *result;
+  if (reply.outcome != Outcome::kOk) return OutcomeResponse(reply.outcome);
+  if (action.live == LiveMode::kLongPoll && !HasData(reply)) {
+    return NothingYet(action, reply, context);
+  }
+  bool json = IsJson(reply.info.content_type);
+  bool ndjson = json && action.ndjson;
+  bool empty_now = action.from_now && action.live == LiveMode::kNone;
+
+  Response response;
+  if (!AddBody(&response, reply, json, ndjson)) {
+    return ErrorResponse(500, "DATA_LOSS", "a stored message has no end");
+  }
+  AddPosition(&response, action, reply, context);
+  response.headers.Add("Vary", json ? "Accept, Accept-Encoding" : "Accept-Encoding");
+  if (empty_now) {
+    response.headers.Add("Cache-Control", kCacheNever);
+    return response;
+  }
+  response.headers.Add("Cache-Control", reply.up_to_date ? kCacheTail : kCachePage);
+  std::string tag = EntityTag(RangeOf(reply, ndjson));
+  std::string matched = MatchEntityTag(action.if_none_match, tag);
+  response.headers.Add("ETag", matched.empty() ? tag : matched);
+  if (!matched.empty()) {
+    response.status = 304;
+    response.body.clear();
+    response.headers.Remove("Content-Type");
+  }
+  return response;
+}
+
+Response SseHead(const ReadAction&, const StreamInfo& info) {
+  Response response;
+  response.headers = {{"Content-Type", "text/event-stream"},
+                      {"Cache-Control", "no-cache, no-transform"},
+                      {"X-Accel-Buffering", "no"}};
+  if (SseFormOf(info.content_type) == SseForm::kBase64) {
+    response.headers.Add("Stream-SSE-Data-Encoding", "base64");
+  }
+  return response;
+}
+
+}  // namespace ursula::protocol

@@ -1,0 +1,217 @@
+#include "server/protocol/response_mapping.h"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/base/strings.h"
+#include "server/protocol/negotiation.h"
+#include "server/protocol/offset.h"
+#include "server/protocol/text.h"
+#include "server/protocol/timestamp.h"
+
+namespace ursula::protocol {
+namespace {
+
+std::string Number(uint64_t value) { return absl::StrCat(value); }
+
+Response Empty(int status) {
+  Response response;
+  response.status = status;
+  response.headers.Add("Cache-Control", "no-store");
+  return response;
+}
+
+Response Json(std::string body) {
+  Response response = Empty(200);
+  response.headers.Add("Content-Type", "application/json");
+  response.body.push_back(Bytes::Take(std::move(body)));
+  return response;
+}
+
+void AddPosition(Response* response, Offset next, bool closed) {
+  response->headers.Add("Stream-Next-Offset", FormatOffset(next));
+  if (closed) response->headers.Add("Stream-Closed", "true");
+}
+
+void AddInfo(Response* response, const StreamInfo& info) {
+  response->headers.Add("Content-Type", info.content_type);
+  AddPosition(response, info.tail, info.closed);
+  const Lifetime& lifetime = info.lifetime;
+  if (lifetime.ttl_seconds) response->headers.Add("Stream-TTL", Number(*lifetime.ttl_seconds));
+  if (lifetime.expires_at_ms) {
+    response->headers.Add("Stream-Expires-At", lifetime.expires_at_text.empty()
+                                                   ? FormatTimestamp(*lifetime.expires_at_ms)
+                                                   : lifetime.expires_at_text);
+  }
+}
+
+Response ClosedResponse(Offset tail) {
+  Response response = OutcomeResponse(Outcome::kClosed);
+  AddPosition(&response, tail, true);
+  return response;
+}
+
+Response AppendRefusal(const AppendAction& action, const AppendReply& reply) {
+  if (reply.outcome == Outcome::kClosed) return ClosedResponse(reply.tail);
+  Response response = OutcomeResponse(reply.outcome);
+  if (reply.outcome == Outcome::kProducerStale) {
+    response.headers.Add("Producer-Epoch", Number(reply.producer_epoch));
+  }
+  if (reply.outcome == Outcome::kProducerGap) {
+    response.headers.Add("Producer-Expected-Seq", Number(reply.producer_expected_sequence));
+    response.headers.Add("Producer-Received-Seq", Number(action.producer_sequence.value_or(0)));
+  }
+  return response;
+}
+
+}  // namespace
+
+Response MapBucketReply(const CreateBucketAction& action, const Result<BucketReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk && reply->outcome != Outcome::kExisted) {
+    return OutcomeResponse(reply->outcome);
+  }
+  Response response = Empty(reply->outcome == Outcome::kOk ? 201 : 200);
+  if (reply->outcome == Outcome::kOk) response.headers.Add("Location", action.location);
+  return response;
+}
+
+Response MapBucketReply(const GetBucketAction& action, const Result<BucketReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  std::string body = "{\"bucket\":";
+  AppendJsonString(&body, action.bucket);
+  body += "}";
+  return Json(std::move(body));
+}
+
+Response MapBucketReply(const DeleteBucketAction&, const Result<BucketReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  return Empty(204);
+}
+
+Response MapListReply(const ListAction&, const Result<ListReply>& reply,
+                      const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  std::string body = "{\"streams\":[";
+  for (const ListReply::Stream& stream : reply->streams) {
+    if (body.back() != '[') body += ",";
+    body += "{\"path\":";
+    AppendJsonString(&body, stream.path);
+    body += ",\"content_type\":";
+    AppendJsonString(&body, stream.content_type);
+    absl::StrAppend(&body, ",\"next_offset\":\"", FormatOffset(stream.tail),
+                    "\",\"closed\":", stream.closed ? "true}" : "false}");
+  }
+  body += "],\"next_cursor\":";
+  if (reply->more && !reply->streams.empty()) {
+    AppendJsonString(&body, reply->streams.back().path);
+  } else {
+    body += "null";
+  }
+  body += "}";
+  return Json(std::move(body));
+}
+
+Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  switch (reply->outcome) {
+    case Outcome::kOk:
+    case Outcome::kExisted: {
+      Response response = Empty(reply->outcome == Outcome::kOk ? 201 : 200);
+      if (reply->outcome == Outcome::kOk) response.headers.Add("Location", action.location);
+      AddInfo(&response, reply->info);
+      return response;
+    }
+    case Outcome::kSoftDeleted:
+      return ErrorResponse(409, "STREAM_DELETED",
+                           "the name is taken by a deleted stream that forks still read from");
+    default:
+      return OutcomeResponse(reply->outcome);
+  }
+}
+
+Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  bool accepted = reply->outcome == Outcome::kOk;
+  if (!accepted && reply->outcome != Outcome::kDuplicate && reply->outcome != Outcome::kExisted) {
+    return AppendRefusal(action, *reply);
+  }
+  bool producer = action.producer_sequence.has_value();
+  Response response = Empty(accepted && producer && action.has_body ? 200 : 204);
+  AddPosition(&response, reply->tail, reply->closed);
+  if (producer) {
+    response.headers.Add("Producer-Epoch", Number(reply->producer_epoch));
+    response.headers.Add("Producer-Seq", Number(reply->producer_sequence));
+  }
+  return response;
+}
+
+Response MapHeadReply(const HeadAction&, const Result<HeadReply>& reply,
+                      const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  Response response = Empty(200);
+  AddInfo(&response, reply->info);
+  return response;
+}
+
+Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>& reply,
+                        const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  return Empty(204);
+}
+
+Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply>& reply,
+                           const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  if (guarded.append) {
+    if (reply->info.closed) return ClosedResponse(reply->info.tail);
+    if (MediaType(reply->info.content_type) != MediaType(guarded.content_type)) {
+      return OutcomeResponse(Outcome::kContentTypeMismatch);
+    }
+  }
+  return guarded.refusal;
+}
+
+Response PreflightResponse() {
+  Response response;
+  response.status = 204;
+  response.headers = {
+      {"Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
+      {"Access-Control-Allow-Methods", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
+      {"Access-Control-Allow-Headers",
+       "accept, authorization, cache-control, content-type, if-none-match, last-event-id, "
+       "producer-epoch, producer-id, producer-seq, stream-closed, stream-expires-at, "
+       "stream-fork-offset, stream-fork-sub-offset, stream-forked-from, stream-seq, stream-ttl, "
+       "x-request-id"},
+      {"Access-Control-Max-Age", "86400"},
+      {"Cache-Control", "no-store"},
+  };
+  return response;
+}
+
+uint64_t NextCursor(const std::optional<uint64_t>& client_cursor, const ReplyContext& context) {
+  constexpr int64_t kEpochMs = 1'728'432'000'000;  // 2024-10-09T00:00:00Z
+  constexpr int64_t kIntervalSeconds = 20;
+  constexpr uint64_t kJitterSecondsMax = 3600;
+  int64_t since_ms = std::max<int64_t>(context.now_ms - kEpochMs, 0);
+  uint64_t current = static_cast<uint64_t>(since_ms / (kIntervalSeconds * 1000));
+  if (!client_cursor || *client_cursor < current) return current;
+  uint64_t jitter_seconds = context.random % kJitterSecondsMax + 1;
+  return *client_cursor + std::max<uint64_t>(jitter_seconds / kIntervalSeconds, 1);
+}
+
+}  // namespace ursula::protocol

@@ -1,0 +1,55 @@
+// server/protocol/response_mapping.h
+//
+// Engine replies to HTTP responses: every status, header and error code of the protocol. Time and
+// chance come in with ReplyContext.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "server/protocol/config.h"
+#include "server/protocol/errors.h"
+#include "server/protocol/http_message.h"
+#include "server/protocol/request_mapping.h"
+#include "ursula/engine.h"
+#include "ursula/status.h"
+
+namespace ursula::protocol {
+
+struct ReplyContext {
+  int64_t now_ms = 0;   // Unix time.
+  uint64_t random = 0;  // Any value; jitters Stream-Cursor.
+};
+
+Response MapBucketReply(const CreateBucketAction&, const Result<BucketReply>&,
+                        const ProtocolConfig&);
+Response MapBucketReply(const GetBucketAction&, const Result<BucketReply>&, const ProtocolConfig&);
+Response MapBucketReply(const DeleteBucketAction&, const Result<BucketReply>&,
+                        const ProtocolConfig&);
+Response MapListReply(const ListAction&, const Result<ListReply>&, const ProtocolConfig&);
+Response MapCreateReply(const CreateAction&, const Result<CreateReply>&, const ProtocolConfig&);
+Response MapAppendReply(const AppendAction&, const Result<AppendReply>&, const ProtocolConfig&);
+Response MapHeadReply(const HeadAction&, const Result<HeadReply>&, const ProtocolConfig&);
+Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>&, const ProtocolConfig&);
+
+// Catch-up and long-poll; of SSE the refusals. The body shares the reply's memory. Does not
+// compress: see compress.h.
+Response MapReadReply(const ReadAction& action, const Result<ReadReply>& reply,
+                      const ReplyContext& context, const ProtocolConfig& config);
+
+// The head of an SSE stream, once the first read has found the stream. It has no body: frames
+// follow (sse.h).
+Response SseHead(const ReadAction& action, const StreamInfo& info);
+
+Response MapGuardedRefusal(const GuardedRefusal&, const Result<HeadReply>&, const ProtocolConfig&);
+
+// The answer to OPTIONS on any path.
+Response PreflightResponse();
+
+// Stream-Cursor: the number of 20-second intervals since 2024-10-09T00:00:00Z; a client that is as
+// far or ahead is moved on by a random 1 to 3600 seconds, so that no two live reads of one URL can
+// share a stale cache entry.
+uint64_t NextCursor(const std::optional<uint64_t>& client_cursor, const ReplyContext& context);
+
+}  // namespace ursula::protocol

@@ -1,0 +1,160 @@
+#include "server/protocol/routes.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "server/protocol/text.h"
+
+namespace ursula::protocol {
+namespace {
+
+constexpr std::string_view kUpstreamPrefix = "/v1/stream/";
+constexpr std::string_view kReservedFirst[] = {"v1",      "healthz", "readyz",
+                                               "metrics", "admin",   "console"};
+constexpr std::string_view kReservedLast[] = {"append-batch", "attrs",    "bootstrap",
+                                              "retention",    "snapshot", "streams"};
+
+Route Invalid(std::string_view code, std::string_view message) {
+  Route route;
+  route.kind = RouteKind::kInvalid;
+  route.code = code;
+  route.message = message;
+  return route;
+}
+
+Route Reserved() {
+  Route route;
+  route.kind = RouteKind::kReserved;
+  route.code = "RESERVED_NAME";
+  route.message = "this name is reserved";
+  return route;
+}
+
+bool IsReservedFirst(std::string_view segment) {
+  return segment.starts_with('_') || std::find(std::begin(kReservedFirst), std::end(kReservedFirst),
+                                               segment) != std::end(kReservedFirst);
+}
+
+bool IsReservedLast(std::string_view segment) {
+  return segment.starts_with('$') || std::find(std::begin(kReservedLast), std::end(kReservedLast),
+                                               segment) != std::end(kReservedLast);
+}
+
+bool MatchesBucketGrammar(std::string_view name) {
+  if (name.size() < 4 || name.size() > 64) return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+std::vector<std::string_view> SplitAtSlashes(std::string_view text) {
+  std::vector<std::string_view> segments;
+  for (;;) {
+    std::size_t slash = text.find('/');
+    segments.push_back(text.substr(0, slash));
+    if (slash == std::string_view::npos) return segments;
+    text.remove_prefix(slash + 1);
+  }
+}
+
+bool IsPlainSegment(std::string_view segment) {
+  return !segment.empty() && segment != "." && segment != "..";
+}
+
+constexpr std::string_view kBadName = "INVALID_STREAM_NAME";
+
+// Decoded once, and fit to be a name or a part of one. Empty: `*why` says what is wrong.
+std::optional<std::string> DecodeName(std::string_view raw, std::string_view* why) {
+  std::optional<std::string> name = PercentDecode(raw, false);
+  if (!name) {
+    *why = "a '%' in the path is not followed by two hexadecimal digits";
+  } else if (HasControlCharacter(*name)) {
+    *why = "a stream name must not hold control characters";
+  } else if (!IsUtf8(*name)) {
+    *why = "a stream name must be UTF-8";
+  } else if (name->size() > kStreamNameBytesMax) {
+    *why = "a stream name is at most 1024 bytes long";
+  } else {
+    return name;
+  }
+  return std::nullopt;
+}
+
+Route UpstreamRoute(std::string_view rest) {
+  std::string_view why;
+  std::optional<std::string> name = DecodeName(rest, &why);
+  if (!name) return Invalid(kBadName, why);
+  std::vector<std::string_view> segments = SplitAtSlashes(*name);
+  if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
+    return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
+  }
+  if (segments.front() == "__ds") return Reserved();
+  Route route;
+  route.kind = RouteKind::kStream;
+  route.stream.bucket = kUpstreamBucket;
+  route.stream.name = std::move(*name);
+  return route;
+}
+
+// `segments`: what follows the bucket, one or two, raw.
+Route BucketStreamRoute(std::string bucket, const std::vector<std::string_view>& segments) {
+  std::vector<std::string> names;
+  std::size_t bytes = segments.size() - 1;
+  for (std::string_view segment : segments) {
+    std::string_view why;
+    std::optional<std::string> name = DecodeName(segment, &why);
+    if (!name) return Invalid(kBadName, why);
+    if (!IsPlainSegment(*name) || name->find('/') != std::string::npos) {
+      return Invalid(kBadName, "a stream name must not be empty, '.', '..' or hold a '/'");
+    }
+    bytes += name->size();
+    names.push_back(std::move(*name));
+  }
+  if (bytes > kStreamNameBytesMax) {
+    return Invalid(kBadName, "a stream name is at most 1024 bytes long");
+  }
+  Route route;
+  route.stream.bucket = std::move(bucket);
+  if (names.size() == 1 && names.front() == "streams") {
+    route.kind = RouteKind::kStreamList;
+    return route;
+  }
+  if (IsReservedLast(names.back())) return Reserved();
+  route.kind = RouteKind::kStream;
+  route.stream.name = std::move(names.back());
+  if (names.size() == 2) route.stream.affinity = std::move(names.front());
+  return route;
+}
+
+}  // namespace
+
+bool IsBucketName(std::string_view name) {
+  return MatchesBucketGrammar(name) && !IsReservedFirst(name);
+}
+
+Route ParsePath(std::string_view path) {
+  if (path.starts_with(kUpstreamPrefix)) return UpstreamRoute(path.substr(kUpstreamPrefix.size()));
+  if (path.size() < 2 || path.front() != '/') return {};
+  std::vector<std::string_view> segments = SplitAtSlashes(path.substr(1));
+  std::optional<std::string> bucket = PercentDecode(segments.front(), false);
+  if (bucket && IsReservedFirst(*bucket)) return Reserved();
+  if (!bucket || !MatchesBucketGrammar(*bucket)) {
+    return Invalid("INVALID_BUCKET", "a bucket name is 4 to 64 of a-z, 0-9, '_' and '-'");
+  }
+  segments.erase(segments.begin());
+  if (segments.empty()) {
+    Route route;
+    route.kind = RouteKind::kBucket;
+    route.stream.bucket = std::move(*bucket);
+    return route;
+  }
+  if (segments.size() > 2) {
+    bool reserved = IsReservedLast(segments.back()) && segments.size() == 3;
+    return reserved ? Reserved() : Route{};
+  }
+  return BucketStreamRoute(std::move(*bucket), segments);
+}
+
+}  // namespace ursula::protocol

@@ -1,0 +1,45 @@
+// server/protocol/routes.h
+//
+// Paths to resources. Two namespaces that never alias: /v1/stream/<path…>, whose streams live in
+// the built-in bucket kUpstreamBucket and may hold '/' in their names; and /{bucket},
+// /{bucket}/streams,
+// /{bucket}/[{affinity}/]{stream}.
+//
+// Percent-encoding is decoded exactly once. Refused with 400: bad escapes, control characters,
+// bytes that are not UTF-8, empty, "." and ".." segments, names over 1024 bytes.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "ursula/types.h"
+
+namespace ursula::protocol {
+
+inline constexpr std::size_t kStreamNameBytesMax = 1024;  // Affinity, '/' and name together.
+
+enum class RouteKind : uint8_t {
+  kBucket,      // stream.bucket is set.
+  kStreamList,  // stream.bucket is set.
+  kStream,      // stream is set.
+  kReserved,    // A name kept for the server's own use.
+  kUnknown,     // No such resource can exist.
+  kInvalid,     // The path breaks a rule; see `code` and `message`.
+};
+
+struct Route {
+  RouteKind kind = RouteKind::kUnknown;
+  StreamId stream = {};
+  std::string_view code = {};  // kInvalid and kReserved: the error code (static storage).
+  std::string_view message = {};
+};
+
+// `path`: raw, without the query.
+Route ParsePath(std::string_view path);
+
+bool IsBucketName(std::string_view name);  // ^[a-z0-9_-]{4,64}$ and not reserved.
+
+}  // namespace ursula::protocol

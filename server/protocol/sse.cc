@@ -1,0 +1,206 @@
+#include "server/protocol/sse.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/check.h"
+#include "lib/base/strings.h"
+#include "server/protocol/negotiation.h"
+#include "server/protocol/offset.h"
+
+namespace ursula::protocol {
+namespace {
+
+using Pieces = std::vector<std::string_view>;
+
+constexpr std::size_t kHeldBytesMax = 3;  // A code point of four bytes lacks at least one.
+
+std::size_t TotalBytes(const Pieces& pieces) {
+  std::size_t bytes = 0;
+  for (std::string_view piece : pieces) bytes += piece.size();
+  return bytes;
+}
+
+// The last `count` bytes, or all if there are fewer.
+std::string LastBytes(const Pieces& pieces, std::size_t count) {
+  std::string tail;
+  for (auto piece = pieces.rbegin(); piece != pieces.rend() && tail.size() < count; ++piece) {
+    std::size_t take = std::min(count - tail.size(), piece->size());
+    tail.insert(0, piece->substr(piece->size() - take));
+  }
+  return tail;
+}
+
+void DropLastBytes(Pieces* pieces, std::size_t count) {
+  while (count > 0) {
+    std::string_view& last = pieces->back();
+    std::size_t drop = std::min(count, last.size());
+    last.remove_suffix(drop);
+    count -= drop;
+    if (last.empty()) pieces->pop_back();
+  }
+}
+
+// How many bytes a code point has that begins with `byte`; 1 for anything that begins none.
+std::size_t CodePointBytes(char byte) {
+  auto value = static_cast<unsigned char>(byte);
+  if (value >= 0xf0 && value <= 0xf4) return 4;
+  if (value >= 0xe0 && value < 0xf0) return 3;
+  if (value >= 0xc2 && value < 0xe0) return 2;
+  return 1;
+}
+
+// The bytes at the end of `tail` that begin a code point and don't complete it.
+std::size_t IncompleteBytes(std::string_view tail) {
+  for (std::size_t back = 1; back <= std::min(tail.size(), kHeldBytesMax); ++back) {
+    char byte = tail[tail.size() - back];
+    bool continuation = (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
+    if (!continuation) return CodePointBytes(byte) > back ? back : 0;
+  }
+  return 0;
+}
+
+std::size_t BytesToHold(const Pieces& pieces, bool up_to_date, bool closed) {
+  if (closed) return 0;
+  std::string tail = LastBytes(pieces, kHeldBytesMax);
+  // More is known to follow, and it may be the LF of this CR.
+  if (!up_to_date && tail.ends_with('\r')) return 1;
+  return IncompleteBytes(tail);
+}
+
+// Lines of a data field. A client takes one space after the colon away, so a line that begins with
+// one gets another.
+class LineWriter {
+ public:
+  explicit LineWriter(std::string* out) : out_(out) { *out_ += "data:"; }
+
+  void Add(std::string_view text) {
+    while (!text.empty()) {
+      if (std::exchange(after_cr_, false) && text.front() == '\n') {
+        text.remove_prefix(1);
+        continue;
+      }
+      std::size_t end = text.find_first_of("\r\n");
+      AddToLine(text.substr(0, end));
+      if (end == std::string_view::npos) return;
+      *out_ += "\ndata:";
+      at_start_ = true;
+      after_cr_ = text[end] == '\r';
+      text.remove_prefix(end + 1);
+    }
+  }
+
+ private:
+  void AddToLine(std::string_view text) {
+    if (text.empty()) return;
+    if (at_start_ && text.front() == ' ') out_->push_back(' ');
+    at_start_ = false;
+    out_->append(text);
+  }
+
+  std::string* out_;
+  bool at_start_ = true;
+  bool after_cr_ = false;
+};
+
+// Stored "a,\nb,\n" to "data:[a,b]": LF stands nowhere but at the end of a message.
+void AppendJsonArray(const Pieces& pieces, std::string* out) {
+  *out += "data:[";
+  for (std::string_view piece : pieces) {
+    while (!piece.empty()) {
+      std::size_t end = piece.find('\n');
+      out->append(piece.substr(0, end));
+      if (end == std::string_view::npos) break;
+      piece.remove_prefix(end + 1);
+    }
+  }
+  if (out->back() == ',') out->pop_back();
+  out->push_back(']');
+}
+
+void AppendBase64(const Pieces& pieces, std::string* out) {
+  std::string whole;
+  std::string_view data = pieces.front();
+  if (pieces.size() > 1) {
+    whole.reserve(TotalBytes(pieces));
+    for (std::string_view piece : pieces) whole += piece;
+    data = whole;
+  }
+  absl::StrAppend(out, "data:", absl::Base64Escape(A(data)));
+}
+
+void AppendDataEvent(SseForm form, const Pieces& pieces, std::string* out) {
+  *out += "event: data\n";
+  switch (form) {
+    case SseForm::kText: {
+      LineWriter lines(out);
+      for (std::string_view piece : pieces) lines.Add(piece);
+      break;
+    }
+    case SseForm::kJson:
+      AppendJsonArray(pieces, out);
+      break;
+    case SseForm::kBase64:
+      AppendBase64(pieces, out);
+      break;
+  }
+  *out += "\n\n";
+}
+
+}  // namespace
+
+SseForm SseFormOf(std::string_view content_type) {
+  if (IsJson(content_type)) return SseForm::kJson;
+  return IsText(content_type) ? SseForm::kText : SseForm::kBase64;
+}
+
+std::string EncodeSseControl(const SseControl& control) {
+  std::string next = FormatOffset(control.next);
+  std::string event = absl::StrCat("event: control\ndata:{\"streamNextOffset\":\"", next, "\"");
+  if (control.cursor && !control.closed) {
+    absl::StrAppend(&event, ",\"streamCursor\":\"", *control.cursor, "\"");
+  }
+  if (control.up_to_date) event += ",\"upToDate\":true";
+  if (control.closed) event += ",\"streamClosed\":true";
+  // The id stands on the control event: only then has the client all the data before it.
+  absl::StrAppend(&event, "}\nid:", next, "\n\n");
+  return event;
+}
+
+SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
+  SseFrame frame;
+  frame.closed = reply.info.closed && reply.up_to_date;
+  Pieces pieces;
+  if (!held_.empty()) pieces.push_back(held_);
+  for (const Bytes& part : reply.parts) {
+    if (!part.empty()) pieces.push_back(part.view());
+  }
+  std::string to_hold;
+  if (form_ == SseForm::kText) {
+    to_hold = LastBytes(pieces, BytesToHold(pieces, reply.up_to_date, frame.closed));
+    DropLastBytes(&pieces, to_hold.size());
+  }
+  if (!pieces.empty()) {
+    std::size_t data_bytes = TotalBytes(pieces);
+    frame.bytes.reserve(data_bytes + data_bytes / 2 + 256);
+    AppendDataEvent(form_, pieces, &frame.bytes);
+  }
+  held_ = std::move(to_hold);  // `pieces` may have viewed the old one until here.
+  URSULA_CHECK(reply.next.bytes >= held_.size());
+  frame.next = Offset{reply.next.bytes - held_.size()};
+  SseControl control;
+  control.next = frame.next;
+  control.cursor = cursor;
+  control.up_to_date = reply.up_to_date;
+  control.closed = frame.closed;
+  frame.bytes += EncodeSseControl(control);
+  return frame;
+}
+
+}  // namespace ursula::protocol

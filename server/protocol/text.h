@@ -1,0 +1,57 @@
+// server/protocol/text.h
+//
+// Small grammars shared by the mapping: decimal numbers, percent-encoding, tokens, JSON strings,
+// query parameters.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ursula::protocol {
+
+inline constexpr uint64_t kJavaScriptIntegerMax = (uint64_t{1} << 53) - 1;
+
+// One or more digits, at most `max`. Leading zeros are allowed.
+std::optional<uint64_t> ParseDigits(std::string_view text, uint64_t max);
+
+// 0|[1-9][0-9]*, at most `max`.
+std::optional<uint64_t> ParseCanonicalNumber(std::string_view text, uint64_t max);
+
+// Empty result: a '%' without two hex digits. `plus_is_space` as in queries.
+std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space);
+
+bool IsUtf8(std::string_view text);
+bool HasControlCharacter(std::string_view text);  // Below 0x20, or 0x7f.
+bool IsToken(std::string_view text);              // RFC 9110, 5.6.2. Not empty.
+
+std::string_view TrimSpace(std::string_view text);  // Spaces and tabs at both ends.
+std::string AsciiLower(std::string_view text);
+bool IsTrueIgnoringCase(std::string_view text);  // "true", in any case.
+
+// `text` as a JSON string with its quotes. REQUIRES: UTF-8 (other bytes are passed on as they are).
+void AppendJsonString(std::string* out, std::string_view text);
+
+struct QueryParameter {
+  std::string name = {};
+  std::optional<std::string> value = {};  // Decoded. None: it was malformed.
+};
+
+class Query {
+ public:
+  // `query`: raw, without '?'. At most `kParametersMax` parameters are looked at.
+  explicit Query(std::string_view query);
+
+  enum class Presence : uint8_t { kAbsent, kOnce, kBad };  // Bad: repeated or malformed.
+  // `value` is set when kOnce.
+  Presence Find(std::string_view name, std::string* value) const;
+
+ private:
+  static constexpr std::size_t kParametersMax = 64;
+  std::vector<QueryParameter> parameters_;
+};
+
+}  // namespace ursula::protocol

@@ -1,0 +1,132 @@
+// Compares the bytes of each format with formats.hex, a line "name hex" each.
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <string>
+
+#include "lib/group/recovery.h"
+#include "lib/storage/directory.h"
+#include "lib/storage/payload_format.h"
+#include "lib/storage/snapshot_format.h"
+#include "lib/storage/wal_format.h"
+#include "lib/stream/command.h"
+
+namespace ursula {
+namespace {
+
+std::string Hex(std::string_view bytes) {
+  std::string text;
+  for (char c : bytes) {
+    constexpr char kDigits[] = "0123456789abcdef";
+    text.push_back(kDigits[static_cast<unsigned char>(c) >> 4]);
+    text.push_back(kDigits[static_cast<unsigned char>(c) & 15]);
+  }
+  return text;
+}
+
+class FormatsTest : public testing::Test {
+ protected:
+  FormatsTest() {
+    std::ifstream file("tests/golden/formats/formats.hex");
+    std::string name, hex;
+    while (file >> name >> hex) golden_[name] = hex;
+  }
+  void Check(const std::string& name, std::string_view bytes) {
+    EXPECT_EQ(golden_[name], Hex(bytes)) << "the line would be\n" << name << " " << Hex(bytes);
+  }
+
+ private:
+  std::map<std::string, std::string> golden_;
+};
+
+TEST_F(FormatsTest, Directory) {
+  Check("directory_meta", storage::EncodeDirectoryMeta({0x1122334455667788, 7, 8}));
+}
+
+TEST_F(FormatsTest, WriteAheadLog) {
+  using namespace storage;
+  BatchHeader header;
+  header.log = MakeLogId(3, 1);
+  header.segment = 2;
+  header.sequence = 9;
+  header.attested = {1, 4096};
+  header.length = kRecordHeaderBytes + 5;
+  header.record_count = 1;
+  std::string batch(kBatchHeaderBytes, '\0');
+  StoreBatchHeader(batch.data(), header, 42);
+  Check("wal_batch_header", batch);
+  header.flags = kBatchSeal;
+  header.length = header.record_count = 0;
+  StoreBatchHeader(batch.data(), header, 42);
+  Check("wal_seal", batch);
+  std::string record(kRecordHeaderBytes, '\0');
+  StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kEntry, Index{77}, Term{4}, 5});
+  record += "hello";
+  SealRecord(record.data(), static_cast<uint32_t>(record.size()), BatchSeed(42, header.log, 2, 9));
+  Check("wal_entry_record", record);
+  EXPECT_EQ(FormatSegmentName({MakeLogId(3, 1), 2}), "0000000000030001-00000002.wal");
+}
+
+TEST_F(FormatsTest, GroupState) {
+  Check("group_state", group::EncodeState({Term{300}, NodeId{2}, Index{1000}}));
+  raft::ConfState conf;
+  conf.voters = {NodeId{1}, NodeId{2}, NodeId{3}};
+  Check("group_snapshot_header", group::EncodeSnapshotHeader(conf));
+}
+
+TEST_F(FormatsTest, Snapshot) {
+  using namespace storage;
+  SnapshotFileHeader header;
+  header.group = GroupId{5};
+  header.number = 3;
+  header.previous = 2;
+  header.meta = {Index{100}, Term{4}, "own"};
+  std::string file;
+  uint32_t seed = SnapshotSeed(42, {GroupId{5}, 3});
+  AppendSnapshotFrame(&file, SnapshotFrameKind::kHeader, EncodeSnapshotHeader(header), seed, 0);
+  std::string records;
+  AppendSnapshotRecord(&records, {"key", Bytes::Static("value"), false});
+  AppendSnapshotRecord(&records, {"gone", {}, true});
+  AppendSnapshotFrame(&file, SnapshotFrameKind::kRecords, records, seed, file.size());
+  Check("snapshot_file", file);
+}
+
+TEST_F(FormatsTest, Payload) {
+  using namespace storage;
+  PayloadBlock block;
+  block.key = {GroupId{5}, 77};
+  block.start = 1000;
+  block.length = 300;
+  block.payload_crc = 0x01020304;
+  block.attested = 64;
+  block.message_ends = {100, 300};
+  std::string header;
+  AppendPayloadHeader(&header, block, PayloadSeed(42, {3, 1, 2}), 4096);
+  Check("payload_block_header", header);
+}
+
+TEST_F(FormatsTest, Commands) {
+  StreamId id{.bucket = "team", .affinity = "doc", .name = "s"};
+  stream::CreateStream create;
+  create.id = id;
+  create.content_type = "application/json";
+  create.lifetime.ttl_seconds = 60;
+  create.bucket_incarnation = stream::Incarnation{9};
+  create.payload = Bytes::Static("1,\n");
+  Check("command_create", stream::Encode({1234567, create}).view());
+  stream::Append append;
+  append.id = id;
+  append.content_type = "application/json";
+  append.producer = Producer{"p", 1, 2};
+  append.sequence = "a";
+  append.payload = Bytes::Static("2,\n");
+  Check("command_append", stream::Encode({1234567, append}).view());
+  Check("command_delete", stream::Encode({1234567, stream::Delete{id}}).view());
+  Check("command_touch", stream::Encode({1234567, stream::Touch{{stream::Incarnation{3}}}}).view());
+  Check("command_create_bucket", stream::Encode({1234567, stream::CreateBucket{"team"}}).view());
+}
+
+}  // namespace
+}  // namespace ursula

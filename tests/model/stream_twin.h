@@ -1,0 +1,57 @@
+// tests/model/stream_twin.h
+//
+// StreamTwin applies each command to a Machine and to the slow model, and compares all that can be
+// seen: replies, effects, queries, the content of every stream as read through fork ancestors, and
+// what is left after a snapshot and restore.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/stream/command.h"
+#include "lib/stream/machine.h"
+#include "tests/model/stream_model.h"
+
+namespace ursula::stream {
+
+class StreamTwin {
+ public:
+  StreamTwin();
+
+  // Empty if both agree, else what differs. The command also passes through its encoding.
+  std::string Apply(const Command& command);
+
+  // Compares the whole state.
+  std::string CompareState(const std::vector<StreamId>& ids);
+
+  // Takes a snapshot (a delta on what was taken before, or a new base), restores it into a new
+  // machine, compares the hashes, and goes on with the restored one.
+  std::string Restore(bool full);
+
+  const Machine& machine() const { return *machine_; }
+  const StreamModel& model() const { return model_; }
+  uint64_t index() const { return index_; }
+
+ private:
+  bool ExpiresForFork(const Command& command) const;
+  std::string CompareResults(const ApplyResult& got, const ModelResult& want);
+  std::string CompareName(const StreamId& id);
+  std::string CompareContent(const ModelStream& stream);
+  std::string CompareLists();
+  std::string CompareCluster();
+
+  uint64_t index_ = 0;
+  std::unique_ptr<Machine> machine_;
+  StreamModel model_;
+  std::map<uint64_t, std::string> payload_;  // Of streams not freed, by incarnation.
+  std::map<uint64_t, uint64_t> payload_start_;
+  std::map<std::string, std::string> records_;  // The last base with its deltas.
+  std::vector<std::pair<std::string, std::optional<std::string>>> history_;  // As emitted.
+};
+
+}  // namespace ursula::stream

@@ -1,0 +1,202 @@
+#include "tests/support/fake_engine.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ursula::testing {
+
+template <class Reply>
+void FakeEngine::Later(Done<Reply> done, Result<Reply> reply) {
+  loop_->Defer(
+      [done = std::move(done), reply = std::move(reply)]() mutable { done(std::move(reply)); });
+}
+
+bool FakeEngine::HasBucket(const std::string& bucket) const {
+  return bucket == kUpstreamBucket || buckets_.contains(bucket);
+}
+
+FakeEngine::Stream* FakeEngine::Find(const StreamId& id) {
+  auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : &found->second;
+}
+
+void FakeEngine::CreateBucket(std::string bucket, Done<BucketReply> done) {
+  bool created = buckets_.emplace(std::move(bucket), true).second;
+  Later<BucketReply>(std::move(done), BucketReply{created ? Outcome::kOk : Outcome::kExisted});
+}
+
+void FakeEngine::GetBucket(std::string bucket, Done<BucketReply> done) {
+  Later<BucketReply>(std::move(done),
+                     BucketReply{HasBucket(bucket) ? Outcome::kOk : Outcome::kBucketNotFound});
+}
+
+void FakeEngine::DeleteBucket(std::string bucket, Done<BucketReply> done) {
+  bool deleted = buckets_.erase(bucket) > 0;
+  Later<BucketReply>(std::move(done),
+                     BucketReply{deleted ? Outcome::kOk : Outcome::kBucketNotFound});
+}
+
+void FakeEngine::List(ListRequest request, Done<ListReply> done) {
+  ListReply reply;
+  if (!HasBucket(request.bucket)) reply.outcome = Outcome::kBucketNotFound;
+  for (const auto& [id, stream] : streams_) {
+    if (id.bucket != request.bucket) continue;
+    reply.streams.push_back(
+        {id.name, stream.info.content_type, stream.info.tail, stream.info.closed});
+  }
+  Later<ListReply>(std::move(done), std::move(reply));
+}
+
+void FakeEngine::Create(CreateRequest request, Done<CreateReply> done) {
+  CreateReply reply;
+  Stream* found = Find(request.stream);
+  if (!HasBucket(request.stream.bucket)) {
+    reply.outcome = Outcome::kBucketNotFound;
+  } else if (found != nullptr) {
+    reply.outcome = Outcome::kExisted;
+    reply.info = found->info;
+  } else {
+    Stream& stream = streams_[request.stream];
+    stream.info.content_type =
+        request.content_type.empty() ? "application/octet-stream" : request.content_type;
+    stream.info.incarnation = ++incarnation_;
+    stream.info.closed = request.closed;
+    for (const Bytes& message : request.messages) stream.data += message.view();
+    stream.info.tail = {stream.data.size()};
+    reply.info = stream.info;
+  }
+  Later<CreateReply>(std::move(done), std::move(reply));
+}
+
+void FakeEngine::Head(StreamId stream, Done<HeadReply> done) {
+  HeadReply reply;
+  Stream* found = Find(stream);
+  if (found == nullptr) reply.outcome = Outcome::kNotFound;
+  if (found != nullptr) reply.info = found->info;
+  Later<HeadReply>(std::move(done), std::move(reply));
+}
+
+void FakeEngine::Delete(StreamId stream, Done<DeleteReply> done) {
+  bool deleted = streams_.erase(stream) > 0;
+  Later<DeleteReply>(std::move(done), DeleteReply{deleted ? Outcome::kOk : Outcome::kNotFound});
+  Wake(stream);
+}
+
+void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
+  if (!holding_) return DoAppend(std::move(request), std::move(done));
+  held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {
+    DoAppend(std::move(request), std::move(done));
+  });
+}
+
+void FakeEngine::Release() {
+  holding_ = false;
+  std::vector<Function<void()>> held = std::move(held_);
+  held_.clear();
+  for (Function<void()>& append : held) append();
+}
+
+void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
+  AppendReply reply;
+  Stream* stream = Find(request.stream);
+  if (stream == nullptr) {
+    reply.outcome = Outcome::kNotFound;
+  } else if (stream->info.closed) {
+    reply.outcome = Outcome::kClosed;
+  } else {
+    reply.start = stream->info.tail;
+    for (const Bytes& message : request.messages) stream->data += message.view();
+    stream->info.tail = {stream->data.size()};
+    stream->info.closed = request.close;
+  }
+  if (stream != nullptr) {
+    reply.tail = stream->info.tail;
+    reply.closed = stream->info.closed;
+  }
+  Later<AppendReply>(std::move(done), std::move(reply));
+  Wake(request.stream);
+}
+
+ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) const {
+  ReadReply reply;
+  uint64_t tail = stream.info.tail.bytes;
+  uint64_t from = request.from_tail ? tail : std::min(request.from.bytes, tail);
+  uint64_t size = std::min(request.bytes_max, tail - from);
+  if (size > 0)
+    reply.parts.push_back(Bytes::Copy(std::string_view(stream.data).substr(from, size)));
+  reply.start = {from};
+  reply.next = {from + size};
+  reply.up_to_date = reply.next == stream.info.tail;
+  reply.info = stream.info;
+  return reply;
+}
+
+Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
+  Stream* stream = Find(request.stream);
+  if (stream == nullptr) {
+    ReadReply reply;
+    reply.outcome = Outcome::kNotFound;
+    Later<ReadReply>(std::move(done), std::move(reply));
+    return ++last_ticket_;
+  }
+  ReadReply now = ReplyOf(request, *stream);
+  if (!now.parts.empty() || request.wait_ms == 0 || stream->info.closed) {
+    Later<ReadReply>(std::move(done), std::move(now));
+    return ++last_ticket_;
+  }
+  auto waiter = std::make_unique<Waiter>();
+  waiter->engine = this;
+  waiter->ticket = ++last_ticket_;
+  waiter->request = std::move(request);
+  waiter->request.from = now.start;
+  waiter->request.from_tail = false;
+  waiter->done = std::move(done);
+  waiter->timer.Then<&Waiter::OnTimer>(waiter.get());
+  loop_->StartTimer(&waiter->timer,
+                    loop_->now_ns() + waiter->request.wait_ms * uint64_t{1'000'000});
+  Ticket ticket = waiter->ticket;
+  waiters_[ticket] = std::move(waiter);
+  return ticket;
+}
+
+void FakeEngine::Wake(const StreamId& id) {
+  std::vector<Ticket> tickets;
+  for (const auto& [ticket, waiter] : waiters_) {
+    if (waiter->request.stream == id) tickets.push_back(ticket);
+  }
+  for (Ticket ticket : tickets) Finish(ticket);
+}
+
+void FakeEngine::Finish(Ticket ticket) {
+  auto found = waiters_.find(ticket);
+  if (found == waiters_.end()) return;
+  std::unique_ptr<Waiter> waiter = std::move(found->second);
+  waiters_.erase(found);
+  ReadReply reply;
+  Stream* stream = Find(waiter->request.stream);
+  if (stream == nullptr) {
+    reply.outcome = Outcome::kNotFound;
+  } else {
+    reply = ReplyOf(waiter->request, *stream);
+  }
+  Later<ReadReply>(std::move(waiter->done), std::move(reply));
+  loop_->Defer([waiter = std::move(waiter)] {});  // Its timer may be what calls.
+}
+
+void FakeEngine::Cancel(Ticket ticket) {
+  auto found = waiters_.find(ticket);
+  if (found == waiters_.end()) return;
+  ++cancelled;
+  Later<ReadReply>(std::move(found->second->done), Status(StatusCode::kCancelled, "cancelled"));
+  waiters_.erase(found);
+}
+
+Ticket FakeEngine::Follow(FollowRequest, Follower*) { return 0; }
+void FakeEngine::Grant(Ticket, uint64_t) {}
+
+void FakeEngine::Stop(Done<Stopped> done) {
+  while (!waiters_.empty()) Cancel(waiters_.begin()->first);
+  Later<Stopped>(std::move(done), Stopped{});
+}
+
+}  // namespace ursula::testing

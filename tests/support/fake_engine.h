@@ -1,0 +1,84 @@
+// tests/support/fake_engine.h
+//
+// FakeEngine is a StreamEngine of a few hundred lines for tests of what stands in front of it: byte
+// streams in memory, closing, waiting reads. No producers, forks, JSON or lifetimes. Everything
+// runs on one loop, which must be the caller's.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/io/loop.h"
+#include "lib/io/timer.h"
+#include "ursula/engine.h"
+
+namespace ursula::testing {
+
+class FakeEngine final : public StreamEngine {
+ public:
+  explicit FakeEngine(io::Loop* loop) : loop_(loop) {}
+  ~FakeEngine() override = default;
+
+  void CreateBucket(std::string bucket, Done<BucketReply> done) override;
+  void GetBucket(std::string bucket, Done<BucketReply> done) override;
+  void DeleteBucket(std::string bucket, Done<BucketReply> done) override;
+  void List(ListRequest request, Done<ListReply> done) override;
+  void Create(CreateRequest request, Done<CreateReply> done) override;
+  void Head(StreamId stream, Done<HeadReply> done) override;
+  void Delete(StreamId stream, Done<DeleteReply> done) override;
+  void Append(AppendRequest request, Done<AppendReply> done) override;
+  Ticket Read(ReadRequest request, Done<ReadReply> done) override;
+  Ticket Follow(FollowRequest request, Follower* follower) override;
+  void Grant(Ticket ticket, uint64_t bytes) override;
+  void Cancel(Ticket ticket) override;
+  Status Ready() const override { return ready; }
+  EngineStats Stats() const override { return {}; }
+  void Stop(Done<Stopped> done) override;
+
+  // Appends wait until Release, to see what others do meanwhile.
+  void Hold() { holding_ = true; }
+  void Release();
+  std::size_t held() const { return held_.size(); }
+  std::size_t waiting() const { return waiters_.size(); }
+
+  Status ready = {};
+  uint64_t cancelled = 0;
+
+ private:
+  struct Stream {
+    StreamInfo info;
+    std::string data;
+  };
+  struct Waiter {
+    FakeEngine* engine = nullptr;
+    Ticket ticket = 0;
+    ReadRequest request;
+    Done<ReadReply> done;
+    io::Timer timer;
+    void OnTimer() { engine->Finish(ticket); }
+  };
+
+  template <class Reply>
+  void Later(Done<Reply> done, Result<Reply> reply);
+  Stream* Find(const StreamId& id);
+  bool HasBucket(const std::string& bucket) const;
+  ReadReply ReplyOf(const ReadRequest& request, const Stream& stream) const;
+  void DoAppend(AppendRequest request, Done<AppendReply> done);
+  void Wake(const StreamId& id);
+  void Finish(Ticket ticket);
+
+  io::Loop* const loop_;
+  std::map<std::string, bool> buckets_;
+  std::map<StreamId, Stream> streams_;
+  std::map<Ticket, std::unique_ptr<Waiter>> waiters_;
+  uint64_t incarnation_ = 0;
+  Ticket last_ticket_ = 0;
+  bool holding_ = false;
+  std::vector<Function<void()>> held_;
+};
+
+}  // namespace ursula::testing

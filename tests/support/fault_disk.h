@@ -1,0 +1,165 @@
+// tests/support/fault_disk.h
+//
+// A disk in memory that does what real ones do at their worst, from a seed. The fault model:
+//
+// - A completed Write to a direct file is durable. To a buffered one it is durable once a Sync that
+//   was asked for after its completion has completed.
+// - Names (create, remove, rename, MakeDirectory) are durable once a SyncDirectory, of any
+//   directory, asked for after them has completed: a journal keeps their order.
+// - Crash keeps what is durable; of the rest any subset of 512-byte sectors, of a write under way
+//   likewise; of the names any prefix of what was done since the last directory sync; of a file's
+//   growth any part. The old content of a sector is never mixed with the new.
+// - Writes may fall short. Reads, writes, syncs may fail with EIO, by chance or the n-th from now.
+//   After a failed Sync the data it was to make durable is never durable, though it can be read and
+//   the next Sync succeeds: as Linux does.
+// - Past `capacity_bytes` writes, and earlier Allocate, give ENOSPC.
+// - Bits rot when the test says so.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "lib/base/random.h"
+#include "lib/io/disk.h"
+#include "lib/io/paged_bytes.h"
+#include "ursula/function.h"
+
+namespace ursula::testing {
+
+class ManualLoop;
+
+class FaultDisk {
+ public:
+  static constexpr uint32_t kBlockBytes = 4096;
+  static constexpr uint64_t kSectorBytes = 512;
+
+  struct Faults {
+    double short_write = 0;  // Chances.
+    double write_error = 0;
+    double read_error = 0;
+    double sync_error = 0;
+    uint64_t latency_min_ns = 0;  // Each operation takes between the two.
+    uint64_t latency_max_ns = 0;
+    bool direct = true;  // False: a file system without O_DIRECT.
+    uint64_t capacity_bytes = uint64_t{1} << 46;
+  };
+
+  FaultDisk();
+  explicit FaultDisk(uint64_t seed);
+  FaultDisk(uint64_t seed, const Faults& faults);
+  FaultDisk(const FaultDisk&) = delete;
+  FaultDisk& operator=(const FaultDisk&) = delete;
+  ~FaultDisk();
+
+  // The same files, seen from `loop`, where the operations complete. Both outlive it.
+  std::unique_ptr<io::Disk> OnLoop(ManualLoop* loop);
+
+  // ---- faults ----
+  Faults& faults() { return faults_; }
+  // The n-th from now, 1 being the next: asynchronous ones of all files.
+  void FailWrite(uint64_t n, int error) { write_errors_[writes_ + n] = error; }
+  void FailRead(uint64_t n, int error) { read_errors_[reads_ + n] = error; }
+  void FailSync(uint64_t n, int error) { sync_errors_[syncs_ + n] = error; }
+  void CutWrite(uint64_t n, std::size_t bytes) { cut_writes_[writes_ + n] = bytes; }
+  // Abandons what is under way and forgets what wasn't durable. Files opened before stay attached
+  // to nothing: open them anew. Locks are free again.
+  void Crash();
+  // On the platter and in the cache.
+  void FlipBit(const std::string& path, uint64_t bit);
+  void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes);
+  void Truncate(const std::string& path, uint64_t size);
+
+  // ---- what there is ----
+  bool Exists(const std::string& path) const;
+  std::string Content(const std::string& path) const;  // As a Read would see it. "" if not there.
+  std::string Durable(const std::string& path) const;  // As it would stand if all else were lost.
+  uint64_t writes() const { return writes_; }          // Asynchronous ones, so far.
+  uint64_t reads() const { return reads_; }
+  uint64_t syncs() const { return syncs_; }
+  uint64_t in_flight() const { return in_flight_.size(); }
+
+ private:
+  friend class FaultDiskOnLoop;
+  friend class FaultFile;
+
+  struct Node {
+    io::PagedBytes cached;
+    io::PagedBytes durable;
+    std::set<uint64_t> dirty;  // Sectors written since the last Sync was asked for.
+    uint64_t syncs_asked = 0;
+    uint64_t last_sync_done = 0;  // The highest number of a completed one.
+  };
+  using NodePtr = std::shared_ptr<Node>;
+
+  struct NameChange {
+    enum class Kind : uint8_t { kCreate, kRemove, kRename, kMakeDirectory };
+    Kind kind;
+    std::string path;
+    std::string target = {};
+    NodePtr node = nullptr;
+  };
+  struct Names {
+    std::map<std::string, NodePtr> files;
+    std::set<std::string> directories;
+    void Apply(const NameChange& change);
+    bool IsDirectory(const std::string& normal_path) const;
+  };
+
+  struct InFlight {
+    io::Op* op = nullptr;
+    NodePtr node = nullptr;
+    uint64_t offset = 0;
+    std::span<const char> write = {};  // Of a write.
+    bool direct = false;
+    std::set<uint64_t> syncing = {};  // Sectors that a sync was asked to make durable.
+  };
+
+  // Begins `op`; `effect` runs when it is due and gives the result, unless a crash comes first.
+  void Start(ManualLoop* loop, InFlight operation, Function<int64_t()> effect);
+  int64_t TakeFault(std::map<uint64_t, int>* planned, uint64_t count, double chance);
+
+  void StartWrite(ManualLoop* loop, const NodePtr& node, bool direct, uint64_t offset,
+                  std::span<const char> from, io::Op* op);
+  void StartRead(ManualLoop* loop, const NodePtr& node, bool direct, uint64_t offset,
+                 std::span<char> into, io::Op* op);
+  void StartSync(ManualLoop* loop, const NodePtr& node, io::Op* op);
+  int64_t DoWrite(Node* node, bool durable, uint64_t offset, std::span<const char> from);
+  static void MakeDurable(Node* node, const std::set<uint64_t>& sectors);
+  std::size_t ShortSize(std::size_t size, bool direct);
+  bool Fits(const Node& node, uint64_t new_size) const;
+  uint64_t UsedBytes() const;
+
+  void Change(NameChange change);
+  int RemovePath(const std::string& path);
+  int RenamePath(const std::string& from, const std::string& to);
+  void SyncNames(std::size_t count);
+
+  void CrashWrite(const InFlight& operation);
+  void CrashNode(Node* node);
+  NodePtr Find(const std::string& path) const;
+
+  Random random_;
+  Faults faults_;
+  uint64_t writes_ = 0;
+  uint64_t reads_ = 0;
+  uint64_t syncs_ = 0;
+  std::map<uint64_t, int> write_errors_;
+  std::map<uint64_t, int> read_errors_;
+  std::map<uint64_t, int> sync_errors_;
+  std::map<uint64_t, std::size_t> cut_writes_;
+
+  Names names_;
+  Names durable_names_;
+  std::vector<NameChange> name_changes_;  // Since durable_names_.
+  uint64_t name_changes_synced_ = 0;      // Ever, to tell which of them a sync had seen.
+  std::shared_ptr<std::set<std::string>> locks_;
+  std::map<uint64_t, InFlight> in_flight_;
+  uint64_t next_id_ = 0;
+};
+
+}  // namespace ursula::testing

@@ -1,0 +1,53 @@
+#include "server/admin/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace ursula::admin {
+namespace {
+
+bool HasLine(const std::string& text, const std::string& line) {
+  return ("\n" + text).find("\n" + line + "\n") != std::string::npos;
+}
+
+TEST(MetricsTest, CountersAndGaugesStandUnderTheirNames) {
+  MetricsInput input;
+  input.ready = true;
+  input.version = "1.2.3";
+  input.engine.appends = 7;
+  input.engine.wal_bytes = 4096;
+  input.engine.payload_bytes = 1000;
+  input.http.connections_open = 3;
+  input.http.refused[static_cast<std::size_t>(http::Refusal::kTimeout)] = 2;
+  input.engine.refused_disk_full = 5;
+  std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_ready 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_build_info{version=\"1.2.3\"} 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_appends_total 7"));
+  EXPECT_TRUE(HasLine(text, "ursula_disk_bytes 5096"));
+  EXPECT_TRUE(HasLine(text, "ursula_http_connections 3"));
+  EXPECT_TRUE(HasLine(text, "ursula_refused_total{reason=\"timeout\"} 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_refused_total{reason=\"disk_full\"} 5"));
+}
+
+TEST(MetricsTest, AmplificationIsWrittenOverRecordBytes) {
+  MetricsInput input;
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_wal_padding_amplification 1"));
+  input.engine.wal_written_bytes = 4096;
+  input.engine.wal_record_bytes = 1024;
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_wal_padding_amplification 4"));
+}
+
+TEST(MetricsTest, HistogramsAreCumulativeAndInSeconds) {
+  MetricsInput input;
+  input.engine.append_us.Add(20);             // Bucket (16, 24].
+  input.engine.append_us.Add(1'000'000'000);  // Above every bound.
+  std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_append_seconds_count 2"));
+  EXPECT_NE(text.find("ursula_append_seconds_bucket{le=\"1.6"), std::string::npos);
+  EXPECT_TRUE(HasLine(text, "ursula_append_seconds_bucket{le=\"+Inf\"} 2"));
+}
+
+}  // namespace
+}  // namespace ursula::admin

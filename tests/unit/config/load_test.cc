@@ -1,0 +1,175 @@
+#include "server/config/load.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "server/config/options.h"
+
+namespace ursula::server {
+namespace {
+
+struct Sources {
+  std::vector<const char*> flags = {};
+  std::map<std::string, std::string> environment = {};
+  std::map<std::string, std::string> files = {};
+};
+
+LoadedConfig Load(const Sources& sources) {
+  ConfigInput input;
+  input.flags = sources.flags;
+  input.environment = [&](const char* name) -> const char* {
+    auto found = sources.environment.find(name);
+    return found == sources.environment.end() ? nullptr : found->second.c_str();
+  };
+  input.read_file = [&](const std::string& path) -> Result<std::string> {
+    auto found = sources.files.find(path);
+    if (found == sources.files.end()) return Status(StatusCode::kIoError, "No such file");
+    return found->second;
+  };
+  return LoadConfig(std::move(input));
+}
+
+TEST(LoadConfigTest, NothingSetIsTheDefaultServer) {
+  LoadedConfig loaded = Load({});
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_EQ(loaded.config.listen, (HostPort{"127.0.0.1", 4437}));
+  EXPECT_EQ(loaded.config.admin_listen, (HostPort{"127.0.0.1", 4438}));
+  EXPECT_EQ(loaded.config.data_dir, "./ursula-data");
+  EXPECT_FALSE(loaded.config.memory);
+  EXPECT_EQ(loaded.config.body_bytes_max, uint64_t{32} << 20);
+  EXPECT_EQ(loaded.config.long_poll_timeout_ms, 25'000u);
+}
+
+TEST(LoadConfigTest, FlagBeatsEnvironmentBeatsFile) {
+  Sources sources;
+  sources.flags = {"--config", "u.toml", "--core-count", "3"};
+  sources.environment = {{"URSULA_CORE_COUNT", "2"}, {"URSULA_LONG_POLL_TIMEOUT_MS", "500"}};
+  sources.files = {{"u.toml",
+                    "core_count = 1\nlong_poll_timeout_ms = 100\nmemory = true\n"
+                    "hot_bytes_max = '64MiB'\n"}};
+  LoadedConfig loaded = Load(sources);
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_EQ(loaded.config.core_count, 3u);
+  EXPECT_EQ(loaded.config.long_poll_timeout_ms, 500u);
+  EXPECT_TRUE(loaded.config.memory);
+  EXPECT_EQ(loaded.config.hot_bytes_max, uint64_t{64} << 20);
+}
+
+TEST(LoadConfigTest, EveryMistakeIsToldOnceWithItsSource) {
+  Sources sources;
+  sources.flags = {"--core-count=0", "--nonsense", "7", "--hot-bytes-max", "much", "--data-dir"};
+  sources.environment = {{"URSULA_CONFIG", "u.toml"}, {"URSULA_LISTEN", "somewhere"}};
+  sources.files = {{"u.toml", "unknown_key = 1\nbody_bytes_max = [1]\n"}};
+  std::vector<std::string> mistakes = Load(sources).mistakes;
+  auto told = [&](const std::string& part) {
+    int count = 0;
+    for (const std::string& mistake : mistakes) {
+      count += mistake.find(part) != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(told("--core-count: '0' is not a number from 1 to 1024"), 1);
+  EXPECT_EQ(told("--nonsense is not an option"), 1);
+  EXPECT_EQ(told("'7' is not an option"), 1);
+  EXPECT_EQ(told("--hot-bytes-max: 'much' is not a size from 1MiB to 1TiB"), 1);
+  EXPECT_EQ(told("--data-dir needs a value"), 1);
+  EXPECT_EQ(told("URSULA_LISTEN: 'somewhere'"), 1);
+  EXPECT_EQ(told("u.toml: line 2"), 1);
+  EXPECT_EQ(mistakes.size(), 7u);
+}
+
+TEST(LoadConfigTest, UnknownKeyOfAFileIsAMistake) {
+  Sources sources;
+  sources.flags = {"--config=u.toml"};
+  sources.files = {{"u.toml", "unknown_key = 1\n"}};
+  std::vector<std::string> mistakes = Load(sources).mistakes;
+  ASSERT_EQ(mistakes.size(), 1u);
+  EXPECT_EQ(mistakes[0], "u.toml: unknown_key is not an option (see --help)");
+}
+
+TEST(LoadConfigTest, BrokenFileIsToldWithItsPlace) {
+  Sources sources;
+  sources.flags = {"--config=u.toml"};
+  sources.files = {{"u.toml", "core_count = 1\ncore_count = = 2\n"}};
+  std::vector<std::string> mistakes = Load(sources).mistakes;
+  ASSERT_EQ(mistakes.size(), 1u);
+  EXPECT_NE(mistakes[0].find("u.toml: line 2"), std::string::npos) << mistakes[0];
+  sources.files.clear();
+  EXPECT_EQ(Load(sources).mistakes.size(), 1u);
+}
+
+TEST(LoadConfigTest, AddressOthersReachNeedsConsent) {
+  Sources sources;
+  sources.flags = {"--listen", "0.0.0.0:4437"};
+  ASSERT_EQ(Load(sources).mistakes.size(), 1u);
+  EXPECT_NE(Load(sources).mistakes[0].find("--allow-unauthenticated"), std::string::npos);
+  sources.flags.push_back("--allow-unauthenticated");
+  EXPECT_TRUE(Load(sources).mistakes.empty());
+}
+
+TEST(LoadConfigTest, OptionsThatContradictEachOtherAreMistakes) {
+  Sources same_port;
+  same_port.flags = {"--listen=127.0.0.1:5000", "--admin-listen=127.0.0.1:5000"};
+  EXPECT_EQ(Load(same_port).mistakes.size(), 1u);
+  Sources no_room;
+  no_room.flags = {"--inflight-body-bytes-max=16MiB"};
+  EXPECT_EQ(Load(no_room).mistakes.size(), 1u);
+  Sources both_kernel;
+  both_kernel.flags = {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"};
+  EXPECT_TRUE(Load(both_kernel).mistakes.empty());
+}
+
+TEST(LoadConfigTest, SwitchesTakeNoArgumentButMayHaveAValue) {
+  Sources sources;
+  sources.flags = {"--memory", "--pin-threads=false"};
+  LoadedConfig loaded = Load(sources);
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_TRUE(loaded.config.memory);
+  EXPECT_FALSE(loaded.config.pin_threads);
+}
+
+TEST(LoadConfigTest, PublicUrlIsSchemeAndAuthority) {
+  Sources sources;
+  sources.flags = {"--public-url=https://streams.example.com/"};
+  EXPECT_EQ(Load(sources).config.public_url, "https://streams.example.com");
+  for (const char* wrong : {"--public-url=streams.example.com", "--public-url=https://a/b",
+                            "--public-url=http://", "--public-url=http://a b"}) {
+    sources.flags = {wrong};
+    EXPECT_EQ(Load(sources).mistakes.size(), 1u) << wrong;
+  }
+}
+
+TEST(LoadConfigTest, AdminListenerCanBeLeftOut) {
+  Sources sources;
+  sources.flags = {"--admin-listen", "none"};
+  EXPECT_FALSE(Load(sources).config.admin);
+}
+
+TEST(LoadConfigTest, HelpAndVersionWinOverMistakes) {
+  Sources sources;
+  sources.flags = {"--core-count", "x", "--help"};
+  EXPECT_EQ(Load(sources).action, LoadedConfig::Action::kHelp);
+  sources.flags = {"--version"};
+  EXPECT_EQ(Load(sources).action, LoadedConfig::Action::kVersion);
+}
+
+TEST(LoadConfigTest, HelpNamesEveryOptionAndFitsATerminal) {
+  std::string help = HelpText();
+  for (const OptionGroup& group : OptionGroups()) {
+    for (const Option& option : group.options) {
+      EXPECT_NE(help.find("  --" + std::string(option.name)), std::string::npos) << option.name;
+    }
+  }
+  std::size_t start = 0;
+  while (start < help.size()) {
+    std::size_t end = help.find('\n', start);
+    EXPECT_LE(end - start, 120u) << help.substr(start, end - start);
+    start = end + 1;
+  }
+}
+
+}  // namespace
+}  // namespace ursula::server

@@ -1,0 +1,54 @@
+#include "server/config/values.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+
+namespace ursula::server {
+namespace {
+
+TEST(ValuesTest, SizesTakeUnitsOfPowersOf1024) {
+  EXPECT_EQ(ParseSize("0"), 0u);
+  EXPECT_EQ(ParseSize("65536"), 65536u);
+  EXPECT_EQ(ParseSize("64KiB"), 65536u);
+  EXPECT_EQ(ParseSize("64k"), 65536u);
+  EXPECT_EQ(ParseSize("64 MiB"), uint64_t{64} << 20);
+  EXPECT_EQ(ParseSize("1GB"), uint64_t{1} << 30);
+  EXPECT_EQ(ParseSize("2tib"), uint64_t{2} << 40);
+  for (const char* wrong : {"", "KiB", "1.5GiB", "-1", "+1", "1 2", "1XB", "1kb/s", "1KiBB",
+                            "99999999999999999999", "99999999999TiB"}) {
+    EXPECT_EQ(ParseSize(wrong), std::nullopt) << wrong;
+  }
+}
+
+TEST(ValuesTest, SizesAreWrittenAsTheyAreRead) {
+  for (uint64_t size : {uint64_t{0}, uint64_t{1}, uint64_t{1023}, uint64_t{1024},
+                        uint64_t{64} << 20, uint64_t{3} << 40}) {
+    EXPECT_EQ(ParseSize(FormatSize(size)), size) << FormatSize(size);
+  }
+  EXPECT_EQ(FormatSize(uint64_t{64} << 20), "64MiB");
+}
+
+TEST(ValuesTest, AddressesAreNumericAndHaveAPort) {
+  EXPECT_EQ(ParseHostPort("127.0.0.1:4437"), (HostPort{"127.0.0.1", 4437}));
+  EXPECT_EQ(ParseHostPort("localhost:0"), (HostPort{"127.0.0.1", 0}));
+  EXPECT_EQ(ParseHostPort("[::1]:80"), (HostPort{"::1", 80}));
+  for (const char* wrong : {"", "4437", ":4437", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                            "example.com:80", "::1:80", "[127.0.0.1]:80", "[]:80", "1.2.3:80"}) {
+    EXPECT_EQ(ParseHostPort(wrong), std::nullopt) << wrong;
+  }
+  EXPECT_EQ(FormatHostPort({"::1", 80}), "[::1]:80");
+  EXPECT_TRUE(IsLoopback({"127.0.0.1", 1}));
+  EXPECT_TRUE(IsLoopback({"::1", 1}));
+  EXPECT_FALSE(IsLoopback({"0.0.0.0", 1}));
+  EXPECT_FALSE(IsLoopback({"::", 1}));
+}
+
+TEST(ValuesTest, BooleansHaveTheirUsualWords) {
+  EXPECT_EQ(ParseBool("true"), true);
+  EXPECT_EQ(ParseBool("Off"), false);
+  EXPECT_EQ(ParseBool("maybe"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace ursula::server

@@ -1,0 +1,227 @@
+#include "lib/engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <set>
+
+#include "tests/unit/engine/test_engine.h"
+
+namespace ursula {
+namespace {
+
+using testing_support::TestEngine;
+
+TEST(EngineTest, WhatIsAppendedIsReadBack) {
+  TestEngine engine({});
+  ASSERT_TRUE(engine.status.ok()) << engine.status.ToString();
+  ASSERT_EQ(engine.Create("a")->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Create("a")->outcome, Outcome::kExisted);
+  EXPECT_EQ(engine.Create("a", "application/json")->outcome, Outcome::kConflict);
+  auto appended = engine.Append("a", {"hello ", "world"});
+  ASSERT_TRUE(appended.ok());
+  EXPECT_EQ(appended->outcome, Outcome::kOk);
+  EXPECT_EQ(appended->tail.bytes, 11u);
+  EXPECT_EQ(engine.Text("a"), "hello world");
+  EXPECT_EQ(engine.Text("a", 6), "world");
+  EXPECT_EQ(engine.Read("b")->outcome, Outcome::kNotFound);
+}
+
+TEST(EngineTest, JsonMessagesAreFramedAndPagesEndAtMessageEnds) {
+  TestEngine engine({});
+  ASSERT_EQ(engine.Create("j", "application/json")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Append("j", {"{\"a\":1}", "2", "[3]"})->tail.bytes, 9u + 3u + 5u);
+  EXPECT_EQ(engine.Text("j"), "{\"a\":1},\n2,\n[3],\n");
+  auto page = engine.Read("j", 0, 10);
+  EXPECT_EQ(page->next.bytes, 9u);
+  EXPECT_FALSE(page->up_to_date);
+  page = engine.Read("j", 0, 1);  // A message larger than the page comes whole.
+  EXPECT_EQ(page->next.bytes, 9u);
+  EXPECT_EQ(engine.Read("j", 3)->outcome, Outcome::kOffsetInvalid);
+  EXPECT_EQ(engine.Read("j", 12)->outcome, Outcome::kOk);
+  ReadRequest ends;
+  ends.stream = TestEngine::Id("j");
+  ends.boundaries = true;
+  auto reply = engine.Read(ends);
+  ASSERT_EQ(reply->message_ends.size(), 3u);
+  EXPECT_EQ(reply->message_ends[1].bytes, 12u);
+}
+
+TEST(EngineTest, ReadAtTheTailWaitsForTheNextAppend) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("w")->outcome, Outcome::kOk);
+  ReadRequest request;
+  request.stream = TestEngine::Id("w");
+  request.wait_ms = 30'000;
+  std::promise<Result<ReadReply>> promise;
+  engine->Read(request, [&](Result<ReadReply> reply) { promise.set_value(std::move(reply)); });
+  ASSERT_EQ(engine.Append("w", {"x"})->outcome, Outcome::kOk);
+  auto reply = promise.get_future().get();
+  ASSERT_TRUE(reply.ok());
+  ASSERT_EQ(reply->parts.size(), 1u);
+  EXPECT_EQ(reply->parts[0].view(), "x");
+}
+
+TEST(EngineTest, WaitRunsOutWithAnEmptyReply) {
+  TestEngine engine({});
+  ASSERT_EQ(engine.Create("w")->outcome, Outcome::kOk);
+  ReadRequest request;
+  request.stream = TestEngine::Id("w");
+  request.wait_ms = 5;
+  auto reply = engine.Read(request);
+  ASSERT_TRUE(reply.ok());
+  EXPECT_TRUE(reply->parts.empty());
+  EXPECT_TRUE(reply->up_to_date);
+}
+
+TEST(EngineTest, CancelledReadEndsAsCancelled) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("w")->outcome, Outcome::kOk);
+  ReadRequest request;
+  request.stream = TestEngine::Id("w");
+  request.wait_ms = 600'000;
+  std::promise<Result<ReadReply>> promise;
+  Ticket ticket =
+      engine->Read(request, [&](Result<ReadReply> reply) { promise.set_value(std::move(reply)); });
+  engine->Cancel(ticket);
+  EXPECT_EQ(promise.get_future().get().status().code(), StatusCode::kCancelled);
+}
+
+TEST(EngineTest, ClosingWakesReadersAndRefusesAppends) {
+  TestEngine engine({});
+  ASSERT_EQ(engine.Create("c")->outcome, Outcome::kOk);
+  ReadRequest request;
+  request.stream = TestEngine::Id("c");
+  request.wait_ms = 600'000;
+  std::promise<Result<ReadReply>> promise;
+  engine->Read(request, [&](Result<ReadReply> reply) { promise.set_value(std::move(reply)); });
+  AppendRequest close;
+  close.stream = TestEngine::Id("c");
+  close.close = true;
+  ASSERT_EQ(engine.Append(close)->outcome, Outcome::kOk);
+  auto reply = promise.get_future().get();
+  EXPECT_TRUE(reply->info.closed);
+  auto refused = engine.Append("c", {"late"});
+  EXPECT_EQ(refused->outcome, Outcome::kClosed);
+  EXPECT_TRUE(refused->closed);
+}
+
+TEST(EngineTest, ProducerSequencesAreAppliedOnce) {
+  TestEngine engine({});
+  ASSERT_EQ(engine.Create("p")->outcome, Outcome::kOk);
+  AppendRequest append;
+  append.stream = TestEngine::Id("p");
+  append.messages = {Bytes::Static("one")};
+  append.producer = Producer{"me", 0, 0};
+  EXPECT_EQ(engine.Append(append)->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Append(append)->outcome, Outcome::kDuplicate);
+  append.producer->sequence = 2;
+  auto gap = engine.Append(append);
+  EXPECT_EQ(gap->outcome, Outcome::kProducerGap);
+  EXPECT_EQ(gap->producer_expected_sequence, 1u);
+  EXPECT_EQ(engine.Text("p"), "one");
+}
+
+TEST(EngineTest, StreamsOfABucketAreListedInOrderAcrossGroups) {
+  TestEngine engine({.cores = 2, .groups = 7});
+  EXPECT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kExisted);
+  EXPECT_EQ(engine.Bucket(&StreamEngine::GetBucket, "nope")->outcome, Outcome::kBucketNotFound);
+  std::set<std::string> names;
+  for (int i = 0; i < 25; ++i) {
+    CreateRequest create;
+    create.stream = {
+        .bucket = "team", .affinity = i % 2 ? "" : "side", .name = "s" + std::to_string(i)};
+    ASSERT_EQ(engine.Create(create)->outcome, Outcome::kOk);
+    names.insert(i % 2 ? create.stream.name : "side/" + create.stream.name);
+  }
+  std::vector<std::string> listed;
+  ListRequest request;
+  request.bucket = "team";
+  request.limit = 4;
+  for (;;) {
+    auto page = engine.List(request);
+    ASSERT_TRUE(page.ok());
+    for (auto& stream : page->streams) listed.push_back(stream.path);
+    if (!page->more) break;
+    request.after = listed.back();
+  }
+  EXPECT_EQ(listed, std::vector<std::string>(names.begin(), names.end()));
+}
+
+TEST(EngineTest, BucketIsDeletedOnlyWhenEmptyAndThenRefusesCreates) {
+  TestEngine engine({.cores = 2, .groups = 7});
+  CreateRequest create;
+  create.stream = {.bucket = "team", .name = "s"};
+  EXPECT_EQ(engine.Create(create)->outcome, Outcome::kBucketNotFound);
+  ASSERT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Create(create)->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Bucket(&StreamEngine::DeleteBucket, "team")->outcome, Outcome::kBucketNotEmpty);
+  create.stream.name = "t";
+  EXPECT_EQ(engine.Create(create)->outcome, Outcome::kOk) << "a refused deletion leaves no fence";
+  for (const char* name : {"s", "t"}) {
+    auto gone = Wait<DeleteReply>(
+        [&](auto done) { engine->Delete({.bucket = "team", .name = name}, std::move(done)); });
+    EXPECT_EQ(gone->outcome, Outcome::kOk);
+  }
+  EXPECT_EQ(engine.Bucket(&StreamEngine::DeleteBucket, "team")->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Create(create)->outcome, Outcome::kBucketNotFound);
+  ASSERT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kOk);
+  EXPECT_EQ(engine.Create(create)->outcome, Outcome::kOk);
+}
+
+TEST(EngineTest, TwoEnginesShareOneRuntime) {
+  auto runtime = NewRuntime({});
+  ASSERT_TRUE(runtime.ok());
+  EngineOptions options;
+  options.runtime = runtime->get();
+  auto first = StreamEngine::Open(std::move(options));
+  options = {};
+  options.runtime = runtime->get();
+  auto second = StreamEngine::Open(std::move(options));
+  ASSERT_TRUE(first.ok() && second.ok());
+  CreateRequest create;
+  create.stream = TestEngine::Id("x");
+  auto in_first = Wait<CreateReply>([&](auto done) { (*first)->Create(create, std::move(done)); });
+  EXPECT_EQ(in_first->outcome, Outcome::kOk);
+  auto in_second =
+      Wait<HeadReply>([&](auto done) { (*second)->Head(TestEngine::Id("x"), std::move(done)); });
+  EXPECT_EQ(in_second->outcome, Outcome::kNotFound);
+}
+
+TEST(EngineTest, CallbacksMayCallTheEngineAgain) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("r")->outcome, Outcome::kOk);
+  std::promise<void> finished;
+  std::atomic<int> left = 100;
+  std::function<void()> next = [&] {
+    AppendRequest append;
+    append.stream = TestEngine::Id("r");
+    append.messages = {Bytes::Static("x")};
+    engine->Append(append, [&](Result<AppendReply> reply) {
+      ASSERT_TRUE(reply.ok());
+      if (--left == 0) return finished.set_value();
+      next();
+    });
+  };
+  next();
+  finished.get_future().wait();
+  EXPECT_EQ(engine.Head("r")->info.tail.bytes, 100u);
+}
+
+TEST(EngineTest, StopEndsWaitingReadsAndRefusesNewCalls) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("s")->outcome, Outcome::kOk);
+  ReadRequest request;
+  request.stream = TestEngine::Id("s");
+  request.wait_ms = 600'000;
+  std::promise<Result<ReadReply>> promise;
+  engine->Read(request, [&](Result<ReadReply> reply) { promise.set_value(std::move(reply)); });
+  auto stopped = Wait<Stopped>([&](auto done) { engine->Stop(std::move(done)); });
+  EXPECT_TRUE(stopped.ok());
+  EXPECT_EQ(promise.get_future().get().status().code(), StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace ursula

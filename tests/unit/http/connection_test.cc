@@ -1,0 +1,420 @@
+#include "server/http/connection.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/unit/http/http_rig.h"
+
+namespace ursula::http {
+namespace {
+
+using testing::FakePeer;
+
+// Answers "METHOD target body" at once, or when told to (targets under /later), or as a stream
+// (/stream), and writes down what it is told.
+class EchoHandler final : public Handler {
+ public:
+  struct Notes {
+    std::deque<Exchange*> open;
+    int gone = 0;
+    int peer_ended = 0;
+    int stopping = 0;
+    int drained = 0;
+    int tasks = 0;
+  };
+
+  explicit EchoHandler(Notes* notes) : notes_(notes) {}
+
+  void OnRequest(Exchange* exchange) override {
+    const std::string& target = exchange->request().target;
+    if (!target.starts_with("/later") && !target.starts_with("/stream")) {
+      return exchange->Reply(Echo(exchange));
+    }
+    exchange->Own(std::make_unique<Watcher>(notes_));
+    notes_->open.push_back(exchange);
+    if (target.starts_with("/stream")) exchange->StartStream({});
+  }
+
+  static protocol::Response Echo(Exchange* exchange) {
+    protocol::Request& request = exchange->request();
+    protocol::Response response;
+    std::string text = request.target + " " + std::string(request.body.view());
+    response.body = {Bytes::Take(std::move(text))};
+    return response;
+  }
+
+ private:
+  struct Watcher final : Task {
+    explicit Watcher(Notes* notes) : notes_(notes) { ++notes_->tasks; }
+    ~Watcher() override { --notes_->tasks; }
+    void OnGone() override { ++notes_->gone; }
+    void OnPeerEnded() override { ++notes_->peer_ended; }
+    void OnStopping() override { ++notes_->stopping; }
+    void OnDrained() override { ++notes_->drained; }
+    Notes* notes_;
+  };
+
+  Notes* notes_;
+};
+
+class ConnectionTest : public ::testing::Test {
+ protected:
+  ConnectionTest() { options_.limits.body_bytes_max = 1 << 20; }
+
+  HttpRig& rig() {
+    if (rig_ == nullptr) {
+      rig_ = std::make_unique<HttpRig>(options_, [this](io::Loop*, CoreCounters*) {
+        return std::make_unique<EchoHandler>(&notes_);
+      });
+    }
+    return *rig_;
+  }
+  Exchange* TakeOpen() {
+    Exchange* exchange = notes_.open.front();
+    notes_.open.pop_front();
+    return exchange;
+  }
+  void Answer() {
+    Exchange* exchange = TakeOpen();
+    exchange->Reply(EchoHandler::Echo(exchange));
+    rig().manual.RunUntilIdle();
+  }
+  uint64_t Refused(Refusal why) {
+    return rig().server->counters().refused[static_cast<std::size_t>(why)].Get();
+  }
+
+  HttpOptions options_;
+  EchoHandler::Notes notes_;
+  std::unique_ptr<HttpRig> rig_;
+};
+
+TEST_F(ConnectionTest, KeepAliveServesOneRequestAfterTheOther) {
+  auto peer = rig().Connect();
+  for (int i = 0; i < 3; ++i) {
+    peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi");
+    std::string response = peer->TakeReceived();
+    EXPECT_EQ(StatusOf(response), 200);
+    EXPECT_EQ(BodyOf(response), "/a hi");
+    EXPECT_NE(response.find("Content-Length: 5\r\n"), std::string::npos);
+    EXPECT_NE(response.find("Date: "), std::string::npos);
+    EXPECT_NE(response.find("X-Request-Id: "), std::string::npos);
+    EXPECT_EQ(response.find("Connection: "), std::string::npos);
+  }
+  EXPECT_FALSE(peer->closed());
+  EXPECT_EQ(peer->sends(), 3u);  // Head and body leave in one write.
+}
+
+TEST_F(ConnectionTest, PipelinedRequestsAreAnsweredInOrderOneAtATime) {
+  auto peer = rig().Connect();
+  peer->Write(
+      "GET /later1 HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n"
+      "GET /later2 HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(peer->received(), "");
+  EXPECT_EQ(notes_.open.size(), 1u);
+  Answer();
+  EXPECT_NE(peer->received().find("/later1"), std::string::npos);
+  EXPECT_NE(peer->received().find("/b"), std::string::npos);
+  ASSERT_EQ(notes_.open.size(), 1u);
+  Answer();
+  EXPECT_LT(peer->received().find("/b"), peer->received().find("/later2"));
+}
+
+TEST_F(ConnectionTest, PipelinedBytesAreBoundedByNotReading) {
+  options_.pipelined_bytes_max = 1000;
+  auto peer = rig().Connect();
+  std::string request =
+      "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n" + std::string(900, 'x');
+  peer->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->Write(request);
+  EXPECT_FALSE(peer->paused());
+  peer->Write(request);
+  EXPECT_TRUE(peer->paused());
+  Answer();
+  EXPECT_FALSE(peer->paused());
+  EXPECT_EQ(CountOf(peer->received(), "HTTP/1.1 200"), 3u);
+}
+
+TEST_F(ConnectionTest, HttpOnePointZeroClosesUnlessAskedNotTo) {
+  auto peer = rig().Connect();
+  peer->Write("GET /a HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+  EXPECT_NE(peer->received().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(peer->closed());
+
+  auto kept = rig().Connect();
+  kept->Write("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_NE(kept->received().find("Connection: keep-alive\r\n"), std::string::npos);
+  EXPECT_FALSE(kept->closed());
+}
+
+TEST_F(ConnectionTest, HeadGetsNoBody) {
+  auto peer = rig().Connect();
+  peer->Write("HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+  EXPECT_EQ(BodyOf(peer->received()), "");
+  EXPECT_FALSE(peer->closed());
+}
+
+TEST_F(ConnectionTest, ContinueIsSentWhenTheBodyWaitsForIt) {
+  auto peer = rig().Connect();
+  constexpr std::string_view kHead =
+      "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+  peer->Write(kHead);
+  EXPECT_EQ(peer->TakeReceived(), "HTTP/1.1 100 Continue\r\n\r\n");
+  peer->Write("hi");
+  EXPECT_EQ(StatusOf(peer->TakeReceived()), 200);
+  peer->Write(std::string(kHead) + "hi");  // It did not wait: no interim answer.
+  EXPECT_EQ(StatusOf(peer->TakeReceived()), 200);
+}
+
+TEST_F(ConnectionTest, UnknownExpectationIs417) {
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: tea\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 417);
+}
+
+TEST_F(ConnectionTest, TooLargeIsAnsweredAndTheRestIsReadBeforeTheEnd) {
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 413);
+  EXPECT_NE(peer->received().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(peer->got_end());
+  EXPECT_FALSE(peer->closed());
+  std::string piece(1 << 20, 'x');
+  for (int i = 0; i < 9; ++i) peer->Write(piece);
+  EXPECT_FALSE(peer->closed());  // A close now would reset the connection.
+  peer->End();
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(Refused(Refusal::kBodyTooLarge), 1u);
+}
+
+TEST_F(ConnectionTest, DrainingIsBoundedInBytesAndTime) {
+  options_.drain_bytes_max = 1000;
+  options_.drain_ms = 500;
+  constexpr std::string_view kTooLarge =
+      "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n";
+  auto sender = rig().Connect();
+  sender->Write(kTooLarge);
+  sender->Write(std::string(1001, 'x'));
+  EXPECT_TRUE(sender->closed());
+
+  auto waiter = rig().Connect();
+  waiter->Write(kTooLarge);
+  rig().AdvanceMs(499);
+  EXPECT_FALSE(waiter->closed());
+  rig().AdvanceMs(2);
+  EXPECT_TRUE(waiter->closed());
+}
+
+TEST_F(ConnectionTest, ChunkedBodyTooLargeIsAnsweredHalfWay) {
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n");
+  peer->Write(std::string(2 << 20, 'x'));
+  EXPECT_EQ(StatusOf(peer->received()), 413);
+}
+
+TEST_F(ConnectionTest, RefusalsOfTheHeadHaveTheirStatus) {
+  const std::vector<std::pair<std::string, int>> cases = {
+      {"GET /" + std::string(9000, 'a') + " HTTP/1.1\r\nHost: h\r\n\r\n", 414},
+      {"GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(70'000, 'a') + "\r\n\r\n", 431},
+      {"GET / HTTP/1.1\r\nHost: h\r\nbroken\r\n\r\n", 400},
+      {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+       400},
+      {"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 405},
+      {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505},
+  };
+  for (const auto& [bytes, status] : cases) {
+    auto peer = rig().Connect();
+    peer->Write(bytes);
+    EXPECT_EQ(StatusOf(peer->received()), status) << bytes.substr(0, 60);
+    EXPECT_NE(peer->received().find("\"error\""), std::string::npos);
+    peer->End();
+    EXPECT_TRUE(peer->closed());
+    EXPECT_EQ(peer->received().find("Allow: ") != std::string::npos, status == 405);
+  }
+}
+
+TEST_F(ConnectionTest, SlowHeadIs408HoweverItTrickles) {
+  options_.request_timeout_ms = 1000;
+  auto peer = rig().Connect();
+  peer->Write("GET / HT");
+  rig().AdvanceMs(900);
+  peer->Write("TP/1.1\r\n");
+  rig().AdvanceMs(99);
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(2);
+  EXPECT_EQ(StatusOf(peer->received()), 408);
+  EXPECT_EQ(Refused(Refusal::kTimeout), 1u);
+}
+
+TEST_F(ConnectionTest, BodyMayTakeLongButNotPauseLong) {
+  options_.request_timeout_ms = 1000;
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+  for (int i = 0; i < 5; ++i) {
+    rig().AdvanceMs(900);
+    peer->Write("x");
+  }
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(1001);
+  EXPECT_EQ(StatusOf(peer->received()), 408);
+}
+
+TEST_F(ConnectionTest, IdleConnectionEndsSilently) {
+  options_.idle_timeout_ms = 1000;
+  auto peer = rig().Connect();
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->TakeReceived();
+  rig().AdvanceMs(999);
+  EXPECT_FALSE(peer->closed());
+  rig().AdvanceMs(2);
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(peer->received(), "");
+}
+
+TEST_F(ConnectionTest, BodiesTogetherStayWithinTheBudget) {
+  options_.inflight_body_bytes_max = 256 << 10;
+  auto holder = rig().Connect();
+  holder->Write("POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" +
+                std::string(200'000, 'x'));
+  ASSERT_EQ(notes_.open.size(), 1u);
+  auto refused = rig().Connect();
+  refused->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n");
+  EXPECT_EQ(StatusOf(refused->received()), 503);
+  EXPECT_NE(refused->received().find("Retry-After: 1\r\n"), std::string::npos);
+  EXPECT_EQ(Refused(Refusal::kBodyBudget), 1u);
+  Answer();
+  auto next = rig().Connect();
+  next->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" +
+              std::string(200'000, 'x'));
+  EXPECT_EQ(StatusOf(next->received()), 200);
+}
+
+TEST_F(ConnectionTest, ConnectionsPastTheLimitGet503) {
+  options_.connections_max = 2;
+  auto first = rig().Connect();
+  auto second = rig().Connect();
+  auto third = rig().Connect();
+  EXPECT_EQ(StatusOf(third->received()), 503);
+  third->End();
+  EXPECT_TRUE(third->closed());
+  first->End();
+  EXPECT_TRUE(first->closed());
+  auto fourth = rig().Connect();
+  fourth->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(StatusOf(fourth->received()), 200);
+  EXPECT_EQ(Refused(Refusal::kConnections), 1u);
+}
+
+TEST_F(ConnectionTest, HalfClosedClientStillGetsItsAnswers) {
+  auto peer = rig().Connect();
+  peer->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->End();
+  EXPECT_EQ(notes_.peer_ended, 1);
+  EXPECT_FALSE(peer->closed());
+  Answer();
+  EXPECT_EQ(CountOf(peer->received(), "HTTP/1.1 200"), 2u);
+  EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(ConnectionTest, BrokenClientIsToldToTheTaskAndTheExchangeOutlivesTheSocket) {
+  auto peer = rig().Connect();
+  peer->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->Break(ECONNRESET);
+  EXPECT_EQ(notes_.gone, 1);
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(notes_.tasks, 1);
+  Answer();  // The engine's completion comes later and finds everything alive.
+  EXPECT_EQ(notes_.tasks, 0);
+  EXPECT_EQ(peer->received(), "");
+}
+
+TEST_F(ConnectionTest, ReaderThatTakesNothingIsCutOff) {
+  options_.send_timeout_ms = 1000;
+  auto peer = rig().Connect();
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->TakeReceived();
+  peer->Stall();
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  rig().AdvanceMs(999);
+  EXPECT_FALSE(peer->closed());
+  rig().AdvanceMs(2);
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(Refused(Refusal::kSlowReader), 1u);
+}
+
+TEST_F(ConnectionTest, StreamLeavesInChunksAndTheConnectionGoesOn) {
+  auto peer = rig().Connect();
+  peer->Write("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+  Exchange* exchange = TakeOpen();
+  EXPECT_NE(peer->received().find("Transfer-Encoding: chunked\r\n"), std::string::npos);
+  peer->TakeReceived();
+  exchange->Send(Bytes::Static("0123456789abcdef"));
+  rig().manual.RunUntilIdle();
+  EXPECT_EQ(peer->TakeReceived(), "10\r\n0123456789abcdef\r\n");
+  EXPECT_EQ(notes_.drained, 2);
+  exchange->EndStream();
+  rig().manual.RunUntilIdle();
+  EXPECT_EQ(peer->TakeReceived(), "0\r\n\r\n");
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+}
+
+TEST_F(ConnectionTest, StreamToHttpOnePointZeroEndsWithTheConnection) {
+  auto peer = rig().Connect();
+  peer->Write("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  Exchange* exchange = TakeOpen();
+  exchange->Send(Bytes::Static("data"));
+  exchange->EndStream();
+  rig().manual.RunUntilIdle();
+  EXPECT_EQ(BodyOf(peer->received()), "data");
+  EXPECT_EQ(peer->received().find("chunked"), std::string::npos);
+  EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(ConnectionTest, StoppingClosesIdleOnesAndFinishesTheOthers) {
+  auto idle = rig().Connect();
+  auto busy = rig().Connect();
+  busy->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  auto half = rig().Connect();
+  half->Write("GET /a HTTP/1.1\r\n");
+  rig().Stop();
+  EXPECT_TRUE(idle->closed());
+  EXPECT_FALSE(busy->closed());
+  EXPECT_EQ(notes_.stopping, 1);
+  EXPECT_FALSE(rig().net.accepting());
+  half->Write("Host: h\r\n\r\n");
+  EXPECT_EQ(StatusOf(half->received()), 200);
+  EXPECT_NE(half->received().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(half->closed());
+  EXPECT_FALSE(rig().stopped);
+  Answer();
+  EXPECT_EQ(StatusOf(busy->received()), 200);
+  EXPECT_TRUE(rig().stopped);
+  EXPECT_TRUE(rig().all_gone);
+}
+
+TEST_F(ConnectionTest, StoppingCutsOffWhatDoesNotFinishInTime) {
+  options_.stop_timeout_ms = 1000;
+  auto busy = rig().Connect();
+  busy->Write("GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+  Exchange* exchange = TakeOpen();
+  rig().Stop();
+  rig().AdvanceMs(1001);
+  EXPECT_TRUE(busy->closed());
+  EXPECT_EQ(notes_.gone, 1);
+  EXPECT_FALSE(rig().stopped);
+  exchange->Abandon();
+  rig().manual.RunUntilIdle();
+  EXPECT_TRUE(rig().stopped);
+  EXPECT_TRUE(rig().all_gone);
+}
+
+}  // namespace
+}  // namespace ursula::http

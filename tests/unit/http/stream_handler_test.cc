@@ -1,0 +1,301 @@
+#include "server/http/stream_handler.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/fake_engine.h"
+#include "tests/unit/http/http_rig.h"
+
+namespace ursula::http {
+namespace {
+
+using testing::FakeEngine;
+using testing::FakePeer;
+
+class StreamHandlerTest : public ::testing::Test {
+ protected:
+  HttpRig& rig() {
+    if (rig_ == nullptr) {
+      rig_ = std::make_unique<HttpRig>(HttpOptions{}, [this](io::Loop* loop, CoreCounters* core) {
+        engine_ = std::make_unique<FakeEngine>(loop);
+        return std::make_unique<StreamHandler>(engine_.get(), &config_, &live_, loop, core);
+      });
+    }
+    return *rig_;
+  }
+
+  std::string Ask(std::string_view method, std::string_view target, std::string_view body = {}) {
+    auto peer = rig().Connect();
+    Send(peer.get(), method, target, body);
+    return peer->TakeReceived();
+  }
+  static void Send(FakePeer* peer, std::string_view method, std::string_view target,
+                   std::string_view body = {}, std::string_view headers = {}) {
+    std::string request =
+        std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: h\r\n";
+    request += headers;
+    if (!body.empty()) {
+      request +=
+          "Content-Type: text/plain\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    }
+    peer->Write(request + "\r\n" + std::string(body));
+  }
+  // A subscriber at `target`; its first answer is left to be taken.
+  std::shared_ptr<FakePeer> Subscribe(std::string_view target, std::string_view headers = {}) {
+    auto peer = rig().Connect();
+    Send(peer.get(), "GET", target, {}, headers);
+    return peer;
+  }
+  void CreateText(std::string_view target) {
+    ASSERT_EQ(StatusOf(Ask("PUT", target, "first ")), 201);
+  }
+
+  protocol::ProtocolConfig config_;
+  LiveOptions live_;
+  std::unique_ptr<FakeEngine> engine_;
+  std::unique_ptr<HttpRig> rig_;
+};
+
+constexpr std::string_view kStream = "/v1/stream/s";
+constexpr std::string_view kTail6 = "0000000000000000_0000000000000006";
+
+TEST_F(StreamHandlerTest, EachMethodReachesItsEngineCall) {
+  EXPECT_EQ(StatusOf(Ask("PUT", "/demo")), 201);
+  EXPECT_EQ(StatusOf(Ask("PUT", "/demo")), 200);
+  EXPECT_EQ(StatusOf(Ask("GET", "/demo")), 200);
+  EXPECT_EQ(StatusOf(Ask("PUT", "/demo/hello", "first ")), 201);
+  EXPECT_EQ(StatusOf(Ask("POST", "/demo/hello", "second")), 204);
+  EXPECT_EQ(BodyOf(Ask("GET", "/demo/hello?offset=-1")), "first second");
+  EXPECT_EQ(StatusOf(Ask("HEAD", "/demo/hello")), 200);
+  EXPECT_EQ(StatusOf(Ask("GET", "/demo/streams")), 200);
+  EXPECT_EQ(StatusOf(Ask("OPTIONS", "/demo/hello")), 204);
+  EXPECT_EQ(StatusOf(Ask("DELETE", "/demo/hello")), 204);
+  EXPECT_EQ(StatusOf(Ask("GET", "/demo/hello")), 404);
+  EXPECT_EQ(StatusOf(Ask("DELETE", "/demo")), 204);
+  EXPECT_EQ(StatusOf(Ask("PATCH", "/demo/hello")), 405);
+}
+
+TEST_F(StreamHandlerTest, LargeStreamComesInPages) {
+  config_.read_bytes_max = 1000;
+  CreateText(kStream);
+  Ask("POST", kStream, std::string(1500, 'x'));
+  std::string first = Ask("GET", std::string(kStream) + "?offset=-1");
+  EXPECT_EQ(BodyOf(first).size(), 1000u);
+  EXPECT_NE(first.find("0000000000000000_0000000000001000"), std::string::npos);
+  EXPECT_EQ(first.find("Stream-Up-To-Date: true"), std::string::npos);
+  std::string rest = Ask("GET", std::string(kStream) + "?offset=0000000000000000_0000000000001000");
+  EXPECT_EQ(BodyOf(rest).size(), 506u);
+  EXPECT_NE(rest.find("Stream-Up-To-Date: true"), std::string::npos);
+}
+
+TEST_F(StreamHandlerTest, LongPollIsAnsweredByDataOrByItsTimeout) {
+  config_.long_poll_ms = 500;
+  CreateText(kStream);
+  std::string target = std::string(kStream) + "?live=long-poll&offset=" + std::string(kTail6);
+  auto peer = Subscribe(target);
+  EXPECT_EQ(peer->received(), "");
+  Ask("POST", kStream, "more");
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+  EXPECT_EQ(BodyOf(peer->TakeReceived()), "more");
+
+  auto idle = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
+  rig().AdvanceMs(499);
+  EXPECT_EQ(idle->received(), "");
+  rig().AdvanceMs(2);
+  EXPECT_EQ(StatusOf(idle->received()), 204);
+  EXPECT_FALSE(idle->closed());
+}
+
+TEST_F(StreamHandlerTest, LongPollOfAClientThatLeftIsCancelled) {
+  CreateText(kStream);
+  auto left = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
+  auto broken = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
+  EXPECT_EQ(engine_->waiting(), 2u);
+  left->End();
+  broken->Break(ECONNRESET);
+  EXPECT_EQ(engine_->waiting(), 0u);
+  EXPECT_EQ(engine_->cancelled, 2u);
+  EXPECT_TRUE(left->closed());
+}
+
+TEST_F(StreamHandlerTest, StoppingAnswersLongPollsAsIfTimedOut) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
+  rig().Stop();
+  EXPECT_EQ(StatusOf(peer->received()), 204);
+  EXPECT_NE(peer->received().find(kTail6), std::string::npos);
+  EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(StreamHandlerTest, SubscriberGetsWhatIsThereThenWhatComes) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=-1");
+  std::string first = peer->TakeReceived();
+  EXPECT_EQ(StatusOf(first), 200);
+  EXPECT_NE(first.find("Content-Type: text/event-stream\r\n"), std::string::npos);
+  EXPECT_NE(first.find("event: data\ndata:first \n"), std::string::npos);
+  EXPECT_NE(first.find("event: control\ndata:{"), std::string::npos);
+  EXPECT_NE(first.find(kTail6), std::string::npos);
+  EXPECT_EQ(peer->sends(), 1u);
+  Ask("POST", kStream, "more");
+  std::string next = peer->TakeReceived();
+  EXPECT_EQ(CountOf(next, "event: data"), 1u);
+  EXPECT_EQ(CountOf(next, "event: control"), 1u);
+  EXPECT_NE(next.find("data:more\n"), std::string::npos);
+  EXPECT_EQ(peer->sends(), 2u);  // Data and control leave in one write.
+  EXPECT_EQ(rig().server->counters().subscribers_open.Get(), 1u);
+}
+
+TEST_F(StreamHandlerTest, SubscriberToAnEmptyTailGetsAControlEventAtOnce) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  EXPECT_EQ(CountOf(peer->received(), "event: data"), 0u);
+  EXPECT_EQ(CountOf(peer->received(), "event: control"), 1u);
+  EXPECT_NE(peer->received().find("\"upToDate\":true"), std::string::npos);
+}
+
+TEST_F(StreamHandlerTest, SubscriberToAMissingStreamGetsThePlainError) {
+  std::string answer = Subscribe("/v1/stream/none?live=sse&offset=-1")->TakeReceived();
+  EXPECT_EQ(StatusOf(answer), 404);
+  EXPECT_NE(answer.find("Content-Length: "), std::string::npos);
+}
+
+TEST_F(StreamHandlerTest, ClosingSendsTheLastDataThenEndsTheStream) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  auto writer = rig().Connect();
+  Send(writer.get(), "POST", kStream, "end", "Stream-Closed: true\r\n");
+  std::string last = peer->TakeReceived();
+  EXPECT_NE(last.find("data:end\n"), std::string::npos);
+  EXPECT_NE(last.find("\"streamClosed\":true"), std::string::npos);
+  EXPECT_TRUE(last.ends_with("0\r\n\r\n"));
+  EXPECT_EQ(engine_->waiting(), 0u);
+  EXPECT_EQ(rig().server->counters().subscribers_open.Get(), 0u);
+}
+
+TEST_F(StreamHandlerTest, FrameIsEncodedOnceForAllSubscribersOfACore) {
+  CreateText(kStream);
+  std::vector<std::shared_ptr<FakePeer>> peers;
+  for (int i = 0; i < 10; ++i) {
+    peers.push_back(Subscribe(std::string(kStream) + "?live=sse&offset=now"));
+    peers.back()->TakeReceived();
+  }
+  const CoreCounters& counters = rig().server->counters();
+  uint64_t encoded = counters.frames_encoded.Get();
+  uint64_t shared = counters.frames_shared.Get();
+  Ask("POST", kStream, "more");
+  EXPECT_EQ(counters.frames_encoded.Get(), encoded + 1);
+  EXPECT_EQ(counters.frames_shared.Get(), shared + 9);
+  std::string first = peers[0]->TakeReceived();
+  EXPECT_NE(first.find("data:more"), std::string::npos);
+  for (std::size_t i = 1; i < peers.size(); ++i) EXPECT_EQ(peers[i]->TakeReceived(), first);
+}
+
+TEST_F(StreamHandlerTest, HeartbeatsGoToIdleSubscribersOnly) {
+  live_.heartbeat_ms = 1000;
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  rig().AdvanceMs(900);
+  Ask("POST", kStream, "more");
+  peer->TakeReceived();
+  rig().AdvanceMs(900);
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(101);
+  EXPECT_EQ(peer->TakeReceived(), "3\r\n:\n\n\r\n");
+  rig().AdvanceMs(1000);
+  EXPECT_EQ(peer->TakeReceived(), "3\r\n:\n\n\r\n");
+}
+
+TEST_F(StreamHandlerTest, RotationEndsWithAControlEvent) {
+  live_.rotation_ms = 10'000;
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  rig().AdvanceMs(8'900);
+  EXPECT_EQ(CountOf(peer->received(), "0\r\n\r\n"), 0u);
+  rig().AdvanceMs(2'200);
+  EXPECT_EQ(CountOf(peer->received(), "event: control"), 1u);
+  EXPECT_NE(peer->received().find(kTail6), std::string::npos);
+  EXPECT_TRUE(peer->received().ends_with("0\r\n\r\n"));
+  EXPECT_EQ(engine_->waiting(), 0u);
+}
+
+TEST_F(StreamHandlerTest, StoppingEndsSubscribersWithAControlEvent) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  rig().Stop();
+  EXPECT_EQ(CountOf(peer->received(), "event: control"), 1u);
+  EXPECT_TRUE(peer->received().ends_with("0\r\n\r\n"));
+  EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(StreamHandlerTest, SubscriberThatLeftIsCancelled) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  EXPECT_EQ(engine_->waiting(), 1u);
+  peer->End();
+  EXPECT_EQ(engine_->waiting(), 0u);
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(rig().server->counters().requests_open.Get(), 0u);
+}
+
+TEST_F(StreamHandlerTest, SubscriberOfADeletedStreamIsLetGo) {
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  Ask("DELETE", kStream);
+  EXPECT_EQ(peer->TakeReceived(), "0\r\n\r\n");
+}
+
+TEST_F(StreamHandlerTest, SlowSubscriberCostsBoundedMemoryAndIsCutInTheEnd) {
+  live_.unsent_bytes_max = 10'000;
+  config_.sse_read_bytes_max = 1000;
+  CreateText(kStream);
+  auto peer = Subscribe(std::string(kStream) + "?live=sse&offset=now");
+  peer->TakeReceived();
+  peer->Stall();
+  for (int i = 0; i < 100; ++i) Ask("POST", kStream, std::string(1000, '#'));
+  EXPECT_EQ(engine_->waiting(), 0u);  // Nothing more is read for it.
+  uint64_t made = rig().server->counters().frames_encoded.Get();
+  EXPECT_LT(made, 20u);
+  // It goes on where it stood, and misses nothing.
+  peer->Unstall();
+  EXPECT_EQ(CountOf(peer->received(), "#"), 100'000u);
+  peer->Stall();
+  Ask("POST", kStream, "y");
+  rig().AdvanceMs(rig().options.send_timeout_ms + 1);
+  EXPECT_TRUE(peer->closed());
+  EXPECT_EQ(rig().server->counters().requests_open.Get(), 0u);
+}
+
+TEST_F(StreamHandlerTest, SubscriberOverHttpOnePointZeroGetsPlainFrames) {
+  CreateText(kStream);
+  auto peer = rig().Connect();
+  peer->Write("GET /v1/stream/s?live=sse&offset=-1 HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(BodyOf(peer->received()).starts_with("event: data\n"));
+  EXPECT_EQ(peer->received().find("chunked"), std::string::npos);
+}
+
+TEST_F(StreamHandlerTest, AppendUnderWayWhenItsClientLeavesStillEnds) {
+  CreateText(kStream);
+  engine_->Hold();
+  auto peer = rig().Connect();
+  Send(peer.get(), "POST", kStream, "more");
+  EXPECT_EQ(engine_->held(), 1u);
+  peer->Break(ECONNRESET);
+  EXPECT_TRUE(peer->closed());
+  engine_->Release();
+  rig().manual.RunUntilIdle();
+  EXPECT_EQ(BodyOf(Ask("GET", kStream)), "first more");
+}
+
+}  // namespace
+}  // namespace ursula::http

@@ -1,0 +1,265 @@
+#include "lib/io/runtime.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/base/ids.h"
+#include "lib/io/uring/ring.h"
+#include "tests/unit/io/real_loops.h"
+
+namespace ursula::io {
+namespace {
+
+TEST(RuntimeTest, RefusesOptionsOutOfBounds) {
+  EXPECT_EQ(NewRuntime({.core_count = 60'000}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(NewRuntime({.ring_entries = 1}).status().code(), StatusCode::kInvalidArgument);
+}
+
+TEST(RuntimeTest, ZeroCoresMeansOneForEachCpu) {
+  RealLoops loops(0);
+  EXPECT_GE(loops.runtime().core_count(), 1);
+  EXPECT_LE(loops.runtime().core_count(), std::thread::hardware_concurrency());
+}
+
+TEST(RuntimeTest, PinnedLoopsRun) {
+  auto runtime = NewRuntime({.core_count = 3, .pin_threads = true});
+  ASSERT_TRUE(runtime.ok());
+  Countdown done(3);
+  for (uint16_t i = 0; i < 3; ++i) {
+    LoopRuntime::Of(**runtime).loop(CoreId{i}).Post([&] { done.Done(); });
+  }
+  done.Wait();
+}
+
+TEST(RuntimeTest, EachLoopKnowsItselfAndOnlyItsOwnRuntime) {
+  RealLoops loops(2), others(1);
+  EXPECT_EQ(loops.runtime().Current(), nullptr);
+  EXPECT_FALSE(loops.loop(0).InLoop());
+  for (uint16_t core : {uint16_t{0}, uint16_t{1}}) {
+    loops.Run(
+        [&] {
+          EXPECT_EQ(loops.runtime().Current(), &loops.loop(core));
+          EXPECT_EQ(others.runtime().Current(), nullptr);
+          EXPECT_TRUE(loops.loop(core).InLoop());
+          EXPECT_FALSE(others.loop(0).InLoop());
+          EXPECT_EQ(Raw(loops.loop(core).core()), core);
+        },
+        core);
+  }
+}
+
+TEST(RuntimeTest, SignalsStayWithTheHost) {
+  RealLoops loops(1);
+  loops.Run([] {
+    sigset_t mask;
+    pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+    EXPECT_EQ(sigismember(&mask, SIGTERM), 1);
+    EXPECT_EQ(sigismember(&mask, SIGSEGV), 0);
+  });
+  sigset_t mask;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  EXPECT_EQ(sigismember(&mask, SIGTERM), 0);
+}
+
+TEST(RuntimeTest, StopRunsWhatWasPostedBefore) {
+  std::atomic<int> ran = 0;
+  {
+    RealLoops loops(2);
+    for (int i = 0; i < 1000; ++i) loops.loop(static_cast<uint16_t>(i % 2)).Post([&] { ++ran; });
+  }
+  EXPECT_EQ(ran.load(), 1000);
+}
+
+// Two loops that answer each other: every hop needs a wake-up, as both are idle between.
+struct Rally {
+  Loop* sides[2];
+  Countdown done;
+  int left = 0;
+  void Hit(int side) {
+    if (left-- == 0) return done.Done();
+    sides[1 - side]->Post([this, side] { Hit(1 - side); });
+  }
+};
+
+TEST(LoopTest, IdleLoopsWakeEachOther) {
+  RealLoops loops(2);
+  Rally rally{{&loops.loop(0), &loops.loop(1)}, Countdown(), 5000};
+  loops.loop(0).Post([&] { rally.Hit(0); });
+  rally.done.Wait();
+}
+
+TEST(LoopTest, LoopsOfTwoRuntimesWakeEachOther) {
+  RealLoops a(1), b(1);
+  Rally rally{{&a.loop(), &b.loop()}, Countdown(), 2000};
+  a.loop().Post([&] { rally.Hit(0); });
+  rally.done.Wait();
+}
+
+TEST(LoopTest, PostsOfForeignThreadsAndOfALoopKeepTheirOrder) {
+  constexpr int kEach = 20'000;
+  RealLoops loops(2);
+  std::vector<int> seen[3];  // Only the loop of core 0 touches it.
+  Countdown done(3);
+  auto send = [&](std::size_t from) {
+    for (int i = 0; i < kEach; ++i) {
+      loops.loop(0).Post([&seen, from, i] { seen[from].push_back(i); });
+    }
+    loops.loop(0).Post([&] { done.Done(); });
+  };
+  std::thread first([&] { send(0); });
+  std::thread second([&] { send(1); });
+  loops.loop(1).Post([&] { send(2); });
+  done.Wait();
+  first.join();
+  second.join();
+  loops.Run([&] {
+    for (const std::vector<int>& numbers : seen) {
+      ASSERT_EQ(numbers.size(), static_cast<std::size_t>(kEach));
+      for (int i = 0; i < kEach; ++i) ASSERT_EQ(numbers[static_cast<std::size_t>(i)], i);
+    }
+  });
+}
+
+TEST(LoopTest, ForeignThreadsWakeAnIdleLoopEveryTime) {
+  RealLoops loops(1);
+  for (int i = 0; i < 2000; ++i) loops.Run([] {});  // It goes to sleep between.
+}
+
+TEST(LoopTest, TryPostRefusesBeyondTheLimit) {
+  RealLoops loops(1);
+  Countdown block, blocked;
+  loops.loop().Post([&] {
+    blocked.Done();
+    block.Wait();
+  });
+  blocked.Wait();
+  uint32_t taken = 0;
+  std::atomic<uint32_t> ran = 0;
+  while (loops.loop().TryPost([&] { ++ran; })) ++taken;
+  EXPECT_EQ(taken, Loop::kMailboxMax);
+  block.Done();
+  loops.Run([] {});
+  EXPECT_EQ(ran.load(), taken);
+  EXPECT_TRUE(loops.loop().TryPost([] {}));
+}
+
+TEST(LoopTest, DeferredRunInOrderAfterTheirCaller) {
+  RealLoops loops(1);
+  std::string order;
+  Countdown done;
+  loops.loop().Post([&] {
+    loops.loop().Defer([&] {
+      order += 'b';
+      loops.loop().Defer([&] {
+        order += 'd';
+        done.Done();
+      });
+    });
+    loops.loop().Defer([&] { order += 'c'; });
+    order += 'a';
+  });
+  done.Wait();
+  EXPECT_EQ(order, "abcd");
+}
+
+struct Batch : TurnHook {
+  void OnTurnEnd() override {
+    ++ends;
+    in_batch = collected;
+    done.Done();
+  }
+  int collected = 0;
+  int in_batch = 0;
+  int ends = 0;
+  Countdown done;
+};
+
+TEST(LoopTest, ATurnEndsOnceForAllThatWasScheduledInIt) {
+  RealLoops loops(1);
+  Batch batch;
+  loops.loop().Post([&] {
+    for (int i = 0; i < 10; ++i) {
+      ++batch.collected;
+      loops.loop().AtTurnEnd(&batch);
+    }
+  });
+  batch.done.Wait();
+  loops.Run([&] {
+    EXPECT_EQ(batch.ends, 1);
+    EXPECT_EQ(batch.in_batch, 10);
+  });
+}
+
+struct Alarm {
+  void OnTime() {
+    fired_at = loop->now_ns();
+    done.Done();
+  }
+  Loop* loop = nullptr;
+  uint64_t fired_at = 0;
+  Timer timer;
+  Countdown done;
+};
+
+TEST(LoopTest, TimersFireInOrderAndNeverEarly) {
+  RealLoops loops(1);
+  Alarm early, late;
+  uint64_t start = 0;
+  loops.loop().Post([&] {
+    early.loop = late.loop = &loops.loop();
+    start = loops.loop().now_ns();
+    loops.loop().StartTimer(late.timer.Then<&Alarm::OnTime>(&late), start + 6'000'000);
+    loops.loop().StartTimer(early.timer.Then<&Alarm::OnTime>(&early), start + 3'000'000);
+  });
+  late.done.Wait();
+  loops.Run([&] {
+    EXPECT_GE(early.fired_at, start + 3'000'000);
+    EXPECT_GE(late.fired_at, start + 6'000'000);
+    EXPECT_LE(early.fired_at, late.fired_at);
+  });
+}
+
+TEST(LoopTest, ACancelledTimerDoesNotFire) {
+  RealLoops loops(1);
+  Alarm cancelled, later;
+  loops.loop().Post([&] {
+    cancelled.loop = later.loop = &loops.loop();
+    uint64_t now = loops.loop().now_ns();
+    loops.loop().StartTimer(cancelled.timer.Then<&Alarm::OnTime>(&cancelled), now + 1'000'000);
+    loops.loop().StartTimer(later.timer.Then<&Alarm::OnTime>(&later), now + 2'000'000);
+    loops.loop().CancelTimer(&cancelled.timer);
+  });
+  later.done.Wait();
+  loops.Run([&] { EXPECT_EQ(cancelled.fired_at, 0u); });
+}
+
+TEST(LoopTest, EntropyDiffers) {
+  RealLoops loops(2);
+  uint64_t a = 0, b = 0, c = 0;
+  loops.Run([&] { a = loops.loop(0).Entropy(), b = loops.loop(0).Entropy(); }, 0);
+  loops.Run([&] { c = loops.loop(1).Entropy(); }, 1);
+  EXPECT_NE(a, b);
+  EXPECT_NE(a, c);
+}
+
+TEST(RingTest, ARefusedSetupNamesTheFix) {
+  auto text = [](int error, int disabled) {
+    return uring::ExplainSetupFailure(error, disabled, "6.0.1").ToString();
+  };
+  EXPECT_NE(text(EPERM, 2).find("kernel.io_uring_disabled=0"), std::string::npos);
+  EXPECT_NE(text(EPERM, 0).find("seccomp"), std::string::npos);
+  EXPECT_NE(text(ENOSYS, -1).find("seccomp"), std::string::npos);
+  EXPECT_NE(text(EINVAL, 0).find("Linux 6.1"), std::string::npos);
+  EXPECT_NE(text(EINVAL, 0).find("6.0.1"), std::string::npos);
+  EXPECT_NE(text(ENOMEM, 0).find("ulimit -l"), std::string::npos);
+  EXPECT_EQ(uring::ExplainSetupFailure(EPERM, 2, "").code(), StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace ursula::io

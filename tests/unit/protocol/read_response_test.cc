@@ -1,0 +1,243 @@
+// Catch-up and long-poll replies; entity tags.
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/protocol/entity_tag.h"
+#include "server/protocol/response_mapping.h"
+#include "tests/unit/protocol/testing.h"
+
+namespace ursula::protocol {
+namespace {
+
+const ProtocolConfig kConfig;
+const ReplyContext kContext{1'728'432'000'000 + 20'000 * 7, 5};
+
+ReadReply Reply(std::string_view content_type, std::vector<Bytes> parts, bool up_to_date = true) {
+  ReadReply reply;
+  reply.info.content_type = content_type;
+  reply.info.incarnation = 0xabc;
+  for (const Bytes& part : parts) reply.next.bytes += part.size();
+  reply.info.tail = up_to_date ? reply.next : Offset{reply.next.bytes + 100};
+  reply.parts = std::move(parts);
+  reply.up_to_date = up_to_date;
+  return reply;
+}
+
+ReadReply Text(std::string_view text, bool up_to_date = true) {
+  return Reply("text/plain",
+               text.empty() ? std::vector<Bytes>{} : std::vector<Bytes>{Bytes::Copy(text)},
+               up_to_date);
+}
+
+Response Answer(const ReadAction& action, const ReadReply& reply) {
+  return MapReadReply(action, reply, kContext, kConfig);
+}
+
+TEST(ReadReplyTest, TailOfAnOpenStream) {
+  Response response = Answer(ReadAction{}, Text("hello"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(BodyOf(response.body), "hello");
+  EXPECT_EQ(HeaderOf(response, "Content-Type"), "text/plain");
+  EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), "0000000000000000_0000000000000005");
+  EXPECT_EQ(HeaderOf(response, "Stream-Up-To-Date"), "true");
+  EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "(none)");
+  EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-cache");
+  EXPECT_EQ(HeaderOf(response, "Vary"), "Accept-Encoding");
+  EXPECT_EQ(HeaderOf(response, "Stream-Cursor"), "(none)");
+  EXPECT_EQ(HeaderOf(response, "ETag"), "\"abc-0-5t\"");
+}
+
+TEST(ReadReplyTest, OnlyFullPagesMayBeKept) {
+  Response response = Answer(ReadAction{}, Text("hello", false));
+  EXPECT_EQ(HeaderOf(response, "Cache-Control"), "public, max-age=60, stale-while-revalidate=300");
+  EXPECT_EQ(HeaderOf(response, "Stream-Up-To-Date"), "(none)");
+  ReadReply closed = Text("hello", false);
+  closed.info.closed = true;
+  EXPECT_EQ(HeaderOf(Answer(ReadAction{}, closed), "Stream-Closed"), "(none)");
+  closed.up_to_date = true;
+  response = Answer(ReadAction{}, closed);
+  EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "true");
+  EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-cache");
+}
+
+// Rule 27.
+TEST(ReadReplyTest, Rule27NowIsEmptyAndNeverStored) {
+  ReadAction now;
+  now.from_now = true;
+  Response response = Answer(now, Text(""));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(BodyOf(response.body), "");
+  EXPECT_EQ(HeaderOf(response, "Stream-Up-To-Date"), "true");
+  EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-store");
+  EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
+  EXPECT_EQ(BodyOf(Answer(now, Reply("application/json", {})).body), "[]");
+}
+
+TEST(ReadReplyTest, JsonIsOneArrayThatSharesTheStoredMemory) {
+  Bytes stored = Bytes::Copy("{\"a\":1},\n2,\n");
+  Response response = Answer(ReadAction{}, Reply("application/json; x=y", {stored}));
+  EXPECT_EQ(BodyOf(response.body), "[{\"a\":1},\n2]");
+  EXPECT_EQ(HeaderOf(response, "Content-Type"), "application/json; x=y");
+  EXPECT_EQ(HeaderOf(response, "Vary"), "Accept, Accept-Encoding");
+  ASSERT_EQ(response.body.size(), 3u);
+  EXPECT_EQ(response.body[1].data(), stored.data());
+}
+
+TEST(ReadReplyTest, JsonTerminatorsMayBeSplitOverParts) {
+  auto parts = [](std::initializer_list<const char*> texts) {
+    std::vector<Bytes> list;
+    for (const char* text : texts) list.push_back(Bytes::Copy(text));
+    return Reply("application/json", list);
+  };
+  EXPECT_EQ(BodyOf(Answer(ReadAction{}, parts({"1,\n2", ",\n"})).body), "[1,\n2]");
+  EXPECT_EQ(BodyOf(Answer(ReadAction{}, parts({"1,", "\n"})).body), "[1]");
+  EXPECT_EQ(BodyOf(Answer(ReadAction{}, parts({"1", ",", "", "\n"})).body), "[1]");
+  EXPECT_EQ(BodyOf(Answer(ReadAction{}, parts({})).body), "[]");
+  EXPECT_EQ(ErrorOf(Answer(ReadAction{}, parts({"1,\n2"}))), "500 DATA_LOSS");
+}
+
+TEST(ReadReplyTest, NdjsonWhenAsked) {
+  ReadAction action;
+  action.ndjson = true;
+  std::vector<Bytes> parts = {Bytes::Static("{\"a\":\"x,\"},"), Bytes::Static("\n2,\n3"),
+                              Bytes::Static(",\n")};
+  Response response = Answer(action, Reply("application/json", parts));
+  EXPECT_EQ(BodyOf(response.body), "{\"a\":\"x,\"}\n2\n3\n");
+  EXPECT_EQ(HeaderOf(response, "Content-Type"), "application/x-ndjson");
+  EXPECT_NE(HeaderOf(response, "ETag"),
+            HeaderOf(Answer(ReadAction{}, Reply("application/json", parts)), "ETag"));
+  EXPECT_EQ(BodyOf(Answer(action, Reply("application/json", {})).body), "");
+  EXPECT_EQ(HeaderOf(Answer(action, Text("x")), "Content-Type"), "text/plain");
+}
+
+// Rule 28.
+TEST(ReadReplyTest, Rule28MatchingTagsGive304) {
+  ReadAction action;
+  std::string tag = HeaderOf(Answer(action, Text("hello")), "ETag");
+  for (const std::string& list :
+       {tag, "W/" + tag, "\"x\", " + tag, "\"a\",\"b\" ," + tag + ",\"c\"", std::string(" * ")}) {
+    action.if_none_match = list;
+    Response response = Answer(action, Text("hello"));
+    EXPECT_EQ(response.status, 304) << list;
+    EXPECT_TRUE(response.body.empty());
+    EXPECT_EQ(HeaderOf(response, "ETag"), tag);
+    EXPECT_EQ(HeaderOf(response, "Content-Type"), "(none)");
+    EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), "0000000000000000_0000000000000005");
+    EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-cache");
+  }
+  for (const char* list : {"\"x\"", "", "\"", "abc-0-5t", "*x"}) {
+    action.if_none_match = list;
+    EXPECT_EQ(Answer(action, Text("hello")).status, 200) << list;
+  }
+}
+
+TEST(ReadReplyTest, Rule28TagsChangeWithDataCloseAndIncarnation) {
+  ReadReply reply = Text("hello");
+  std::vector<std::string> tags = {HeaderOf(Answer(ReadAction{}, reply), "ETag")};
+  reply.info.closed = true;
+  tags.push_back(HeaderOf(Answer(ReadAction{}, reply), "ETag"));
+  reply.info.incarnation = 0xabd;
+  tags.push_back(HeaderOf(Answer(ReadAction{}, reply), "ETag"));
+  tags.push_back(HeaderOf(Answer(ReadAction{}, Text("hello!")), "ETag"));
+  tags.push_back(HeaderOf(Answer(ReadAction{}, Text("hello", false)), "ETag"));
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) EXPECT_NE(tags[i], tags[j]);
+  }
+}
+
+TEST(ReadReplyTest, TagsOfCodedBodiesMatchToo) {
+  ReadAction action;
+  std::string tag = HeaderOf(Answer(action, Text("hello")), "ETag");
+  action.if_none_match = CodedEntityTag(tag, ContentCoding::kGzip);
+  Response response = Answer(action, Text("hello"));
+  EXPECT_EQ(response.status, 304);
+  EXPECT_EQ(HeaderOf(response, "ETag"), action.if_none_match);
+}
+
+TEST(LongPollTest, DataAtOnceWithACursor) {
+  ReadAction action;
+  action.live = LiveMode::kLongPoll;
+  Response response = Answer(action, Text("hello"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(HeaderOf(response, "Stream-Cursor"), "7");
+  action.cursor = 7;
+  EXPECT_EQ(HeaderOf(Answer(action, Text("hello")), "Stream-Cursor"), "8");
+}
+
+TEST(LongPollTest, NothingYetIs204) {
+  ReadAction action;
+  action.live = LiveMode::kLongPoll;
+  action.from_now = true;
+  Response response = Answer(action, Reply("application/json", {}));
+  EXPECT_EQ(response.status, 204);
+  EXPECT_TRUE(response.body.empty());
+  EXPECT_EQ(HeaderOf(response, "Stream-Up-To-Date"), "true");
+  EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), "0000000000000000_0000000000000000");
+  EXPECT_EQ(HeaderOf(response, "Stream-Cursor"), "7");
+  EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-store");
+  EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
+}
+
+TEST(LongPollTest, NowWithDataIsAnOrdinary200) {
+  ReadAction action;
+  action.live = LiveMode::kLongPoll;
+  action.from_now = true;
+  Response response = Answer(action, Text("new"));
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(BodyOf(response.body), "new");
+}
+
+// Rule 9: data and close together are one 200.
+TEST(LongPollTest, Rule09DataAndCloseTogether) {
+  ReadAction action;
+  action.live = LiveMode::kLongPoll;
+  ReadReply reply = Text("last");
+  reply.info.closed = true;
+  Response response = Answer(action, reply);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(BodyOf(response.body), "last");
+  EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "true");
+  EXPECT_EQ(HeaderOf(response, "Stream-Cursor"), "(none)");
+  reply = Text("");
+  reply.info.closed = true;
+  response = Answer(action, reply);
+  EXPECT_EQ(response.status, 204);
+  EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "true");
+  EXPECT_EQ(HeaderOf(response, "Stream-Up-To-Date"), "true");
+}
+
+TEST(ReadReplyTest, Refusals) {
+  struct Case {
+    Outcome outcome;
+    const char* error;
+  };
+  for (const Case& c : {Case{Outcome::kNotFound, "404 STREAM_NOT_FOUND"},
+                        Case{Outcome::kSoftDeleted, "410 STREAM_DELETED"},
+                        Case{Outcome::kBucketNotFound, "404 BUCKET_NOT_FOUND"},
+                        Case{Outcome::kOffsetInvalid, "400 INVALID_OFFSET"},
+                        Case{Outcome::kGone, "410 OFFSET_GONE"}}) {
+    ReadReply reply;
+    reply.outcome = c.outcome;
+    EXPECT_EQ(ErrorOf(Answer(ReadAction{}, reply)), c.error);
+  }
+}
+
+// Rule 6: the type is exact, and nothing between may keep or change the events.
+TEST(SseHeadTest, Rule06ExactTypeAndNoCache) {
+  StreamInfo info;
+  info.content_type = "text/plain";
+  Response response = SseHead(ReadAction{}, info);
+  EXPECT_EQ(HeaderOf(response, "Content-Type"), "text/event-stream");
+  EXPECT_NE(HeaderOf(response, "Cache-Control").find("no-cache"), std::string::npos);
+  EXPECT_EQ(HeaderOf(response, "X-Accel-Buffering"), "no");
+  EXPECT_EQ(HeaderOf(response, "Stream-SSE-Data-Encoding"), "(none)");
+  info.content_type = "application/json";
+  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, info), "Stream-SSE-Data-Encoding"), "(none)");
+  info.content_type = "application/octet-stream";
+  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, info), "Stream-SSE-Data-Encoding"), "base64");
+}
+
+}  // namespace
+}  // namespace ursula::protocol

@@ -1,0 +1,180 @@
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/unit/stream/machine_driver.h"
+
+namespace ursula::stream {
+namespace {
+
+TEST(MachineAppendTest, PayloadPassesThroughAndThePositionsAreItsBytes) {
+  MachineDriver driver;
+  driver.Do(Creating("s", "ab"));
+  ApplyResult result = driver.Apply(Appending("s", "cde"));
+  EXPECT_EQ(result.reply.outcome, Outcome::kOk);
+  EXPECT_EQ(result.reply.append.start.bytes, 2u);
+  EXPECT_EQ(result.reply.append.tail.bytes, 5u);
+  ASSERT_TRUE(result.appended.has_value());
+  EXPECT_EQ(result.appended->payload.view(), "cde");
+  ASSERT_EQ(result.changed.size(), 1u);
+  EXPECT_EQ(result.changed[0], Incarnation{1});
+  EXPECT_EQ(driver.Read("s"), "abcde");
+}
+
+TEST(MachineAppendTest, MissingAndPlacedStreamsAreToldApart) {
+  MachineDriver driver;
+  EXPECT_EQ(driver.Do(Appending("none", "x")).outcome, Outcome::kNotFound);
+  Reserve reserve;
+  reserve.stream.id = Id("fork");
+  reserve.target = GroupId{7};
+  driver.Do(reserve);
+  Reply reply = driver.Do(Appending("fork", "x"));
+  EXPECT_EQ(reply.outcome, Outcome::kConflict);
+  ASSERT_TRUE(reply.placement.has_value());
+  EXPECT_EQ(reply.placement->target, GroupId{7});
+}
+
+TEST(MachineAppendTest, ClosedWinsOverTypeProducerAndSequence) {
+  MachineDriver driver;
+  driver.Do(Creating("s", "ab"));
+  driver.Do(Closing("s"));
+  Append append = Producing("s", "x", {"p", 0, 5});
+  append.content_type = "application/json";
+  append.sequence = "1";
+  Reply reply = driver.Do(append);
+  EXPECT_EQ(reply.outcome, Outcome::kClosed);
+  EXPECT_TRUE(reply.append.closed);
+  EXPECT_EQ(reply.append.tail.bytes, 2u);
+}
+
+TEST(MachineAppendTest, ClosingAgainIsFineAndChangesNothing) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  EXPECT_EQ(driver.Apply(Closing("s")).changed.size(), 1u);
+  ApplyResult again = driver.Apply(Closing("s"));
+  EXPECT_EQ(again.reply.outcome, Outcome::kOk);
+  EXPECT_TRUE(again.reply.append.closed);
+  EXPECT_TRUE(again.changed.empty());
+}
+
+TEST(MachineAppendTest, TheClosingTupleIsADuplicateAndNoOtherIs) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  driver.Do(Producing("s", "a", {"p", 1, 0}));
+  Append close = Producing("s", "b", {"p", 1, 1});
+  close.close = true;
+  EXPECT_EQ(driver.Do(close).outcome, Outcome::kOk);
+  Reply again = driver.Do(close);
+  EXPECT_EQ(again.outcome, Outcome::kDuplicate);
+  EXPECT_EQ(again.append.producer_sequence, 1u);
+  EXPECT_EQ(driver.Do(Producing("s", "a", {"p", 1, 0})).outcome, Outcome::kClosed);
+  EXPECT_EQ(driver.Do(Producing("s", "b", {"q", 1, 1})).outcome, Outcome::kClosed);
+  EXPECT_EQ(driver.Read("s"), "ab");
+}
+
+TEST(MachineAppendTest, MediaTypesCompareWithoutCaseAndParameters) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  Append append = Appending("s", "x");
+  append.content_type = "TEXT/plain ; charset=utf-8";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);
+  append.content_type = "text/html";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kContentTypeMismatch);
+  append.payload = {};
+  append.close = true;  // Closing alone doesn't look at the type.
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);
+}
+
+TEST(MachineAppendTest, ProducersFollowTheTable) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  Reply reply = driver.Do(Producing("s", "x", {"p", 3, 1}));
+  EXPECT_EQ(reply.outcome, Outcome::kProducerGap);
+  EXPECT_EQ(reply.append.producer_expected_sequence, 0u);
+  EXPECT_EQ(driver.Do(Producing("s", "0", {"p", 3, 0})).outcome, Outcome::kOk);
+  EXPECT_EQ(driver.Do(Producing("s", "1", {"p", 3, 1})).outcome, Outcome::kOk);
+  reply = driver.Do(Producing("s", "x", {"p", 3, 0}));
+  EXPECT_EQ(reply.outcome, Outcome::kDuplicate);
+  EXPECT_EQ(reply.append.producer_sequence, 1u);
+  EXPECT_EQ(reply.append.tail.bytes, 2u);
+  reply = driver.Do(Producing("s", "x", {"p", 3, 3}));
+  EXPECT_EQ(reply.outcome, Outcome::kProducerGap);
+  EXPECT_EQ(reply.append.producer_expected_sequence, 2u);
+  reply = driver.Do(Producing("s", "x", {"p", 2, 0}));
+  EXPECT_EQ(reply.outcome, Outcome::kProducerStale);
+  EXPECT_EQ(reply.append.producer_epoch, 3u);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p", 4, 1})).outcome, Outcome::kProducerEpochStart);
+  EXPECT_EQ(driver.Do(Producing("s", "2", {"p", 4, 0})).outcome, Outcome::kOk);
+  EXPECT_EQ(driver.Read("s"), "012");
+}
+
+TEST(MachineAppendTest, ARefusedAppendLeavesTheProducerAsItWas) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  Append append = Producing("s", "x", {"p", 0, 0});
+  append.content_type = "application/json";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kContentTypeMismatch);
+  append.content_type = "";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);
+}
+
+TEST(MachineAppendTest, DuplicatesAreFoundBeforeStreamSeqIsCompared) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  Append append = Producing("s", "x", {"p", 0, 0});
+  append.sequence = "5";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kDuplicate);
+  append.producer->sequence = 1;
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kSequenceConflict);
+  append.sequence = "6";
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);  // Sequence 1 wasn't used up.
+}
+
+TEST(MachineAppendTest, StreamSeqComparesAsBytes) {
+  MachineDriver driver;
+  CreateStream create = Creating("s");
+  create.sequence = "09";
+  driver.Do(create);
+  auto append = [&](const char* sequence) {
+    Append body = Appending("s", "x");
+    body.sequence = sequence;
+    return driver.Do(body).outcome;
+  };
+  EXPECT_EQ(append("09"), Outcome::kSequenceConflict);
+  EXPECT_EQ(append("10"), Outcome::kOk);
+  EXPECT_EQ(append("2"), Outcome::kOk);
+  EXPECT_EQ(append("10"), Outcome::kSequenceConflict);
+  EXPECT_EQ(append("a"), Outcome::kOk);
+  EXPECT_EQ(append("B"), Outcome::kSequenceConflict);
+}
+
+TEST(MachineAppendTest, TheLeastRecentlyAcceptedProducersAreForgottenAtTheLimit) {
+  Limits limits;
+  limits.producers_per_stream_max = 16;
+  MachineDriver driver(limits);
+  driver.Do(Creating("s"));
+  for (int i = 0; i < 16; ++i) driver.Do(Producing("s", "x", {"p" + std::to_string(i), 0, 0}));
+  driver.Do(Producing("s", "x", {"p0", 0, 1}));  // Now p1 and p2 are the oldest.
+  driver.Do(Producing("s", "x", {"new", 0, 0}));
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p0", 0, 2})).outcome, Outcome::kOk);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p1", 0, 1})).outcome, Outcome::kProducerGap);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p2", 0, 1})).outcome, Outcome::kProducerGap);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p3", 0, 1})).outcome, Outcome::kOk);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"new", 0, 1})).outcome, Outcome::kOk);
+}
+
+TEST(MachineAppendTest, PositionsEndBelowTheirSixteenDigits) {
+  MachineDriver driver;
+  driver.Do(Creating("s"));
+  // No memory is behind this payload: the machine looks at its size alone.
+  static const char kByte = 'x';
+  Append append = Appending("s", "");
+  append.payload = Bytes::Static(std::string_view(&kByte, kOffsetEnd - 1));
+  Machine& machine = driver.machine();
+  EXPECT_EQ(machine.Apply(Index{2}, Command{0, append}).reply.outcome, Outcome::kOk);
+  append.payload = Bytes::Static(std::string_view(&kByte, 1));
+  EXPECT_EQ(machine.Apply(Index{3}, Command{0, append}).reply.outcome, Outcome::kTooLarge);
+}
+
+}  // namespace
+}  // namespace ursula::stream
