@@ -64,9 +64,6 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
       key, range.from, size,
       [this, size, owned_to = range.to](Result<storage::PayloadSlice> slice) {
         gathering_ = false;
-        // Compaction may have moved the bytes while the read was queued: plan it again.
-        bool moved = slice.status().code() == StatusCode::kInvalidArgument;
-        if (moved && ++moves_ < kMovesMax) return Continue();
         if (!slice.ok()) return OnGathered(slice.status());
         uint64_t taken = 0;
         for (Bytes& part : slice->parts) {

@@ -71,8 +71,6 @@ class ReadTask : public ListHook<ReadTask> {
   uint64_t from_ = 0;
   uint64_t to_ = 0;
   uint64_t bytes_min_ = 0;
-  static constexpr int kMovesMax = 8;
-  int moves_ = 0;  // Times that stored payload had moved before it could be read.
 };
 
 class StreamRead final : public ReadTask {

@@ -161,7 +161,7 @@ void DiskPayloadStore::DropIfDead(uint32_t number) {
   LocalFile& local = *found->second;
   if (!local.finished) return;
   if (local.live > 0) return CompactIfSparse(number);
-  if (local.source.readers > 0) return;
+  if (local.pins > 0) return;
   std::shared_ptr<PayloadFile> shared = local.source.shared;
   files_.erase(found);
   if (shared->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
@@ -176,6 +176,7 @@ void DiskPayloadStore::CompactIfSparse(uint32_t number) {
   // Another core's blocks would keep the file anyway.
   if (local.source.shared->owners.load(std::memory_order_acquire) != 1) return;
   local.compacting = true;
+  Pin(number);  // The compactor's, until it is done with the file.
   compactor_->Add(number);
 }
 
@@ -199,12 +200,17 @@ void DiskPayloadStore::OnRemoved(int64_t result) {
   RemoveNext();
 }
 
+void DiskPayloadStore::Pin(uint32_t file) { ++files_[file]->pins; }
+
+void DiskPayloadStore::Unpin(uint32_t file) {
+  LocalFile& local = *files_[file];
+  URSULA_CHECK(local.pins > 0);
+  --local.pins;
+  if (local.live == 0) DropIfDead(file);
+}
+
 Result<PayloadReader::Source*> DiskPayloadStore::OpenSource(uint32_t file) {
-  auto found = files_.find(file);
-  if (found == files_.end()) {
-    return Status(StatusCode::kInvalidArgument, "the payload was freed meanwhile");
-  }
-  PayloadReader::Source& source = found->second->source;
+  PayloadReader::Source& source = files_[file]->source;
   if (source.file == nullptr) {
     CloseSome();
     Result<std::unique_ptr<io::File>> opened = loop_.disk().Open(source.shared->path, {});
@@ -238,7 +244,6 @@ void DiskPayloadStore::CloseSource(uint32_t file) {
   LocalFile& local = *files_[file];
   URSULA_CHECK(local.source.readers > 0);
   --local.source.readers;
-  if (local.source.readers == 0 && local.live == 0) DropIfDead(file);
 }
 
 void DiskPayloadStore::Stop(Function<void()> done) {

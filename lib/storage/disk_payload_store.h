@@ -50,6 +50,7 @@ class DiskPayloadStore final : public PayloadStore,
     uint64_t bytes = 0;       // The whole file's, once finished.
     uint64_t live_bytes = 0;  // Of this core's extents.
     uint32_t live = 0;        // Extents.
+    uint32_t pins = 0;        // Reads asked for. The file stays while there are any.
     bool finished = false;
     bool compacting = false;  // Asked for, or tried in vain.
   };
@@ -66,6 +67,8 @@ class DiskPayloadStore final : public PayloadStore,
   void OnPayloadDurable(const std::shared_ptr<PayloadFile>& file,
                         const std::vector<PayloadExtent>& extents) override;
   void OnPayloadFinished(const std::shared_ptr<PayloadFile>& file, uint64_t bytes) override;
+  void Pin(uint32_t file) override;
+  void Unpin(uint32_t file) override;
   Result<PayloadReader::Source*> OpenSource(uint32_t file) override;
   void CloseSource(uint32_t file) override;
 

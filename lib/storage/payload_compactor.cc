@@ -27,7 +27,10 @@ void PayloadCompactor::Begin() {
     file_ = queue_.front();
     queue_.pop_front();
     Result<PayloadReader::Source*> source = store_.OpenSource(file_);
-    if (!source.ok()) continue;  // Freed meanwhile.
+    if (!source.ok()) {
+      store_.Unpin(file_);
+      continue;
+    }
     source_ = *source;
     busy_ = true;
     return BeginFile();
@@ -119,11 +122,14 @@ void PayloadCompactor::EndFile() {
   copy_bytes_ = 0;
   buffer_.reset();
   store_.CloseSource(file_);
+  store_.Unpin(file_);
   Begin();
 }
 
 void PayloadCompactor::Stop(Function<void()> done) {
   stopping_ = true;
+  for (uint32_t file : queue_) store_.Unpin(file);
+  queue_.clear();
   stop_done_ = std::move(done);
   if (!busy_) Finish();
 }

@@ -23,7 +23,7 @@ class PayloadCompactor {
  public:
   PayloadCompactor(io::Loop* loop, DiskPayloadStore* store) : loop_(*loop), store_(*store) {}
 
-  void Add(uint32_t file);
+  void Add(uint32_t file);           // Takes a pin of the file over.
   void Stop(Function<void()> done);  // After the step under way; `done` not inside the call.
   uint64_t moved_bytes() const { return moved_bytes_; }
 

@@ -55,7 +55,10 @@ void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
     loop_.Defer([refused = std::move(task->done), status]() mutable { refused(status); });
     return;
   }
-  for (const auto& piece : task->pieces) waiting_.push_back(piece.get());
+  for (const auto& piece : task->pieces) {
+    sources_.Pin(piece->file);
+    waiting_.push_back(piece.get());
+  }
   tasks_.push_back(std::move(task));
   if (begin_deferred_) return;
   begin_deferred_ = true;  // An open that fails must not answer inside this call.
@@ -132,6 +135,7 @@ void PayloadReader::Check(Piece* piece) {
 void PayloadReader::EndPiece(Piece* piece) {
   Task* task = piece->task;
   URSULA_CHECK(task->unread > 0);
+  sources_.Unpin(piece->file);
   if (--task->unread == 0) EndTask(task);
 }
 

@@ -20,7 +20,7 @@ namespace ursula::storage {
 
 class PayloadReader {
  public:
-  // What a file is to the reader. It stays, and stays open, while `readers` is above zero.
+  // What a file is to the reader. It stays open while `readers` is above zero.
   struct Source {
     std::shared_ptr<PayloadFile> shared = {};
     std::unique_ptr<io::File> file = {};
@@ -29,7 +29,10 @@ class PayloadReader {
   class Sources {
    public:
     virtual ~Sources() = default;
-    virtual Result<Source*> OpenSource(uint32_t file) = 0;  // Counts a reader.
+    // A pinned file stays, though all of it be freed or moved: what was asked for before is served.
+    virtual void Pin(uint32_t file) = 0;
+    virtual void Unpin(uint32_t file) = 0;
+    virtual Result<Source*> OpenSource(uint32_t file) = 0;  // Counts a reader. REQUIRES: pinned.
     virtual void CloseSource(uint32_t file) = 0;            // One reader less.
   };
 

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "lib/group/recovery.h"
 #include "lib/storage/directory.h"
@@ -66,6 +67,11 @@ TEST_F(FormatsTest, WriteAheadLog) {
   record += "hello";
   SealRecord(record.data(), static_cast<uint32_t>(record.size()), BatchSeed(42, header.log, 2, 9));
   Check("wal_entry_record", record);
+  record.assign(kRecordHeaderBytes, '\0');
+  StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kState, Index{0}, Term{4}, 4});
+  record += "vote";
+  SealRecord(record.data(), static_cast<uint32_t>(record.size()), BatchSeed(42, header.log, 2, 9));
+  Check("wal_state_record", record);
   EXPECT_EQ(FormatSegmentName({MakeLogId(3, 1), 2}), "0000000000030001-00000002.wal");
 }
 
@@ -91,6 +97,10 @@ TEST_F(FormatsTest, Snapshot) {
   AppendSnapshotRecord(&records, {"gone", {}, true});
   AppendSnapshotFrame(&file, SnapshotFrameKind::kRecords, records, seed, file.size());
   Check("snapshot_file", file);
+  std::string end;
+  AppendSnapshotFrame(&end, SnapshotFrameKind::kEnd, EncodeSnapshotEnd(2), seed, file.size());
+  Check("snapshot_end", end);
+  EXPECT_EQ(FormatSnapshotFileName({GroupId{5}, 3}), "00000005-0000000000000003.snap");
 }
 
 TEST_F(FormatsTest, Payload) {
@@ -105,6 +115,10 @@ TEST_F(FormatsTest, Payload) {
   std::string header;
   AppendPayloadHeader(&header, block, PayloadSeed(42, {3, 1, 2}), 4096);
   Check("payload_block_header", header);
+  const std::vector<PayloadExtent> extents = {{{GroupId{5}, 77}, 1000, 300, 0, 67},
+                                              {{GroupId{6}, 1}, 0, 200'000, 368, 65}};
+  Check("payload_footer", EncodePayloadFooter(extents, PayloadSeed(42, {3, 1, 2}), 200'448));
+  EXPECT_EQ(FormatPayloadFileName({3, 1, 2}), "000000000003-0001-00000002.pay");
 }
 
 TEST_F(FormatsTest, Commands) {

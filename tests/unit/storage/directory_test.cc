@@ -1,0 +1,103 @@
+#include "lib/storage/directory.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "tests/support/fault_disk.h"
+#include "tests/support/manual_loop.h"
+
+namespace ursula::storage {
+namespace {
+
+class DirectoryTest : public ::testing::Test {
+ protected:
+  Result<std::unique_ptr<DataDirectory>> Open(uint32_t wanted = 0, uint32_t if_new = 4) {
+    return DataDirectory::Open(
+        loop_.disk(), "/data",
+        {.group_count_wanted = wanted, .group_count_if_new = if_new, .id_if_new = 0x1234});
+  }
+  Status Refusal(uint32_t wanted = 0) {
+    Result<std::unique_ptr<DataDirectory>> opened = Open(wanted);
+    return opened.ok() ? Status() : opened.status();
+  }
+  testing::FaultDisk disk_{5};
+  testing::ManualLoop loop_{&disk_};
+};
+
+TEST_F(DirectoryTest, ANewOneIsMadeAndEveryOpeningIsCounted) {
+  for (uint64_t generation = 1; generation <= 3; ++generation) {
+    Result<std::unique_ptr<DataDirectory>> opened = Open(0, static_cast<uint32_t>(3 + generation));
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->generation(), generation);
+    EXPECT_EQ((*opened)->group_count(), 4u);  // The first opening's.
+    EXPECT_EQ((*opened)->id(), 0x1234u);
+    EXPECT_TRUE(disk_.Exists("/data/wal") && disk_.Exists("/data/payload") &&
+                disk_.Exists("/data/snapshot"));
+  }
+}
+
+TEST_F(DirectoryTest, TheGenerationSurvivesACrash) {
+  uint64_t last = 0;
+  for (int i = 0; i < 20; ++i) {
+    Result<std::unique_ptr<DataDirectory>> opened = Open();
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_GT((*opened)->generation(), last);
+    last = (*opened)->generation();
+    disk_.Crash();
+  }
+}
+
+TEST_F(DirectoryTest, OneInUseIsRefused) {
+  Result<std::unique_ptr<DataDirectory>> opened = Open();
+  ASSERT_TRUE(opened.ok());
+  Status refused = Refusal();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("in use"), std::string::npos) << refused.message();
+  opened->reset();
+  EXPECT_TRUE(Refusal().ok());
+}
+
+TEST_F(DirectoryTest, AnotherGroupCountIsRefusedAndChangesNothing) {
+  ASSERT_TRUE(Open(8).ok());
+  Status refused = Refusal(16);
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("group_count 8, not 16"), std::string::npos)
+      << refused.message();
+  Result<std::unique_ptr<DataDirectory>> opened = Open(8);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ((*opened)->generation(), 2u);
+}
+
+TEST_F(DirectoryTest, AnotherFormatVersionIsRefusedByItsNumber) {
+  ASSERT_TRUE(Open().ok());
+  disk_.Overwrite("/data/META", 8, std::string("\x09\0\0\0", 4));
+  Status refused = Refusal();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("version 9"), std::string::npos) << refused.message();
+}
+
+TEST_F(DirectoryTest, EachFlippedBitOfMetaIsRefused) {
+  ASSERT_TRUE(Open().ok());
+  const std::string pristine = disk_.Content("/data/META");
+  for (uint64_t bit = 0; bit < pristine.size() * 8; ++bit) {
+    disk_.FlipBit("/data/META", bit);
+    EXPECT_EQ(Refusal().code(), StatusCode::kFailedPrecondition) << "bit " << bit;
+    disk_.Overwrite("/data/META", 0, pristine);
+  }
+  disk_.Truncate("/data/META", 20);
+  EXPECT_EQ(Refusal().code(), StatusCode::kFailedPrecondition);
+}
+
+TEST_F(DirectoryTest, DataWithoutMetaIsNotStartedAfresh) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(loop_.disk().Open("/data/wal/something", {.create = true}).ok());
+  ASSERT_TRUE(loop_.disk().RemoveNow("/data/META").ok());
+  Status refused = Refusal();
+  EXPECT_EQ(refused.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.message().find("no META"), std::string::npos) << refused.message();
+}
+
+}  // namespace
+}  // namespace ursula::storage

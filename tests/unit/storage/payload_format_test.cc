@@ -1,0 +1,77 @@
+#include "lib/storage/payload_format.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace ursula::storage {
+namespace {
+
+constexpr PayloadFileName kFile{3, 1, 2};
+
+TEST(PayloadFormatTest, AHeaderReadsBackAtItsPlaceAndNowhereElse) {
+  const uint32_t seed = PayloadSeed(42, kFile);
+  const PayloadBlock block{.key = {GroupId{7}, 300},
+                           .start = 1000,
+                           .length = 700,
+                           .payload_crc = 0x1234,
+                           .attested = 2048,
+                           .message_ends = {6, 500, 700}};
+  std::string bytes;
+  const uint32_t header_bytes = AppendPayloadHeader(&bytes, block, seed, 4096);
+  EXPECT_EQ(header_bytes, bytes.size());
+  bytes.append("payload follows");
+  std::optional<PayloadBlock> parsed = ParsePayloadHeader(bytes, seed, 4096);
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(parsed->key, block.key);
+  EXPECT_EQ(parsed->start, block.start);
+  EXPECT_EQ(parsed->length, block.length);
+  EXPECT_EQ(parsed->header_bytes, header_bytes);
+  EXPECT_EQ(parsed->payload_crc, block.payload_crc);
+  EXPECT_EQ(parsed->attested, block.attested);
+  EXPECT_EQ(parsed->message_ends, block.message_ends);
+  EXPECT_FALSE(ParsePayloadHeader(bytes, seed, 4112).has_value());
+  EXPECT_FALSE(ParsePayloadHeader(bytes, PayloadSeed(43, kFile), 4096).has_value());
+  EXPECT_FALSE(ParsePayloadHeader(bytes, PayloadSeed(42, {3, 1, 3}), 4096).has_value());
+  for (uint32_t bit = 0; bit < header_bytes * 8; ++bit) {
+    std::string damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_FALSE(ParsePayloadHeader(damaged, seed, 4096).has_value()) << "bit " << bit;
+  }
+  for (uint32_t size = 0; size < header_bytes; ++size) {
+    EXPECT_FALSE(ParsePayloadHeader(bytes.substr(0, size), seed, 4096).has_value());
+  }
+}
+
+TEST(PayloadFormatTest, AFooterReadsBackAndNoDamagedOneDoes) {
+  const uint32_t seed = PayloadSeed(42, kFile);
+  const std::vector<PayloadExtent> extents = {{{GroupId{7}, 300}, 1000, 11, 0, 66},
+                                              {{GroupId{8}, 1}, 0, 200'000, 80, 65}};
+  const std::string bytes = EncodePayloadFooter(extents, seed, 200'240);
+  auto read = [seed](std::string_view all) -> std::optional<std::vector<PayloadExtent>> {
+    std::optional<PayloadTrailer> trailer =
+        ParsePayloadTrailer(all.substr(all.size() - kPayloadTrailerBytes), seed);
+    if (!trailer.has_value() || trailer->footer_offset != 200'240) return std::nullopt;
+    return ParsePayloadFooter(all.substr(0, trailer->footer_bytes), *trailer, seed);
+  };
+  EXPECT_EQ(read(bytes), extents);
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    std::string damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_FALSE(read(damaged).has_value()) << "bit " << bit;
+  }
+}
+
+TEST(PayloadFormatTest, FileNamesSortByGeneration) {
+  EXPECT_EQ(FormatPayloadFileName(kFile), "000000000003-0001-00000002.pay");
+  EXPECT_EQ(ParsePayloadFileName("000000000003-0001-00000002.pay"), kFile);
+  EXPECT_LT(FormatPayloadFileName({9, 5, 5}), FormatPayloadFileName({16, 0, 0}));
+  for (const char* other : {"", "000000000003-0001-00000002.wal", "000000000003-0001-0000000g.pay",
+                            "000000000003-0001-00000002.pay.tmp"}) {
+    EXPECT_FALSE(ParsePayloadFileName(other).has_value()) << other;
+  }
+}
+
+}  // namespace
+}  // namespace ursula::storage

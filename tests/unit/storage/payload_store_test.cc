@@ -1,0 +1,347 @@
+#include "lib/storage/payload_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "tests/unit/storage/payload_world.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr PayloadKey kOne{GroupId{1}, 10};
+constexpr PayloadKey kTwo{GroupId{2}, 10};
+
+TEST(PayloadStoreTest, AReadGivesTheBytesAndTheMessageEnds) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 100, {"hello ", "", "world"}).ok());
+  Result<PayloadSlice> slice = world.Read(kOne, 100);
+  ASSERT_TRUE(slice.ok()) << slice.status().ToString();
+  EXPECT_EQ(PayloadWorld::Text(*slice), "hello world");
+  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{106, 111}));
+  slice = world.Read(kOne, 103, 5);
+  EXPECT_EQ(PayloadWorld::Text(*slice), "lo wo");
+  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{106}));
+  EXPECT_EQ(slice->next, 108u);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, NothingStoredThereIsAnInvalidArgument) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"x"}).ok());
+  EXPECT_EQ(world.Read(kOne, 1).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(world.Read(kTwo, 0).status().code(), StatusCode::kInvalidArgument);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AReadGoesOnOverExtents) {
+  PayloadWorld world;
+  world.Open();
+  std::string expected;
+  for (int i = 0; i < 30; ++i) {
+    std::string message(100, static_cast<char>('a' + i % 26));
+    ASSERT_TRUE(world.Write(kOne, expected.size(), {message}).ok());
+    ASSERT_TRUE(world.Write(kTwo, expected.size(), {message}).ok());
+    expected += message;
+  }
+  Result<PayloadSlice> slice = world.Read(kOne, 50, 2000);
+  ASSERT_TRUE(slice.ok());
+  EXPECT_EQ(PayloadWorld::Text(*slice), expected.substr(50, 2000));
+  EXPECT_EQ(slice->message_ends.size(), 20u);
+  EXPECT_EQ(world.ReadAll(kTwo, 0), expected);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AMessageLongerThanABlockKeepsItsOneEnd) {
+  PayloadWorld world;
+  world.Open();
+  std::string big(700'000, 'b');
+  ASSERT_TRUE(world.Write(kOne, 0, {"a", big, "c"}).ok());
+  EXPECT_EQ(world.ReadAll(kOne, 0), "a" + big + "c");
+  Result<PayloadSlice> slice = world.Read(kOne, 0);
+  ASSERT_TRUE(slice.ok());
+  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{1, 700'001, 700'002}));
+  slice = world.Read(kOne, 300'000, 1000);
+  EXPECT_TRUE(slice->message_ends.empty());
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, ContentSurvivesStopAndCrashAndAnotherCoreCount) {
+  PayloadWorld world;
+  std::string one;
+  std::string two;
+  for (uint16_t opening = 0; opening < 6; ++opening) {
+    world.Open(static_cast<uint16_t>(1 + opening % 3));
+    EXPECT_EQ(world.ReadAll(kOne, 0), one);
+    EXPECT_EQ(world.ReadAll(kTwo, 0), two);
+    std::string message(50'000, static_cast<char>('a' + opening));
+    ASSERT_TRUE(world.Write(kOne, one.size(), {message}).ok());
+    ASSERT_TRUE(world.Write(kTwo, two.size(), {message, message}).ok());
+    one += message;
+    two += message + message;
+    opening % 2 == 0 ? world.Stop() : world.Crash();
+  }
+}
+
+TEST(PayloadStoreTest, AFileGoesOnceAllCoresHaveFreedIt) {
+  PayloadWorld world;
+  world.Open();
+  for (uint64_t i = 0; i < 4; ++i) {
+    ASSERT_TRUE(world.Write(kOne, i * 1000, {std::string(1000, 'x')}).ok());
+    ASSERT_TRUE(world.Write(kTwo, i * 1000, {std::string(1000, 'x')}).ok());
+  }
+  world.Stop();
+  world.options.compact_live_percent = 0;
+  world.Open(2);
+  ASSERT_EQ(world.Files().size(), 1u);
+  world.store(kOne).Free(kOne);
+  world.runtime->RunUntilIdle();
+  EXPECT_EQ(world.Files().size(), 1u);
+  EXPECT_EQ(world.store(kTwo).Find(kTwo, 0), 4000u);
+  world.store(kTwo).Free(kTwo);
+  world.runtime->RunUntilIdle();
+  EXPECT_TRUE(world.Files().empty());
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, KeepDropsOrphansAfterRecovery) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write({GroupId{1}, 1}, 0, {"old"}).ok());
+  ASSERT_TRUE(world.Write({GroupId{1}, 2}, 0, {"new"}).ok());
+  world.Stop();
+  world.Open();
+  world.store(kOne).Keep(GroupId{1}, [](uint64_t incarnation) { return incarnation == 2; });
+  EXPECT_EQ(world.Read({GroupId{1}, 1}, 0).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(world.ReadAll({GroupId{1}, 2}, 0), "new");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, WhatIsFreedDuringItsWriteStaysFree) {
+  PayloadWorld world(1, {.latency_min_ns = 1000, .latency_max_ns = 1000});
+  world.Open();
+  std::vector<PayloadRun> runs(1);
+  runs[0] = {kOne, 0, {Bytes::Static("gone")}};
+  bool done = false;
+  world.store(kOne).Write(std::move(runs), [&](Status status) { done = status.ok(); });
+  world.runtime->RunTurn();
+  world.store(kOne).Free(kOne);
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return done; }));
+  EXPECT_EQ(world.store(kOne).Find(kOne, 0), 0u);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, ARangeWrittenAgainIsServedOnce) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"aa", "bb"}).ok());
+  ASSERT_TRUE(world.Write(kOne, 0, {"aa"}).ok());
+  ASSERT_TRUE(world.Write(kOne, 2, {"bb", "cc"}).ok());
+  EXPECT_EQ(world.ReadAll(kOne, 0), "aabbcc");
+  Result<PayloadSlice> slice = world.Read(kOne, 0);
+  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{2, 4, 6}));
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, DamagedBytesAreNeverServed) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(300, 'p')}).ok());
+  world.Stop();
+  const std::string path = "/data/payload/" + world.Files().front();
+  const std::string pristine = world.disk.Content(path);
+  int refused = 0;
+  for (uint64_t bit = 0; bit < pristine.size() * 8; bit += 7) {
+    world.disk.FlipBit(path, bit);
+    world.Open();
+    Result<PayloadSlice> slice = world.Read(kOne, 0);
+    if (slice.ok()) {
+      ASSERT_EQ(PayloadWorld::Text(*slice), std::string(300, 'p')) << "bit " << bit;
+    } else {
+      // Lost with its header (there was nothing behind it that attests it), or damaged.
+      ASSERT_TRUE(slice.status().code() == StatusCode::kDataLoss ||
+                  slice.status().code() == StatusCode::kInvalidArgument);
+      if (slice.status().code() == StatusCode::kDataLoss) {
+        ASSERT_NE(slice.status().message().find(path), std::string::npos);
+        ASSERT_NE(slice.status().message().find("offset 0"), std::string::npos);
+      }
+      ++refused;
+    }
+    world.Stop();
+    world.disk.Truncate(path, pristine.size());
+    world.disk.Overwrite(path, 0, pristine);
+  }
+  EXPECT_GT(refused, 300);
+}
+
+TEST(PayloadStoreTest, DamageLeavesWhatIsBeforeIt) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(1000, 'a')}).ok());
+  ASSERT_TRUE(world.Write(kOne, 1000, {std::string(1000, 'b')}).ok());
+  const std::string path = "/data/payload/" + world.Files().front();
+  world.disk.FlipBit(path, 8 * 1500);
+  Result<PayloadSlice> slice = world.Read(kOne, 0);
+  ASSERT_TRUE(slice.ok());
+  EXPECT_EQ(slice->next, 1000u);
+  EXPECT_EQ(world.Read(kOne, 1000).status().code(), StatusCode::kDataLoss);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AFullDiskRefusesTheWriteAndTheNextOneSucceeds) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"first"}).ok());
+  world.disk.faults().capacity_bytes = 1000;
+  EXPECT_EQ(world.Write(kOne, 5, {std::string(5000, 'x')}).code(), StatusCode::kResourceExhausted);
+  world.disk.faults().capacity_bytes = uint64_t{1} << 40;
+  ASSERT_TRUE(world.Write(kOne, 5, {"second"}).ok());
+  EXPECT_EQ(world.ReadAll(kOne, 0), "firstsecond");
+  world.Crash();
+  world.Open();
+  EXPECT_EQ(world.ReadAll(kOne, 0), "firstsecond");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AFailedSyncEndsWritingAndReadsGoOn) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"safe"}).ok());
+  world.disk.FailSync(1, EIO);
+  EXPECT_EQ(world.Write(kOne, 4, {"lost"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(world.Write(kOne, 4, {"lost"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "safe");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AFailedReadSaysSoAndTheNextOneSucceeds) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"bytes"}).ok());
+  world.disk.FailRead(1, EIO);
+  EXPECT_EQ(world.Read(kOne, 0).status().code(), StatusCode::kIoError);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "bytes");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, ReadsPastTheQueueAreRefused) {
+  PayloadWorld world;
+  world.options.reads_max = 1;
+  world.options.read_queue_max = 3;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"bytes"}).ok());
+  int served = 0;
+  int refused = 0;
+  for (int i = 0; i < 5; ++i) {
+    world.store(kOne).Read(kOne, 0, 10, [&](Result<PayloadSlice> slice) {
+      if (slice.ok()) ++served;
+      if (slice.status().code() == StatusCode::kResourceExhausted) ++refused;
+    });
+  }
+  world.runtime->RunUntilIdle();
+  EXPECT_EQ(served, 3);
+  EXPECT_EQ(refused, 2);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, FewFilesAreOpenAtOnce) {
+  PayloadWorld world;
+  world.options.file_bytes = 1000;
+  world.options.open_files_max = 2;
+  world.Open();
+  for (uint64_t i = 0; i < 10; ++i) {
+    ASSERT_TRUE(world.Write(kOne, i * 1000, {std::string(1000, static_cast<char>('a' + i))}).ok());
+  }
+  EXPECT_EQ(world.Files().size(), 10u);
+  for (int round = 0; round < 2; ++round) {
+    for (uint64_t i = 0; i < 10; ++i) {
+      Result<PayloadSlice> slice = world.Read(kOne, i * 1000, 1000);
+      EXPECT_EQ(PayloadWorld::Text(*slice), std::string(1000, static_cast<char>('a' + i)));
+    }
+  }
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AMostlyDeadFileIsRewrittenAndRemoved) {
+  PayloadWorld world;
+  world.Open();
+  // One file's worth: a little of kTwo, much of kOne.
+  ASSERT_TRUE(world.Write(kTwo, 0, {"keep ", "these "}).ok());
+  for (uint64_t i = 0; i < 6; ++i) {
+    ASSERT_TRUE(world.Write(kOne, i * 50'000, {std::string(50'000, 'x')}).ok());
+  }
+  ASSERT_TRUE(world.Write(kTwo, 11, {"bytes"}).ok());  // Starts the next file.
+  ASSERT_EQ(world.Files().size(), 2u);
+  const std::string old = "/data/payload/" + world.Files().front();
+  world.store(kOne).Free(kOne);
+  world.runtime->RunUntilIdle();
+  EXPECT_FALSE(world.disk.Exists(old));
+  EXPECT_EQ(world.store(kTwo).stats().compacted_bytes, 11u);
+  Result<PayloadSlice> slice = world.Read(kTwo, 0);
+  EXPECT_EQ(PayloadWorld::Text(*slice), "keep these bytes");
+  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{5, 11, 16}));
+  world.Crash();
+  world.Open();
+  EXPECT_EQ(world.ReadAll(kTwo, 0), "keep these bytes");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AReadThatWaitsIsServedThoughItsFileIsFreedOrMovedMeanwhile) {
+  PayloadWorld world(1, {.latency_min_ns = 1'000'000, .latency_max_ns = 1'000'000});
+  world.options.reads_max = 1;
+  world.Open();
+  ASSERT_TRUE(world.Write(kTwo, 0, {"keep these"}).ok());
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(300'000, 'x')}).ok());
+  ASSERT_TRUE(world.Write(kOne, 300'000, {"next file"}).ok());
+  ASSERT_EQ(world.Files().size(), 2u);
+  int served = 0;
+  for (int i = 0; i < 40; ++i) {  // One after the other: the last long after the compaction.
+    world.store(kTwo).Read(kTwo, 0, 100, [&](Result<PayloadSlice> slice) {
+      ASSERT_TRUE(slice.ok()) << slice.status().ToString();
+      EXPECT_EQ(PayloadWorld::Text(*slice), "keep these");
+      ++served;
+    });
+  }
+  world.store(kOne).Read(kOne, 0, 100, [&](Result<PayloadSlice> slice) {
+    ASSERT_TRUE(slice.ok()) << slice.status().ToString();
+    ++served;
+  });
+  world.store(kOne).Free(kOne);
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return served == 41; }, 1'000'000'000));
+  world.runtime->AdvanceBy(1'000'000'000);
+  EXPECT_EQ(world.store(kTwo).stats().compacted_bytes, 10u);
+  EXPECT_EQ(world.Files().size(), 1u);  // And the file goes with its last reader.
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, TheMemoryStoreDoesTheSame) {
+  testing::ManualLoop loop;
+  std::unique_ptr<PayloadStore> store = MakeMemoryPayloadStore(&loop);
+  std::vector<PayloadRun> runs(1);
+  runs[0] = {kOne, 10, {Bytes::Static("ab"), Bytes::Static("cdef")}};
+  bool written = false;
+  store->Write(std::move(runs), [&](Status status) { written = status.ok(); });
+  loop.RunUntilIdle();
+  ASSERT_TRUE(written);
+  EXPECT_EQ(store->Find(kOne, 10), 16u);
+  EXPECT_EQ(store->FindNext(kOne, 0), 10u);
+  std::string text;
+  std::vector<uint64_t> ends;
+  store->Read(kOne, 11, 3, [&](Result<PayloadSlice> slice) {
+    text = PayloadWorld::Text(*slice);
+    ends = slice->message_ends;
+  });
+  loop.RunUntilIdle();
+  EXPECT_EQ(text, "bcd");
+  EXPECT_EQ(ends, (std::vector<uint64_t>{12}));
+  store->FreeBefore(kOne, 12);
+  EXPECT_EQ(store->FindNext(kOne, 0), 12u);
+  store->Free(kOne);
+  EXPECT_EQ(store->stats().disk_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace ursula::storage

@@ -1,0 +1,287 @@
+#include "lib/storage/snapshot_store.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lib/base/random.h"
+#include "tests/support/fault_disk.h"
+#include "tests/support/manual_loop.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr GroupId kGroup{3};
+
+// A group's state, as a snapshot's records make it.
+struct Loaded final : SnapshotSink {
+  Status OnSnapshotFile(const SnapshotMeta& file_meta, bool base) override {
+    if (base) values.clear();
+    meta = file_meta;
+    ++files;
+    return {};
+  }
+  Status OnSnapshotRecord(SnapshotRecord record) override {
+    if (record.tombstone) {
+      values.erase(record.key);
+    } else {
+      values[record.key] = std::string(record.value.view());
+    }
+    return {};
+  }
+  SnapshotMeta meta;
+  std::map<std::string, std::string> values;
+  int files = 0;
+};
+
+class SnapshotWorld {
+ public:
+  explicit SnapshotWorld(uint64_t seed = 1, const testing::FaultDisk::Faults& faults = {})
+      : disk(seed, faults), seed_(seed) {}
+  ~SnapshotWorld() {
+    if (store != nullptr) Crash();
+  }
+
+  // False: the group has no snapshot.
+  Result<bool> Open() {
+    loop = std::make_unique<testing::ManualLoop>(&disk, CoreId{0}, nullptr, seed_++);
+    Result<std::unique_ptr<DataDirectory>> opened =
+        DataDirectory::Open(loop->disk(), "/data", {.group_count_if_new = 4, .id_if_new = 11});
+    if (!opened.ok()) return opened.status();
+    directory = std::move(*opened);
+    LogLine line = [this](LogLevel, std::string_view text) { log.emplace_back(text); };
+    auto files = SnapshotFiles::Scan(loop->disk(), *directory, line);
+    if (!files.ok()) return files.status();
+    loaded = {};
+    Result<bool> found = (*files)->Load(loop->disk(), kGroup, &loaded);
+    if (!found.ok()) {
+      directory.reset();
+      return found;
+    }
+    store = MakeSnapshotStore(loop.get(), *directory, {kGroup}, files->get(), line);
+    return found;
+  }
+  void Stop() {
+    bool stopped = false;
+    store->Stop([&] { stopped = true; });
+    EXPECT_TRUE(loop->RunUntil([&] { return stopped; }));
+    Destroy();
+  }
+  void Crash() {
+    disk.Crash();
+    loop->Crash();
+    Destroy();
+  }
+  Status Write(uint64_t index, bool base, std::vector<SnapshotRecord> records) {
+    std::optional<Status> result;
+    store->Write(kGroup, {Index{index}, Term{2}, "header" + std::to_string(index)}, base,
+                 std::move(records), [&](Status status) { result = std::move(status); });
+    EXPECT_TRUE(loop->RunUntil([&] { return result.has_value(); }));
+    return *result;
+  }
+  std::vector<std::string> Files() { return *loop->disk().List("/data/snapshot"); }
+
+  testing::FaultDisk disk;
+  std::unique_ptr<testing::ManualLoop> loop;
+  std::unique_ptr<DataDirectory> directory;
+  std::unique_ptr<SnapshotStore> store;
+  Loaded loaded;
+  std::vector<std::string> log;
+
+ private:
+  void Destroy() {
+    store.reset();
+    directory.reset();
+  }
+  uint64_t seed_;
+};
+
+SnapshotRecord Put(std::string key, std::string value) {
+  return {std::move(key), Bytes::Take(std::move(value)), false};
+}
+SnapshotRecord Remove(std::string key) { return {std::move(key), {}, true}; }
+
+TEST(SnapshotStoreTest, ABaseAndItsDeltasAreGivenInOrder) {
+  SnapshotWorld world;
+  EXPECT_FALSE(*world.Open());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "1"), Put("b", "1")}).ok());
+  ASSERT_TRUE(world.Write(20, false, {Put("a", "2"), Put("c", "2")}).ok());
+  ASSERT_TRUE(world.Write(30, false, {Remove("b")}).ok());
+  EXPECT_EQ(world.store->chain(kGroup).files, 3u);
+  EXPECT_GT(world.store->chain(kGroup).base_bytes, 0u);
+  world.Crash();
+  ASSERT_TRUE(*world.Open());
+  EXPECT_EQ(world.loaded.values, (std::map<std::string, std::string>{{"a", "2"}, {"c", "2"}}));
+  EXPECT_EQ(world.loaded.files, 3);
+  EXPECT_EQ(world.loaded.meta.index, Index{30});
+  EXPECT_EQ(world.loaded.meta.term, Term{2});
+  EXPECT_EQ(world.loaded.meta.header, "header30");
+  EXPECT_EQ(world.store->chain(kGroup).files, 3u);
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, ABaseRemovesWhatItReplaces) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "1")}).ok());
+  ASSERT_TRUE(world.Write(20, false, {Put("b", "2")}).ok());
+  ASSERT_TRUE(world.Write(30, true, {Put("c", "3")}).ok());
+  world.loop->RunUntilIdle();
+  EXPECT_EQ(world.Files().size(), 1u);
+  world.Stop();
+  ASSERT_TRUE(*world.Open());
+  EXPECT_EQ(world.loaded.values, (std::map<std::string, std::string>{{"c", "3"}}));
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, ManyAndBigRecordsComeBackWhole) {
+  SnapshotWorld world(3, {.short_write = 0.3});
+  ASSERT_TRUE(world.Open().ok());
+  std::vector<SnapshotRecord> records;
+  std::map<std::string, std::string> expected;
+  for (int i = 0; i < 2000; ++i) {
+    std::string key = "key" + std::to_string(i);
+    std::string value(static_cast<std::size_t>(i % 700), static_cast<char>('a' + i % 26));
+    expected[key] = value;
+    records.push_back(Put(key, value));
+  }
+  expected["big"] = std::string(1 << 20, 'B');
+  records.push_back(Put("big", expected["big"]));
+  ASSERT_TRUE(world.Write(1, true, std::move(records)).ok());
+  world.Stop();
+  ASSERT_TRUE(*world.Open());
+  EXPECT_EQ(world.loaded.values, expected);
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, ADeltaNeedsABase) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.Write(10, false, {Put("a", "1")}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(world.Files().empty());
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, AFailureChangesNothingAndLeavesNoFile) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "1")}).ok());
+  world.disk.FailWrite(1, ENOSPC);
+  EXPECT_EQ(world.Write(20, false, {Put("a", "2")}).code(), StatusCode::kResourceExhausted);
+  world.disk.FailSync(1, EIO);
+  EXPECT_EQ(world.Write(20, true, {Put("a", "2")}).code(), StatusCode::kIoError);
+  EXPECT_EQ(world.Files().size(), 1u);
+  ASSERT_TRUE(world.Write(30, false, {Put("b", "3")}).ok());
+  world.Stop();
+  ASSERT_TRUE(*world.Open());
+  EXPECT_EQ(world.loaded.values, (std::map<std::string, std::string>{{"a", "1"}, {"b", "3"}}));
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, StopCancelsWhatWaitsAndEndsWhatIsUnderWay) {
+  SnapshotWorld world(1, {.latency_min_ns = 1000, .latency_max_ns = 1000});
+  ASSERT_TRUE(world.Open().ok());
+  std::vector<StatusCode> codes;
+  for (int i = 0; i < 3; ++i) {
+    world.store->Write(kGroup, {Index{1}, Term{1}, ""}, true, {Put("a", "1")},
+                       [&](Status status) { codes.push_back(status.code()); });
+  }
+  world.loop->RunTurn();
+  world.Stop();
+  EXPECT_EQ(codes, (std::vector<StatusCode>{StatusCode::kCancelled, StatusCode::kCancelled,
+                                            StatusCode::kOk}));
+  EXPECT_TRUE(*world.Open());
+  world.Stop();
+}
+
+TEST(SnapshotStoreTest, EachFlippedBitIsDataLossWithTheFile) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "value one"), Remove("b")}).ok());
+  ASSERT_TRUE(world.Write(11, false, {Put("c", "value two")}).ok());
+  world.Stop();
+  for (const std::string& leaf : world.Files()) {
+    const std::string path = "/data/snapshot/" + leaf;
+    const uint64_t bits = world.disk.Content(path).size() * 8;
+    for (uint64_t bit = 0; bit < bits; ++bit) {
+      world.disk.FlipBit(path, bit);
+      Result<bool> opened = world.Open();
+      ASSERT_FALSE(opened.ok()) << "bit " << bit;
+      ASSERT_EQ(opened.status().code(), StatusCode::kDataLoss);
+      ASSERT_NE(opened.status().message().find(path), std::string::npos);
+      ASSERT_NE(opened.status().message().find("offset"), std::string::npos);
+      world.disk.FlipBit(path, bit);
+    }
+  }
+}
+
+TEST(SnapshotStoreTest, AMissingFileOfTheChainIsDataLoss) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "1")}).ok());
+  ASSERT_TRUE(world.Write(11, false, {Put("b", "1")}).ok());
+  world.Stop();
+  ASSERT_TRUE(world.loop->disk().RemoveNow("/data/snapshot/" + world.Files().front()).ok());
+  EXPECT_EQ(world.Open().status().code(), StatusCode::kDataLoss);
+}
+
+// A crash at any moment leaves the state after the last reported snapshot, or after a later one.
+TEST(SnapshotStoreTest, ACrashLeavesOneWholeSnapshotNotOlderThanTheLastReported) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SCOPED_TRACE("seed=" + std::to_string(seed));
+    Random random(seed);
+    SnapshotWorld world(seed, {.short_write = 0.1, .latency_min_ns = 1000, .latency_max_ns = 9000});
+    std::map<uint64_t, std::map<std::string, std::string>> states;  // By index.
+    std::map<std::string, std::string> state;
+    uint64_t reported = 0;
+    uint64_t index = 0;
+    for (int opening = 0; opening < 8; ++opening) {
+      Result<bool> opened = world.Open();
+      ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+      if (*opened) {
+        const uint64_t found = Raw(world.loaded.meta.index);
+        ASSERT_GE(found, reported);
+        ASSERT_EQ(world.loaded.values, states[found]);
+        reported = found;
+        state = world.loaded.values;
+      } else {
+        ASSERT_EQ(reported, 0u);
+        state.clear();
+      }
+      bool base = reported == 0;
+      for (uint64_t writes = random.Below(6); writes > 0; --writes) {
+        std::vector<SnapshotRecord> records;
+        for (uint64_t changes = random.Below(5); changes > 0; --changes) {
+          std::string key = "k" + std::to_string(random.Below(8));
+          if (random.OneIn(4)) {
+            state.erase(key);
+            records.push_back(Remove(key));
+          } else {
+            state[key] = std::to_string(random.Next());
+            records.push_back(Put(key, state[key]));
+          }
+        }
+        if (base || random.OneIn(4)) {
+          records.clear();
+          for (const auto& [key, value] : state) records.push_back(Put(key, value));
+          base = true;
+        }
+        states[++index] = state;
+        world.store->Write(kGroup, {Index{index}, Term{1}, ""}, base, std::move(records),
+                           [&reported, at = index](Status status) {
+                             if (status.ok()) reported = at;
+                           });
+        base = false;
+        world.loop->AdvanceBy(random.Below(60'000));
+      }
+      random.OneIn(5) ? world.Stop() : world.Crash();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ursula::storage
