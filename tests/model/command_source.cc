@@ -85,6 +85,7 @@ CreateFork CommandSource::Fork() {
 }
 
 Append CommandSource::SomeAppend() {
+  if (random_.OneIn(5)) return last_append_;  // A retry.
   Append append;
   append.id = Name();
   append.content_type = ContentType();
@@ -95,6 +96,7 @@ Append CommandSource::SomeAppend() {
   }
   static const char* const kSequences[] = {"1", "10", "2", "09", "a", "B"};
   if (random_.OneIn(6)) append.sequence = kSequences[random_.Below(6)];
+  last_append_ = append;
   return append;
 }
 
@@ -124,7 +126,9 @@ Command::Body CommandSource::ClusterBody() {
   StreamId remote = random_.OneIn(4) ? Name() : StreamId{"v1", "", "remote"};
   auto placed = twin_->model().placements().find(remote);
   Incarnation reservation{random_.Below(20)};
-  if (placed != twin_->model().placements().end()) reservation = placed->second.reservation.id;
+  if (placed != twin_->model().placements().end() && !random_.OneIn(4)) {
+    reservation = placed->second.reservation.id;
+  }
   switch (random_.Below(9)) {
     case 0:
       return CreateBucket{bucket};

@@ -42,6 +42,7 @@ class CommandSource {
   Random random_;
   const StreamTwin* twin_;
   int64_t now_ms_ = 1000;
+  Append last_append_ = {};
 };
 
 }  // namespace ursula::stream

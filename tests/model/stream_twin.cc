@@ -59,6 +59,7 @@ std::string StreamTwin::Apply(const Command& command) {
   Reply preview = machine_->Preview(*decoded, command.now_ms);
   ApplyResult got = machine_->Apply(Index{index_}, *decoded);
   ModelResult want = model_.Apply(index_, command);
+  outcomes_.insert(got.reply.outcome);
   std::string difference = CompareResults(got, want);
   if (!difference.empty()) return difference;
   if (!unseen && preview.outcome != got.reply.outcome) return "preview";
@@ -239,6 +240,12 @@ std::string StreamTwin::Restore(bool full) {
     }
     history_.emplace_back(std::string(key), std::move(copy));
   });
+  std::map<char, std::size_t> kinds;
+  for (const auto& [key, value] : records_) ++kinds[key.front()];
+  if (kinds['s'] != model_.streams().size()) return "stream records";
+  if (kinds['p'] != model_.placements().size()) return "placement records";
+  if (kinds['b'] != model_.buckets().size()) return "bucket records";
+  if (kinds['o'] != model_.gone().size()) return "release records";
   // The records one by one, as base and deltas; and what they amount to.
   auto restored = std::make_unique<Machine>(kGroup);
   for (const auto& [key, value] : history_) {

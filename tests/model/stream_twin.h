@@ -10,7 +10,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/stream/command.h"
@@ -36,6 +38,7 @@ class StreamTwin {
   const Machine& machine() const { return *machine_; }
   const StreamModel& model() const { return model_; }
   uint64_t index() const { return index_; }
+  const std::set<Outcome>& outcomes() const { return outcomes_; }  // All that were replied.
 
  private:
   bool ExpiresForFork(const Command& command) const;
@@ -46,6 +49,7 @@ class StreamTwin {
   std::string CompareCluster();
 
   uint64_t index_ = 0;
+  std::set<Outcome> outcomes_;
   std::unique_ptr<Machine> machine_;
   StreamModel model_;
   std::map<uint64_t, std::string> payload_;  // Of streams not freed, by incarnation.

@@ -88,6 +88,15 @@ TEST(MachineLifecycleTest, ASlidingTtlIsRenewedByWritesAndTouchesNotByRefusals) 
   EXPECT_EQ(deadline_in(), 2000);
 }
 
+TEST(MachineLifecycleTest, ADuplicateIsAUseOfTheStream) {
+  MachineDriver driver;
+  driver.Do(WithTtl("s", 2));
+  driver.Do(Producing("s", "x", {"p", 0, 0}));
+  driver.Advance(1500);
+  EXPECT_EQ(driver.Do(Producing("s", "x", {"p", 0, 0})).outcome, Outcome::kDuplicate);
+  EXPECT_EQ(*driver.Find("s").deadline_ms, driver.now_ms() + 2000);
+}
+
 TEST(MachineLifecycleTest, ExpiresAtNeverMoves) {
   MachineDriver driver;
   CreateStream create = Creating("s");

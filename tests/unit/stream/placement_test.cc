@@ -1,3 +1,5 @@
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -115,6 +117,39 @@ TEST_F(MachinePlacementTest, AFreedNameIsReleasedThroughTheOutbox) {
   target_.Do(DropReleases{{made}});
   EXPECT_TRUE(target_.machine().Outbox(10).empty());
   EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);  // A copy that comes late.
+}
+
+TEST_F(MachinePlacementTest, AnAppliedReleaseIsForgottenOnceItsReservationHasRunOut) {
+  auto releases = [&] {
+    int count = 0;
+    target_.machine().CollectChanges(true,
+                                     [&](std::string_view key, std::optional<std::string_view>) {
+                                       count += key.front() == kReleaseRecord ? 1 : 0;
+                                     });
+    return count;
+  };
+  Placement placement = *home_.Do(Reserving()).placement;
+  Incarnation made = target_.Do(ForkUnder(placement)).incarnation;
+  target_.Do(Delete{Id("f")});
+  target_.Do(DropReleases{{made}});
+  EXPECT_EQ(releases(), 1);
+  Advance(5001);
+  target_.Do(Forking("g", "s"));
+  EXPECT_EQ(releases(), 0);
+}
+
+TEST_F(MachinePlacementTest, AnExpiredForkIsReleasedThoughOthersReadFromIt) {
+  Placement placement = *home_.Do(Reserving()).placement;
+  CreateFork fork = ForkUnder(placement);
+  fork.stream.lifetime.ttl_seconds = 1;
+  Incarnation made = target_.Do(fork).incarnation;
+  CreateFork reader = Forking("g", "f");
+  reader.stream.lifetime.ttl_seconds = 60;
+  target_.Do(reader);
+  Advance(1000);
+  target_.Do(Expire{{made}});
+  EXPECT_EQ(target_.machine().Outbox(10).size(), 1u);
+  EXPECT_EQ(target_.Read("g"), "ab");
 }
 
 TEST_F(MachinePlacementTest, ASoftDeletedForkKeepsItsPlacement) {
