@@ -10,6 +10,7 @@ namespace ursula::http {
 namespace {
 
 using Event = RequestParser::Event;
+using std::string_literals::operator""s;  // For NUL inside a literal.
 
 // Feeds everything in pieces of `step` until an event other than kNeedMore and kHead.
 Event FeedAll(RequestParser* parser, std::string_view bytes, std::size_t step,
@@ -92,7 +93,7 @@ TEST(RequestParserTest, WhatTwoParsersCouldReadInTwoWaysIsRefused) {
       "GET /a HTTP/1.1\r\nHost: h\r\nX: a\rY: b\r\n\r\n",
       "GET /a HTTP/1.1\r\nHost: h\r\nX:\rTransfer-Encoding: chunked\r\n\r\n",
       "GET /a HTTP/1.1\r\nHost: h\r\nX: a\nY: b\r\n\r\n",
-      std::string("GET /a HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 40),
+      "GET /a HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"s,
       "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
       "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc",
       "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
