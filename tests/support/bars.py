@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures bars; called by `tests/run --full [BAR...]`.
 
-tests/bars/NAME.sh holds one bar. A line "# wanted: ..." in it says what it must show. It gets
-URSULAD (an optimized binary), runs from the root of the checkout, and prints the figure as its
-last line; its exit code is the verdict. Bars passed on a clean commit are remembered in .cache.
+tests/bars/AREA-LETTER.sh holds one bar; AREA alone names all of its bars. A line "# wanted: ..."
+says what the bar must show. It gets URSULAD (an optimized binary), runs from the root of the
+checkout, and prints the figure as its last line; its exit code is the verdict. Bars passed on a
+clean commit are remembered in .cache.
 """
 import os
 import pathlib
@@ -25,6 +26,11 @@ def memory_of_this_commit():
     return suites.ROOT / ".cache/bars" / commit.stdout.strip()
 
 
+def named(script, name):
+    """A name means one bar, or all of one area: "node-C", "node"."""
+    return script.stem == name or script.stem.startswith(name + "-")
+
+
 def wanted(script):
     for line in script.read_text().splitlines():
         if line.startswith("# wanted:"):
@@ -44,12 +50,13 @@ def measure(script, environment):
 
 
 def main(names):
-    scripts = [BARS / (n + ".sh") for n in names] or sorted(BARS.glob("*.sh"))
-    unknown = [s.stem for s in scripts if not s.exists()]
+    every = sorted(BARS.glob("*.sh"))
+    unknown = [n for n in names if not any(named(s, n) for s in every)]
     if unknown:
         suites.say("no such bar: %s (there are: %s)" % (
-            " ".join(unknown), " ".join(sorted(s.stem for s in BARS.glob("*.sh")))))
+            " ".join(unknown), " ".join(s.stem for s in every)))
         return 2
+    scripts = [s for s in every if not names or any(named(s, n) for n in names)]
     build = suites.bazel("build", ["--config=opt", *suites.bazel_flags("plain"),
                                    "--symlink_prefix=.bazel/opt-"], ["//:ursulad"])
     if subprocess.run(build, cwd=suites.ROOT).returncode:

@@ -20,7 +20,7 @@ if [[ ${1:-} != inside ]]; then
     mount -t devtmpfs dev "$1/dev" && mkdir -p "$1/dev/shm" && mount -t tmpfs shm "$1/dev/shm"
     cd "$1" && exec chroot . env -i PATH="$PATH" HOME=/root \
       ${NODE_EXTRA_CA_CERTS:+NODE_EXTRA_CA_CERTS="$NODE_EXTRA_CA_CERTS"} \
-      bash -c "cd /ursula && tests/bars/A.sh inside"' _ "$machine"
+      bash -c "cd /ursula && tests/bars/node-A.sh inside"' _ "$machine"
   exit
 fi
 
