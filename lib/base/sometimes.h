@@ -12,12 +12,14 @@
 
 namespace ursula {
 
-struct SometimesMark {
+// As large as it is aligned, so that marks stand in their section without gaps.
+struct alignas(32) SometimesMark {
   const char* name;
   const char* file;
   int line;
   std::atomic<bool> reached;
 };
+static_assert(sizeof(SometimesMark) == alignof(SometimesMark));
 
 // Every mark that is linked into this program, in no particular order. Empty where none is.
 std::span<SometimesMark> SometimesMarks();

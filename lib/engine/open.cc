@@ -13,14 +13,53 @@ namespace {
 
 constexpr uint32_t kGroupCountMax = 16384;
 constexpr uint32_t kGroupsPerCore = 4;
+constexpr uint64_t kMessageBytesMax = 256 << 20;
 constexpr NodeId kSelf{1};
-constexpr uint32_t kSegmentBytes = 64 << 20;  // Holds the largest append in one record.
+constexpr uint64_t kWalBytesPerCoreDefault = 512 << 20;
+// Of the write-ahead log. A segment holds the largest append in one record.
+constexpr uint64_t kSegmentBytesMax = 64 << 20;
+constexpr uint64_t kRecordOverheadBytes = 1 << 20;  // Names, content types, headers.
+constexpr uint64_t kSegmentsPerLogMin = 4;
+constexpr uint64_t kSegmentsPerLog = 8;
 
 struct Unit {};
+
+uint64_t WalBytesPerCore(const EngineOptions& options, uint64_t cores) {
+  return options.wal_bytes_max == 0 ? kWalBytesPerCoreDefault : options.wal_bytes_max / cores;
+}
+
+uint64_t SegmentBytesMin(const EngineOptions& options) {
+  constexpr uint64_t kRound = 1 << 20;
+  return (options.message_bytes_max + kRecordOverheadBytes + kRound - 1) / kRound * kRound;
+}
+
+Status CheckWalLimit(const EngineOptions& options, uint64_t cores) {
+  const uint64_t wanted = cores * kSegmentsPerLogMin * SegmentBytesMin(options);
+  if (cores * WalBytesPerCore(options, cores) >= wanted) return {};
+  return Status(StatusCode::kInvalidArgument,
+                "wal_bytes_max is too small: " + std::to_string(cores) +
+                    " cores and appends of up to " + std::to_string(options.message_bytes_max) +
+                    " bytes need " + std::to_string(wanted) + " bytes of write-ahead log");
+}
+
+// The core's share, in segments small enough to come and go one by one.
+void SizeLog(const EngineOptions& options, uint64_t cores, storage::DiskWalOptions* wal) {
+  const uint64_t share = WalBytesPerCore(options, cores);
+  const uint64_t segment =
+      std::max(SegmentBytesMin(options), std::min(kSegmentBytesMax, share / kSegmentsPerLog));
+  wal->segment_bytes = static_cast<uint32_t>(segment & ~uint64_t{(1 << 20) - 1});
+  wal->log_bytes_max = share;
+  // What a quiet log keeps (one in use, one prepared, these) stays below half of its limit.
+  wal->idle_segments_max = share / segment < kSegmentsPerLog ? 0 : 2;
+  wal->log_count = static_cast<uint32_t>(cores);
+}
 
 Status CheckOptions(const EngineOptions& options) {
   auto invalid = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
   if (options.group_count > kGroupCountMax) return invalid("group_count is above 16384");
+  if (options.message_bytes_max > kMessageBytesMax) {
+    return invalid("message_bytes_max is above 256 MiB");
+  }
   if (options.hot_bytes_max < (1 << 20)) return invalid("hot_bytes_max is below 1 MiB");
   if (options.inflight_bytes_max < (1 << 20)) return invalid("inflight_bytes_max is below 1 MiB");
   return {};
@@ -64,7 +103,8 @@ Status Engine::Start() {
       start.recovered.push_back(group::NewGroup(GroupId{i}, {kSelf}));
     }
   } else {
-    Status status = Recover(&starts);
+    Status status = CheckWalLimit(options_, cores);
+    if (status.ok()) status = Recover(&starts);
     if (!status.ok()) return status;
   }
   PrepareShards(&starts);
@@ -133,10 +173,7 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     if (start.directory == nullptr) {
       start.budget.stored_bytes_max = options_.memory_bytes_max / cores;
     }
-    start.wal.segment_bytes = kSegmentBytes;
-    start.wal.log_bytes_max =
-        std::max<uint64_t>(options_.wal_bytes_max / cores, uint64_t{4} * kSegmentBytes);
-    start.wal.log_count = static_cast<uint32_t>(cores);
+    if (start.directory != nullptr) SizeLog(options_, cores, &start.wal);
     shards_.push_back(
         std::make_unique<Shard>(&runtime_.loop(CoreId{static_cast<uint16_t>(i)}), &log_));
   }

@@ -51,7 +51,6 @@ bool DiskWal::accepting() const {
   if (state_ == State::kNew || state_ == State::kStarting) return false;
   if (state_ == State::kFailed || state_ == State::kStopped || stopping_) return false;
   if (staged_bytes_ > options_.staged_bytes_max) return false;
-  if (disk_bytes() > 2 * options_.log_bytes_max) return false;
   if (next_reserved_) return true;
   // The next segment isn't sure: what is staged and two batches more must fit in this one.
   return staged_bytes_ + 2 * uint64_t{options_.batch_bytes_max} <=
@@ -65,11 +64,11 @@ Status DiskWal::Ready() const {
     return Status(StatusCode::kUnavailable, "the log is being opened");
   }
   if (stopping_) return Status(StatusCode::kUnavailable, "the log is stopping");
-  if (disk_bytes() > 2 * options_.log_bytes_max) {
-    return Status(StatusCode::kResourceExhausted, "the write-ahead log is above twice its limit");
-  }
   if (space_missing_) {
     return Status(StatusCode::kResourceExhausted, "no space left for the write-ahead log");
+  }
+  if (!next_reserved_ && !may_grow()) {
+    return Status(StatusCode::kResourceExhausted, "the write-ahead log is at its limit");
   }
   return Status(StatusCode::kResourceExhausted, "the write-ahead log is behind");
 }

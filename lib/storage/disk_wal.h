@@ -78,6 +78,8 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   // ---- segments (disk_wal_segments.cc) ----
   void Maintain();
   void PrepareNext();
+  void PrepareNextWithinLimit();
+  bool front_reusable() const;
   bool Rotate();  // False: the next segment isn't ready; OnSegmentReady goes on.
   void UseSegment(std::unique_ptr<io::File> file);
   void AppendRecoveredStates();
@@ -85,8 +87,9 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void ReleaseHeld();
   void TellPinned();
   uint64_t disk_bytes() const;
+  bool may_grow() const;  // By a segment.
   SegmentName NameOf(uint32_t segment) const { return {log_, segment}; }
-  void OnSpaceTimer() { Maintain(); }
+  void OnSpaceTimer();
   void OnSegmentReserved() override;
   void OnSegmentReady(std::unique_ptr<io::File> file) override;
   void OnSegmentRemoved() override;
@@ -138,7 +141,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
 
   WalStats stats_;
   io::Timer seal_timer_;
-  io::Timer space_timer_;
+  io::Timer space_timer_;  // Another try to get a segment.
   io::Op op_;
 };
 

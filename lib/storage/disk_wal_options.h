@@ -18,10 +18,12 @@
 namespace ursula::storage {
 
 struct DiskWalOptions {
-  uint32_t segment_bytes = 32 << 20;        // A multiple of kWalBlockBytes.
-  uint32_t batch_bytes_max = 4 << 20;       // Of one write; a bigger record is a batch alone.
-  uint64_t staged_bytes_max = 64 << 20;     // Not accepting above it.
-  uint64_t log_bytes_max = 256 << 20;       // Above: OnWalPinned; above twice that: not accepting.
+  uint32_t segment_bytes = 32 << 20;     // A multiple of kWalBlockBytes.
+  uint32_t batch_bytes_max = 4 << 20;    // Of one write; a bigger record is a batch alone.
+  uint64_t staged_bytes_max = 64 << 20;  // Not accepting above it.
+  // Of segment files, this log's share of old ones included. Above half of it: OnWalPinned. At it:
+  // not accepting, and passed only by what must be written all the same (states, a first segment).
+  uint64_t log_bytes_max = 512 << 20;
   uint32_t idle_segments_max = 2;           // Released segments kept to be recycled.
   uint64_t seal_idle_ns = 50'000'000;       // An idle log is sealed after this.
   uint64_t space_retry_ns = 1'000'000'000;  // Between two tries on a full disk.

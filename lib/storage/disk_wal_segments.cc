@@ -88,20 +88,30 @@ void DiskWal::Maintain() {
   const bool front_may_go = free > 0 && !tracker_.front_has_states();
   if (next_file_ == nullptr) {
     if (space_missing_ && space_timer_.running() && !front_may_go) return;
-    PrepareNext();
+    PrepareNextWithinLimit();
   } else if (front_may_go && free > options_.idle_segments_max) {
     keeper_.Remove(NameOf(tracker_.PopFront()));
   }
 }
 
+void DiskWal::PrepareNextWithinLimit() {
+  if (may_grow() || !options_.spares.empty() || front_reusable()) return PrepareNext();
+  if (space_timer_.running()) return;
+  loop_.StartTimer(&space_timer_, loop_.now_ns() + options_.space_retry_ns);
+}
+
+bool DiskWal::front_reusable() const {
+  const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
+  return old_gone && tracker_.free_segments() > 0 && !tracker_.front_has_states();
+}
+
 void DiskWal::PrepareNext() {
   loop_.CancelTimer(&space_timer_);
-  const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
   std::string reuse;
   if (!options_.spares.empty()) {
     reuse = std::move(options_.spares.back());
     options_.spares.pop_back();
-  } else if (old_gone && tracker_.free_segments() > 0 && !tracker_.front_has_states()) {
+  } else if (front_reusable()) {
     reuse = path_ + "/" + FormatSegmentName(NameOf(tracker_.PopFront()));
     ++stats_.segments_recycled;
   }
@@ -148,7 +158,8 @@ bool DiskWal::Rotate() {
   file_ = std::move(next_file_);
   next_reserved_ = false;
   tracker_.AddSegment(end_.segment);
-  if (!stopping_ && keeper_.idle()) PrepareNext();
+  if (state_ == State::kNoSegment) state_ = State::kIdle;
+  if (!stopping_ && keeper_.idle()) PrepareNextWithinLimit();
   return true;
 }
 
@@ -186,8 +197,19 @@ WalStats DiskWal::stats() const {
   return stats;
 }
 
+bool DiskWal::may_grow() const {
+  if (state_ == State::kStarting || state_ == State::kNoSegment) return true;
+  return disk_bytes() + options_.segment_bytes <= options_.log_bytes_max;
+}
+
+// Whoever holds the log back is told again: an earlier attempt to let go may have failed.
+void DiskWal::OnSpaceTimer() {
+  Maintain();
+  TellPinned();
+}
+
 void DiskWal::TellPinned() {
-  if (disk_bytes() <= options_.log_bytes_max || stopping_) return;
+  if (disk_bytes() <= options_.log_bytes_max / 2 || stopping_) return;
   const uint64_t now = loop_.now_ns();
   if (pinned_told_ns_ != 0 && now - pinned_told_ns_ < kPinnedIntervalNs) return;
   pinned_told_ns_ = now;

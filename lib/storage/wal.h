@@ -50,7 +50,9 @@ class Wal {
     virtual void OnWalDurable(uint64_t lsn) = 0;
     // Once: a write or sync failed, and nothing more will become durable. Reads may go on.
     virtual void OnWalFailed(Status status) = 0;
-    // These groups hold the oldest segment back while the log is above its limit: a snapshot and a
+    // These groups hold the oldest segment back while the log is above half its limit: a snapshot
+    // and
+    // a
     // Release of each is wanted. Told again as long as it is so, at most once a batch.
     virtual void OnWalPinned(std::span<const GroupId> groups) = 0;
   };
@@ -76,7 +78,7 @@ class Wal {
   // too much is waiting. Append works even then, as far as prepared space goes; past it records
   // wait, not durable, until space is found.
   virtual bool accepting() const = 0;
-  // The reason for !accepting(): kResourceExhausted (disk full, log above twice its limit, or too
+  // The reason for !accepting(): kResourceExhausted (disk full, log at its limit, or too
   // much staged) or kUnavailable (failed, stopped, not started). Ok if accepting.
   virtual Status Ready() const = 0;
 

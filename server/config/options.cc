@@ -149,7 +149,8 @@ constexpr std::array kStorage = {
            Switch<&ServerConfig::pin_threads>},
     Option{"hot-bytes-max", "SIZE", "Stream data kept in memory, as a cache. [256MiB]",
            Size<&ServerConfig::hot_bytes_max, kMiB, kTiB>},
-    Option{"wal-bytes-max", "SIZE", "Write-ahead logs on disk, all cores together. [1GiB]",
+    Option{"wal-bytes-max", "SIZE",
+           "Write-ahead logs on disk, all cores together. [512MiB for each core]",
            Size<&ServerConfig::wal_bytes_max, 64 * kMiB, kTiB>},
 };
 

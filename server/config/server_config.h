@@ -34,7 +34,7 @@ struct ServerConfig {
   uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4.
   bool pin_threads = false;
   uint64_t hot_bytes_max = uint64_t{256} << 20;
-  uint64_t wal_bytes_max = uint64_t{1} << 30;
+  uint64_t wal_bytes_max = 0;  // 0: the engine's default.
 
   // Limits of what clients may ask for.
   uint64_t body_bytes_max = uint64_t{32} << 20;

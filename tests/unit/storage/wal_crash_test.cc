@@ -49,7 +49,7 @@ class CrashRun {
                       .latency_min_ns = 10'000,
                       .latency_max_ns = 400'000,
                       .direct = direct}) {
-    world_.options.log_bytes_max = 512 << 10;
+    world_.options.log_bytes_max = 1 << 20;
   }
 
   void Run() {

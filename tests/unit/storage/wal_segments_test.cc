@@ -84,7 +84,7 @@ TEST(WalSegmentsTest, AnIdleGroupsStateSurvivesItsSegment) {
 
 TEST(WalSegmentsTest, AnIdleGroupIsToldThatItPinsTheLog) {
   WalWorld world;
-  world.options.log_bytes_max = 512 << 10;
+  world.options.log_bytes_max = 1 << 20;
   ASSERT_TRUE(world.Open().ok());
   uint64_t idle = 0;
   Fill(&world, 3, &idle, 1);
@@ -103,9 +103,9 @@ TEST(WalSegmentsTest, AnIdleGroupIsToldThatItPinsTheLog) {
   world.Stop();
 }
 
-TEST(WalSegmentsTest, ALogAboveTwiceItsLimitAcceptsNothingUntilARelease) {
+TEST(WalSegmentsTest, ALogNeverPassesItsLimitAndAcceptsAgainAfterARelease) {
   WalWorld world;
-  world.options.log_bytes_max = 256 << 10;
+  world.options.log_bytes_max = 512 << 10;
   ASSERT_TRUE(world.Open().ok());
   uint64_t index = 0;
   while (world.wal().accepting()) {
@@ -113,6 +113,16 @@ TEST(WalSegmentsTest, ALogAboveTwiceItsLimitAcceptsNothingUntilARelease) {
     Fill(&world, 1, &index, 1);
   }
   EXPECT_EQ(world.wal().Ready().code(), StatusCode::kResourceExhausted);
+  EXPECT_NE(world.wal().Ready().message().find("at its limit"), std::string::npos);
+  EXPECT_EQ(world.wal().stats().disk_bytes, uint64_t{512} << 10);
+  EXPECT_EQ(world.Segments().size(), 8u);
+  // Who holds it back is told again and again.
+  world.probe().pinned.clear();
+  world.runtime->AdvanceBy(2'000'000'000);
+  EXPECT_EQ(world.probe().pinned, (std::vector<GroupId>{GroupId{1}}));
+  // What was appended without asking still becomes durable.
+  world.AppendState(1, "urgent");
+  Fill(&world, 1, &index, 30);
   world.wal().Release(GroupId{1}, Index{index});
   world.runtime->RunUntilIdle();
   EXPECT_TRUE(world.wal().accepting());

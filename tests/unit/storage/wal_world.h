@@ -64,7 +64,7 @@ class WalWorld {
       : disk(seed, faults), seed_(seed) {
     options.segment_bytes = 64 << 10;
     options.batch_bytes_max = 16 << 10;
-    options.log_bytes_max = 16 << 20;
+    options.log_bytes_max = 32 << 20;
   }
   ~WalWorld() {
     if (!wals.empty()) Crash();
