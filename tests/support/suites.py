@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs all suites and counts their cases; called by tests/run.
 
-A suite is a Bazel test target in one build configuration, or the conformance run. Prints a line
+A suite is a Bazel test target in one build configuration, server/start, or the conformance run
+against what that built. Prints a line
 per suite as it ends, then what was skipped, the ten slowest cases, each failure, and last
 "N passed, N failed".
 """
@@ -266,10 +267,26 @@ def follow(path, ended, take):
             time.sleep(0.2)
 
 
+def run_start(results):
+    """server/start as a newcomer types it: builds what users run, and serves."""
+    say("\n== start")
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ursula-tests-") as scratch:
+        report = os.path.join(scratch, "report.xml")
+        subprocess.run([sys.executable, str(ROOT / "tests/integration/start_test.py"),
+                        str(ROOT / "server/start")],
+                       env=dict(os.environ, XML_OUTPUT_FILE=report))
+        try:
+            cases = xml_cases("start", report)
+        except (OSError, xml.etree.ElementTree.ParseError):
+            cases = [Case("start", "suite", "failed", 0, "no report; its output is above")]
+    results.add_suite("start", cases, time.monotonic() - start)
+
+
 def run_conformance(results):
     say("\n== conformance")
     start = time.monotonic()
-    binary = ROOT / ".bazel/tests-plain-bin/server/ursulad"
+    binary = ROOT / ".bazel/opt-bin/server/ursulad"
     with tempfile.TemporaryDirectory(prefix="ursula-tests-") as scratch:
         report = os.path.join(scratch, "report.json")
         environment = dict(os.environ, URSULAD=os.environ.get("URSULAD", str(binary)))
@@ -289,6 +306,7 @@ def main():
     for config in os.environ.get("URSULA_CONFIGS", "plain").split():
         run_bazel_suites(config, results)
         if config == "plain":
+            run_start(results)
             run_conformance(results)
     return results.finish()
 
