@@ -41,10 +41,17 @@ struct Caller {
   int64_t result = 0;
 };
 
-struct Aligned {
-  explicit Aligned(char fill) { std::memset(bytes, fill, sizeof bytes); }
-  std::span<char> span() { return bytes; }
-  alignas(4096) char bytes[8192];
+// On the heap: AddressSanitizer's stack frames are not aligned to pages.
+class Aligned {
+ public:
+  explicit Aligned(char fill) { std::memset(pages_->bytes, fill, sizeof pages_->bytes); }
+  std::span<char> span() { return pages_->bytes; }
+
+ private:
+  struct Pages {
+    alignas(4096) char bytes[8192];
+  };
+  std::unique_ptr<Pages> pages_ = std::make_unique<Pages>();
 };
 
 std::unique_ptr<io::File> Make(ManualLoop* loop, const std::string& path, bool direct = false) {
