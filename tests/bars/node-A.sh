@@ -58,6 +58,6 @@ stop
 
 before=$SECONDS
 verdict=0
-tests/run 2>&1 | tee /dev/stderr | tail -n 1 >/tmp/last-line || verdict=1
+tests/run 2>&1 | tee >(cat >&2) | tail -n 1 >/tmp/last-line || verdict=1
 echo "first start ${first} s, second ${started_in} s, tests/run: $(</tmp/last-line) in $((SECONDS - before)) s"
 ((started_in < 10)) && exit "$verdict"

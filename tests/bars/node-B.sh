@@ -10,7 +10,7 @@ for cores in 1 2; do
       runs=$((runs + 1))
       echo "$cores cores, $groups groups"
       tests/conformance/run --file protocol.test.mjs --pending /dev/null -- \
-        --core-count "$cores" --raft-group-count "$groups" | tee /dev/stderr | tail -n 1 |
+        --core-count "$cores" --raft-group-count "$groups" | tee >(cat >&2) | tail -n 1 |
         grep -q 'conformance: 332 passed, 0 failed' && good=$((good + 1))
     done
   done
