@@ -32,7 +32,7 @@ RULES = ["layers", "top_level", "file_size", "function_size", "pragma_once", "ow
 _CPP = (".cc", ".h")
 _OURS = ("lib/", "server/", "examples/", "tests/")
 _SKIPPED_FOLDERS = {".git", ".bazel", ".cache", "node_modules", "ursula-data", "__pycache__"}
-_SKIPPED_FILES = {"user.bazelrc", "compile_commands.json"}
+_SKIPPED_FILES = {".git", "user.bazelrc", "compile_commands.json"}
 # Put together here, so that this file may be read too.
 _MACHINE_PATH = re.compile(r"(?<![\w.])/(work|root|home)/\w")
 _REGISTRY = re.compile(r"https?://[\w.-]*(registry|npmjs|pypi|debian\.org/debian)[\w./-]*")
