@@ -186,6 +186,7 @@ class _Result(unittest.TextTestResult):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.cases = []
+        self._start = time.monotonic()  # What fails in a setUpClass has no startTest.
 
     def startTest(self, test):
         self._start = time.monotonic()
