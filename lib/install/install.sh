@@ -13,13 +13,16 @@ case $prefix in /*) ;; *) prefix=${BUILD_WORKING_DIRECTORY:-$PWD}/$prefix ;; esa
 root=${RUNFILES_DIR:-$0.runfiles}/ursula
 [ -d "$root" ] || root=$PWD
 to=$destdir$prefix
+# Not this script, which has the same name, where PATH holds its folder.
+put() { command -p install "$@"; }
 mkdir -p "$to/bin" "$to/lib/pkgconfig" "$to/lib/cmake/ursula" "$to/include/ursula"
-install -m 644 "$root"/lib/include/ursula/*.h "$to/include/ursula/"
-install -m 644 "$root/libursula.a" "$to/lib/libursula.a"
-install -m 755 "$root/libursula.so.0" "$to/lib/libursula.so.0"
+put -m 644 "$root"/lib/include/ursula/*.h "$to/include/ursula/"
+put -m 644 "$root/libursula.a" "$to/lib/libursula.a"
+put -m 755 "$root/libursula.so.0" "$to/lib/libursula.so.0"
 ln -sf libursula.so.0 "$to/lib/libursula.so"
-install -m 755 "$root/server/ursulad" "$to/bin/ursulad"
+put -m 755 "$root/server/ursulad" "$to/bin/ursulad"
 fill() { sed -e "s|@PREFIX@|$prefix|; s|@VERSION@|$version|" "$root/lib/install/$1" > "$2"; }
 fill ursula.pc.in "$to/lib/pkgconfig/ursula.pc"
 fill ursulaConfig.cmake.in "$to/lib/cmake/ursula/ursulaConfig.cmake"
+fill ursulaConfigVersion.cmake.in "$to/lib/cmake/ursula/ursulaConfigVersion.cmake"
 echo "installed into $to"
