@@ -37,7 +37,7 @@ PURE = ["lib/raft", "lib/stream", "lib/cold", "server/protocol"]
 LAYERS = {
     "lib/include": ([], []),
     "lib/base": ([PUBLIC], ["abseil", "isal"]),
-    "lib/raft": ([PUBLIC, BASE], ["abseil"]),
+    "lib/raft": ([PUBLIC, BASE], []),
     "lib/stream": ([PUBLIC, BASE], ["abseil", "simdjson"]),
     "lib/cold": ([PUBLIC, BASE, "lib/stream"], ["abseil"]),
     "lib/io": ([PUBLIC, BASE, "lib/io/uring"], ["abseil"]),

@@ -23,6 +23,11 @@ CLEAN = {
     "lib/include/BUILD.bazel": 'cc_library(name = "public", hdrs = glob(["ursula/*.h"]))\n',
     "lib/include/README.md": "public\n",
     "lib/include/ursula/types.h": "#pragma once\n",
+    "lib/raft/BUILD.bazel":
+        'cc_library(name = "raft", srcs = glob(["*.cc"]), deps = ["//lib/base"])\n',
+    "lib/raft/README.md": "raft\n",
+    "lib/raft/r.cc":
+        '#include <vector>\n\n#include "lib/base/a.h"\n#include "ursula/types.h"\n',
     "lib/stream/BUILD.bazel":
         'cc_library(name = "stream", srcs = ["s.cc"], deps = ["//lib/base"])\n',
     "lib/stream/README.md": "stream\n",
@@ -54,6 +59,17 @@ def long_functions(lines):
     return "int F() {\n%s  return 1;\n}\n" % ("  G();\n" * (lines - 3))
 
 
+# lib/raft has nothing below it but lib/base and the public headers.
+NOT_FOR_RAFT = [
+    '#include "lib/%s/x.h"' % m for m in (
+        "cold", "engine", "group", "io", "io/uring", "objects", "storage", "stream")
+] + ['#include "server/protocol/x.h"', '#include "tests/support/x.h"'] + [
+    "#include <%s>" % h for h in (
+        "absl/strings/str_cat.h", "atomic", "fstream", "google/protobuf/message.h",
+        "grpcpp/grpcpp.h", "liburing.h", "mutex", "random", "simdjson.h", "sys/socket.h", "thread",
+        "unistd.h")
+]
+
 # (rule, path where it is found, changes to the clean tree)
 PLANTED = [
     ("layers", "lib/stream/s.cc", source('#include "lib/io/op.h"')),
@@ -78,6 +94,7 @@ PLANTED = [
     ("file_size", "tests/lint/ratchet.txt",
      {**source("\n" * 650), "tests/lint/ratchet.txt": "lib/stream/s.cc 700\n"}),
     ("function_size", "lib/stream/s.cc", source(long_functions(71))),
+    ("file_size", "lib/raft/r.cc", source("\n" * 500, "lib/raft/r.cc")),
     ("pragma_once", "lib/base/a.h", {"lib/base/a.h": "int A();\n"}),
     ("own_header_first", "lib/base/a.cc",
      {"lib/base/a.cc": '#include <string>\n\n#include "lib/base/a.h"\n'}),
@@ -124,6 +141,24 @@ class LintTest(unittest.TestCase):
                 found = {(r, p) for r, p, _, _ in findings(changes) if r != "format"}
                 self.assertIn((rule, path), found)
                 self.assertEqual({r for r, _ in found}, {rule})
+
+    def test_raft_may_use_nothing_but_base_and_the_public_headers(self):
+        for line in NOT_FOR_RAFT:
+            with self.subTest(line=line):
+                found = findings(source(line, "lib/raft/r.cc"))
+                self.assertEqual({p for r, p, _, _ in found if r in ("layers", "pure")},
+                                 {"lib/raft/r.cc"})
+        for label in ("//lib/io", "//lib/storage", "//third_party/abseil"):
+            build = CLEAN["lib/raft/BUILD.bazel"].replace("//lib/base", label)
+            found = findings({"lib/raft/BUILD.bazel": build})
+            self.assertIn(("layers", "lib/raft/BUILD.bazel"), {(r, p) for r, p, _, _ in found})
+
+    def test_one_long_function_among_many_is_found_in_raft(self):
+        short = "".join("int F%d() { return 1; }\n" % i for i in range(100))
+        path = "lib/raft/r.cc"
+        found = findings({path: CLEAN[path] + short + long_functions(71)})
+        self.assertIn(("function_size", path), {(r, p) for r, p, _, _ in found})
+        self.assertEqual(findings({path: CLEAN[path] + short + long_functions(70)}), [])
 
     def test_every_rule_has_a_planted_violation(self):
         # clang-format has its own tests.
