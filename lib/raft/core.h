@@ -139,6 +139,10 @@ class Core {
   // a driver that keeps one Ready and moves nothing out makes no allocation for entries.
   void TakeReady(Ready* ready);
 
+  // An empty vector with the capacity of one that is used no more, if there is one: for the entries
+  // of the next message to Step(), which gives it back.
+  std::vector<Entry> SpareEntries();
+
   NodeId self() const { return config_.self; }
   Role role() const { return role_; }
   bool is_leader() const { return role_ == Role::kLeader; }
@@ -240,7 +244,6 @@ class Core {
   // ready.cc
   void Recycle(Ready* ready);
   void KeepSpare(std::vector<Entry>* entries);
-  std::vector<Entry> Spare();
   void TakeApply(Ready* ready);
   void TakeAppend(Ready* ready);
   void HandleAppended(const Message& message);

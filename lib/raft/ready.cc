@@ -27,7 +27,7 @@ void Core::KeepSpare(std::vector<Entry>* entries) {
   spare_entries_.push_back(std::move(*entries));
 }
 
-std::vector<Entry> Core::Spare() {
+std::vector<Entry> Core::SpareEntries() {
   if (spare_entries_.empty()) return {};
   std::vector<Entry> spare = std::move(spare_entries_.back());
   spare_entries_.pop_back();
@@ -69,7 +69,7 @@ void Core::TakeReady(Ready* ready) {
 void Core::TakeApply(Ready* ready) {
   const bool unstable_too = config_.synchronous_storage;
   if (!log_.HasCommittedToApply(unstable_too)) return;
-  std::vector<Entry> entries = Spare();
+  std::vector<Entry> entries = SpareEntries();
   log_.CommittedToApply(unstable_too, &entries);
   if (entries.empty()) return;  // The driver can't give them now.
   StorageApply& apply = ready->apply.emplace();
@@ -99,7 +99,7 @@ void Core::TakeAppend(Ready* ready) {
   append.must_sync = !entries.empty() || tail.SnapshotToHandOut() ||
                      hard.term != handed_hard_.term || hard.vote != handed_hard_.vote;
   if (hard_changed) append.hard_state = hard;
-  append.entries = Spare();
+  append.entries = SpareEntries();
   append.entries.assign(entries.begin(), entries.end());
   if (tail.SnapshotToHandOut()) append.snapshot = *tail.snapshot();
   append.responses.swap(responses_);

@@ -81,7 +81,7 @@ bool Core::SendAppend(NodeId to, Progress* progress, bool even_if_empty) {
 
   Message message;
   // A full pipeline gets an empty message now and then: its answer shows whether the rest was lost.
-  message.entries = Spare();
+  message.entries = SpareEntries();
   const bool full = progress->state == ProgressState::kReplicate && progress->inflights.full();
   if (!full && !log_.EntriesFrom(progress->next, config_.message_bytes_max, &message.entries)) {
     if (progress->next < log_.FirstIndex()) return SendSnapshot(to, progress);

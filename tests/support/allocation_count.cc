@@ -1,16 +1,16 @@
-#include "tests/unit/raft/allocation_count.h"
+#include "tests/support/allocation_count.h"
 
 #include <cstdlib>
 #include <new>
 
-namespace ursula::raft {
+namespace ursula::testing {
 bool counting = false;
 uint64_t allocations = 0;
-}  // namespace ursula::raft
+}  // namespace ursula::testing
 
 // In a file of their own: inlined into others, they look mismatched to the compiler.
 void* operator new(std::size_t size) {
-  if (ursula::raft::counting) ++ursula::raft::allocations;
+  if (ursula::testing::counting) ++ursula::testing::allocations;
   if (void* at = std::malloc(size)) return at;
   std::abort();
 }

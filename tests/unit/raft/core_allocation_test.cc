@@ -2,10 +2,13 @@
 
 #include "gtest/gtest.h"
 #include "lib/raft/core.h"
-#include "tests/unit/raft/allocation_count.h"
+#include "tests/support/allocation_count.h"
 
 namespace ursula::raft {
 namespace {
+
+using testing::allocations;
+using testing::counting;
 
 constexpr std::size_t kBatch = 64;
 
@@ -71,7 +74,7 @@ struct Node final : Driver {
   Ready ready;
 };
 
-class CoreAllocationTest : public testing::Test {
+class CoreAllocationTest : public ::testing::Test {
  protected:
   CoreAllocationTest() {
     const ConfState conf{{NodeId{1}, NodeId{2}, NodeId{3}}, {}, {}, {}, false};
