@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 
 namespace ursula::raft {
 namespace {
@@ -176,14 +177,20 @@ void Core::ReportUnreachable(NodeId node) {
   if (role_ != Role::kLeader) return;
   Progress* progress = tracker_.Find(node);
   // The pipeline may have a hole: find out where the follower's log ends.
-  if (progress != nullptr && progress->state == ProgressState::kReplicate) progress->BecomeProbe();
+  if (progress != nullptr && progress->state == ProgressState::kReplicate) {
+    URSULA_SOMETIMES("raft: an unreachable follower is probed");
+    progress->BecomeProbe();
+  }
 }
 
 void Core::ReportSnapshot(NodeId node, bool installed) {
   if (role_ != Role::kLeader) return;
   Progress* progress = tracker_.Find(node);
   if (progress == nullptr || progress->state != ProgressState::kSnapshot) return;
-  if (!installed) progress->pending_snapshot = Index{};
+  if (!installed) {
+    URSULA_SOMETIMES("raft: a snapshot did not arrive");
+    progress->pending_snapshot = Index{};
+  }
   progress->BecomeProbe();
   // Wait for its answer to what was installed, or for a heartbeat before the next try.
   progress->flow_paused = true;

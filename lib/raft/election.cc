@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -25,7 +26,10 @@ void Core::TickLeader() {
     election_elapsed_ = 0;
     if (config_.check_quorum) CheckQuorum();
     // A hand-over that took this long has failed; clients wait for it (3.10).
-    if (role_ == Role::kLeader) AbortTransfer();
+    if (role_ == Role::kLeader && transfer_target_ != kNoNode) {
+      URSULA_SOMETIMES("raft: a hand-over timed out");
+      AbortTransfer();
+    }
   }
   if (role_ != Role::kLeader) return;
   if (heartbeat_elapsed_ >= config_.heartbeat_ticks) {
@@ -36,6 +40,7 @@ void Core::TickLeader() {
 
 void Core::CheckQuorum() {
   if (!tracker_.QuorumActive()) {
+    URSULA_SOMETIMES("raft: a leader without a quorum stepped down");
     Note(Notice::kSteppedDownWithoutQuorum);
     BecomeFollower(term_, kNoNode);
   }
@@ -53,11 +58,13 @@ bool Core::Promotable() const {
 void Core::StartCampaign(CampaignKind kind) {
   if (role_ == Role::kLeader) return;
   if (!Promotable()) {
+    URSULA_SOMETIMES("raft: a replica that may not lead was asked to campaign");
     Note(Notice::kNotPromotable);
     return;
   }
   if (log_.applied() < log_.committed() && log_.ConfChangeUnapplied()) {
     // It would count votes by a configuration that is no longer in force.
+    URSULA_SOMETIMES("raft: a campaign awaits a committed conf change");
     Note(Notice::kCampaignAwaitsConfChange);
     return;
   }
@@ -107,6 +114,8 @@ void Core::HandleVoteRequest(const Message& message) {
       vote_ = message.from;
     }
   } else {
+    if (free_to_vote) URSULA_SOMETIMES("raft: a vote for a stale log was refused");
+    if (!free_to_vote && !pre) URSULA_SOMETIMES("raft: a second vote in a term was refused");
     reply.term = term_;
     reply.reject = true;
   }
@@ -120,11 +129,13 @@ void Core::HandleVoteReply(const Message& message) {
       if (role_ == Role::kPreCandidate) {
         SolicitVotes(CampaignKind::kElection);
       } else {
+        if (tracker_.membership().joint()) URSULA_SOMETIMES("raft: an election was won jointly");
         BecomeLeader();
         BroadcastAppend();
       }
       break;
     case VoteResult::kLost:
+      URSULA_SOMETIMES("raft: an election was lost");
       BecomeFollower(term_, kNoNode);
       break;
     case VoteResult::kPending:
@@ -148,6 +159,7 @@ void Core::HandleTransfer(const Message& message) {
   const NodeId target = message.from;
   Progress* progress = tracker_.Find(target);
   if (progress == nullptr || progress->learner || transfer_target_ == target) return;
+  if (transfer_target_ != kNoNode) URSULA_SOMETIMES("raft: a hand-over was replaced by another");
   AbortTransfer();
   if (target == config_.self) return;
   election_elapsed_ = 0;  // It has one election timeout.
@@ -155,6 +167,7 @@ void Core::HandleTransfer(const Message& message) {
   if (progress->match == log_.LastIndex()) {
     SendTimeoutNow(target);
   } else {
+    URSULA_SOMETIMES("raft: a hand-over waits until its target has the log");
     SendAppend(target, progress, true);
   }
 }
@@ -169,6 +182,7 @@ void Core::SendTimeoutNow(NodeId to) {
 void Core::ForgetLeader() {
   if (role_ != Role::kFollower) return;
   if (config_.lease_reads) {
+    URSULA_SOMETIMES("raft: a leader with a lease was not forgotten");
     Note(Notice::kForgetLeaderRefused);  // Its vote could end a lease that a leader counts on.
     return;
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -13,11 +14,13 @@ StepResult Core::HandleAppend(Message* message) {
   reply.kind = MessageKind::kAppendReply;
   reply.to = message->from;
   if (message->index < log_.committed()) {
+    URSULA_SOMETIMES("raft: an append from before the commit index");
     reply.index = log_.committed();  // An old message: what is committed agrees anyway.
     Send(std::move(reply));
     return StepResult::kOk;
   }
   if (!log_.Matches({message->log_term, message->index})) {
+    URSULA_SOMETIMES("raft: an append that does not fit was refused");
     const LogPosition hint =
         log_.LastNotAfter(std::min(message->index, log_.LastIndex()), message->log_term);
     reply.index = message->index;
@@ -31,7 +34,10 @@ StepResult Core::HandleAppend(Message* message) {
   const Index last = message->index + entries.size();
   // What agrees is left alone: a late message must not cut off what a newer one has brought.
   const Index first_new = log_.FirstNew(entries);
-  if (first_new != Index{}) log_.Append(entries.subspan(first_new - message->index - 1));
+  if (first_new != Index{}) {
+    if (first_new <= log_.LastIndex()) URSULA_SOMETIMES("raft: a conflicting tail was cut off");
+    log_.Append(entries.subspan(first_new - message->index - 1));
+  }
   log_.CommitTo(std::min(message->commit, last));
   KeepSpare(&message->entries);
   reply.index = last;
@@ -67,7 +73,10 @@ StepResult Core::HandleSnapshot(Message* message) {
 
 bool Core::Restore(Snapshot* snapshot, bool* malformed) {
   const SnapshotMeta& meta = snapshot->meta;
-  if (meta.index <= log_.committed()) return false;
+  if (meta.index <= log_.committed()) {
+    URSULA_SOMETIMES("raft: a late snapshot was ignored");
+    return false;
+  }
   const JoinAt join{meta.index, config_.inflight_messages_max, config_.inflight_bytes_max};
   Result<Membership> membership = Membership::FromConfState(meta.conf, join);
   if (!membership.ok()) {
@@ -75,11 +84,16 @@ bool Core::Restore(Snapshot* snapshot, bool* malformed) {
     return false;
   }
   // A snapshot for another configuration than one with this replica is not for it.
-  if (membership->Find(config_.self) == nullptr) return false;
+  if (membership->Find(config_.self) == nullptr) {
+    URSULA_SOMETIMES("raft: a snapshot for other replicas was refused");
+    return false;
+  }
   if (log_.Matches({meta.term, meta.index})) {
+    URSULA_SOMETIMES("raft: a snapshot told only what is committed");
     log_.CommitTo(meta.index);  // The log has it all.
     return false;
   }
+  URSULA_SOMETIMES("raft: a snapshot was restored");
   log_.Restore(std::move(*snapshot));
   SwitchTo(std::move(*membership));
   return true;

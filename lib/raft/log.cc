@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 
 namespace ursula::raft {
 
@@ -157,6 +158,7 @@ void Log::AcceptApplying(Index last, uint64_t bytes, bool unstable_too) {
   applying_ = last;
   applying_bytes_ += bytes;
   applying_paused_ = applying_bytes_ >= applying_bytes_max_ || last < AppliableEnd(unstable_too);
+  if (applying_paused_) URSULA_SOMETIMES("raft: applying is at its limit");
 }
 
 void Log::AppliedTo(Index index, uint64_t bytes) {

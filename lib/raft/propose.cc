@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -48,8 +49,14 @@ Proposal Core::ProposeOwn(std::vector<Entry>* entries) {
 StepResult Core::ProposeEntries(std::vector<Entry>* entries, bool* conf_change_refused) {
   // A removed leader goes on until the others can do without it, but takes nothing new; nor does
   // one that is handing over.
-  if (tracker_.Find(config_.self) == nullptr) return StepResult::kProposalDropped;
-  if (transfer_target_ != kNoNode) return StepResult::kProposalDropped;
+  if (tracker_.Find(config_.self) == nullptr) {
+    URSULA_SOMETIMES("raft: a removed leader dropped a proposal");
+    return StepResult::kProposalDropped;
+  }
+  if (transfer_target_ != kNoNode) {
+    URSULA_SOMETIMES("raft: a proposal during a hand-over was dropped");
+    return StepResult::kProposalDropped;
+  }
 
   const Index pending_before = pending_conf_index_;
   Index at = log_.LastIndex();
@@ -62,6 +69,7 @@ StepResult Core::ProposeEntries(std::vector<Entry>* entries, bool* conf_change_r
       return StepResult::kMalformed;
     }
     if (config_.validate_conf_changes && !ConfChangeAllowed(*change)) {
+      URSULA_SOMETIMES("raft: a conf change was refused");
       Note(Notice::kConfChangeRefused);
       *conf_change_refused = true;
       entry = Entry();
@@ -99,12 +107,16 @@ ConfState Core::SwitchTo(Membership membership) {
   const Progress* own = tracker_.Find(config_.self);
   if (own == nullptr || own->learner) {
     // It led until the change was committed (4.2.2); now others can.
-    if (config_.step_down_on_removal) BecomeFollower(term_, kNoNode);
+    if (config_.step_down_on_removal) {
+      URSULA_SOMETIMES("raft: a removed leader stepped down");
+      BecomeFollower(term_, kNoNode);
+    }
     return state;
   }
   if (state.voters.empty()) return state;
   if (MaybeCommit()) {
     // The quorum may have shrunk to those who already have more.
+    URSULA_SOMETIMES("raft: a smaller quorum committed at once");
     BroadcastAppend();
   } else {
     for (auto& [node, progress] : tracker_.members()) {
@@ -112,6 +124,7 @@ ConfState Core::SwitchTo(Membership membership) {
     }
   }
   if (transfer_target_ != kNoNode && !tracker_.membership().IsVoter(transfer_target_)) {
+    URSULA_SOMETIMES("raft: a hand-over lost its target");
     AbortTransfer();
   }
   return state;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -20,7 +21,10 @@ bool Core::ReadIndex(Bytes context) {
 }
 
 bool Core::HandleReadIndex(Message message) {
-  if (reads_.size() + postponed_reads_.size() >= config_.pending_reads_max) return false;
+  if (reads_.size() + postponed_reads_.size() >= config_.pending_reads_max) {
+    URSULA_SOMETIMES("raft: too many reads wait");
+    return false;
+  }
   const bool early = config_.sole_voter_reads_early && tracker_.IsSingleton();
   // Until an entry of its own term is committed, a leader doesn't know all that is. That holds for
   // a sole voter too: its commit index may be older than what it acknowledged before a crash.
@@ -58,6 +62,7 @@ void Core::AnswerRead(const Message& request, Index index) {
 
 void Core::ReleasePostponedReads() {
   if (postponed_reads_.empty() || !CommittedInOwnTerm()) return;
+  URSULA_SOMETIMES("raft: postponed reads were started");
   std::vector<Message> released;
   released.swap(postponed_reads_);
   for (Message& message : released) StartRead(std::move(message));

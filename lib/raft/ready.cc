@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -130,6 +131,7 @@ Message Core::AppendedResponse() const {
 }
 
 void Core::HandleAppended(const Message& message) {
+  if (message.term != term_) URSULA_SOMETIMES("raft: storage answered in an older term");
   if (message.index != Index{} && message.term == term_) {
     log_.tail().StableTo(message.index, message.log_term);
   }
@@ -144,6 +146,7 @@ void Core::SnapshotStored(Index index) {
 
 void Core::HandleApplied(const Message& message) {
   // A snapshot may have overtaken what was being applied.
+  if (message.index < log_.applied()) URSULA_SOMETIMES("raft: a snapshot overtook an apply");
   AppliedTo(std::max(message.index, log_.applied()), message.applied_bytes);
   uncommitted_bytes_ -= std::min(uncommitted_bytes_, message.applied_payload_bytes);
 }
@@ -156,6 +159,7 @@ void Core::AppliedTo(Index index, uint64_t bytes) {
   }
   // The joint configuration has done its work. The change is empty and so can't be refused for its
   // size; dropped during a hand-over, it is proposed again with the next entry applied.
+  URSULA_SOMETIMES("raft: a joint configuration is left by its leader");
   std::vector<Entry> leave(1);
   leave[0].kind = EntryKind::kConfChangeSet;
   bool refused = false;

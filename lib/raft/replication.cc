@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -23,6 +24,7 @@ bool Core::ReserveUncommitted(uint64_t bytes) {
   if (uncommitted_bytes_ > 0 && bytes > 0 &&
       (uncommitted_bytes_ > config_.uncommitted_bytes_max ||
        bytes > config_.uncommitted_bytes_max - uncommitted_bytes_)) {
+    URSULA_SOMETIMES("raft: too many uncommitted bytes");
     return false;
   }
   uncommitted_bytes_ += bytes;
@@ -83,9 +85,11 @@ bool Core::SendAppend(NodeId to, Progress* progress, bool even_if_empty) {
   // A full pipeline gets an empty message now and then: its answer shows whether the rest was lost.
   message.entries = SpareEntries();
   const bool full = progress->state == ProgressState::kReplicate && progress->inflights.full();
+  if (full) URSULA_SOMETIMES("raft: a pipeline is full");
   if (!full && !log_.EntriesFrom(progress->next, config_.message_bytes_max, &message.entries)) {
     if (progress->next < log_.FirstIndex()) return SendSnapshot(to, progress);
     // Not in memory now; the empty message keeps the follower's answers coming.
+    URSULA_SOMETIMES("raft: entries for a follower are not at hand");
   }
   if (message.entries.empty()) {
     KeepSpare(&message.entries);
@@ -103,9 +107,16 @@ bool Core::SendAppend(NodeId to, Progress* progress, bool even_if_empty) {
 }
 
 bool Core::SendSnapshot(NodeId to, Progress* progress) {
-  if (!progress->recently_active) return false;  // Too dear to send into the void.
+  if (!progress->recently_active) {
+    URSULA_SOMETIMES("raft: no snapshot for a silent follower");
+    return false;  // Too dear to send into the void.
+  }
   std::optional<Snapshot> snapshot = log_.NewestSnapshot();
-  if (!snapshot || snapshot->empty()) return false;
+  if (!snapshot || snapshot->empty()) {
+    URSULA_SOMETIMES("raft: a snapshot is not to be had now");
+    return false;
+  }
+  URSULA_SOMETIMES("raft: a snapshot was sent");
   progress->BecomeSnapshot(snapshot->meta.index);
   Message message;
   message.kind = MessageKind::kSnapshot;
@@ -127,8 +138,15 @@ void Core::HandleAppendReply(const Message& message, Progress* progress) {
     // last entry of ours that isn't of a later term. One round for each term in conflict.
     hint = log_.LastNotAfter(message.reject_hint, message.log_term).index;
   }
-  if (!progress->Rejected(message.index, hint)) return;
-  if (progress->state == ProgressState::kReplicate) progress->BecomeProbe();
+  if (hint < message.reject_hint) URSULA_SOMETIMES("raft: a probe skipped a term");
+  if (!progress->Rejected(message.index, hint)) {
+    URSULA_SOMETIMES("raft: a late refusal was ignored");
+    return;
+  }
+  if (progress->state == ProgressState::kReplicate) {
+    URSULA_SOMETIMES("raft: a pipeline fell back to probing");
+    progress->BecomeProbe();
+  }
   SendAppend(message.from, progress, true);
 }
 
@@ -159,6 +177,7 @@ void Core::HandleAccepted(const Message& message, Progress* progress) {
   while (SendAppend(message.from, progress, false)) {
   }
   if (message.from == transfer_target_ && progress->match == log_.LastIndex()) {
+    URSULA_SOMETIMES("raft: a hand-over's target has caught up");
     SendTimeoutNow(message.from);
   }
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
 
 namespace ursula::raft {
@@ -156,11 +157,15 @@ bool Core::EnterHigherTerm(const Message& message) {
   const bool vote = message.kind == MessageKind::kVote || message.kind == MessageKind::kPreVote;
   if (vote && !message.transfer && config_.check_quorum && leader_ != kNoNode &&
       election_elapsed_ < config_.election_ticks) {
+    URSULA_SOMETIMES("raft: a lease held off a vote request");
     return false;  // A leader was heard of just now: who can't hear it shall not depose it (4.2.3).
   }
   if (message.kind == MessageKind::kPreVote) return true;  // Only a question.
   // Granted for the term to be; the election that follows will enter it.
   if (message.kind == MessageKind::kPreVoteReply && !message.reject) return true;
+  if (message.kind == MessageKind::kPreVoteReply) {
+    URSULA_SOMETIMES("raft: a pre-candidate learned of a higher term");
+  }
   const bool of_leader = message.kind == MessageKind::kAppend ||
                          message.kind == MessageKind::kHeartbeat ||
                          message.kind == MessageKind::kSnapshot;
@@ -175,10 +180,12 @@ void Core::AnswerLowerTerm(const Message& message) {
       (message.kind == MessageKind::kHeartbeat || message.kind == MessageKind::kAppend)) {
     // Its vote requests went unanswered because of the lease, or it never asked because of PreVote:
     // so it is told of the term here, and the stale leader steps down.
+    URSULA_SOMETIMES("raft: a stale leader was told of the term");
     reply.kind = MessageKind::kAppendReply;
     Send(std::move(reply));
   } else if (message.kind == MessageKind::kPreVote) {
     // Without an answer two that differ in term could wait for each other for ever.
+    URSULA_SOMETIMES("raft: a pre-vote for an older term was refused");
     reply.kind = MessageKind::kPreVoteReply;
     reply.term = term_;
     reply.reject = true;
@@ -235,7 +242,8 @@ StepResult Core::StepCandidate(Message message) {
     case MessageKind::kAppend:
     case MessageKind::kHeartbeat:
     case MessageKind::kSnapshot:
-      BecomeFollower(message.term, message.from);  // Somebody else has won.
+      URSULA_SOMETIMES("raft: a candidate found that another has won");
+      BecomeFollower(message.term, message.from);
       return StepFollower(std::move(message));
     case MessageKind::kPreVoteReply:
       if (role_ == Role::kPreCandidate) HandleVoteReply(message);

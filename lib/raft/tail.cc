@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 
 namespace ursula::raft {
 
@@ -50,7 +51,10 @@ void Tail::Append(std::span<const Entry> entries) {
 }
 
 void Tail::StableTo(Index index, Term term) {
-  if (index < offset_ || index >= handed_end_ || TermAt(index) != term) return;
+  if (index < offset_ || index >= handed_end_ || TermAt(index) != term) {
+    URSULA_SOMETIMES("raft: storage answered for what was overwritten");
+    return;
+  }
   DropFront(index - offset_ + 1);
 }
 
