@@ -122,8 +122,8 @@ Status Daemon::OpenEngine() {
 
 Status Daemon::Listen() {
   auto handlers = [this](const http::HandlerCore& core) -> std::unique_ptr<http::Handler> {
-    return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, core.loop,
-                                                 core.counters);
+    return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, &frames_,
+                                                 core.loop, core.counters);
   };
   auto server =
       http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(config_), {}, handlers);

@@ -43,6 +43,7 @@ class Daemon {
   const ServerConfig config_;
   protocol::ProtocolConfig protocol_;
   http::LiveOptions live_;
+  http::SharedFrames frames_;
   // Destroyed in the order of need: connections refer to the runtime's loops.
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<StreamEngine> engine_;

@@ -1,7 +1,7 @@
 // lib/io/guarded.h
 //
-// Guarded hands the newest value of something from one thread to others: figures and states that
-// are published now and then. Not for the path of requests.
+// Guarded lets threads share a value: figures and states that are published now and then, and what
+// a core looks up once for many requests. Not for the path of each request.
 
 #pragma once
 
@@ -23,6 +23,12 @@ class Guarded {
   T Get() const {
     std::lock_guard<std::mutex> lock(mutex_);
     return value_;
+  }
+  // Runs `use(value)` alone. Brief, and never waiting for anything.
+  template <class Use>
+  auto With(Use&& use) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return use(value_);
   }
 
  private:

@@ -1,7 +1,5 @@
 #include "server/http/connection.h"
 
-#include <array>
-#include <charconv>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -233,18 +231,11 @@ void Connection::StartStream(protocol::Response head) {
   PushAnswer(head, chunked_ ? protocol::Framing::kChunked : protocol::Framing::kUntilClose);
 }
 
-void Connection::Send(Bytes piece) {
+void Connection::Send(const Chunk& piece) {
   URSULA_CHECK(exchange_open_ && streaming_);
   if (gone() || piece.empty()) return;
   if (queue_.unsent_bytes() == 0) SetDeadline(options_.send_timeout_ms);
-  if (!chunked_) return queue_.Push(std::move(piece));
-  std::array<char, 24> line;
-  char* end = std::to_chars(line.data(), line.data() + 20, piece.size(), 16).ptr;
-  *end++ = '\r';
-  *end++ = '\n';
-  queue_.Push(Bytes::Copy({line.data(), static_cast<std::size_t>(end - line.data())}));
-  queue_.Push(std::move(piece));
-  queue_.Push(Bytes::Static("\r\n"));
+  queue_.Push(chunked_ ? piece.coded() : piece.plain());
 }
 
 void Connection::EndStream() {

@@ -70,7 +70,7 @@ class Connection final : public Exchange,
   void Own(std::unique_ptr<Task> task) override { task_ = std::move(task); }
   void Reply(protocol::Response response) override;
   void StartStream(protocol::Response head) override;
-  void Send(Bytes piece) override;
+  void Send(const Chunk& piece) override;
   std::size_t unsent_bytes() const override { return queue_.unsent_bytes(); }
   void EndStream() override;
   void Abort() override { Close(); }

@@ -16,8 +16,8 @@
 #include <string_view>
 
 #include "lib/io/loop.h"
+#include "server/http/chunk.h"
 #include "server/protocol/http_message.h"
-#include "ursula/bytes.h"
 
 namespace ursula::http {
 
@@ -48,7 +48,8 @@ class Exchange {
 
   // An answer without a known end: head, then pieces as they come, then EndStream.
   virtual void StartStream(protocol::Response head) = 0;
-  virtual void Send(Bytes piece) = 0;  // Sent at the end of the turn, in one write with the head.
+  // Sent at the end of the turn, in one write with the head.
+  virtual void Send(const Chunk& piece) = 0;
   virtual std::size_t unsent_bytes() const = 0;
   virtual void EndStream() = 0;  // Ends the exchange.
 

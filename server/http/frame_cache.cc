@@ -2,28 +2,28 @@
 
 #include <functional>
 #include <string_view>
+#include <utility>
 
 namespace ursula::http {
 
-std::size_t FrameCache::SlotOf(const FrameKey& key) {
-  std::size_t hash = std::hash<std::string_view>{}(key.stream.name);
-  hash = hash * 31 + std::hash<std::string_view>{}(key.stream.bucket);
-  hash = hash * 31 + std::hash<uint64_t>{}(key.start.bytes);
-  return hash * 31 % kSlots;
+std::size_t FrameKey::Hash() const {
+  std::size_t hash = std::hash<std::string_view>{}(stream.name);
+  hash = hash * 31 + std::hash<std::string_view>{}(stream.bucket);
+  return hash * 31 + std::hash<uint64_t>{}(start.bytes);
 }
 
-const SharedFrame* FrameCache::Find(const FrameKey& key) const {
-  const Slot& slot = slots_[SlotOf(key)];
-  if (slot.frame.bytes.empty() || slot.key != key) return nullptr;
+const Frame* FrameCache::Find(const FrameKey& key) const {
+  const Slot& slot = slots_[key.Hash() % kSlots];
+  if (slot.frame.chunk.empty() || slot.key != key) return nullptr;
   return &slot.frame;
 }
 
-void FrameCache::Insert(const FrameKey& key, const SharedFrame& frame) {
-  if (frame.bytes.empty()) return;
-  if (bytes_ + frame.bytes.size() > kBytesMax) Clear();
-  Slot& slot = slots_[SlotOf(key)];
-  bytes_ += frame.bytes.size();
-  bytes_ -= slot.frame.bytes.size();
+void FrameCache::Insert(const FrameKey& key, const Frame& frame) {
+  if (frame.chunk.empty()) return;
+  if (bytes_ + frame.chunk.size() > kBytesMax) Clear();
+  Slot& slot = slots_[key.Hash() % kSlots];
+  bytes_ += frame.chunk.size();
+  bytes_ -= slot.frame.chunk.size();
   slot.key = key;
   slot.frame = frame;
 }
@@ -31,6 +31,18 @@ void FrameCache::Insert(const FrameKey& key, const SharedFrame& frame) {
 void FrameCache::Clear() {
   for (Slot& slot : slots_) slot.frame = {};
   bytes_ = 0;
+}
+
+Frame SharedFrames::FindOrEncode(const FrameKey& key, Function<Encoded()> encode, bool* found) {
+  // Not the bits that choose a slot.
+  return shards_[key.Hash() / 4096 % kShards].With([&](FrameCache& cache) {
+    const Frame* there = cache.Find(key);
+    *found = there != nullptr;
+    if (there != nullptr) return *there;
+    Encoded encoded = encode();
+    if (encoded.reusable) cache.Insert(key, encoded.frame);
+    return std::move(encoded.frame);
+  });
 }
 
 }  // namespace ursula::http

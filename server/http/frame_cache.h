@@ -1,16 +1,20 @@
 // server/http/frame_cache.h
 //
-// FrameCache lets the subscribers of a core that wait at the same place of a stream share one
-// encoded SSE frame. Direct-mapped: a new frame takes the slot of an older one.
+// Subscribers that wait at the same place of a stream share one encoded SSE frame: those of one
+// core through its FrameCache, those of all cores through the server's SharedFrames, which a core
+// asks once a frame.
 
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "lib/io/guarded.h"
+#include "server/http/chunk.h"
 #include "server/protocol/sse.h"
-#include "ursula/bytes.h"
+#include "ursula/function.h"
 #include "ursula/types.h"
 
 namespace ursula::http {
@@ -26,38 +30,59 @@ struct FrameKey {
   bool up_to_date = false;
   bool closed = false;
   friend bool operator==(const FrameKey&, const FrameKey&) = default;
+
+  std::size_t Hash() const;
 };
 
-struct SharedFrame {
-  Bytes bytes = {};
+struct Frame {
+  Chunk chunk = {};
   Offset next = {};
   bool closed = false;
 };
 
+// Direct-mapped: a new frame takes the slot of an older one.
 class FrameCache {
  public:
   // Memory stays below this, the newest frame aside.
-  static constexpr std::size_t kBytesMax = 16 << 20;
+  static constexpr std::size_t kBytesMax = 4 << 20;
+
+  FrameCache() : slots_(kSlots) {}
 
   // Null: none. Valid until the next Insert.
-  const SharedFrame* Find(const FrameKey& key) const;
-  void Insert(const FrameKey& key, const SharedFrame& frame);
+  const Frame* Find(const FrameKey& key) const;
+  void Insert(const FrameKey& key, const Frame& frame);
 
   std::size_t bytes() const { return bytes_; }
 
  private:
-  static constexpr std::size_t kSlots = 512;
+  static constexpr std::size_t kSlots = 256;
 
   struct Slot {
     FrameKey key = {};
-    SharedFrame frame = {};  // Empty bytes: no frame.
+    Frame frame = {};  // Empty chunk: no frame.
   };
 
-  static std::size_t SlotOf(const FrameKey& key);
   void Clear();
 
-  std::array<Slot, kSlots> slots_;
+  std::vector<Slot> slots_;
   std::size_t bytes_ = 0;
+};
+
+// Any thread. A frame is encoded under the lock of its shard: who wants the same one meanwhile
+// waits for it rather than encode it again.
+class SharedFrames {
+ public:
+  struct Encoded {
+    Frame frame = {};
+    bool reusable = false;  // It depends on nothing but its key.
+  };
+
+  // `encode` runs at most once, inside the call; `*found`: it did not.
+  Frame FindOrEncode(const FrameKey& key, Function<Encoded()> encode, bool* found);
+
+ private:
+  static constexpr std::size_t kShards = 8;
+  std::array<io::Guarded<FrameCache>, kShards> shards_;
 };
 
 }  // namespace ursula::http

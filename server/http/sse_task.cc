@@ -64,13 +64,13 @@ void SseTask::Begin(const StreamInfo& info) {
 }
 
 void SseTask::Deliver(const ReadReply& reply) {
-  SharedFrame frame = Frame(reply);
+  Frame frame = FrameOf(reply);
   sent_ = frame.next;
   sent_up_to_date_ = reply.up_to_date;
   if (!reply.parts.empty() && undelivered_since_ns_ == 0) {
     undelivered_since_ns_ = context_->loop->now_ns();
   }
-  SendPiece(std::move(frame.bytes));
+  SendPiece(frame.chunk);
   if (frame.closed) return End();
   action_.request.from = reply.next;
   action_.request.from_tail = false;
@@ -78,24 +78,29 @@ void SseTask::Deliver(const ReadReply& reply) {
   ReadOn();
 }
 
-SharedFrame SseTask::Frame(const ReadReply& reply) {
+Frame SseTask::FrameOf(const ReadReply& reply) {
   uint64_t cursor = Cursor();
-  bool shareable = encoder_->held().empty();
-  FrameKey key;
-  if (shareable) {
-    key = {action_.request.stream, reply.info.incarnation, form_, reply.start, reply.next, cursor,
-           reply.up_to_date,       reply.info.closed};
-    const SharedFrame* shared = context_->frames.Find(key);
-    if (shared != nullptr) {
-      context_->counters->frames_shared.Add();
-      return *shared;
-    }
+  if (!encoder_->held().empty()) return Encode(reply, cursor).frame;
+  FrameKey key = {
+      action_.request.stream, reply.info.incarnation, form_, reply.start, reply.next, cursor,
+      reply.up_to_date,       reply.info.closed};
+  const Frame* near = context_->frames.Find(key);
+  if (near != nullptr) {
+    context_->counters->frames_shared.Add();
+    return *near;
   }
+  bool found = false;
+  Frame frame = context_->shared_frames->FindOrEncode(
+      key, [&] { return Encode(reply, cursor); }, &found);
+  if (found) context_->counters->frames_shared.Add();
+  if (encoder_->held().empty()) context_->frames.Insert(key, frame);
+  return frame;
+}
+
+SharedFrames::Encoded SseTask::Encode(const ReadReply& reply, uint64_t cursor) {
   protocol::SseFrame encoded = encoder_->Encode(reply, cursor);
   context_->counters->frames_encoded.Add();
-  SharedFrame frame = {Bytes::Take(std::move(encoded.bytes)), encoded.next, encoded.closed};
-  if (shareable && encoder_->held().empty()) context_->frames.Insert(key, frame);
-  return frame;
+  return {{Chunk::Of(encoded.bytes), encoded.next, encoded.closed}, encoder_->held().empty()};
 }
 
 void SseTask::ReadOn() {
@@ -111,9 +116,9 @@ void SseTask::ReadOn() {
 
 // ---- sending -----------------------------------------------------------------------------------
 
-void SseTask::SendPiece(Bytes piece) {
+void SseTask::SendPiece(const Chunk& piece) {
   last_piece_ns_ = context_->loop->now_ns();
-  exchange_->Send(std::move(piece));
+  exchange_->Send(piece);
 }
 
 void SseTask::OnHeartbeat() {
@@ -121,7 +126,7 @@ void SseTask::OnHeartbeat() {
   uint64_t interval_ns = context_->live->heartbeat_ms * kNsPerMs;
   if (now_ns >= last_piece_ns_ + interval_ns) {
     if (exchange_->unsent_bytes() == 0) {
-      SendPiece(Bytes::Static(protocol::kSseHeartbeat));
+      SendPiece(context_->heartbeat);
     } else {
       last_piece_ns_ = now_ns;  // The socket is full: it knows that we live.
     }
@@ -149,7 +154,7 @@ void SseTask::EndWithControl() {
   control.next = sent_;
   control.cursor = Cursor();
   control.up_to_date = sent_up_to_date_;
-  SendPiece(Bytes::Take(protocol::EncodeSseControl(control)));
+  SendPiece(Chunk::Of(protocol::EncodeSseControl(control)));
   End();
 }
 

@@ -43,12 +43,13 @@ class SseTask final : public Task {
   void OnReply(Result<ReadReply> reply);
   void Begin(const StreamInfo& info);
   void Deliver(const ReadReply& reply);
-  SharedFrame Frame(const ReadReply& reply);
+  Frame FrameOf(const ReadReply& reply);
+  SharedFrames::Encoded Encode(const ReadReply& reply, uint64_t cursor);
   void ReadOn();
   void EndWithControl();
   void End();
   void OnHeartbeat();
-  void SendPiece(Bytes piece);
+  void SendPiece(const Chunk& piece);
   uint64_t Cursor();
 
   StreamContext* const context_;

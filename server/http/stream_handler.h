@@ -34,6 +34,8 @@ struct StreamContext {
   io::Loop* loop = nullptr;
   CoreCounters* counters = nullptr;
   FrameCache frames = {};
+  SharedFrames* shared_frames = nullptr;  // Of all cores.
+  Chunk heartbeat = {};
   uint64_t random = 1;
 
   protocol::ReplyContext Now();
@@ -43,7 +45,8 @@ class StreamHandler final : public Handler {
  public:
   // All are borrowed and outlive this.
   StreamHandler(StreamEngine* engine, const protocol::ProtocolConfig* config,
-                const LiveOptions* live, io::Loop* loop, CoreCounters* counters);
+                const LiveOptions* live, SharedFrames* frames, io::Loop* loop,
+                CoreCounters* counters);
 
   void OnRequest(Exchange* exchange) override;
 

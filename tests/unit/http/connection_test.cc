@@ -355,7 +355,7 @@ TEST_F(ConnectionTest, StreamLeavesInChunksAndTheConnectionGoesOn) {
   Exchange* exchange = TakeOpen();
   EXPECT_NE(peer->received().find("Transfer-Encoding: chunked\r\n"), std::string::npos);
   peer->TakeReceived();
-  exchange->Send(Bytes::Static("0123456789abcdef"));
+  exchange->Send(Chunk::Of("0123456789abcdef"));
   rig().manual.RunUntilIdle();
   EXPECT_EQ(peer->TakeReceived(), "10\r\n0123456789abcdef\r\n");
   EXPECT_EQ(notes_.drained, 2);
@@ -370,7 +370,7 @@ TEST_F(ConnectionTest, StreamToHttpOnePointZeroEndsWithTheConnection) {
   auto peer = rig().Connect();
   peer->Write("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   Exchange* exchange = TakeOpen();
-  exchange->Send(Bytes::Static("data"));
+  exchange->Send(Chunk::Of("data"));
   exchange->EndStream();
   rig().manual.RunUntilIdle();
   EXPECT_EQ(BodyOf(peer->received()), "data");

@@ -104,8 +104,8 @@ class ServerTest : public ::testing::Test {
   Result<std::unique_ptr<Server>> StartServer(const HttpOptions& options) {
     return Server::Start(&io::LoopRuntime::Of(*runtime_), options, {},
                          [this](const HandlerCore& core) -> std::unique_ptr<Handler> {
-                           return std::make_unique<StreamHandler>(engine_.get(), &config_, &live_,
-                                                                  core.loop, core.counters);
+                           return std::make_unique<StreamHandler>(
+                               engine_.get(), &config_, &live_, &frames_, core.loop, core.counters);
                          });
   }
   void TearDown() override {
@@ -121,6 +121,7 @@ class ServerTest : public ::testing::Test {
 
   protocol::ProtocolConfig config_;
   LiveOptions live_;
+  SharedFrames frames_;
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<testing::FakeEngine> engine_;
   std::unique_ptr<Server> server_;

@@ -23,7 +23,8 @@ class StreamHandlerTest : public ::testing::Test {
     if (rig_ == nullptr) {
       rig_ = std::make_unique<HttpRig>(HttpOptions{}, [this](io::Loop* loop, CoreCounters* core) {
         engine_ = std::make_unique<FakeEngine>(loop);
-        return std::make_unique<StreamHandler>(engine_.get(), &config_, &live_, loop, core);
+        return std::make_unique<StreamHandler>(engine_.get(), &config_, &live_, &frames_, loop,
+                                               core);
       });
     }
     return *rig_;
@@ -57,6 +58,7 @@ class StreamHandlerTest : public ::testing::Test {
 
   protocol::ProtocolConfig config_;
   LiveOptions live_;
+  SharedFrames frames_;
   std::unique_ptr<FakeEngine> engine_;
   std::unique_ptr<HttpRig> rig_;
 };
