@@ -213,6 +213,11 @@ void Shard::StopStores() {
   });
 }
 
+void Shard::Abandon() {
+  for (auto& [id, replica] : replicas_) replica->Abandon();
+  Close();
+}
+
 void Shard::Close() {
   replicas_.clear();
   snapshots_.reset();

@@ -57,6 +57,8 @@ class Shard final : private storage::Wal::Listener {
   void Stop(Function<void()> done);
   // Frees what Stop has ended. Afterwards the shard may be destroyed on any thread.
   void Close();
+  // In place of Stop and Close, once the world it ran in has crashed. Simulators.
+  void Abandon();
 
   // ---- for flows ----
   // What is known of buckets; a hint that the group's fence corrects.

@@ -257,4 +257,16 @@ void Replica::MaybeFinishStop() {
   services_.loop->Defer(std::exchange(stop_done_, nullptr));
 }
 
+void Replica::Abandon() {
+  state_ = State::kStopped;
+  staged_.clear();
+  proposals_.TakeAll();
+  for (auto& [id, task] : tasks_) {
+    if (task->linked()) task->Unlink();
+  }
+  waiters_.clear();
+  tasks_.clear();
+  stop_done_ = nullptr;
+}
+
 }  // namespace ursula::group

@@ -45,7 +45,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // `recovered` is what recovery found of this group. kDataLoss when it contradicts itself.
   static Result<std::unique_ptr<Replica>> Create(const Services& services, GroupId group,
                                                  RecoveredGroup recovered);
-  ~Replica() override;  // REQUIRES: Stop done.
+  ~Replica() override;  // REQUIRES: Stop done, or Abandon called.
 
   GroupId group() const { return group_; }
 
@@ -87,6 +87,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   StreamInfo Info(stream::Incarnation incarnation) const;
   int64_t NowMs() { return clock_.NowMs(); }
   bool is_leader() const { return core_->is_leader(); }
+  Index applied() const { return applied_index_; }
   Status Ready() const;
   std::size_t waiting_reads() const { return waiting_reads_; }
   std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
@@ -102,6 +103,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   uint64_t hot_bytes() const { return ring_.bytes(); }
   uint64_t unflushed_bytes() const { return ring_.UnflushedBytes(); }
   void Stop(Function<void()> done);
+  // The world that this replica ran in has crashed: forgets everything, calls nobody. Simulators.
+  void Abandon();
 
   static constexpr uint64_t kTickMs = 100;
 

@@ -8,8 +8,6 @@
 namespace ursula::stream {
 namespace {
 
-constexpr GroupId kGroup{3};
-
 using State = ModelStream::State;
 
 std::string Number(uint64_t value) { return std::to_string(value); }
@@ -47,7 +45,8 @@ std::set<uint64_t> AsSet(const Incarnations& ids) {
 
 }  // namespace
 
-StreamTwin::StreamTwin() : machine_(std::make_unique<Machine>(kGroup)), model_(kGroup) {}
+StreamTwin::StreamTwin(GroupId group)
+    : group_(group), machine_(std::make_unique<Machine>(group)), model_(group) {}
 
 std::string StreamTwin::Apply(const Command& command) {
   ++index_;
@@ -247,13 +246,13 @@ std::string StreamTwin::Restore(bool full) {
   if (kinds['b'] != model_.buckets().size()) return "bucket records";
   if (kinds['o'] != model_.gone().size()) return "release records";
   // The records one by one, as base and deltas; and what they amount to.
-  auto restored = std::make_unique<Machine>(kGroup);
+  auto restored = std::make_unique<Machine>(group_);
   for (const auto& [key, value] : history_) {
     Status status =
         restored->LoadRecord(key, value ? std::optional<std::string_view>(*value) : std::nullopt);
     if (!status.ok()) return status.ToString();
   }
-  Machine merged(kGroup);
+  Machine merged(group_);
   for (const auto& [key, value] : records_) {
     if (Status status = merged.LoadRecord(key, value); !status.ok()) return status.ToString();
   }

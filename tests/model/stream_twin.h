@@ -23,10 +23,12 @@ namespace ursula::stream {
 
 class StreamTwin {
  public:
-  StreamTwin();
+  explicit StreamTwin(GroupId group = GroupId{3});
 
   // Empty if both agree, else what differs. The command also passes through its encoding.
   std::string Apply(const Command& command);
+  // Entries without a command have taken the indexes up to `index`.
+  void SkipTo(uint64_t index) { index_ = index; }
 
   // Compares the whole state.
   std::string CompareState(const std::vector<StreamId>& ids);
@@ -48,6 +50,7 @@ class StreamTwin {
   std::string CompareLists();
   std::string CompareCluster();
 
+  const GroupId group_;
   uint64_t index_ = 0;
   std::set<Outcome> outcomes_;
   std::unique_ptr<Machine> machine_;
