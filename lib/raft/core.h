@@ -227,7 +227,7 @@ class Core {
   StepResult HandleAppend(Message* message);
   StepResult HandleHeartbeat(const Message& message);
   StepResult HandleSnapshot(Message* message);
-  bool Restore(Snapshot* snapshot, bool* malformed);
+  bool Restore(Snapshot* snapshot);
 
   // propose.cc: also membership.
   StepResult ProposeEntries(std::vector<Entry>* entries, bool* conf_change_refused);

@@ -59,19 +59,12 @@ StepResult Core::HandleSnapshot(Message* message) {
   Message reply;
   reply.kind = MessageKind::kAppendReply;
   reply.to = message->from;
-  bool malformed = false;
-  if (Restore(&message->snapshot, &malformed)) {
-    reply.index = log_.LastIndex();
-  } else if (malformed) {
-    return StepResult::kMalformed;
-  } else {
-    reply.index = log_.committed();
-  }
+  reply.index = Restore(&message->snapshot) ? log_.LastIndex() : log_.committed();
   Send(std::move(reply));
   return StepResult::kOk;
 }
 
-bool Core::Restore(Snapshot* snapshot, bool* malformed) {
+bool Core::Restore(Snapshot* snapshot) {
   const SnapshotMeta& meta = snapshot->meta;
   if (meta.index <= log_.committed()) {
     URSULA_SOMETIMES("raft: a late snapshot was ignored");
@@ -79,10 +72,7 @@ bool Core::Restore(Snapshot* snapshot, bool* malformed) {
   }
   const JoinAt join{meta.index, config_.inflight_messages_max, config_.inflight_bytes_max};
   Result<Membership> membership = Membership::FromConfState(meta.conf, join);
-  if (!membership.ok()) {
-    *malformed = true;
-    return false;
-  }
+  URSULA_CHECK(membership.ok());  // Else the message was not well formed.
   // A snapshot for another configuration than one with this replica is not for it.
   if (membership->Find(config_.self) == nullptr) {
     URSULA_SOMETIMES("raft: a snapshot for other replicas was refused");

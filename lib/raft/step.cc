@@ -6,6 +6,7 @@
 #include "lib/base/check.h"
 #include "lib/base/sometimes.h"
 #include "lib/raft/core.h"
+#include "lib/raft/membership.h"
 
 namespace ursula::raft {
 namespace {
@@ -62,6 +63,11 @@ bool Contiguous(const Message& message) {
   return term <= message.term;
 }
 
+bool SnapshotWellFormed(const Message& message) {
+  return !message.snapshot.empty() && message.snapshot.meta.term <= message.term &&
+         Membership::FromConfState(message.snapshot.meta.conf, {}).ok();
+}
+
 }  // namespace
 
 StepResult Core::Step(Message message) {
@@ -115,8 +121,7 @@ bool Core::WellFormed(const Message& message) const {
     case MessageKind::kAppendReply:
       return message.term != Term{} && AppendReplyWellFormed(message);
     case MessageKind::kSnapshot:
-      return message.term != Term{} && !message.snapshot.empty() &&
-             message.snapshot.meta.term <= message.term;
+      return message.term != Term{} && SnapshotWellFormed(message);
     case MessageKind::kVote:
     case MessageKind::kPreVote:
     case MessageKind::kVoteReply:

@@ -98,6 +98,14 @@ TEST(CoreInputTest, AContradictoryConfigurationInASnapshotIsRefused) {
   message.snapshot.meta.conf.learners = {NodeId{1}};
   EXPECT_EQ(replica->core().Step(message), StepResult::kMalformed);
   EXPECT_EQ(replica->core().last_index(), Index{3});
+
+  // Nor does it raise the term, or make its sender the leader.
+  message.term = Term{9};
+  const NodeId leader = replica->core().leader();
+  message.from = leader == NodeId{3} ? NodeId{2} : NodeId{3};
+  EXPECT_EQ(replica->core().Step(message), StepResult::kMalformed);
+  EXPECT_EQ(replica->core().term(), Term{5});
+  EXPECT_EQ(replica->core().leader(), leader);
 }
 
 TEST(CoreInputTest, AnAcknowledgementOfWhatWasNeverWrittenIsRefused) {
