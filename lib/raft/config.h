@@ -74,7 +74,7 @@ struct Config {
 
 // What the replica found on its disk.
 struct InitialState {
-  HardState hard = {};
+  HardState hard = {};  // A commit index below the compaction point counts as being there.
   ConfState conf = {};  // Of the state at `applied`.
   Index applied{};      // Entries up to here are never handed out. 0: up to the compaction point.
 };

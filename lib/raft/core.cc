@@ -32,9 +32,7 @@ Status CheckConfig(const Config& config) {
 Status CheckState(const InitialState& state, const LogStorage& storage) {
   if (storage.first() > storage.last() + 1) return Invalid("the log ends before it begins");
   if (state.hard.empty()) return {};
-  if (state.hard.commit + 1 < storage.first() || state.hard.commit > storage.last()) {
-    return Invalid("the commit index lies outside the log");
-  }
+  if (state.hard.commit > storage.last()) return Invalid("the commit index lies beyond the log");
   if (state.hard.term < storage.TermAt(storage.last())) {
     return Invalid("the log is of a later term than the vote");
   }

@@ -207,6 +207,21 @@ TEST(CoreStorageTest, ARestartedReplicaKeepsItsVoteAndAppliesFromTheCompactionPo
   EXPECT_EQ(group[2].core().applied(), Index{4});
 }
 
+// What was applied was committed, and may be compacted away before the commit index is written.
+TEST(CoreStorageTest, ACommitIndexBelowTheCompactionPointIsOnlyOld) {
+  Group group(1);
+  group.Elect(1);
+  group[1].Propose("a");
+  group[1].Drain();
+  group[1].log.Compact(group[1].core().applied(), Voters(1));
+  StorageAppend older;
+  older.hard_state = HardState{group[1].core().term(), NodeId{1}, Index{1}};
+  group[1].log.Persist(older);
+  group[1].Start();
+  EXPECT_EQ(group[1].core().commit(), Index{2});
+  EXPECT_EQ(group[1].core().applied(), Index{2});
+}
+
 TEST(CoreStorageTest, DisksThatContradictThemselvesAreRefused) {
   struct Silent final : Driver {
     uint32_t Jitter(uint32_t) override { return 0; }
