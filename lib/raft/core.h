@@ -20,7 +20,9 @@
 //      earlier ones are under way. With Config::synchronous_storage the driver instead finishes a
 //      Ready (persist, release, apply) before it takes the next.
 //   3. Committed membership changes go to ApplyConfChange() on every replica, at their place among
-//      the applied entries, before `response` of their StorageApply is stepped (4.3).
+//      the applied entries, before `response` of their StorageApply is stepped (4.3). Once a Ready
+//      with a snapshot is taken, entries of applies taken before it are applied no more, changes
+//      among them included: the snapshot holds them. Their `response` is stepped all the same.
 //   4. LogStorage shows the appends that are durable, and nothing else.
 //   5. After a crash: a new core over what is durable. Undelivered responses are forgotten.
 //
@@ -108,7 +110,7 @@ class Core {
   Proposal ProposeConfChange(const ConfChange& change);
 
   // A committed change takes effect. Fails without effect, the same on every replica, where the
-  // change doesn't fit the configuration.
+  // change doesn't fit the configuration. Nothing happens while a snapshot waits to be durable.
   Result<ConfState> ApplyConfChange(const ConfChange& change);
 
   // Asks for an index at which a linearizable read may be served (6.4); it comes as a ReadState

@@ -94,6 +94,8 @@ bool Core::ConfChangeAllowed(const ConfChange& change) const {
 }
 
 Result<ConfState> Core::ApplyConfChange(const ConfChange& change) {
+  // Whatever is being applied stands before the snapshot, whose configuration is in force already.
+  if (log_.tail().snapshot()) return Configuration();
   Result<Membership> membership = tracker_.membership().Apply(
       change, {log_.LastIndex(), config_.inflight_messages_max, config_.inflight_bytes_max});
   if (!membership.ok()) return membership.status();

@@ -181,6 +181,19 @@ TEST(CoreStorageTest, ASnapshotMayOvertakeWhatIsBeingApplied) {
   EXPECT_EQ(replica->core().applied(), Index{10});
 }
 
+// The snapshot's configuration holds the change, and perhaps its reversal.
+TEST(CoreStorageTest, AChangeThatASnapshotOvertookDoesNotTakeEffect) {
+  auto replica = Follower({1, 1}, 1);
+  Message message = MakeMessage(MessageKind::kSnapshot, 2, 1, 1);
+  message.snapshot.meta = {Index{10}, Term{1}, Voters(3)};
+  (void)replica->core().Step(message);
+  const ConfChange late{.steps = {{ConfChangeOp::kRemove, NodeId{3}}}};
+  Result<ConfState> conf = replica->core().ApplyConfChange(late);
+  ASSERT_TRUE(conf.ok());
+  EXPECT_EQ(*conf, Voters(3));
+  EXPECT_EQ(replica->core().Configuration(), Voters(3));
+}
+
 TEST(CoreStorageTest, OnlyTheCommitIndexNeedsNoSync) {
   auto replica = Follower({1, 1}, 1);
   Message heartbeat = MakeMessage(MessageKind::kHeartbeat, 2, 1, 1);
