@@ -31,13 +31,16 @@ bool IsReply(MessageKind kind) {
   }
 }
 
-// What a replica says to itself, once its own disk is done: that it agrees.
+// What a replica says to itself: once its own disk is done, that it agrees; and what it asked a
+// leader that follows it by now, and so passed it back.
 bool MayBeOwn(const Message& message) {
   switch (message.kind) {
     case MessageKind::kAppendReply:
     case MessageKind::kVoteReply:
     case MessageKind::kPreVoteReply:
       return !message.reject;
+    case MessageKind::kPropose:
+    case MessageKind::kReadIndex:
     case MessageKind::kTransferLeader:  // A hand-over to the node that leads already.
       return true;
     default:

@@ -112,6 +112,25 @@ TEST(CoreClusterTest, ForwardedProposalsReachTheLeaderOnlyIfAllowed) {
   EXPECT_EQ(open[3].AppliedCommands(), std::vector<std::string>{"x"});
 }
 
+TEST(CoreClusterTest, WhatWasPassedOnMayComeBackToWhoLeadsByNow) {
+  Group group(3, [](Config* config) { config->forward_proposals = true; });
+  group.Elect(1);
+  // Replica 2 asks a leader of old, which follows replica 2 by now.
+  Message proposal = MakeMessage(MessageKind::kPropose, 2, 3, 0);
+  proposal.entries = {{Term{}, Index{}, EntryKind::kNormal, Bytes::Static("x")}};
+  Message read = MakeMessage(MessageKind::kReadIndex, 2, 3, 0);
+  read.context = Bytes::Static("r");
+  group.Elect(2);
+  EXPECT_EQ(group[3].core().Step(proposal), StepResult::kOk);
+  EXPECT_EQ(group[3].core().Step(read), StepResult::kOk);
+  group.Run();
+  EXPECT_EQ(group[2].count(Notice::kMalformedMessage), 0);
+  EXPECT_EQ(group[1].AppliedCommands(), std::vector<std::string>{"x"});
+  const std::vector<ReadState> reads = group[2].TakeReads();
+  ASSERT_EQ(reads.size(), 1u);
+  EXPECT_EQ(reads[0].context, read.context);
+}
+
 TEST(CoreClusterTest, WhatWaitsInALeaderIsBoundedInBytes) {
   Group group(3, [](Config* config) { config->uncommitted_bytes_max = 10; });
   group.Elect(1);
