@@ -46,9 +46,14 @@ struct Config {
   // drift. REQUIRES: check_quorum.
   bool lease_reads = false;
 
-  // A sole voter answers reads before it has committed in its term, as the reference does: stale if
-  // a crash took the commit index with it. For traces only.
-  bool sole_voter_reads_early = false;
+  // For traces only: where the reference is not safe, do as it does.
+  //   - A sole voter answers reads before it has committed in its term: stale if a crash took the
+  //     commit index with it.
+  //   - A removed leader answers reads in place of the sole voter that is left: stale if that one
+  //     leads by now.
+  //   - Votes are asked for before the candidate's term and log are durable: after a crash it may
+  //     lead the same term again, with another log.
+  bool unsafe_as_reference = false;
 
   // A follower passes proposals on to its leader.
   bool forward_proposals = false;

@@ -146,10 +146,17 @@ void Core::Send(Message message) {
       break;
   }
   switch (message.kind) {
+    case MessageKind::kVote:
+      if (config_.unsafe_as_reference) {
+        messages_.push_back(std::move(message));
+        break;
+      }
+      [[fallthrough]];
     case MessageKind::kAppendReply:
     case MessageKind::kVoteReply:
     case MessageKind::kPreVoteReply:
-      // Promises: of a vote, of entries, of a term. They wait for the disk.
+      // Promises: of a vote, of entries, of a term. They wait for the disk. So does a candidacy: it
+      // promises never to ask for this term again, and the log that it names (3.8).
       responses_.push_back(std::move(message));
       break;
     default:

@@ -13,7 +13,8 @@
 //         writes its log in parallel with its followers).
 //      b. `append` is queued for the log. Appends become durable in the order in which they were
 //         taken. When one is durable its `responses` are released, in order; never before: they
-//         carry votes and acknowledgements, this replica's own among them (3.8, 10.2.1).
+//         carry votes, candidacies and acknowledgements, this replica's own among them (3.8,
+//         10.2.1).
 //      c. `apply` is queued for the state machine. Applies are done in the order in which they were
 //         taken; when one is done its `response` goes to Step().
 //      Nothing waits for anything else: the next Ready may be taken while appends and applies of
@@ -28,7 +29,8 @@
 //
 // Invariants (3.4, figure 3.2):
 //   - Election safety: `responses` with a granted vote leave only after that vote is durable, and a
-//     replica grants one vote a term.
+//     replica grants one vote a term. A candidate asks for votes only after its term and log are
+//     durable: else, after a crash, old answers could make it lead a term twice, with two logs.
 //   - Log matching: entries are taken over only behind an equal (index, term).
 //   - Leader completeness and 3.6.2: a leader commits only entries of its own term by count.
 //   - first_index()-1 <= applied() <= commit() <= last_index(); commit() never falls.

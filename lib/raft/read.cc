@@ -25,7 +25,7 @@ bool Core::HandleReadIndex(Message message) {
     URSULA_SOMETIMES("raft: too many reads wait");
     return false;
   }
-  const bool early = config_.sole_voter_reads_early && tracker_.IsSingleton();
+  const bool early = config_.unsafe_as_reference && tracker_.IsSingleton();
   // Until an entry of its own term is committed, a leader doesn't know all that is. That holds for
   // a sole voter too: its commit index may be older than what it acknowledged before a crash.
   if (early || CommittedInOwnTerm()) {
@@ -37,7 +37,8 @@ bool Core::HandleReadIndex(Message message) {
 }
 
 void Core::StartRead(Message message) {
-  if (config_.lease_reads || tracker_.IsSingleton()) {
+  const bool may_vote = config_.unsafe_as_reference || IsVoter(config_.self);
+  if (config_.lease_reads || (tracker_.IsSingleton() && may_vote)) {
     AnswerRead(message, log_.committed());
     return;
   }

@@ -26,6 +26,7 @@ class Tracker {
   Progress* Find(NodeId node) { return membership_.Find(node); }
   const Progress* Find(NodeId node) const { return membership_.Find(node); }
 
+  // One voter; not always the leader, which may have been removed.
   bool IsSingleton() const;
   // The highest index that a quorum has.
   Index Committed() const;

@@ -38,7 +38,7 @@ Config ReferenceConfig(uint64_t message_bytes_max) {
   config.pre_vote = false;
   config.check_quorum = false;
   config.forward_proposals = true;
-  config.sole_voter_reads_early = true;
+  config.unsafe_as_reference = true;
   config.step_down_on_removal = false;
   config.synchronous_storage = true;
   config.message_bytes_max = message_bytes_max;

@@ -239,6 +239,19 @@ TEST(CoreReadTest, ACutOffLeaderAnswersNothing) {
   EXPECT_TRUE(group[1].TakeReads().empty());
 }
 
+TEST(CoreReadTest, ARemovedLeaderAnswersNothingForTheVoterThatIsLeft) {
+  Group group(2, [](Config* config) { config->step_down_on_removal = false; });
+  group.Elect(1);
+  group.ChangeConf(1, {Transition::kAuto, {{ConfChangeOp::kRemove, NodeId{1}}}, true});
+  ASSERT_TRUE(group[1].core().is_leader());
+  ASSERT_EQ(group[1].core().Configuration().voters, std::vector<NodeId>{NodeId{2}});
+  // The other may lead by now, and have committed more.
+  group.Isolate(1);
+  (void)group[1].core().ReadIndex(Bytes::Static("r"));
+  group.Run();
+  EXPECT_TRUE(group[1].TakeReads().empty());
+}
+
 TEST(CoreReadTest, AFollowersReadGoesToTheLeader) {
   Group group(3);
   group.Elect(1);

@@ -41,6 +41,20 @@ TEST(CoreStorageTest, NothingThatPromisesLeavesBeforeTheDiskHasIt) {
   EXPECT_EQ(ready.append->responses[1].kind, MessageKind::kAppended);
 }
 
+TEST(CoreStorageTest, ACandidateThatForgetsItsTermHasAskedNobodyForVotes) {
+  auto replica = Follower({1}, 1);
+  replica->core().Campaign();
+  Ready ready;
+  replica->core().TakeReady(&ready);
+  EXPECT_TRUE(ready.messages.empty()) << "it could ask again after a crash, with another log";
+  ASSERT_TRUE(ready.append.has_value());
+  EXPECT_TRUE(ready.append->must_sync);
+  std::vector<MessageKind> kinds;
+  for (const Message& response : ready.append->responses) kinds.push_back(response.kind);
+  EXPECT_EQ(kinds, (std::vector<MessageKind>{MessageKind::kVoteReply, MessageKind::kVote,
+                                             MessageKind::kVote}));
+}
+
 TEST(CoreStorageTest, ALeadersOwnDiskCountsNoMoreThanAFollowers) {
   Group group(3);
   group.Elect(1);
