@@ -1,0 +1,71 @@
+#include "tests/bench/request.h"
+
+#include <charconv>
+
+namespace ursula::bench {
+namespace {
+
+constexpr std::size_t kDigits = 16;
+constexpr char kFiller[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+
+std::string Line(std::string_view method, const Names& names, uint64_t stream,
+                 std::string_view query) {
+  std::string text(method);
+  text.append(names.Path(stream)).append(query).append(" HTTP/1.1\r\nHost: ");
+  return text.append(names.authority()).append("\r\n");
+}
+
+}  // namespace
+
+std::string CreateRequest(const Names& names, uint64_t stream, std::string_view content_type) {
+  return Line("PUT ", names, stream, "")
+      .append("Content-Type: ")
+      .append(content_type)
+      .append("\r\nContent-Length: 0\r\n\r\n");
+}
+
+std::string AppendRequest(const Names& names, uint64_t stream, std::string_view content_type,
+                          const ProducerFields* producer, std::string_view payload) {
+  std::string text = Line("POST ", names, stream, "").append("Content-Type: ").append(content_type);
+  if (producer != nullptr) {
+    text.append("\r\nProducer-Id: ").append(producer->id);
+    text.append("\r\nProducer-Epoch: 0\r\nProducer-Seq: ").append(std::to_string(producer->seq));
+  }
+  text.append("\r\nContent-Length: ").append(std::to_string(payload.size())).append("\r\n\r\n");
+  return text.append(payload);
+}
+
+std::string ReadRequest(const Names& names, uint64_t stream, std::string_view query) {
+  return Line("GET ", names, stream, query).append("\r\n");
+}
+
+std::string MakePayload(std::string_view content_type, std::size_t bytes) {
+  std::string payload(bytes, ' ');
+  for (std::size_t i = 0; i < bytes; ++i) payload[i] = kFiller[i % (sizeof kFiller - 1)];
+  if (content_type == "application/json" && bytes >= 2) {
+    payload.front() = '"';
+    payload.back() = '"';
+  } else if (bytes > 0) {
+    payload.back() = '\n';
+  }
+  return payload;
+}
+
+void Stamp(std::string* payload, uint64_t time_ns) {
+  (*payload)[0] = 'T';
+  for (std::size_t i = kDigits; i > 0; --i) {
+    (*payload)[i] = "0123456789abcdef"[time_ns & 15];
+    time_ns >>= 4;
+  }
+}
+
+std::optional<uint64_t> ReadStamp(std::string_view line) {
+  if (line.size() < 1 + kDigits || line[0] != 'T') return std::nullopt;
+  uint64_t time = 0;
+  const char* end = line.data() + 1 + kDigits;
+  auto [stop, error] = std::from_chars(line.data() + 1, end, time, 16);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return time;
+}
+
+}  // namespace ursula::bench
