@@ -24,7 +24,8 @@ class AppendSession final : public Session {
 
   bool open_loop() const { return plan_->rate > 0; }
   uint64_t waiting() const { return arrived_ - begun_; }
-  bool finished() const { return plan_->count_max > 0 && begun_ >= plan_->count_max; }
+  bool finished() const { return counted() && begun_ >= count_max(); }
+  bool counted() const { return plan_->count_max > 0 || plan_->each_once; }
 
   // Open loop: one more is due.
   void Arrive() {
@@ -33,6 +34,11 @@ class AppendSession final : public Session {
   }
 
  private:
+  uint64_t count_max() const {
+    if (!plan_->each_once) return plan_->count_max;
+    return number_ < plan_->streams ? owned_ : 0;
+  }
+
   // The schedule of all connections together: one every 1/rate seconds, each in turn.
   uint64_t DueNs(uint64_t n) const {
     double position = static_cast<double>(n) * plan_->connections + number_;
@@ -48,7 +54,7 @@ class AppendSession final : public Session {
       if (waiting() == 0) return;
       from_ns_ = DueNs(begun_);
     } else {
-      if (plan_->count_max == 0 && now >= crew_->tally->window().end_ns) return;
+      if (!counted() && now >= crew_->tally->window().end_ns) return;
       from_ns_ = now;
     }
     ++begun_;
@@ -123,13 +129,14 @@ class AppendDriver final : public SessionDriver<AppendSession> {
 
   bool done() const override {
     uint64_t waiting = 0;
-    bool finished = plan_.count_max > 0;
+    bool counted = plan_.count_max > 0 || plan_.each_once;
+    bool finished = counted;
     for (const auto& session : sessions_) {
       if (session->dead()) continue;
       waiting += session->waiting() * (session->open_loop() ? 1 : 0);
       finished = finished && session->finished();
     }
-    if (plan_.count_max > 0) return crew_.under_way == 0 && (finished || all_dead());
+    if (counted) return crew_.under_way == 0 && (finished || all_dead());
     return waiting == 0 && SessionDriver::done();
   }
 

@@ -25,6 +25,7 @@ struct AppendPlan {
   bool producers = false;
   bool stamped = false;    // Payloads say when they were due.
   uint64_t count_max = 0;  // Of each connection; 0: until the window ends.
+  bool each_once = false;  // One append to each stream, then it is done.
   uint32_t worker = 0;
   uint32_t worker_count = 1;
   std::string run_id;

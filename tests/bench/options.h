@@ -41,6 +41,7 @@ struct Options {
   uint32_t readers = 100;
   uint32_t slow_readers = 0;
   uint32_t tails = 0;
+  bool filled = false;  // Idle streams hold one append.
   uint32_t replayers = 4;
   bool reconnect = false;   // A connection of its own for each replay.
   bool no_create = false;   // Whatever answers to POST: nothing is created first.

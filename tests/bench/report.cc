@@ -124,6 +124,9 @@ void WriteTally(const StageResult& stage, const Tally& tally, JsonWriter* json) 
   json->Key("max").Number(Ms(latency.max())).End('}');
   json->Key("errors").Begin('{');
   for (const auto& [what, count] : tally.errors()) json->Key(what).Integer(count);
+  json->End('}');
+  json->Key("notes").Begin('{');
+  for (const auto& [what, count] : tally.notes()) json->Key(what).Integer(count);
   json->End('}').End('}');
 }
 
@@ -163,6 +166,10 @@ std::string Table(const Options& options, std::span<const StageResult> results) 
   for (const StageResult& stage : results) {
     for (const Tally* tally : stage.tallies) {
       if (stage.measured && tally->operations() > 0) PrintTally(stage, *tally, &text);
+      for (const auto& [what, count] : tally->notes()) {
+        Print(&text, "%-10s %llu: %s\n", tally->name().c_str(),
+              static_cast<unsigned long long>(count), what.c_str());
+      }
       for (const auto& [what, count] : tally->errors()) {
         Print(&text, "%-10s FAILED %llu: %s\n", tally->name().c_str(),
               static_cast<unsigned long long>(count), what.c_str());

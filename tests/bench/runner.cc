@@ -143,13 +143,16 @@ void Runner::ShowProgress(const Stage& stage, const char* what) {
                what, operations, rate, errors);
 }
 
-// False: nothing has moved for longer than the run's patience.
+// False: nothing has moved for longer than the run's patience, or what a timed window left under
+// way has taken longer.
 bool Runner::Await(std::size_t index, const char* what, bool started) {
   Shared::StageState& state = shared_->stages[index];
   const std::atomic<uint32_t>& workers = started ? state.finished : state.ready;
-  uint64_t moved_ns = NowNs();
+  uint64_t begun_ns = NowNs();
+  uint64_t moved_ns = begun_ns;
   uint64_t moved_at = 0;
-  uint64_t show_ns = moved_ns + kSecondNs;
+  bool bounded = started && stages_[index].timed;
+  uint64_t show_ns = begun_ns + kSecondNs;
   while (workers < options_->threads && !shared_->loop_failed) {
     uint64_t now = NowNs();
     SleepUntil(now + kPollNs / 10);
@@ -158,7 +161,7 @@ bool Runner::Await(std::size_t index, const char* what, bool started) {
     ShowProgress(stages_[index], what);
     if (shared_->shown_operations != moved_at) moved_ns = now;
     moved_at = shared_->shown_operations;
-    if (now - moved_ns > Nanoseconds(options_->patience_s)) return false;
+    if (now - (bounded ? begun_ns : moved_ns) > Nanoseconds(options_->patience_s)) return false;
   }
   return true;
 }
@@ -196,7 +199,7 @@ bool Runner::RunStage(std::size_t index) {
   uint64_t end_ns = stage.timed ? state.window.end_ns : state.last_ns.load();
   result.seconds = static_cast<double>(end_ns - state.window.measure_ns) / 1e9;
   Collect(index, &result);
-  if (!patient) result.tallies.front()->Error("gave up: nothing moved");
+  if (!patient) result.tallies.front()->Error("gave up");
   bool good = patient && !shared_->loop_failed;
   for (const Tally* tally : result.tallies)
     good = good && (stage.measured || tally->errors().empty());

@@ -8,6 +8,7 @@ void Tally::Merge(const Tally& other) {
   latency_ns_.Merge(other.latency_ns_);
   bytes_ += other.bytes_;
   for (const auto& [what, count] : other.errors_) errors_[what] += count;
+  for (const auto& [what, count] : other.notes_) notes_[what] += count;
 }
 
 std::string StatusError(int status) { return "status " + std::to_string(status); }

@@ -55,6 +55,8 @@ class Tally {
     errors_[what] += count;
     live_errors_.Add(count);
   }
+  // Something expected that is worth a line in the report.
+  void Note(const std::string& what, uint64_t count = 1) { notes_[what] += count; }
   void Merge(const Tally& other);
 
   const std::string& name() const { return name_; }
@@ -62,6 +64,7 @@ class Tally {
   uint64_t bytes() const { return bytes_; }
   const Histogram& latency_ns() const { return latency_ns_; }
   const std::map<std::string, uint64_t>& errors() const { return errors_; }
+  const std::map<std::string, uint64_t>& notes() const { return notes_; }
 
   uint64_t live_operations() const { return live_operations_.value(); }
   uint64_t live_errors() const { return live_errors_.value(); }
@@ -77,6 +80,7 @@ class Tally {
   Histogram latency_ns_;
   uint64_t bytes_ = 0;
   std::map<std::string, uint64_t> errors_;
+  std::map<std::string, uint64_t> notes_;
   LiveCount live_operations_;
   LiveCount live_errors_;
 };

@@ -48,6 +48,33 @@ uint64_t CountDescriptors(int pid) {
   return count;
 }
 
+std::optional<ProcessUsage> SampleProcess(int pid) {
+  std::optional<ProcessUsage> usage = ParseProcessStat(
+      ReadText("/proc/" + std::to_string(pid) + "/stat"), static_cast<double>(sysconf(_SC_CLK_TCK)),
+      static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
+  if (usage.has_value()) usage->descriptors = CountDescriptors(pid);
+  return usage;
+}
+
+// A server may do its work in children.
+std::optional<ProcessUsage> SampleFamily(int pid) {
+  std::optional<ProcessUsage> sum = SampleProcess(pid);
+  if (!sum.has_value()) return sum;
+  std::string own = std::to_string(pid);
+  std::string children = ReadText("/proc/" + own + "/task/" + own + "/children");
+  for (std::string_view child : Words(children)) {
+    int child_pid = 0;
+    std::from_chars(child.data(), child.data() + child.size(), child_pid);
+    if (std::optional<ProcessUsage> usage = SampleProcess(child_pid)) {
+      sum->user_s += usage->user_s;
+      sum->system_s += usage->system_s;
+      sum->rss_bytes += usage->rss_bytes;
+      sum->descriptors += usage->descriptors;
+    }
+  }
+  return sum;
+}
+
 double Seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
 }
@@ -98,12 +125,7 @@ std::optional<DiskUsage> ParseDiskStats(std::string_view text, std::string_view 
 Usage SampleUsage(int server_pid, const std::string& disk) {
   Usage usage;
   usage.time_ns = NowNs();
-  if (server_pid != 0) {
-    usage.server = ParseProcessStat(ReadText("/proc/" + std::to_string(server_pid) + "/stat"),
-                                    static_cast<double>(sysconf(_SC_CLK_TCK)),
-                                    static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
-    if (usage.server.has_value()) usage.server->descriptors = CountDescriptors(server_pid);
-  }
+  if (server_pid != 0) usage.server = SampleFamily(server_pid);
   if (!disk.empty()) usage.disk = ParseDiskStats(ReadText("/proc/diskstats"), disk);
   rusage own = {};
   getrusage(RUSAGE_SELF, &own);
