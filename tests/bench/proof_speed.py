@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Measures the bar of speed, tests/bars/proof-C.sh. URSULA_BENCH_ALTERNATIONS and _SECONDS shorten it."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+import scenarios  # noqa: E402
+import servers  # noqa: E402
+import summary  # noqa: E402
+
+CELLS = {
+    "append": ("durable", "memory", "noop", "nginx", "reference-file", "reference-memory"),
+    "streams-10000": ("durable",),
+    "streams-100000": ("durable",),
+    "create": ("durable",),
+    "fan-out": ("durable", "reference-memory"),
+    "replay": ("durable", "reference-file", "reference-memory"),
+}
+FAN_OUT_RATE = 50
+
+
+class Figures:
+    """Runs of one evening: each figure of each cell, in the order of the alternations."""
+
+    def __init__(self, runs):
+        self.runs = runs
+
+    def of(self, scenario, kind, figure="per_second"):
+        return [run.get(figure) for run in self.runs[scenario, kind]]
+
+    def ratio(self, above, below, figure="per_second"):
+        return summary.ratio_median(self.of(*above, figure), self.of(*below, figure))
+
+
+def check_speed(verdicts, figures):
+    append = {kind: ("append", kind) for kind in CELLS["append"]}
+    durable = append["durable"]
+    for above, below, low in [("noop", "nginx", 0.8), ("memory", "noop", 0.6),
+                              ("durable", "memory", 0.6), ("durable", "reference-file", 35),
+                              ("durable", "reference-memory", 1)]:
+        verdicts.check("%s/%s" % (above, below), figures.ratio(append[above], append[below]),
+                       low=low)
+    verdicts.check("append p99 / reference-file's",
+                   figures.ratio(durable, append["reference-file"], "p99"), high=0.1)
+    verdicts.check("fan-out p99 / reference-memory's",
+                   figures.ratio(("fan-out", "durable"), ("fan-out", "reference-memory"), "p99"),
+                   high=0.2)
+    verdicts.check("replay p99 / reference-file's",
+                   figures.ratio(("replay", "durable"), ("replay", "reference-file"), "p99"),
+                   high=0.2)
+    print("for information: replay p99 / reference-memory's: %s" % summary.figure(
+        figures.ratio(("replay", "durable"), ("replay", "reference-memory"), "p99"), "x"))
+    for many in ("streams-10000", "streams-100000"):
+        verdicts.check("%s/64" % many, figures.ratio((many, "durable"), durable), low=0.8)
+    verdicts.check("creates/appends", figures.ratio(("create", "durable"), durable), low=0.5)
+
+
+def check_frames(verdicts, figures, seconds):
+    """A frame is encoded once a core, however many readers of that core it goes to."""
+    encoded = summary.median(figures.of("fan-out", "durable",
+                                        "metric:ursula_sse_frames_encoded_total"))
+    shared = summary.median(figures.of("fan-out", "durable",
+                                       "metric:ursula_sse_frames_shared_total"))
+    messages = FAN_OUT_RATE * (seconds + 1)  # And the first, empty frame of each reader.
+    print("frames: %s encoded, %s shared" % (summary.figure(encoded), summary.figure(shared)))
+    verdicts.check("frames encoded for each message, a core",
+                   (encoded - 1000) / messages / os.cpu_count() if encoded else None, high=1.05)
+
+
+def check_wal(verdicts, alternations, seconds):
+    """Bytes of the log with 64 KiB appends, against fio with the same block, sync and writers."""
+    kinds = servers.kinds()
+    scenario = next(s for s in scenarios.SCENARIOS if s.name == "bulk")
+    ours, limits = [], []
+    for _ in range(alternations):
+        run = scenarios.measure(scenario, kinds["durable"], seconds)
+        written = run["metric:ursula_wal_written_bytes_total"]
+        appends = run["metric:ursula_appends_total"]
+        block = written / run["metric:ursula_wal_batches_total"]
+        ours.append(run["per_second"] * written / appends)
+        limits.append(servers.fio(max(4096, round(block / 4096) * 4096), seconds, os.cpu_count()))
+        print("log %s MB/s in blocks of %s KiB; fio %s MB/s" % (
+            summary.figure(ours[-1] / 1e6), summary.figure(block / 1024),
+            summary.figure(limits[-1] / 1e6)), flush=True)
+    verdicts.check("log bytes/fio", summary.ratio_median(ours, limits), low=0.75)
+
+
+def main():
+    alternations = int(os.environ.get("URSULA_BENCH_ALTERNATIONS", 5))
+    seconds = float(os.environ.get("URSULA_BENCH_SECONDS", 4))
+    node = servers.install_peers()
+    servers.build()
+    kinds = servers.kinds(node)
+    cells = [(scenario, kinds[kind]) for scenario in scenarios.SCENARIOS
+             for kind in CELLS.get(scenario.name, ())]
+    figures = Figures(scenarios.alternate(cells, alternations, seconds))
+    for (scenario, kind), runs in figures.runs.items():
+        print("%-15s %-17s %s/s, p99 %s ms, server %s us an op, disk busy %s" % (
+            scenario, kind, *[summary.figure(summary.median([r.get(f) for r in runs]))
+                              for f in ("per_second", "p99", "server_us", "disk_busy")]))
+    verdicts = summary.Verdicts()
+    failed = sum(run["failed"] for runs in figures.runs.values() for run in runs)
+    verdicts.check("failed answers", failed, high=0, unit="")
+    check_speed(verdicts, figures)
+    check_frames(verdicts, figures, seconds)
+    check_wal(verdicts, alternations, seconds)
+    return verdicts.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
