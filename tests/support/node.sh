@@ -3,9 +3,11 @@
 ursula_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 ursula_node_major_min=20
 ursula_node_version=22.23.3
+ursula_npm_version=11.19.1
 
 # Prints the path of a Node of at least version 20: the system's, or one that npm puts into .cache
-# because Debian 12 has 18.
+# because Debian 12 has 18. An npm comes with it: one that runs on the old Node would leave out
+# optional packages that the old Node can't run.
 ursula_node() {
   local found major
   found=$(command -v node || true)
@@ -30,9 +32,21 @@ ursula_node() {
   if [[ ! -x $binary ]]; then
     mkdir -p "$prefix"
     npm install --prefix "$prefix" --no-save --ignore-scripts --no-audit --no-fund --loglevel=error \
-      "$package@$ursula_node_version" >&2 || return 1
+      "$package@$ursula_node_version" "npm@$ursula_npm_version" >&2 || return 1
   fi
   echo "$binary"
+}
+
+# npm on the Node of ursula_node.
+ursula_npm() {
+  local node own
+  node=$(ursula_node) || return 1
+  own=${node%/*/bin/node}/npm/bin/npm-cli.js
+  if [[ $node == "$ursula_root"/.cache/* ]]; then
+    "$node" "$own" "$@"
+  else
+    npm "$@"
+  fi
 }
 
 # ursula_npm_install DIR: installs what DIR/package-lock.json pins, unless it is there already.
@@ -40,6 +54,6 @@ ursula_npm_install() {
   local directory=$1 stamp=$1/node_modules/.ursula-stamp lock
   lock=$(sha256sum <"$directory/package-lock.json")
   [[ -f $stamp && $(<"$stamp") == "$lock" ]] && return
-  (cd "$directory" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || return 1
+  (cd "$directory" && ursula_npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) || return 1
   echo "$lock" >"$stamp"
 }
