@@ -111,6 +111,10 @@ void Checkers::OnElected(const Replica& replica) {
   }
   leader = replica.node();
   if (world_.verbose()) world_.Say(Who(replica) + "leads term " + std::to_string(Raw(core.term())));
+  const ConfState conf = core.Configuration();
+  if (!VotedFor(replica, conf.voters) || !VotedFor(replica, conf.voters_outgoing)) {
+    Violate(replica, "leads without the votes of a majority");
+  }
   for (Index index = core.first_index(); index <= committed(); index = index + 1) {
     const Committed& entry = committed_[Raw(index) - 1];
     if (entry.in_term < core.term() && core.TermAt(index) != entry.term) {
@@ -118,6 +122,15 @@ void Checkers::OnElected(const Replica& replica) {
       return;
     }
   }
+}
+
+bool Checkers::VotedFor(const Replica& leader, const std::vector<NodeId>& voters) {
+  const std::vector<NodeId>& votes = At(&votes_, Raw(leader.core().term()));
+  std::size_t count = 0;
+  for (NodeId voter : voters) {
+    if (Raw(voter) < votes.size() && votes[Raw(voter)] == leader.node()) ++count;
+  }
+  return voters.empty() || count > voters.size() / 2;
 }
 
 void Checkers::OnCommitted(const Replica& replica, Index from, Index to) {
@@ -207,6 +220,16 @@ void Checkers::OnPromise(const Replica& replica, const Message& message) {
     Violate(replica, "votes twice in term " + std::to_string(Raw(message.term)));
   }
   vote = message.to;
+}
+
+void Checkers::OnStored(const Replica& replica) {
+  const Core& core = replica.core();
+  for (Index index = core.commit() + 1; index <= core.last_index(); index = index + 1) {
+    if (core.TermAt(index) != replica.HandedOut(index)) {
+      Violate(replica, "its log is not what it handed out, at " + std::to_string(Raw(index)));
+      return;
+    }
+  }
 }
 
 void Checkers::OnAppendSent(const Replica& replica, const Message& message) {

@@ -3,16 +3,17 @@
 // What must hold whatever happens. The checkers see every replica from outside, know nothing of
 // what the workload does, and stop the world at the first violation.
 //
-//   - election safety: one leader a term, one vote a replica and term, and it is on its disk
+//   - election safety: one leader a term, elected by a majority (of both halves, if joint); one
+//     vote a replica and term, and it is on its disk
 //   - log matching: equal (index, term) means equal entry and equal predecessor
 //   - commitment: what a leader commits is durable on a majority (of both halves, if joint), and
 //     every replica commits the same at the same index, for ever
 //   - leader completeness: leaders of later terms have it
 //   - state machine safety: all apply the same, in order, and only what is committed
 //   - durability: an acknowledgement or a candidacy leaves only when the sender's disk holds it
+//   - storage: however much of it is durable, a core's log is what it handed out last
 //   - clients: an acknowledged proposal stands where it was acknowledged; a read's index is at
-//   least
-//     whatever was committed anywhere when it was asked for
+//     least whatever was committed anywhere when it was asked for
 //   - lease (6.2): who hears from a leader neither grants votes nor enters another term for one
 //   - pipeline: a leader does not send again what is acknowledged
 //   - terms and commit indexes never fall, applied <= commit <= last
@@ -41,6 +42,7 @@ class Checkers {
   void BeforeStep(const Replica& replica, const Message& message);
   void AfterStep(const Replica& replica);
   void OnPromise(const Replica& replica, const Message& message);
+  void OnStored(const Replica& replica);
   void OnApplied(const Replica& replica, const Entry& entry);
   void OnSnapshotInstalled(const Replica& replica);
   void OnAcknowledged(Index index, uint64_t id);
@@ -75,6 +77,7 @@ class Checkers {
 
   void OnLogged(const Entry& entry, Term before);
   void OnElected(const Replica& replica);
+  bool VotedFor(const Replica& leader, const std::vector<NodeId>& voters);
   void OnCommitted(const Replica& replica, Index from, Index to);
   void OnFirstCommitted(const Replica& leader, Index index, Term term);
   bool DurableOnMajority(const std::vector<NodeId>& voters, Index index, Term term) const;

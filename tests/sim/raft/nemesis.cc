@@ -7,6 +7,10 @@ namespace ursula::raft::sim {
 void Nemesis::OnTurn() {
   Random& random = world_.random();
   world_.Schedule(1 + random.Below(2 * world_.profile().nemesis_gap), EventKind::kNemesis);
+  if (world_.profile().tunnels && random.OneIn(2)) {
+    Tunnel();
+    return;
+  }
   switch (random.Below(8)) {
     case 0:
     case 1:
@@ -38,6 +42,26 @@ void Nemesis::Isolate(uint32_t victim) {
     if (directions != 0) world_.network().Cut(victim, other);
     if (directions != 1) world_.network().Cut(other, victim);
   }
+}
+
+// The leader reaches nobody but one replica, most often the same, and that one's disk is stuck:
+// what this leader and those who follow it write there piles up, each over the other's.
+void Nemesis::Tunnel() {
+  Random& random = world_.random();
+  Replica* leader = world_.Leader();
+  if (leader == nullptr) return;
+  const uint32_t count = static_cast<uint32_t>(world_.replicas().size());
+  if (tunnel_end_ == 0 || random.OneIn(8))
+    tunnel_end_ = static_cast<uint32_t>(1 + random.Below(count));
+  if (tunnel_end_ == leader->id()) return;
+  world_.replica(tunnel_end_).StickDiskUntil(world_.now() + kTickTime * (20 + random.Below(60)));
+  world_.network().HealLinks();
+  for (uint32_t other = 1; other <= count; ++other) {
+    if (other == leader->id() || other == tunnel_end_) continue;
+    world_.network().Cut(leader->id(), other);
+    world_.network().Cut(other, leader->id());
+  }
+  if (world_.verbose()) world_.Say("nemesis: a tunnel to " + std::to_string(tunnel_end_));
 }
 
 void Nemesis::CutLinks() {

@@ -23,6 +23,7 @@ class Nemesis {
  private:
   void CutLinks();
   void Isolate(uint32_t victim);
+  void Tunnel();
   void Crash();
   void CrashOne(Replica* replica);
   void Pause();
@@ -32,6 +33,7 @@ class Nemesis {
   void HandOver();
 
   World& world_;
+  uint32_t tunnel_end_ = 0;
 };
 
 }  // namespace ursula::raft::sim

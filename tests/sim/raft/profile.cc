@@ -56,6 +56,7 @@ Profile MakeProfile(Random* random) {
     profile.reckless = random->OneIn(8);
     profile.reconfigure_gap = OneOf<Time>(random, {10, 25, 60}) * kTickTime;
   }
+  profile.tunnels = profile.voters == 5 && random->OneIn(3);
   profile.nemesis_gap = OneOf<Time>(random, {4, 10, 30}) * kTickTime;
   profile.checkpoint_one_in = OneOf<uint32_t>(random, {2, 8, 40});
   profile.chaos = OneOf<Time>(random, {150, 300, 500}) * kTickTime;

@@ -36,6 +36,11 @@ void Replica::Start() {
   }
   core_ = std::move(*core);
   applied_ = disk_.checkpoint();
+  handed_from_ = disk_.first();
+  handed_out_.clear();
+  for (Index index = disk_.first(); index <= disk_.last(); index = index + 1) {
+    handed_out_.push_back(disk_.TermAt(index));
+  }
   world_.checkers().OnStarted(*this);
   Settle();
 }
@@ -94,12 +99,30 @@ void Replica::Settle() {
 
 void Replica::TakeAppend(StorageAppend append) {
   if (!append.snapshot.empty()) superseded_ = append.snapshot.meta.index;
+  NoteHandedOut(append);
   disk_.Queue(std::move(append));
   if (write_under_way_ == 0) StartWrite();
 }
 
+void Replica::NoteHandedOut(const StorageAppend& append) {
+  if (!append.snapshot.empty()) {
+    handed_out_.clear();
+    handed_from_ = append.snapshot.meta.index + 1;
+  }
+  if (append.entries.empty()) return;
+  handed_out_.resize(append.entries.front().index - handed_from_);
+  for (const Entry& entry : append.entries) handed_out_.push_back(entry.term);
+}
+
+std::optional<Term> Replica::HandedOut(Index index) const {
+  if (index < handed_from_ || index >= handed_from_ + handed_out_.size()) return std::nullopt;
+  return handed_out_[index - handed_from_];
+}
+
 void Replica::StartWrite() {
-  in_write_ = disk_.queued();  // What comes while it is under way is the next write.
+  // What comes while it is under way waits for the next write; some of what is there may, too.
+  in_write_ = disk_.queued();
+  if (world_.random().OneIn(2)) in_write_ = 1 + world_.random().Below(in_write_);
   ScheduleWrite();
 }
 
@@ -124,6 +147,7 @@ void Replica::OnStored() {
     }
     if (snapshot) InstallSnapshot();
     Release(disk_.TakeResponses());
+    world_.checkers().OnStored(*this);
   }
   write_under_way_ = 0;
   if (disk_.queued() > 0) StartWrite();

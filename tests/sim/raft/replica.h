@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -61,6 +62,8 @@ class Replica final : private Driver {
   const Disk& disk() const { return disk_; }
   Index applied() const { return applied_.meta.index; }
   uint64_t state() const { return applied_.state; }
+  // Of the log as it was handed out, durable or not. REQUIRES: above the commit index.
+  std::optional<Term> HandedOut(Index index) const;
   const ConfState& conf() const { return applied_.meta.conf; }
 
  private:
@@ -77,6 +80,7 @@ class Replica final : private Driver {
   void TakeAppend(StorageAppend append);
   void StartWrite();
   void ScheduleWrite();
+  void NoteHandedOut(const StorageAppend& append);
   void StartApply();
   void Release(std::vector<Message> responses);
   void InstallSnapshot();
@@ -103,6 +107,8 @@ class Replica final : private Driver {
   Index superseded_{};
   Disk::Checkpoint applied_;  // The state machine in memory.
   bool checkpoint_due_ = false;
+  std::vector<Term> handed_out_;  // From handed_from_ on.
+  Index handed_from_{};
   std::vector<Waiting> proposals_;
   std::vector<Waiting> reads_;
 };
