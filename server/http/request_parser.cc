@@ -161,6 +161,7 @@ struct RequestParser::State {
       return std::min(taken, bytes.size());
     }
     const char* why = llhttp_get_error_reason(&parser);
+    RememberMethod(bytes.substr(0, taken + 1));
     Refuse(IsMethodError(outcome) ? ParseError::kMethodUnknown : ParseError::kMalformed,
            why == nullptr ? "malformed request" : why);
     return 0;
@@ -184,27 +185,36 @@ struct RequestParser::State {
     }
   }
 
-  std::size_t FeedHead(std::string_view bytes) {
-    std::size_t size = 0;
-    HeadScanner::Verdict verdict = scanner.Scan(bytes, &size);
-    if (method_text.size() < kMethodBytesMax) RememberMethod(bytes.substr(0, size));
+  void RefuseHead(HeadScanner::Verdict verdict) {
     switch (verdict) {
-      case HeadScanner::Verdict::kMalformed:
-        Refuse(ParseError::kMalformed, "bare CR, LF or NUL in the head");
-        return 0;
       case HeadScanner::Verdict::kLineTooLong:
         Refuse(ParseError::kLineTooLong, "the request line is too long");
-        return 0;
+        break;
       case HeadScanner::Verdict::kHeadersTooLarge:
         Refuse(ParseError::kHeadersTooLarge, "the headers are too large");
-        return 0;
-      case HeadScanner::Verdict::kMore:
-      case HeadScanner::Verdict::kEnd:
+        break;
+      default:
+        Refuse(ParseError::kMalformed, "bare CR, LF or NUL in the head");
         break;
     }
-    Execute(bytes.substr(0, size));
+  }
+
+  std::size_t FeedHead(std::string_view bytes) {
+    std::size_t size = 0;
+    const HeadScanner::Verdict verdict = scanner.Scan(bytes, &size);
+    const bool sound =
+        verdict == HeadScanner::Verdict::kMore || verdict == HeadScanner::Verdict::kEnd;
+    // What is wrong first decides, so that it doesn't matter how the bytes were cut.
+    const std::string_view head = bytes.substr(0, sound ? size : size - 1);
+    if (!head.empty()) Execute(head);
+    if (error != ParseError::kNone) return 0;
+    RememberMethod(head);
+    if (!sound) {
+      RefuseHead(verdict);
+      return 0;
+    }
     // Both must see the same end of the head, else somebody smuggles.
-    if (error == ParseError::kNone && head_done != (verdict == HeadScanner::Verdict::kEnd)) {
+    if (head_done != (verdict == HeadScanner::Verdict::kEnd)) {
       Refuse(ParseError::kMalformed, "the head's end is ambiguous");
     }
     return size;

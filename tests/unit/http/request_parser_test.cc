@@ -57,6 +57,15 @@ TEST(RequestParserTest, WholeRequestComesOutTheSameHoweverItIsCut) {
   }
 }
 
+// The first thing that is wrong decides, whatever else came with it.
+TEST(RequestParserTest, ErrorsAreTheSameHoweverTheRequestIsCut) {
+  EXPECT_EQ(ErrorOf("GET1.0\r\nHost: h\r\n\r\n"), ParseError::kMethodUnknown);
+  EXPECT_EQ(ErrorOf("BREW\r\nHost: h\r\n\r\n"), ParseError::kMethodUnknown);
+  EXPECT_EQ(ErrorOf("BREW / HTTP/1.1\nHost: h\n\n"), ParseError::kMethodUnknown);
+  EXPECT_EQ(ErrorOf("GET / HTTP/1.1\r\nHo st: h\r\nbare: \n"), ParseError::kMalformed);
+  EXPECT_EQ(ErrorOf("GET / FTP/1.1\r\n" + std::string(70'000, 'h')), ParseError::kMalformed);
+}
+
 TEST(RequestParserTest, PipelinedRequestsComeOneByOne) {
   constexpr std::string_view kTwo =
       "PUT /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxyGET /b HTTP/1.1\r\nHost: h\r\n\r\n";
