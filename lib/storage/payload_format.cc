@@ -12,7 +12,8 @@ namespace ursula::storage {
 namespace {
 
 constexpr std::string_view kSuffix = ".pay";
-constexpr uint32_t kMessageEndsMax = 1 << 24;
+// Header and message ends: one varint of at most 3 bytes for each byte of payload.
+constexpr uint64_t kHeaderBytesMax = kPayloadBlockHeaderBytes + 3 * kPayloadBlockBytesMax;
 
 bool ParseHex(std::string_view text, uint64_t* value) {
   auto end = std::from_chars(text.data(), text.data() + text.size(), *value, 16);
@@ -21,6 +22,31 @@ bool ParseHex(std::string_view text, uint64_t* value) {
 
 uint32_t HeaderCrc(uint32_t seed, uint32_t offset, std::string_view header) {
   return Crc32c(PayloadBlockSeed(seed, offset), header.substr(8));
+}
+
+// Could one block hold it?
+bool IsStretch(uint64_t start, uint64_t length) {
+  return length <= kPayloadBlockBytesMax && start < kOffsetEnd && start + length <= kOffsetEnd;
+}
+
+// Nothing: no block before `blocks_end` is like that.
+std::optional<PayloadExtent> TakeExtent(Reader* reader, uint32_t blocks_end) {
+  const uint64_t group = reader->Varint();
+  const uint64_t incarnation = reader->Varint();
+  const uint64_t start = reader->Varint();
+  const uint64_t length = reader->Varint();
+  const uint64_t offset = reader->Varint();
+  const uint64_t header_bytes = reader->Varint();
+  if (!reader->ok() || group > UINT32_MAX || !IsStretch(start, length) ||
+      header_bytes < kPayloadBlockHeaderBytes || header_bytes > kHeaderBytesMax ||
+      offset > blocks_end || header_bytes + length > blocks_end - offset) {
+    return std::nullopt;
+  }
+  return PayloadExtent{{GroupId{static_cast<uint32_t>(group)}, incarnation},
+                       start,
+                       static_cast<uint32_t>(length),
+                       static_cast<uint32_t>(offset),
+                       static_cast<uint32_t>(header_bytes)};
 }
 
 }  // namespace
@@ -107,7 +133,7 @@ std::optional<PayloadBlock> ParsePayloadHeader(std::string_view bytes, uint32_t 
   block.payload_crc = reader.Fixed<uint32_t>();
   block.attested = reader.Fixed<uint32_t>();
   const uint32_t ends = reader.Fixed<uint32_t>();
-  if (ends > kMessageEndsMax || ends > block.length) return std::nullopt;
+  if (!IsStretch(block.start, block.length) || ends > block.length) return std::nullopt;
   Reader lengths(
       bytes.substr(kPayloadBlockHeaderBytes, block.header_bytes - kPayloadBlockHeaderBytes));
   uint64_t end = 0;
@@ -169,13 +195,9 @@ std::optional<std::vector<PayloadExtent>> ParsePayloadFooter(std::string_view by
   Reader reader(bytes);
   std::vector<PayloadExtent> extents;
   for (uint32_t i = 0; i < trailer.extent_count && reader.ok(); ++i) {
-    PayloadExtent& extent = extents.emplace_back();
-    extent.key.group = GroupId{static_cast<uint32_t>(reader.Varint())};
-    extent.key.incarnation = reader.Varint();
-    extent.start = reader.Varint();
-    extent.length = static_cast<uint32_t>(reader.Varint());
-    extent.offset = static_cast<uint32_t>(reader.Varint());
-    extent.header_bytes = static_cast<uint32_t>(reader.Varint());
+    std::optional<PayloadExtent> extent = TakeExtent(&reader, trailer.footer_offset);
+    if (!extent.has_value()) return std::nullopt;
+    extents.push_back(*extent);
   }
   if (!reader.AtEnd()) return std::nullopt;
   return extents;

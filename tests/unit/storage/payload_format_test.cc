@@ -63,6 +63,38 @@ TEST(PayloadFormatTest, AFooterReadsBackAndNoDamagedOneDoes) {
   }
 }
 
+// Whose checksums hold, but which no writer made: sizes are taken from them, and sums of sizes.
+TEST(PayloadFormatTest, NumbersBeyondWhatABlockHoldsAreRefused) {
+  const uint32_t seed = PayloadSeed(42, kFile);
+  auto header_reads = [seed](uint64_t start, uint32_t length) {
+    std::string bytes;
+    AppendPayloadHeader(&bytes, {.key = {GroupId{7}, 1}, .start = start, .length = length}, seed,
+                        0);
+    return ParsePayloadHeader(bytes, seed, 0).has_value();
+  };
+  EXPECT_TRUE(header_reads(kOffsetEnd - 10, 10));
+  EXPECT_FALSE(header_reads(kOffsetEnd - 10, 11));
+  EXPECT_FALSE(header_reads(UINT64_MAX - 10, 11));
+  EXPECT_TRUE(header_reads(0, kPayloadBlockBytesMax));
+  EXPECT_FALSE(header_reads(0, kPayloadBlockBytesMax + 1));
+
+  auto footer_reads = [seed](uint64_t start, uint32_t length, uint32_t offset,
+                             uint32_t header_bytes) {
+    const std::string bytes =
+        EncodePayloadFooter({{{GroupId{7}, 1}, start, length, offset, header_bytes}}, seed, 4096);
+    const std::string_view all = bytes;
+    std::optional<PayloadTrailer> trailer =
+        ParsePayloadTrailer(all.substr(all.size() - kPayloadTrailerBytes), seed);
+    return ParsePayloadFooter(all.substr(0, trailer->footer_bytes), *trailer, seed).has_value();
+  };
+  EXPECT_TRUE(footer_reads(0, 4000, 32, 64));
+  EXPECT_FALSE(footer_reads(0, 4001, 32, 64)) << "past the blocks";
+  EXPECT_FALSE(footer_reads(0, 10, 4097, 64)) << "behind the blocks";
+  EXPECT_FALSE(footer_reads(0, 10, 0, 63)) << "no room for a header";
+  EXPECT_FALSE(footer_reads(0, 10, 0, UINT32_MAX - 5)) << "a sum that overflows";
+  EXPECT_FALSE(footer_reads(UINT64_MAX - 5, 10, 0, 64));
+}
+
 TEST(PayloadFormatTest, FileNamesSortByGeneration) {
   EXPECT_EQ(FormatPayloadFileName(kFile), "000000000003-0001-00000002.pay");
   EXPECT_EQ(ParsePayloadFileName("000000000003-0001-00000002.pay"), kFile);
