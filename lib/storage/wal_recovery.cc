@@ -171,7 +171,7 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
   // The log's first batch in a segment may be the torn one: then that segment is still listed, so
   // that it is removed in its turn.
   const SegmentName last{log, end.segment};
-  if (reader.empty() || reader.sealed()) return {};
+  if (reader.empty() || (reader.sealed() && reader.torn_bytes() == 0)) return {};
   if (segments_.back().name != last) segments_.push_back({.name = last});
   if (end.offset + kSealBytes <= SizeOf(last)) return Seal(reader, log, end);
   // The segment is full to its last block: the seal starts the next one.

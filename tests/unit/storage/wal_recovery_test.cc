@@ -69,6 +69,28 @@ TEST(WalRecoveryTest, ATornBatchIsCutWithItsByteCountAndNotMetAgain) {
   world.Stop();
 }
 
+TEST(WalRecoveryTest, ATornBatchAfterASealIsCutAndNotMetAgain) {
+  WalWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.RunUntilDurable(world.AppendEntry(1, 1, "first")));
+  const std::string name = "/data/wal/" + world.Segments().front();
+  // An idle log seals itself and goes on after the seal.
+  ASSERT_TRUE(world.runtime->RunUntil(
+      [&] { return world.disk.Content(name).substr(4096, 4) == std::string("UWB1"); }));
+  ASSERT_TRUE(world.RunUntilDurable(world.AppendEntry(1, 2, std::string(9000, 'y'))));
+  world.Crash();
+  world.disk.Overwrite(name, 12288, std::string(8192, '\0'));
+
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.recorder.Texts(), (std::vector<std::string>{"entry 1 1 1 first"}));
+  EXPECT_EQ(world.cut_bytes, 12288u);
+  world.Stop();
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_EQ(world.cut_bytes, 0u);
+  EXPECT_EQ(world.recorder.Texts(), (std::vector<std::string>{"entry 1 1 1 first"}));
+  world.Stop();
+}
+
 // After the cut the log is sealed there: what rots below is then rot.
 TEST(WalRecoveryTest, WhatARecoveryHasReadIsAttestedFromThenOn) {
   WalWorld world;
