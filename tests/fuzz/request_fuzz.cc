@@ -1,0 +1,196 @@
+// Requests mapped to engine calls. The input is a request as it stands on the wire, with bare LF as
+// line ends: request line, headers, an empty line, the body. Whatever it asks, the engine is only
+// called with what its contract allows, and a refusal is a well-formed response.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lib/base/check.h"
+#include "server/protocol/request_mapping.h"
+#include "server/protocol/routes.h"
+#include "server/protocol/text.h"
+#include "tests/fuzz/http_text.h"
+
+namespace ursula::protocol {
+namespace {
+
+ProtocolConfig Config() {
+  ProtocolConfig config;
+  config.body_bytes_max = 2048;
+  config.json_messages_max = 16;
+  config.json_depth_max = 8;
+  config.header_value_bytes_max = 64;
+  return config;
+}
+
+std::string_view TakeLine(std::string_view* rest) {
+  const std::size_t end = std::min(rest->find('\n'), rest->size());
+  const std::string_view line = rest->substr(0, end);
+  rest->remove_prefix(std::min(end + 1, rest->size()));
+  return line;
+}
+
+// As a connection's parser leaves it: no control characters in target and values, names are tokens.
+std::string Printable(std::string_view text, bool space) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte != 0x7f) out += c;
+    if (space && (c == ' ' || c == '\t')) out += c;
+  }
+  return out;
+}
+
+Request Parse(std::string_view input) {
+  Request request;
+  const std::string_view line = TakeLine(&input);
+  const std::size_t space = std::min(line.find(' '), line.size());
+  request.method = MethodFromName(line.substr(0, space));
+  request.target = Printable(line.substr(std::min(space + 1, line.size())), false);
+  if (request.target.empty()) request.target = "/";
+  for (std::string_view header = TakeLine(&input); !header.empty(); header = TakeLine(&input)) {
+    const std::size_t colon = header.find(':');
+    if (colon == std::string_view::npos) continue;
+    const std::string_view name = header.substr(0, colon);
+    const std::string value = Printable(header.substr(colon + 1), true);
+    if (IsToken(name)) request.headers.Add(name, TrimSpace(value));
+  }
+  request.version_minor = request.headers.Count("Host") == 0 ? 0 : 1;
+  request.body = Bytes::Copy(input.substr(0, 2048));
+  return request;
+}
+
+void CheckStream(const StreamId& id) {
+  URSULA_CHECK(!id.name.empty() && id.name.size() + id.affinity.size() <= kStreamNameBytesMax);
+  URSULA_CHECK(id.bucket == kUpstreamBucket || IsBucketName(id.bucket));
+  for (const std::string* text : {&id.name, &id.affinity}) {
+    URSULA_CHECK(IsUtf8(*text) && !HasControlCharacter(*text));
+  }
+}
+
+void CheckMessages(const std::vector<Bytes>& messages, std::string_view content_type,
+                   const Request& request, const ProtocolConfig& config) {
+  std::size_t bytes = 0;
+  for (const Bytes& message : messages) {
+    URSULA_CHECK(!message.empty());
+    bytes += message.size();
+    if (IsJson(content_type)) {
+      URSULA_CHECK(message.view().find_first_of("\r\n") == std::string_view::npos);
+    }
+  }
+  URSULA_CHECK(bytes <= request.body.size());
+  URSULA_CHECK(messages.size() <= config.json_messages_max);
+}
+
+void CheckResponse(const Response& response) {
+  URSULA_CHECK(!ReasonPhrase(response.status).empty());
+  const Framing framing = response.status == 204 ? Framing::kHead : Framing::kLength;
+  std::string text = SerializeHead(response, framing, "");
+  for (const Bytes& part : response.body) text += part.view();
+  const std::vector<fuzz::HttpResponse> read = fuzz::HttpReader(text).Read();
+  URSULA_CHECK(read.size() == 1 && read[0].status == response.status && read[0].whole);
+}
+
+// Where a stream was made is where it is found.
+void CheckLocation(std::string_view location, const StreamId& id) {
+  URSULA_CHECK(location.find_first_of(std::string_view(" \r\n\0", 4)) == std::string_view::npos);
+  const std::size_t authority = location.find("://");
+  URSULA_CHECK(authority != std::string_view::npos);
+  const std::size_t path = location.find('/', authority + 3);
+  URSULA_CHECK(path != std::string_view::npos);
+  const Route route = ParsePath(location.substr(path));
+  URSULA_CHECK(route.kind == RouteKind::kStream && route.stream == id);
+}
+
+class Checker {
+ public:
+  Checker(const Request& request, const ProtocolConfig& config)
+      : request_(request), config_(config) {}
+
+  void operator()(const Response& response) const { CheckResponse(response); }
+  void operator()(const CreateBucketAction& action) const {
+    URSULA_CHECK(IsBucketName(action.bucket));
+  }
+  void operator()(const GetBucketAction& action) const {
+    URSULA_CHECK(IsBucketName(action.bucket));
+  }
+  void operator()(const DeleteBucketAction& action) const {
+    URSULA_CHECK(IsBucketName(action.bucket));
+  }
+  void operator()(const ListAction& action) const {
+    URSULA_CHECK(action.request.limit >= 1 && action.request.limit <= 1000);
+  }
+  void operator()(const CreateAction& action) const {
+    const CreateRequest& create = action.request;
+    CheckStream(create.stream);
+    CheckLocation(action.location, create.stream);
+    CheckMessages(create.messages, create.content_type, request_, config_);
+    URSULA_CHECK(!create.lifetime.ttl_seconds || !create.lifetime.expires_at_ms);
+    URSULA_CHECK(create.content_type.size() <= config_.header_value_bytes_max);
+    URSULA_CHECK(create.sequence.size() <= config_.header_value_bytes_max);
+    if (create.fork) CheckStream(create.fork->source);
+    URSULA_CHECK(!action.needs_source_type || create.fork);
+    if (action.needs_source_type) CheckFork(action);
+  }
+  void operator()(const AppendAction& action) const {
+    const AppendRequest& append = action.request;
+    CheckStream(append.stream);
+    CheckMessages(append.messages, append.content_type, request_, config_);
+    URSULA_CHECK(!append.messages.empty() || append.close);
+    URSULA_CHECK(append.content_type.empty() != action.has_body || append.close);
+    URSULA_CHECK(append.sequence.size() <= config_.header_value_bytes_max);
+    if (!append.producer) return;
+    URSULA_CHECK(!append.producer->id.empty());
+    URSULA_CHECK(append.producer->epoch <= kJavaScriptIntegerMax);
+    URSULA_CHECK(append.producer->sequence <= kJavaScriptIntegerMax);
+  }
+  void operator()(const HeadAction& action) const { CheckStream(action.stream); }
+  void operator()(const DeleteAction& action) const { CheckStream(action.stream); }
+  void operator()(const ReadAction& action) const {
+    CheckStream(action.request.stream);
+    URSULA_CHECK(action.request.from.bytes < kOffsetEnd && action.request.bytes_max > 0);
+    URSULA_CHECK(action.request.wait_ms <= config_.long_poll_ms);
+  }
+  void operator()(const GuardedRefusal& action) const {
+    CheckStream(action.stream);
+    CheckResponse(action.refusal);
+    URSULA_CHECK(action.refusal.status >= 400);
+  }
+
+ private:
+  void CheckFork(const CreateAction& action) const {
+    for (const char* type : {"application/json", "text/plain"}) {
+      CreateAction fork = action;
+      HeadReply source;
+      source.info.content_type = type;
+      const std::optional<Response> refusal = FinishFork(&fork, source, config_);
+      if (refusal) {
+        CheckResponse(*refusal);
+      } else {
+        CheckMessages(fork.request.messages, type, request_, config_);
+      }
+    }
+  }
+
+  const Request& request_;
+  const ProtocolConfig& config_;
+};
+
+void Run(std::string_view input) {
+  const ProtocolConfig config = Config();
+  const Request request = Parse(input);
+  std::visit(Checker(request, config), MapRequest(request, config));
+}
+
+}  // namespace
+}  // namespace ursula::protocol
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  ursula::protocol::Run({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
