@@ -7,7 +7,7 @@ read -ra startup <<<"${URSULA_BAZEL_STARTUP:-}"
 bazel "${startup[@]}" build --config=opt --symlink_prefix=.bazel/opt- \
   --disk_cache="${URSULA_DISK_CACHE:-$HOME/.cache/ursula-bazel}" "${flags[@]}" \
   //tests/bench/raft:raft_bench >&2
-read -r speed allocations < <(.bazel/opt-bin/tests/bench/raft/raft_bench | tee /dev/stderr | tail -n 1)
+read -r speed allocations < <(.bazel/opt-bin/tests/bench/raft/raft_bench | tee >(cat >&2) | tail -n 1)
 
 # The lint holds lib/raft to these limits; here they are counted once more, and shown.
 read -r file function < <(cd tests/lint && python3 - <<'PYTHON'
