@@ -9,6 +9,7 @@ INCLUDE_TO_DEPENDENCY = [
     ("benchmark/", "benchmark"),
     ("curl/", "curl"),
     ("fmt/", "spdlog"),
+    ("fuse3/", "fuse3"),
     ("gmock/", "googletest"),
     ("google/protobuf/", "protobuf"),
     ("grpc/", "grpc"),
