@@ -29,7 +29,8 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
   URSULA_CHECK(options_.segment_bytes % kWalBlockBytes == 0);
   URSULA_CHECK(options_.segment_bytes >= 4 * kWalBlockBytes);
   URSULA_CHECK(options_.log_count > 0);
-  options_.batch_bytes_max = std::min(options_.batch_bytes_max, options_.segment_bytes / 2);
+  // Small enough for a log to accept before its second segment is reserved.
+  options_.batch_bytes_max = std::min(options_.batch_bytes_max, options_.segment_bytes / 4);
   // What is accepted fits in the segment that is prepared, whatever else the disk has to take.
   options_.staged_bytes_max =
       std::min<uint64_t>(options_.staged_bytes_max, options_.segment_bytes / 2);

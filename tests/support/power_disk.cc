@@ -36,6 +36,7 @@ int64_t PowerDisk::Write(uint64_t offset, std::span<const char> from) {
 }
 
 int PowerDisk::Flush() {
+  if (cut_at_flush_.has_value() && !cache_.empty()) Cut(cut_at_flush_->keep, cut_at_flush_->seed);
   if (off_ || fail_flushes_) return -EIO;
   ++flushes_;
   if (lying_) return 0;
@@ -60,6 +61,7 @@ void PowerDisk::Cut(double keep, uint64_t seed) {
   }
   lost_ += lying_ ? cache_.size() : 0;
   cache_.clear();
+  cut_at_flush_.reset();
   off_ = true;
 }
 
@@ -94,11 +96,11 @@ bool PowerDisk::Command(const std::string& line) {
   std::istringstream words(line);
   std::string verb;
   words >> verb;
-  if (verb == "cut") {
+  if (verb == "cut" || verb == "cut-at-flush") {
     double keep = 0;
     uint64_t seed = 0;
     if (!(words >> keep >> seed)) return false;
-    Cut(keep, seed);
+    verb == "cut" ? Cut(keep, seed) : CutAtFlush(keep, seed);
   } else if (verb == "on") {
     PowerOn();
   } else if (verb == "lie") {
@@ -123,8 +125,9 @@ bool PowerDisk::Command(const std::string& line) {
 
 std::string PowerDisk::Report() const {
   std::ostringstream text;
-  text << "writes=" << writes_ << " flushes=" << flushes_ << " cached=" << cache_.size()
-       << " kept=" << kept_ << " lost=" << lost_ << " torn=" << torn_ << "\n";
+  text << "off=" << off_ << " writes=" << writes_ << " flushes=" << flushes_
+       << " cached=" << cache_.size() << " kept=" << kept_ << " lost=" << lost_ << " torn=" << torn_
+       << "\n";
   return text.str();
 }
 

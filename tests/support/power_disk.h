@@ -20,6 +20,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,16 +47,19 @@ class PowerDisk {
 
   // ---- faults ----
   void Cut(double keep, uint64_t seed);
+  // In place of the next flush, when the cache holds most.
+  void CutAtFlush(double keep, uint64_t seed) { cut_at_flush_ = {keep, seed}; }
   void PowerOn();  // And every other fault ends.
   void FailReads(bool fail) { fail_reads_ = fail; }
   void FailWrites(bool fail) { fail_writes_ = fail; }
   void FailFlushes(bool fail) { fail_flushes_ = fail; }
   void Lie(bool lie) { lying_ = lie; }
 
-  // One fault as a line of text: "cut KEEP SEED", "on", "fail reads|writes|flushes", "lie". False:
-  // it is none of these.
+  // One fault as a line of text: "cut KEEP SEED", "cut-at-flush KEEP SEED", "on", "fail
+  // reads|writes|flushes", "lie". False: it is none of these.
   bool Command(const std::string& line);
-  // "writes=1 flushes=1 cached=0 kept=0 lost=0 torn=0": kept, lost and torn of the last cut.
+  // "off=0 writes=1 flushes=1 cached=0 kept=0 lost=0 torn=0": sectors; kept, lost and torn by the
+  // last cut.
   std::string Report() const;
 
  private:
@@ -71,6 +75,11 @@ class PowerDisk {
 
   io::PagedBytes durable_;
   std::map<uint64_t, CachedSector> cache_;  // By sector.
+  struct Chances {
+    double keep = 0;
+    uint64_t seed = 0;
+  };
+  std::optional<Chances> cut_at_flush_;
   bool off_ = false;
   bool fail_reads_ = false;
   bool fail_writes_ = false;

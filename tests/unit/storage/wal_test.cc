@@ -195,6 +195,20 @@ TEST(WalTest, AFullDiskIsMetBeforeAcceptingAndLeftWhenThereIsSpace) {
   world.Stop();
 }
 
+TEST(WalTest, ASmallLogAcceptsBeforeItsSecondSegmentIsReserved) {
+  WalWorld world;
+  world.options.batch_bytes_max = 4 << 20;         // More than a segment: cut down to fit.
+  world.disk.faults().capacity_bytes = 100 << 10;  // For one segment.
+  ASSERT_TRUE(world.Open().ok());
+  uint64_t index = 0;
+  while (world.wal().accepting()) {
+    ASSERT_LT(index, 100u);
+    EXPECT_TRUE(world.RunUntilDurable(world.AppendEntry(0, ++index, "x")));
+  }
+  EXPECT_GE(index, 6u);  // Of the 16 blocks of the first.
+  world.Stop();
+}
+
 TEST(WalTest, OnAFullDiskRecordsPastThePreparedSpaceWaitUntilARelease) {
   WalWorld world;
   ASSERT_TRUE(world.Open().ok());

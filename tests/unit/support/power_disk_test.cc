@@ -103,6 +103,19 @@ TEST(PowerDiskTest, ADiskThatLiesAnswersFlushesAndLosesItsCache) {
   EXPECT_NE(disk.Report().find("kept=0 lost=16 torn=0"), std::string::npos) << disk.Report();
 }
 
+TEST(PowerDiskTest, ACutAtAFlushWaitsForOneWithSomethingToLose) {
+  PowerDisk disk(kBlock);
+  ASSERT_TRUE(disk.Command("cut-at-flush 0 1"));
+  EXPECT_EQ(disk.Flush(), 0);
+  Put(&disk, 0, kSector, 'a');
+  EXPECT_EQ(disk.Flush(), -EIO);
+  EXPECT_NE(disk.Report().find("off=1"), std::string::npos) << disk.Report();
+  disk.PowerOn();
+  EXPECT_EQ(ReadAll(disk), std::string(kBlock, '\0'));
+  Put(&disk, 0, kSector, 'a');
+  EXPECT_EQ(disk.Flush(), 0);  // Only once.
+}
+
 TEST(PowerDiskTest, FaultsLastUntilThePowerIsBack) {
   PowerDisk disk(kBlock);
   std::string bytes(kSector, 'x');
