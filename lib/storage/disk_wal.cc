@@ -161,7 +161,8 @@ void DiskWal::FinishBatch() {
                     .sequence = sequence_,
                     .attested = attested_,
                     .length = batch_.size - kBatchHeaderBytes,
-                    .record_count = batch_.record_count},
+                    .record_count = batch_.record_count,
+                    .segment_bytes = options_.segment_bytes},
                    directory_id_);
 }
 

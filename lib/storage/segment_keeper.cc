@@ -53,7 +53,12 @@ void SegmentKeeper::OnAllocated(int64_t result) {
   URSULA_CHECK(state_ == State::kAllocating);
   if (Interrupted()) return;
   if (result < 0) return Refuse("allocating", result);
-  if (written_) return Ready();
+  if (written_) {
+    // All of its size: an opening that prepared it may have ended before that was durable.
+    state_ = State::kSyncingFile;
+    file_->Sync(op_.Then<&SegmentKeeper::OnFileSynced>(this));
+    return;
+  }
   zeroed_ = 0;
   zeros_.Grow(kZeroBytes, 0);
   std::memset(zeros_.data(), 0, kZeroBytes);
@@ -86,6 +91,7 @@ void SegmentKeeper::OnFileSynced(int64_t result) {
   URSULA_CHECK(state_ == State::kSyncingFile);
   if (Interrupted()) return;
   if (result < 0) return Refuse("syncing", result);
+  if (written_) return Ready();
   state_ = State::kSyncingName;
   loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnNameSynced>(this));
 }

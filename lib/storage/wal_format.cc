@@ -42,6 +42,7 @@ void StoreBatchHeader(char* at, const BatchHeader& header, uint64_t directory_id
   StoreFixed<uint64_t>(at + 32, PackPosition(header.attested));
   StoreFixed<uint32_t>(at + 40, header.length);
   StoreFixed<uint32_t>(at + 44, header.record_count);
+  StoreFixed<uint32_t>(at + 48, header.segment_bytes);
   uint32_t seed = BatchSeed(directory_id, header.log, header.segment, header.sequence);
   StoreFixed<uint32_t>(at + 4, Crc32c(seed, std::string_view(at + 8, kBatchHeaderBytes - 8)));
 }
@@ -60,6 +61,7 @@ std::optional<BatchHeader> ParseBatchHeader(std::string_view bytes, uint64_t dir
   header.attested = {static_cast<uint32_t>(attested >> 32), static_cast<uint32_t>(attested)};
   header.length = LoadFixed<uint32_t>(at + 40);
   header.record_count = LoadFixed<uint32_t>(at + 44);
+  header.segment_bytes = LoadFixed<uint32_t>(at + 48);
   if (header.log != log || header.segment != segment) return std::nullopt;
   uint32_t seed = BatchSeed(directory_id, log, segment, header.sequence);
   if (LoadFixed<uint32_t>(at + 4) !=

@@ -56,6 +56,7 @@ struct BatchHeader {
   WalPosition attested = {};  // All of the log before it was known synced when this was made.
   uint32_t length = 0;        // Bytes of records.
   uint32_t record_count = 0;
+  uint32_t segment_bytes = 0;  // The segment's file has at least so many. 0: not said.
   friend bool operator==(const BatchHeader&, const BatchHeader&) = default;
 
   uint32_t padded_bytes() const {

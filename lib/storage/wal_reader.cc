@@ -44,7 +44,12 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
     position_ = {segments_[0], 0};
   }
   std::optional<Batch> batch = TakeBatch();
+  if (wanted_ > size_) return Shrunk();
   if (batch.has_value()) return batch;
+  if (index_ + 1 < segments_.size() && size_ < kWalBlockBytes) {
+    wanted_ = kWalBlockBytes;  // No segment was begun before all of this one was there.
+    return Shrunk();
+  }
   // The batch may not have fitted in this segment: then the next one starts with it.
   const WalPosition end = position_;
   const std::size_t here = index_;
@@ -58,6 +63,7 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
     if (header.has_value() && header->sequence == sequence_ + 1) {
       torn_bytes_ = 0;
       batch = TakeBatch();
+      if (wanted_ > size_) return Shrunk();
       if (batch.has_value()) return batch;
     } else {
       position_ = end;
@@ -74,12 +80,14 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
 }
 
 std::optional<WalReader::Batch> WalReader::TakeBatch() {
+  wanted_ = 0;
   damage_ = 0;
   torn_bytes_ = 0;
   std::optional<BatchHeader> header = HeaderAt(position_.offset);
   if (!header.has_value()) return std::nullopt;
   const bool first = sequence_ == 0 && (position_.segment > 0 || header->sequence == 1);
   if (!first && header->sequence != sequence_ + 1) return std::nullopt;
+  wanted_ = header->segment_bytes;
   const uint32_t rest_bytes = size_ - position_.offset;
   torn_bytes_ = std::min(header->padded_bytes(), rest_bytes);
   if (header->length > rest_bytes - kBatchHeaderBytes) return std::nullopt;
@@ -108,6 +116,15 @@ Status WalReader::Rotten() const {
                 PathOf(position_.segment) + ": damaged at offset " +
                     std::to_string(position_.offset + damage_) +
                     ", below what was synced; restore this directory or let its peers rebuild it");
+}
+
+// All of a segment is there before its first batch is: without this, nothing would tell a log from
+// its own beginning.
+Status WalReader::Shrunk() const {
+  return Status(StatusCode::kDataLoss, PathOf(segments_[index_]) + ": ends at offset " +
+                                           std::to_string(size_) + " of " +
+                                           std::to_string(wanted_) +
+                                           "; restore this directory or let its peers rebuild it");
 }
 
 Status WalReader::CheckNothingAttested() {

@@ -1,7 +1,8 @@
 // lib/storage/wal_reader.h
 //
 // Reads one log from its files, batch by batch, and finds its end: the first place where no valid
-// batch follows. Invariant: a place that a later batch attests is never taken for the end.
+// batch follows. Invariant: a place that a later batch attests is never taken for the end, nor one
+// where a segment ends that was longer when it was written.
 
 #pragma once
 
@@ -54,6 +55,7 @@ class WalReader {
   // Looks for a batch behind position_ that attests it.
   Status CheckNothingAttested();
   Status Rotten() const;
+  Status Shrunk() const;
 
   io::Disk& disk_;
   const std::string directory_;
@@ -66,6 +68,7 @@ class WalReader {
   uint32_t size_ = 0;      // Of the loaded segment.
   WalPosition position_;   // Of the next batch.
   uint64_t sequence_ = 0;  // Of the last batch; 0 before the first.
+  uint32_t wanted_ = 0;    // Size of the loaded segment, as its batches state it.
   uint32_t damage_ = 0;    // Offset in the batch at position_ of what is wrong with it.
   uint64_t torn_bytes_ = 0;
   bool sealed_ = false;

@@ -62,6 +62,9 @@ TEST_F(FormatsTest, WriteAheadLog) {
   header.length = header.record_count = 0;
   StoreBatchHeader(batch.data(), header, 42);
   Check("wal_seal", batch);
+  header.segment_bytes = 32 << 20;
+  StoreBatchHeader(batch.data(), header, 42);
+  Check("wal_seal_in_segment", batch);
   std::string record(kRecordHeaderBytes, '\0');
   StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kEntry, Index{77}, Term{4}, 5});
   record += "hello";

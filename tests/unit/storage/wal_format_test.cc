@@ -15,7 +15,8 @@ TEST(WalFormatTest, ABatchHeaderReadsBackAsItWasStored) {
                            .sequence = 77,
                            .attested = {8, 4096},
                            .length = 1234,
-                           .record_count = 3};
+                           .record_count = 3,
+                           .segment_bytes = 65536};
   std::string bytes(kBatchHeaderBytes, '\0');
   StoreBatchHeader(bytes.data(), header, 42);
   EXPECT_EQ(ParseBatchHeader(bytes, 42, MakeLogId(5, 2), 9), header);
