@@ -47,7 +47,7 @@ class FaultFile final : public io::File {
     if (result < 0) return result;
     std::set<uint64_t> sectors = std::exchange(node_->dirty, {});
     node_->durable.Resize(node_->cached.size());
-    FaultDisk::MakeDurable(node_.get(), sectors);
+    disk_->MakeDurable(node_.get(), sectors);
     return 0;
   }
 
@@ -76,6 +76,7 @@ class FaultDiskOnLoop final : public io::Disk {
       disk_->Change({.kind = Kind::kCreate, .path = name, .node = node});
     }
     bool direct = options.direct && disk_->faults_.direct;
+    node->direct = direct;
     return std::unique_ptr<io::File>(new FaultFile(disk_, loop_, std::move(node), direct));
   }
 
@@ -133,16 +134,16 @@ class FaultDiskOnLoop final : public io::Disk {
   }
 
   void Remove(const std::string& path, io::Op* op) override {
-    disk_->Start(loop_, {.op = op},
-                 [disk = disk_, path]() -> int64_t { return disk->RemovePath(path); });
+    disk_->StartNaming(loop_, op,
+                       [disk = disk_, path]() -> int64_t { return disk->RemovePath(path); });
   }
   void Rename(const std::string& from, const std::string& to, io::Op* op) override {
-    disk_->Start(loop_, {.op = op},
-                 [disk = disk_, from, to]() -> int64_t { return disk->RenamePath(from, to); });
+    disk_->StartNaming(
+        loop_, op, [disk = disk_, from, to]() -> int64_t { return disk->RenamePath(from, to); });
   }
   void SyncDirectory(const std::string& directory, io::Op* op) override {
     uint64_t seen = disk_->name_changes_synced_ + disk_->name_changes_.size();
-    disk_->Start(loop_, {.op = op}, [this, disk = disk_, directory, seen]() -> int64_t {
+    disk_->StartNaming(loop_, op, [this, disk = disk_, directory, seen]() -> int64_t {
       if (!IsDirectory(directory)) return -ENOENT;
       if (seen > disk->name_changes_synced_) {
         disk->SyncNames(static_cast<std::size_t>(seen - disk->name_changes_synced_));
@@ -222,6 +223,27 @@ FaultDisk::NodePtr FaultDisk::Find(const std::string& path) const {
   return it == names_.files.end() ? nullptr : it->second;
 }
 
+namespace {
+
+// As much of it as lies within both.
+void CopySector(const io::PagedBytes& from, io::PagedBytes* to, uint64_t sector) {
+  uint64_t offset = sector * FaultDisk::kSectorBytes;
+  if (offset >= to->size()) return;
+  char bytes[FaultDisk::kSectorBytes];
+  std::size_t room =
+      static_cast<std::size_t>(std::min<uint64_t>(sizeof bytes, to->size() - offset));
+  std::size_t size = from.Read(offset, {bytes, room});
+  to->Write(offset, {bytes, size});
+}
+
+}  // namespace
+
+// Damage ends where the right content arrives after all.
+void FaultDisk::Land(const io::PagedBytes& from, Node* node, uint64_t sector) {
+  CopySector(from, &node->durable, sector);
+  node->intended.erase(sector);
+}
+
 // ---- content ----
 
 FaultDisk::FaultDisk() : FaultDisk(1) {}
@@ -249,6 +271,13 @@ void FaultDisk::Start(ManualLoop* loop, InFlight operation, Function<int64_t()> 
   });
 }
 
+void FaultDisk::StartNaming(ManualLoop* loop, io::Op* op, Function<int64_t()> effect) {
+  const bool fails = faults_.name_error > 0 && random_.Chance(faults_.name_error);
+  Start(loop, {.op = op}, [fails, effect = std::move(effect)]() mutable -> int64_t {
+    return fails ? -EIO : effect();
+  });
+}
+
 int64_t FaultDisk::TakeFault(std::map<uint64_t, int>* planned, uint64_t count, double chance) {
   auto it = planned->find(count);
   if (it != planned->end()) {
@@ -260,17 +289,6 @@ int64_t FaultDisk::TakeFault(std::map<uint64_t, int>* planned, uint64_t count, d
 }
 
 namespace {
-
-// As much of it as lies within both.
-void CopySector(const io::PagedBytes& from, io::PagedBytes* to, uint64_t sector) {
-  uint64_t offset = sector * FaultDisk::kSectorBytes;
-  if (offset >= to->size()) return;
-  char bytes[FaultDisk::kSectorBytes];
-  std::size_t room =
-      static_cast<std::size_t>(std::min<uint64_t>(sizeof bytes, to->size() - offset));
-  std::size_t size = from.Read(offset, {bytes, room});
-  to->Write(offset, {bytes, size});
-}
 
 bool Aligned(bool direct, uint64_t offset, const char* at, std::size_t size) {
   uint64_t bits = offset | reinterpret_cast<uintptr_t>(at) | size;
@@ -319,19 +337,22 @@ void FaultDisk::StartSync(ManualLoop* loop, const NodePtr& node, io::Op* op) {
   for (uint64_t sector : sectors) CopySector(node->cached, &frozen->durable, sector);
   uint64_t number = ++node->syncs_asked;
   InFlight operation = {.op = op, .node = node, .syncing = sectors};
-  Start(loop, std::move(operation), [node, frozen, sectors, number, fault]() -> int64_t {
+  Start(loop, std::move(operation), [this, node, frozen, sectors, number, fault]() -> int64_t {
     if (fault != 0) return fault;                 // The cache calls its pages clean all the same.
     if (number < node->last_sync_done) return 0;  // A later one has made newer content durable.
     node->last_sync_done = number;
     uint64_t size = frozen->durable.size();
     if (size > node->durable.size()) node->durable.Resize(size);
-    for (uint64_t sector : sectors) CopySector(frozen->durable, &node->durable, sector);
+    for (uint64_t sector : LieAbout(frozen->durable, node.get(), sectors)) {
+      Land(frozen->durable, node.get(), sector);
+    }
     return 0;
   });
 }
 
 int64_t FaultDisk::DoWrite(Node* node, bool durable, uint64_t offset, std::span<const char> from) {
   if (!Fits(*node, offset + from.size())) return -ENOSPC;
+  if (durable && Lies(node, offset, from)) return static_cast<int64_t>(from.size());
   node->cached.Write(offset, from);
   std::set<uint64_t> sectors;
   uint64_t end = offset + from.size();
@@ -348,7 +369,7 @@ void FaultDisk::MakeDurable(Node* node, const std::set<uint64_t>& sectors) {
   for (uint64_t sector : sectors) {
     uint64_t end = std::min((sector + 1) * kSectorBytes, node->cached.size());
     if (end > node->durable.size()) node->durable.Resize(end);
-    CopySector(node->cached, &node->durable, sector);
+    Land(node->cached, node, sector);
     node->dirty.erase(sector);
   }
 }
@@ -373,13 +394,37 @@ uint64_t FaultDisk::UsedBytes() const {
 
 // ---- crash and rot ----
 
-void FaultDisk::Crash() {
+void FaultDisk::Abandon(bool power_fails) {
   std::map<uint64_t, InFlight> lost = std::exchange(in_flight_, {});
   for (auto& [id, operation] : lost) {
-    CrashWrite(operation);
+    if (power_fails) {
+      CrashWrite(operation);
+    } else if (operation.node != nullptr && !operation.write.empty() && random_.OneIn(2)) {
+      DoWrite(operation.node.get(), operation.direct, operation.offset, operation.write);
+    }
     if (operation.node != nullptr) operation.node->dirty.merge(operation.syncing);
     operation.op->Abandon();
   }
+}
+
+void FaultDisk::Kill() {
+  Abandon(false);
+  for (auto& [path, node] : names_.files) {
+    // Files opened before keep the old one.
+    auto fresh = std::make_shared<Node>(*node);
+    for (auto& [durable_path, durable_node] : durable_names_.files) {
+      if (durable_node == node) durable_node = fresh;
+    }
+    for (NameChange& change : name_changes_) {
+      if (change.node == node) change.node = fresh;
+    }
+    node = std::move(fresh);
+  }
+  locks_ = std::make_shared<std::set<std::string>>();
+}
+
+void FaultDisk::Crash() {
+  Abandon(true);
   std::size_t kept = static_cast<std::size_t>(random_.Below(name_changes_.size() + 1));
   SyncNames(kept);
   name_changes_synced_ += name_changes_.size();
@@ -409,6 +454,7 @@ void FaultDisk::CrashWrite(const InFlight& operation) {
     offset += size;
     rest = rest.subspan(size);
   }
+  if (fits && operation.direct && random_.Chance(faults_.garbled_block)) Garble(operation);
 }
 
 void FaultDisk::CrashNode(Node* node) {
@@ -418,7 +464,7 @@ void FaultDisk::CrashNode(Node* node) {
     node->durable.Resize(durable_size + random_.Below(cached_size - durable_size + 1));
   }
   for (uint64_t sector : node->dirty) {
-    if (random_.OneIn(2)) CopySector(node->cached, &node->durable, sector);
+    if (random_.OneIn(2)) Land(node->cached, node, sector);
   }
   node->dirty.clear();
   node->cached = node->durable;
@@ -444,6 +490,12 @@ void FaultDisk::Truncate(const std::string& path, uint64_t size) {
   URSULA_CHECK(node != nullptr);
   node->cached.Resize(size);
   node->durable.Resize(size);
+}
+
+std::vector<std::string> FaultDisk::Files() const {
+  std::vector<std::string> paths;
+  for (const auto& [path, node] : names_.files) paths.push_back(path);
+  return paths;
 }
 
 bool FaultDisk::Exists(const std::string& path) const {

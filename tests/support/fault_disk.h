@@ -8,12 +8,18 @@
 //   directory, asked for after them has completed: a journal keeps their order.
 // - Crash keeps what is durable; of the rest any subset of 512-byte sectors, of a write under way
 //   likewise; of the names any prefix of what was done since the last directory sync; of a file's
-//   growth any part. The old content of a sector is never mixed with the new.
-// - Writes may fall short. Reads, writes, syncs may fail with EIO, by chance or the n-th from now.
+//   growth any part. The old content of a sector is never mixed with the new. But a block that a
+//   direct write covers while the power fails may be left as neither. Kill, where only the process
+//   dies, keeps what was written and drops what was under way, or not.
+// - Operations under way take effect in any order: each when its own latency is over.
+// - Writes may fall short. Reads, writes, syncs and what is done to names may fail with EIO, by
+//   chance or the n-th from now.
 //   After a failed Sync the data it was to make durable is never durable, though it can be read and
 //   the next Sync succeeds: as Linux does.
 // - Past `capacity_bytes` writes, and earlier Allocate, give ENOSPC.
-// - Bits rot when the test says so.
+// - The medium may lie: lose what it said it took, or put it elsewhere in this file or another.
+//   Bits and sectors rot when the test says so. All of this is remembered, with what should be
+//   there instead: Damaged, Intended, Repair.
 
 #pragma once
 
@@ -43,7 +49,11 @@ class FaultDisk {
     double write_error = 0;
     double read_error = 0;
     double sync_error = 0;
-    uint64_t latency_min_ns = 0;  // Each operation takes between the two.
+    double name_error = 0;         // Remove, Rename, SyncDirectory.
+    double lost_write = 0;         // The medium's: of each write or sync that reaches it.
+    double misdirected_write = 0;  //
+    double garbled_block = 0;      // Of each direct write under way when the power fails.
+    uint64_t latency_min_ns = 0;   // Each operation takes between the two.
     uint64_t latency_max_ns = 0;
     bool direct = true;  // False: a file system without O_DIRECT.
     uint64_t capacity_bytes = uint64_t{1} << 46;
@@ -69,10 +79,28 @@ class FaultDisk {
   // Abandons what is under way and forgets what wasn't durable. Files opened before stay attached
   // to nothing: open them anew. Locks are free again.
   void Crash();
+  // The process dies, the power stays: what was written stays in the cache.
+  void Kill();
   // On the platter and in the cache.
   void FlipBit(const std::string& path, uint64_t bit);
   void Overwrite(const std::string& path, uint64_t offset, const std::string& bytes);
   void Truncate(const std::string& path, uint64_t size);
+
+  // ---- the medium (fault_disk_medium.cc) ----
+  // Overwrites it, and remembers that the medium did.
+  void Rot(const std::string& path, uint64_t offset, const std::string& bytes);
+  // Sectors that read as what nobody wrote there.
+  struct Damage {
+    std::string path = {};
+    uint64_t offset = 0;  // Of the sector.
+    friend auto operator<=>(const Damage&, const Damage&) = default;
+  };
+  std::vector<Damage> Damaged() const;                  // In order.
+  std::string Intended(const std::string& path) const;  // What a Read would see without damage.
+  void Repair();
+  uint64_t lies() const { return lies_; }  // Writes lost or misdirected, so far.
+  // A disk of its own with the same content. REQUIRES: nothing under way.
+  std::unique_ptr<FaultDisk> Clone(uint64_t seed) const;
 
   // ---- what there is ----
   bool Exists(const std::string& path) const;
@@ -82,6 +110,7 @@ class FaultDisk {
   uint64_t reads() const { return reads_; }
   uint64_t syncs() const { return syncs_; }
   uint64_t in_flight() const { return in_flight_.size(); }
+  std::vector<std::string> Files() const;  // Paths, sorted.
 
  private:
   friend class FaultDiskOnLoop;
@@ -93,6 +122,9 @@ class FaultDisk {
     std::set<uint64_t> dirty;  // Sectors written since the last Sync was asked for.
     uint64_t syncs_asked = 0;
     uint64_t last_sync_done = 0;  // The highest number of a completed one.
+    bool direct = false;          // Was opened so: the cache is passed by.
+    // What damaged sectors of `durable` should hold.
+    std::map<uint64_t, std::string> intended;
   };
   using NodePtr = std::shared_ptr<Node>;
 
@@ -121,6 +153,7 @@ class FaultDisk {
 
   // Begins `op`; `effect` runs when it is due and gives the result, unless a crash comes first.
   void Start(ManualLoop* loop, InFlight operation, Function<int64_t()> effect);
+  void StartNaming(ManualLoop* loop, io::Op* op, Function<int64_t()> effect);
   int64_t TakeFault(std::map<uint64_t, int>* planned, uint64_t count, double chance);
 
   void StartWrite(ManualLoop* loop, const NodePtr& node, bool direct, uint64_t offset,
@@ -129,7 +162,17 @@ class FaultDisk {
                  std::span<char> into, io::Op* op);
   void StartSync(ManualLoop* loop, const NodePtr& node, io::Op* op);
   int64_t DoWrite(Node* node, bool durable, uint64_t offset, std::span<const char> from);
-  static void MakeDurable(Node* node, const std::set<uint64_t>& sectors);
+  void MakeDurable(Node* node, const std::set<uint64_t>& sectors);
+  static void Land(const io::PagedBytes& from, Node* node, uint64_t sector);
+  bool Lies(Node* node, uint64_t offset, std::span<const char> from);
+  std::set<uint64_t> LieAbout(const io::PagedBytes& from, Node* node,
+                              const std::set<uint64_t>& sectors);
+  static void MakeIntended(Node* node, uint64_t offset, std::span<const char> content);
+  void Misplace(Node* node, uint64_t offset, std::span<const char> from);
+  static void Damages(Node* node, uint64_t offset, std::span<const char> with);
+  static bool Visible(const Node& node, uint64_t sector);
+  void Garble(const InFlight& operation);
+  void Abandon(bool power_fails);
   std::size_t ShortSize(std::size_t size, bool direct);
   bool Fits(const Node& node, uint64_t new_size) const;
   uint64_t UsedBytes() const;
@@ -148,6 +191,7 @@ class FaultDisk {
   uint64_t writes_ = 0;
   uint64_t reads_ = 0;
   uint64_t syncs_ = 0;
+  uint64_t lies_ = 0;
   std::map<uint64_t, int> write_errors_;
   std::map<uint64_t, int> read_errors_;
   std::map<uint64_t, int> sync_errors_;
