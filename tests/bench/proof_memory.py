@@ -32,16 +32,19 @@ def check_idle(verdicts):
     verdicts.check("idle RSS", rss / MB, high=40, unit=" MB")
 
 
-def check_streams(verdicts):
+def check_streams(verdicts, filled):
+    what = "100 000 idle streams, %s," % ("an append each" if filled else "empty")
     with durable() as server:
         before, files_before = settle(server)
-        result = servers.run_bench(server, "idle", "--streams", 100_000, "--filled", "--duration", 1)
+        result = servers.run_bench(server, "idle", "--streams", 100_000, "--duration", 1,
+                                   *(["--filled"] if filled else []))
         after, files_after = settle(server)
-    load, stage = servers.load_of(result, "create", "create")
-    print("100 000 streams with an append each: %s bytes each, created at %s/s" % (
-        summary.figure((after - before) / 100_000), summary.figure(load["per_second"])))
-    verdicts.check("100 000 idle streams add", (after - before) / MB, high=100, unit=" MB")
-    verdicts.check("descriptors added", files_after - files_before, high=LOG_SEGMENTS_MAX, unit="")
+    load, _ = servers.load_of(result, "create", "create")
+    print("%s take %s bytes each, created at %s/s" % (
+        what, summary.figure((after - before) / 100_000), summary.figure(load["per_second"])))
+    verdicts.check("%s add" % what, (after - before) / MB, high=100, unit=" MB")
+    verdicts.check("%s add descriptors" % what, files_after - files_before, high=LOG_SEGMENTS_MAX,
+                   unit="")
 
 
 def check_tails(verdicts):
@@ -112,7 +115,8 @@ def main():
     pathlib.Path(servers.SCRATCH).mkdir(parents=True, exist_ok=True)
     verdicts = summary.Verdicts()
     check_idle(verdicts)
-    check_streams(verdicts)
+    check_streams(verdicts, filled=False)
+    check_streams(verdicts, filled=True)
     check_tails(verdicts)
     if os.environ.get("URSULA_BENCH_MILLION", "1") != "0":
         show_million()
