@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/config/values.h"
+#include "server/http/connection_limits.h"
 #include "server/log.h"
 #include "ursula/sync.h"
 
@@ -18,38 +19,23 @@ Status Because(std::string_view what, const Status& status) {
   return Status(status.code(), std::string(what) + ": " + status.message());
 }
 
-http::HttpOptions ClientOptions(const ServerConfig& config) {
-  http::HttpOptions options;
-  options.host = config.listen.host;
-  options.port = config.listen.port;
-  options.limits.line_bytes_max = config.url_bytes_max;
-  options.limits.header_bytes_max = config.header_bytes_max;
-  options.limits.header_count_max = config.header_count_max;
-  options.limits.body_bytes_max = config.body_bytes_max;
-  options.inflight_body_bytes_max = config.inflight_body_bytes_max;
-  options.connections_max = config.connections_max;
-  options.request_timeout_ms = config.request_timeout_ms;
-  options.idle_timeout_ms = config.idle_timeout_ms;
-  options.stop_timeout_ms = config.shutdown_timeout_ms;
-  return options;
-}
-
 http::HttpOptions AdminOptions(const ServerConfig& config) {
   http::HttpOptions options;
   options.host = config.admin_listen.host;
   options.port = config.admin_listen.port;
   options.limits.body_bytes_max = 4096;  // Read, then refused: nothing takes a body.
-  options.connections_max = 256;
+  options.connections_max = 16;          // Few: they come out of what is kept for files.
+  options.refused_connections_max = 4;
   options.stop_timeout_ms = 1000;
   return options;
 }
 
 }  // namespace
 
-Daemon::Daemon(const ServerConfig& config) : config_(config) {
+Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max)
+    : config_(config), descriptors_max_(descriptors_max) {
   protocol_.public_url = config.public_url;
   protocol_.trust_forwarded = config.trust_forwarded;
-  protocol_.fallback_host = FormatHostPort(config.listen);
   protocol_.body_bytes_max = config.body_bytes_max;
   protocol_.read_bytes_max = config.read_bytes_max;
   protocol_.sse_read_bytes_max = std::min(protocol_.sse_read_bytes_max, config.read_bytes_max);
@@ -120,13 +106,40 @@ Status Daemon::OpenEngine() {
   return {};
 }
 
+http::HttpOptions Daemon::ClientOptions() const {
+  http::HttpOptions options;
+  options.host = config_.listen.host;
+  options.port = config_.listen.port;
+  options.limits.line_bytes_max = config_.url_bytes_max;
+  options.limits.header_bytes_max = config_.header_bytes_max;
+  options.limits.header_count_max = config_.header_count_max;
+  options.limits.body_bytes_max = config_.body_bytes_max;
+  options.inflight_body_bytes_max = config_.inflight_body_bytes_max;
+  const http::ConnectionLimits fit =
+      http::FitToDescriptors(descriptors_max_, runtime_->core_count(), config_.connections_max);
+  options.connections_max = fit.connections_max;
+  options.refused_connections_max = fit.refused_connections_max;
+  if (fit.connections_max < config_.connections_max) {
+    Log(LogLevel::kWarning, "fewer connections than --connections-max: too few open files allowed",
+        {{"connections", std::to_string(fit.connections_max)},
+         {"open_files", std::to_string(descriptors_max_)}});
+  }
+  options.request_timeout_ms = config_.request_timeout_ms;
+  options.body_bytes_per_second_min = config_.body_bytes_per_second_min;
+  options.body_timeout_ms = config_.body_timeout_ms;
+  options.idle_timeout_ms = config_.idle_timeout_ms;
+  options.stop_timeout_ms = config_.shutdown_timeout_ms;
+  return options;
+}
+
 Status Daemon::Listen() {
   auto handlers = [this](const http::HandlerCore& core) -> std::unique_ptr<http::Handler> {
+    // With --listen HOST:0 the port is known only now; no request is served before this returns.
+    protocol_.fallback_host = FormatHostPort({config_.listen.host, core.port});
     return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, &frames_,
                                                  core.loop, core.counters);
   };
-  auto server =
-      http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(config_), {}, handlers);
+  auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(), {}, handlers);
   if (!server.ok()) return Because("--listen " + FormatHostPort(config_.listen), server.status());
   clients_ = std::move(*server);
   Log(LogLevel::kInfo, "listening",

@@ -22,7 +22,8 @@ namespace ursula::server {
 
 class Daemon {
  public:
-  explicit Daemon(const ServerConfig& config);
+  // `descriptors_max`: how many files and sockets the process may have open.
+  Daemon(const ServerConfig& config, uint64_t descriptors_max);
   ~Daemon();  // REQUIRES: Stop has returned true, or Start failed or was never called.
 
   // A failure's message says what was asked for and what stood in the way.
@@ -36,11 +37,13 @@ class Daemon {
  private:
   Status ProbePorts() const;
   Status OpenEngine();
+  http::HttpOptions ClientOptions() const;
   Status Listen();
   Status ListenAdmin();
   void StopEngine();
 
   const ServerConfig config_;
+  const uint64_t descriptors_max_;
   protocol::ProtocolConfig protocol_;
   http::LiveOptions live_;
   http::SharedFrames frames_;

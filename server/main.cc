@@ -25,6 +25,7 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr uint64_t kOpenFilesLeast = 256;  // Where the kernel doesn't say.
 
 void Say(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
 
@@ -40,15 +41,17 @@ Result<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-// Each connection is a descriptor; the soft limit is often 1024.
-void RaiseOpenFilesLimit() {
+// Each connection is a descriptor; the soft limit is often 1024. Returns what holds from now on.
+uint64_t RaiseOpenFilesLimit() {
   rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
-  limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-    Log(LogLevel::kWarning, "the limit of open files can't be raised",
-        {{"reason", std::strerror(errno)}});
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return kOpenFilesLeast;
+  rlimit raised = {limit.rlim_max, limit.rlim_max};
+  if (limit.rlim_cur == limit.rlim_max || setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+    return limit.rlim_max;
   }
+  Log(LogLevel::kWarning, "the limit of open files can't be raised",
+      {{"reason", std::strerror(errno)}});
+  return limit.rlim_cur;
 }
 
 sigset_t StopSignals() {
@@ -84,8 +87,8 @@ void ExitOnNextStopSignal() {
   sigprocmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
-int Serve(const ServerConfig& config) {
-  Daemon daemon(config);
+int Serve(const ServerConfig& config, uint64_t open_files) {
+  Daemon daemon(config, open_files);
   Status status = daemon.Start();
   if (!status.ok()) {
     CloseLog();
@@ -123,8 +126,8 @@ int Main(std::span<const char* const> arguments) {
   }
   HoldStopSignals();
   OpenLog(loaded.config.log_level, loaded.config.log_format);
-  RaiseOpenFilesLimit();
-  return Serve(loaded.config);
+  const uint64_t open_files = RaiseOpenFilesLimit();
+  return Serve(loaded.config, open_files);
 }
 
 }  // namespace

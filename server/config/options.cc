@@ -186,6 +186,13 @@ constexpr std::array kTimes = {
     Option{"request-timeout-ms", "N",
            "For the headers of a request, and for each pause in its body. [30000]",
            Number<&ServerConfig::request_timeout_ms, 100, kHourMs>},
+    Option{"body-bytes-per-second-min", "SIZE",
+           "What a body must bring on average over each request-timeout-ms. 0: no minimum.\n"
+           "[1KiB]",
+           Size<&ServerConfig::body_bytes_per_second_min, 0, kGiB>},
+    Option{"body-timeout-ms", "N",
+           "For a whole body. Too slow, in any of these ways: 408. [600000]",
+           Number<&ServerConfig::body_timeout_ms, 100, 24 * kHourMs>},
     Option{"idle-timeout-ms", "N", "For a connection between two requests. [75000]",
            Number<&ServerConfig::idle_timeout_ms, 100, kHourMs>},
     Option{"shutdown-timeout-ms", "N", "For requests under way when asked to stop. [10000]",

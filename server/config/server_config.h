@@ -51,6 +51,8 @@ struct ServerConfig {
   uint64_t sse_heartbeat_ms = 15'000;
   uint64_t sse_rotation_ms = 60'000;
   uint64_t request_timeout_ms = 30'000;
+  uint64_t body_bytes_per_second_min = 1024;
+  uint64_t body_timeout_ms = 600'000;
   uint64_t idle_timeout_ms = 75'000;
   uint64_t shutdown_timeout_ms = 10'000;
 

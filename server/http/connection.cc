@@ -21,7 +21,8 @@ protocol::Response Overloaded(std::string_view message) {
 protocol::Response ResponseTo(ParseError error, std::string_view reason) {
   switch (error) {
     case ParseError::kMethodUnknown: {
-      auto response = protocol::ErrorResponse(405, "METHOD_NOT_ALLOWED", "no such method here");
+      auto response = protocol::ErrorResponse(405, "METHOD_NOT_ALLOWED",
+                                              "this method is not served; see Allow");
       response.headers.Set("Allow", kAllow);
       return response;
     }
@@ -60,7 +61,9 @@ Connection::Connection(ConnectionHost* host, std::unique_ptr<io::Socket> socket,
       admitted_(admitted),
       socket_(std::move(socket)),
       queue_(&host->loop(), socket_.get(), this),
-      parser_(options_.limits) {
+      parser_(options_.limits),
+      pace_({options_.request_timeout_ms, options_.body_bytes_per_second_min,
+             options_.body_timeout_ms}) {
   timer_.Then<&Connection::OnTimer>(this);
   host_->counters().connections_accepted.Add();
   host_->counters().connections_open.Add();
@@ -71,10 +74,12 @@ Connection::~Connection() { URSULA_CHECK(state_ == State::kClosed && !exchange_o
 void Connection::Start() {
   SetDeadline(options_.idle_timeout_ms);
   socket_->StartReceive(this);
-  if (!admitted_) Refuse(Overloaded("too many connections"), Refusal::kConnections);
+  if (!admitted_)
+    Refuse(Overloaded("too many connections; try again later"), Refusal::kConnections);
 }
 
 void Connection::Stop() {
+  if (state_ == State::kDraining) return Close();
   if (state_ == State::kReading && !parser_.InRequest()) return Close();
   if (exchange_open_ && task_ != nullptr && !gone()) task_->OnStopping();
 }
@@ -109,7 +114,10 @@ void Connection::Consume(std::string_view bytes) {
       OnWholeRequest();
     } else if (event == RequestParser::Event::kHead) {
       OnHead(!bytes.empty());
-    } else if (!was_in_request || parser_.body_bytes() > 0) {
+    } else if (pace_.running()) {
+      pace_.Advance(host_->loop().now_ns(), parser_.body_bytes());
+      SetDeadlineAt(pace_.deadline_ns());
+    } else if (!was_in_request) {
       SetDeadline(options_.request_timeout_ms);
     }
   }
@@ -143,7 +151,8 @@ void Connection::OnHead(bool body_has_begun) {
   if (parser_.expects_continue() && !body_has_begun) {
     queue_.Push(Bytes::Static("HTTP/1.1 100 Continue\r\n\r\n"));
   }
-  SetDeadline(options_.request_timeout_ms);
+  pace_.Start(host_->loop().now_ns());
+  SetDeadlineAt(pace_.deadline_ns());
 }
 
 bool Connection::TakeBodyBudget(uint64_t bytes) {
@@ -159,6 +168,7 @@ bool Connection::TakeBodyBudget(uint64_t bytes) {
 
 void Connection::OnWholeRequest() {
   ClearDeadline();
+  pace_.End();
   state_ = State::kExchange;
   exchange_open_ = true;
   streaming_ = chunked_ = false;
@@ -180,6 +190,12 @@ void Connection::OnReceiveEnded(int error) {
   peer_ended_ = true;
   if (gone()) return;
   if (error != 0) return Cut();
+  if (state_ == State::kReading && parser_.InRequest()) {
+    return Refuse(protocol::ErrorResponse(400, "MALFORMED_REQUEST",
+                                          "the connection ended before the request did; nothing "
+                                          "was applied, send it again"),
+                  Refusal::kMalformed);
+  }
   if (state_ == State::kReading || state_ == State::kDraining) return Close();
   if (exchange_open_ && task_ != nullptr) task_->OnPeerEnded();
 }
@@ -280,8 +296,10 @@ void Connection::OnSent(std::size_t bytes) {
 void Connection::OnSendFailed(int) { Cut(); }
 
 void Connection::OnFlushed() {
-  if (drain_after_) return StartDraining();
-  if (!keep_alive_ || stopping()) return Close();
+  if (stopping() && !drain_after_) return Close();
+  // A close in stages (RFC 9112, 9.6): what the client has sent meanwhile would make the kernel
+  // reset the connection, and the answer could be lost with it.
+  if (!keep_alive_) return StartDraining();
   NextRequest();
 }
 
@@ -302,6 +320,7 @@ void Connection::NextRequest() {
 void Connection::StartDraining() {
   if (peer_ended_) return Close();
   state_ = State::kDraining;
+  pending_.clear();
   SetDeadline(options_.drain_ms);
   socket_->ShutdownSend();
   if (paused_) socket_->ResumeReceive();
@@ -310,9 +329,11 @@ void Connection::StartDraining() {
 
 // ---- time and end ------------------------------------------------------------------------------
 
-void Connection::SetDeadline(uint64_t ms) {
+void Connection::SetDeadline(uint64_t ms) { SetDeadlineAt(host_->loop().now_ns() + ms * kNsPerMs); }
+
+void Connection::SetDeadlineAt(uint64_t deadline_ns) {
   if (gone()) return;
-  deadline_ns_ = host_->loop().now_ns() + ms * kNsPerMs;
+  deadline_ns_ = deadline_ns;
   if (timer_.running() && timer_.deadline_ns() <= deadline_ns_) return;
   host_->loop().StartTimer(&timer_, deadline_ns_);
 }
@@ -326,9 +347,7 @@ void Connection::OnTimer() {
   ClearDeadline();
   switch (state_) {
     case State::kReading:
-      if (!parser_.InRequest()) return Close();
-      return Refuse(protocol::ErrorResponse(408, "REQUEST_TIMEOUT", "the request came too slowly"),
-                    Refusal::kTimeout);
+      return OnRequestLate();
     case State::kExchange:
     case State::kFlushing:
       CountRefusal(Refusal::kSlowReader);
@@ -339,6 +358,17 @@ void Connection::OnTimer() {
     case State::kClosed:
       return;
   }
+}
+
+void Connection::OnRequestLate() {
+  if (!parser_.InRequest()) return Close();
+  if (pace_.running() && !pace_.IsTooSlow(host_->loop().now_ns())) {
+    return SetDeadlineAt(pace_.deadline_ns());
+  }
+  std::string_view why = pace_.running()
+                             ? "the body came too slowly; nothing was applied, send it again"
+                             : "the headers came too slowly; send them without pauses";
+  Refuse(protocol::ErrorResponse(408, "REQUEST_TIMEOUT", why), Refusal::kTimeout);
 }
 
 void Connection::Close() {

@@ -5,8 +5,9 @@
 // buffer.
 //
 //   kReading → kExchange → kFlushing → kReading …      keep-alive
-//                             ├→ kDraining → kClosing   refused while the client still sends
-//                             └→ kClosing → kClosed     Connection: close, an error, a timeout
+//                             ├→ kDraining → kClosing   no further request: FIN, wait for the
+//                             client's └→ kClosing → kClosed     an error, a timeout, the server
+//                             stops
 //
 // Invariant: the connection is destroyed (through its host) only when its socket is closed and no
 // exchange is open.
@@ -21,6 +22,7 @@
 
 #include "lib/base/intrusive_list.h"
 #include "lib/io/loop.h"
+#include "server/http/body_pace.h"
 #include "server/http/counters.h"
 #include "server/http/exchange.h"
 #include "server/http/options.h"
@@ -85,6 +87,7 @@ class Connection final : public Exchange,
   void OnSendFailed(int error) override;
   void OnClosed(int64_t result);
   void OnTimer();
+  void OnRequestLate();
 
   void Consume(std::string_view bytes);
   void Keep(std::string_view bytes);
@@ -102,6 +105,7 @@ class Connection final : public Exchange,
   void Close();
 
   void SetDeadline(uint64_t ms);
+  void SetDeadlineAt(uint64_t deadline_ns);
   void ClearDeadline() { deadline_ns_ = 0; }
   void CountRefusal(Refusal why);
 
@@ -111,6 +115,7 @@ class Connection final : public Exchange,
   std::unique_ptr<io::Socket> socket_;
   SendQueue queue_;
   RequestParser parser_;
+  BodyPace pace_;
   State state_ = State::kReading;
 
   std::unique_ptr<Task> task_;

@@ -64,7 +64,7 @@ void CoreServer::OnAccepted(std::unique_ptr<io::Socket> socket) {
   borrowed->Start();
   if (admitted || stopping_) return;
   ++refused_count_;
-  if (refused_count_ >= kRefusedConnectionsMax && accepting_) {
+  if (refused_count_ >= options_->refused_connections_max && accepting_) {
     accepting_ = false;
     listener_->Pause();
   }
@@ -77,8 +77,8 @@ void CoreServer::OnConnectionDone(Connection* connection) {
   --connection_count_;
   if (connection->admitted()) {
     SharedUse::Give(&shared_->connections, uint32_t{1});
-  } else if (refused_count_ > 0 && --refused_count_ < kRefusedConnectionsMax && !accepting_ &&
-             !stopping_) {
+  } else if (refused_count_ > 0 && --refused_count_ < options_->refused_connections_max &&
+             !accepting_ && !stopping_) {
     accepting_ = true;
     listener_->Resume();
   }

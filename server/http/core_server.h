@@ -49,9 +49,6 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   void OnConnectionDone(Connection* connection) override;
 
  private:
-  // Refused connections get an answer; past this many beyond the limit nothing more is accepted.
-  static constexpr uint32_t kRefusedConnectionsMax = 256;
-
   void OnAccepted(std::unique_ptr<io::Socket> socket) override;
   void OnAcceptFailed(int error) override;
   void OnListenerClosed(int64_t result);

@@ -1,9 +1,12 @@
 #include "server/http/head_scanner.h"
 
+#include "server/http/characters.h"
+
 namespace ursula::http {
 namespace {
 
 constexpr std::size_t kBlankBytesMax = 16;
+constexpr std::string_view kVersionForm = "HTTP/#.#";  // '#': a digit.
 
 }  // namespace
 
@@ -33,6 +36,7 @@ HeadScanner::Verdict HeadScanner::Step(char c) {
     if (++header_bytes_ > limits_.header_bytes_max) return Verdict::kHeadersTooLarge;
   } else {
     if (++line_bytes_ > limits_.line_bytes_max) return Verdict::kLineTooLong;
+    if (!FitsRequestLine(c)) return Verdict::kMalformedLine;
   }
   if (c == '\n') return EndOfLine();
   // Folded header lines, long deprecated: some join them, some see a header of no name.
@@ -40,6 +44,21 @@ HeadScanner::Verdict HeadScanner::Step(char c) {
   after_cr_ = c == '\r';
   if (!after_cr_) line_empty_ = false;
   return Verdict::kMore;
+}
+
+bool HeadScanner::FitsRequestLine(char c) {
+  if (c == '\n') return true;
+  if (c == '\r') return word_ == 2 && word_bytes_ == kVersionForm.size();
+  if (c == ' ') {
+    if (word_bytes_ == 0 || word_ == 2) return false;
+    ++word_;
+    word_bytes_ = 0;
+    return true;
+  }
+  std::size_t at = word_bytes_++;
+  if (word_ < 2) return true;
+  if (at >= kVersionForm.size()) return false;
+  return kVersionForm[at] == '#' ? IsDigit(c) : kVersionForm[at] == c;
 }
 
 HeadScanner::Verdict HeadScanner::EndOfLine() {

@@ -1,7 +1,8 @@
 // server/http/head_scanner.h
 //
 // HeadScanner finds where a request's head ends and refuses what no head may hold: bare CR or LF,
-// NUL and folded lines, on which parsers disagree. It also counts against the limits, byte by byte.
+// NUL, folded lines, and a request line that is not three words with one space between them, on all
+// of which parsers disagree. It also counts against the limits, byte by byte.
 
 #pragma once
 
@@ -17,7 +18,14 @@ class HeadScanner {
     std::size_t line_bytes_max = 0;
     std::size_t header_bytes_max = 0;
   };
-  enum class Verdict : uint8_t { kMore, kEnd, kMalformed, kLineTooLong, kHeadersTooLarge };
+  enum class Verdict : uint8_t {
+    kMore,
+    kEnd,
+    kMalformed,
+    kMalformedLine,
+    kLineTooLong,
+    kHeadersTooLarge,
+  };
 
   explicit HeadScanner(const Limits& limits) : limits_(limits) {}
 
@@ -30,11 +38,14 @@ class HeadScanner {
  private:
   Verdict Step(char c);
   Verdict EndOfLine();
+  bool FitsRequestLine(char c);
 
   Limits limits_;
   std::size_t line_bytes_ = 0;    // Of the request line.
   std::size_t header_bytes_ = 0;  // Of all lines after it.
   std::size_t blank_bytes_ = 0;   // CRLFs before the request line, which are skipped.
+  uint32_t word_ = 0;             // Of the request line: method, target, version.
+  std::size_t word_bytes_ = 0;
   bool started_ = false;
   bool in_headers_ = false;
   bool after_cr_ = false;

@@ -19,12 +19,16 @@ struct HttpOptions {
   RequestLimits limits = {};
   uint64_t inflight_body_bytes_max = uint64_t{256} << 20;  // All connections together: 503.
   uint32_t connections_max = 100'000;                      // All cores together: 503.
+  // Of each core, beyond those: they get an answer. With so many nothing more is accepted.
+  uint32_t refused_connections_max = 256;
 
-  uint64_t request_timeout_ms = 30'000;  // For a head, and for each pause in a body: 408.
-  uint64_t idle_timeout_ms = 75'000;     // Between requests: the connection ends.
-  uint64_t send_timeout_ms = 30'000;     // Nothing of an answer taken for this long: cut off.
-  uint64_t stop_timeout_ms = 10'000;     // For requests under way at Stop; then they are cut off.
-  uint64_t stop_patience_ms = 5'000;     // For engine calls after that.
+  uint64_t request_timeout_ms = 30'000;       // For a head, and for each pause in a body: 408.
+  uint64_t body_bytes_per_second_min = 1024;  // Averaged over each request_timeout_ms; 0: none.
+  uint64_t body_timeout_ms = 600'000;         // For a whole body: 408.
+  uint64_t idle_timeout_ms = 75'000;          // Between requests: the connection ends.
+  uint64_t send_timeout_ms = 30'000;          // Nothing of an answer taken for this long: cut off.
+  uint64_t stop_timeout_ms = 10'000;  // For requests under way at Stop; then they are cut off.
+  uint64_t stop_patience_ms = 5'000;  // For engine calls after that.
 
   // Bytes of further requests kept while one is under way; then the socket isn't read.
   std::size_t pipelined_bytes_max = 64 << 10;

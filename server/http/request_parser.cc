@@ -6,7 +6,10 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "server/http/characters.h"
+#include "server/http/chunk_decoder.h"
 #include "server/http/head_scanner.h"
+#include "server/protocol/authority.h"
 
 namespace ursula::http {
 namespace {
@@ -16,15 +19,11 @@ namespace {
 constexpr uint64_t kFramingBytesPerBodyByteMax = 16;
 constexpr uint64_t kFramingBytesMin = 64 << 10;
 constexpr std::size_t kMethodBytesMax = 32;
-
-bool IsTokenCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
+constexpr std::string_view kVersions = "only HTTP/1.0 and HTTP/1.1 are spoken here";
 
 std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  while (!text.empty() && IsBlank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsBlank(text.back())) text.remove_suffix(1);
   return text;
 }
 
@@ -32,6 +31,25 @@ bool EqualsIgnoringCase(std::string_view a, std::string_view b) {
   auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [&](char x, char y) { return lower(x) == lower(y); });
+}
+
+// The forms of RFC 9112, 3.2, that an origin server meets. llhttp takes more: fragments, any scheme
+// and an authority of any kind; and a '\\' that some take for a '/'.
+bool IsTargetSound(const protocol::Request& request) {
+  std::string_view target = request.target;
+  if (target == "*") return request.method == protocol::Method::kOptions;
+  if (target.find('#') != std::string_view::npos) return false;
+  if (request.path().find('\\') != std::string_view::npos) return false;
+  if (target.starts_with('/')) return true;
+  std::size_t scheme = target.find("://");
+  return scheme != std::string_view::npos &&
+         (EqualsIgnoringCase(target.substr(0, scheme), "http") ||
+          EqualsIgnoringCase(target.substr(0, scheme), "https")) &&
+         protocol::IsAuthority(request.authority());
+}
+
+std::string Longer(std::string_view what, uint64_t bytes_max) {
+  return std::string(what) + " longer than " + std::to_string(bytes_max) + " bytes";
 }
 
 }  // namespace
@@ -45,11 +63,11 @@ struct RequestParser::State {
       return 0;
     };
     settings.on_header_field = [](llhttp_t* p, const char* at, size_t n) {
-      if (!Of(p).head_done) Of(p).field.append(at, n);
+      Of(p).field.append(at, n);
       return 0;
     };
     settings.on_header_value = [](llhttp_t* p, const char* at, size_t n) {
-      if (!Of(p).head_done) Of(p).value.append(at, n);
+      Of(p).value.append(at, n);
       return 0;
     };
     settings.on_header_value_complete = [](llhttp_t* p) { return Of(p).OnHeader(); };
@@ -68,12 +86,13 @@ struct RequestParser::State {
     llhttp_init(&parser, HTTP_REQUEST, &settings);
     parser.data = this;
     scanner.Reset();
+    chunks = {};
     request = {};
     field.clear();
     value.clear();
     body.clear();
     method_text.clear();
-    head_done = head_reported = complete = keep_alive = false;
+    head_done = head_reported = complete = keep_alive = chunked = false;
     continue_expected = expectation_unknown = false;
     content_length = framing_bytes = 0;
   }
@@ -86,10 +105,15 @@ struct RequestParser::State {
     return -1;
   }
 
+  int RefuseBody() {
+    return Refuse(ParseError::kBodyTooLarge, Longer("the body is", limits.body_bytes_max));
+  }
+
   int OnHeader() {
-    if (head_done) return 0;  // A trailer; none is used.
+    if (field.empty()) return Refuse(ParseError::kMalformed, "a header line without a name");
     if (request.headers.list().size() >= limits.header_count_max) {
-      return Refuse(ParseError::kHeadersTooLarge, "too many header lines");
+      return Refuse(ParseError::kHeadersTooLarge,
+                    "more than " + std::to_string(limits.header_count_max) + " header lines");
     }
     request.headers.Add(field, Trim(value));
     field.clear();
@@ -101,13 +125,16 @@ struct RequestParser::State {
     head_done = true;
     if (parser.method == HTTP_CONNECT) return Refuse(ParseError::kMethodUnknown, "CONNECT");
     if (llhttp_get_http_major(&parser) != 1 || llhttp_get_http_minor(&parser) > 1) {
-      return Refuse(ParseError::kVersionUnknown, "only HTTP/1.0 and HTTP/1.1 are spoken here");
+      return Refuse(ParseError::kVersionUnknown, std::string(kVersions));
     }
     keep_alive = llhttp_should_keep_alive(&parser) != 0;
     parser.upgrade = 0;  // No other protocol is offered: the request is answered as it stands.
     request.version_minor = llhttp_get_http_minor(&parser);
     request.method = protocol::MethodFromName(
         llhttp_method_name(static_cast<llhttp_method_t>(llhttp_get_method(&parser))));
+    if (!IsTargetSound(request)) {
+      return Refuse(ParseError::kMalformed, "the request's target is no path and no http URL");
+    }
     return CheckFraming();
   }
 
@@ -117,7 +144,7 @@ struct RequestParser::State {
     if (hosts > 1 || (hosts == 0 && request.version_minor >= 1)) {
       return Refuse(ParseError::kMalformed, "exactly one Host header is needed");
     }
-    bool chunked = headers.Count("transfer-encoding") > 0;
+    chunked = headers.Count("transfer-encoding") > 0;
     if (chunked && (headers.Count("transfer-encoding") > 1 || request.version_minor == 0 ||
                     !EqualsIgnoringCase(*headers.Find("transfer-encoding"), "chunked"))) {
       return Refuse(ParseError::kMalformed, "the only Transfer-Encoding taken is chunked");
@@ -125,11 +152,14 @@ struct RequestParser::State {
     if (chunked && headers.Count("content-length") > 0) {
       return Refuse(ParseError::kMalformed, "Content-Length beside Transfer-Encoding");
     }
+    const std::string* length = headers.Find("content-length");
+    if (length != nullptr && length->size() > 1 && length->front() == '0') {
+      return Refuse(ParseError::kMalformed,
+                    "Content-Length begins with a zero");  // Octal, to some.
+    }
     content_length = chunked ? 0 : parser.content_length;
     has_body = chunked || content_length > 0;
-    if (content_length > limits.body_bytes_max) {
-      return Refuse(ParseError::kBodyTooLarge, "the body is too large");
-    }
+    if (content_length > limits.body_bytes_max) return RefuseBody();
     const std::string* expect = headers.Find("expect");
     if (expect != nullptr && request.version_minor >= 1) {
       continue_expected = EqualsIgnoringCase(*expect, "100-continue");
@@ -139,9 +169,7 @@ struct RequestParser::State {
   }
 
   int OnBody(std::string_view bytes) {
-    if (bytes.size() > limits.body_bytes_max - body.size()) {
-      return Refuse(ParseError::kBodyTooLarge, "the body is too large");
-    }
+    if (bytes.size() > limits.body_bytes_max - body.size()) return RefuseBody();
     // All at once only when it is nearly here: a header alone must not cost the memory.
     if (body.empty() && content_length > 0) {
       body.reserve(static_cast<std::size_t>(std::min<uint64_t>(content_length, 256 << 10)));
@@ -162,6 +190,10 @@ struct RequestParser::State {
     }
     const char* why = llhttp_get_error_reason(&parser);
     RememberMethod(bytes.substr(0, taken + 1));
+    if (outcome == HPE_INVALID_VERSION) {  // Of the right form: the scanner saw to that.
+      Refuse(ParseError::kVersionUnknown, std::string(kVersions));
+      return 0;
+    }
     Refuse(IsMethodError(outcome) ? ParseError::kMethodUnknown : ParseError::kMalformed,
            why == nullptr ? "malformed request" : why);
     return 0;
@@ -188,13 +220,16 @@ struct RequestParser::State {
   void RefuseHead(HeadScanner::Verdict verdict) {
     switch (verdict) {
       case HeadScanner::Verdict::kLineTooLong:
-        Refuse(ParseError::kLineTooLong, "the request line is too long");
+        Refuse(ParseError::kLineTooLong, Longer("the request line is", limits.line_bytes_max));
         break;
       case HeadScanner::Verdict::kHeadersTooLarge:
-        Refuse(ParseError::kHeadersTooLarge, "the headers are too large");
+        Refuse(ParseError::kHeadersTooLarge, Longer("the headers are", limits.header_bytes_max));
+        break;
+      case HeadScanner::Verdict::kMalformedLine:
+        Refuse(ParseError::kMalformed, "the request line is not METHOD TARGET HTTP/1.1");
         break;
       default:
-        Refuse(ParseError::kMalformed, "bare CR, LF or NUL in the head");
+        Refuse(ParseError::kMalformed, "a bare CR, LF or NUL, or a folded line, in the head");
         break;
     }
   }
@@ -220,9 +255,28 @@ struct RequestParser::State {
     return size;
   }
 
+  std::size_t Decode(std::string_view bytes) {
+    std::size_t taken = 0;
+    while (taken < bytes.size() && !complete && error == ParseError::kNone) {
+      std::size_t consumed = 0;
+      ChunkDecoder::Event event = chunks.Feed(bytes.substr(taken), &consumed);
+      taken += consumed;
+      if (event == ChunkDecoder::Event::kData) OnBody(chunks.data());
+      if (event == ChunkDecoder::Event::kEnd) complete = true;
+      if (event == ChunkDecoder::Event::kError) {
+        Refuse(ParseError::kMalformed, std::string(chunks.reason()));
+      }
+      // Known to be too much before it has come.
+      if (chunks.in_data() && chunks.chunk_bytes_left() > limits.body_bytes_max - body.size()) {
+        RefuseBody();
+      }
+    }
+    return taken;
+  }
+
   std::size_t FeedBody(std::string_view bytes) {
     std::size_t before = body.size();
-    std::size_t taken = Execute(bytes);
+    std::size_t taken = chunked ? Decode(bytes) : Execute(bytes);
     framing_bytes += taken - std::min(taken, body.size() - before);
     if (framing_bytes > kFramingBytesMin + kFramingBytesPerBodyByteMax * body.size()) {
       Refuse(ParseError::kMalformed, "too many bytes of chunk framing");
@@ -234,6 +288,7 @@ struct RequestParser::State {
   llhttp_settings_t settings;
   llhttp_t parser;
   HeadScanner scanner;
+  ChunkDecoder chunks;
   protocol::Request request;
   std::string field;
   std::string value;
@@ -241,6 +296,7 @@ struct RequestParser::State {
   std::string method_text;
   bool head_done = false;      // The blank line was parsed.
   bool head_reported = false;  // kHead was given.
+  bool chunked = false;
   bool has_body = false;
   bool complete = false;
   bool keep_alive = false;

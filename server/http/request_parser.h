@@ -2,7 +2,8 @@
 //
 // RequestParser turns the bytes of one connection into requests, strictly: what two HTTP parsers
 // could read in two ways (bare CR or LF, Content-Length beside Transfer-Encoding, repeated Host …)
-// is refused. llhttp parses; the checks that it leaves out are made here before it sees the bytes.
+// is refused. llhttp parses heads, ChunkDecoder takes chunked bodies apart; the checks that llhttp
+// leaves out are made here before it sees the bytes.
 //
 // Invariant: memory held is bounded by RequestLimits, whatever the peer sends.
 

@@ -43,7 +43,7 @@ Status Server::Listen(io::LoopRuntime* runtime, std::span<const CoreId> cores,
   for (CoreId id : cores) {
     io::Loop* loop = &runtime->loop(id);
     auto core = std::make_unique<CoreServer>(loop, &options_, &shared_);
-    core->SetHandler((*factory)({loop, &core->counters()}));
+    core->SetHandler((*factory)({loop, &core->counters(), port_}));
     cores_.push_back({loop, std::move(core)});
   }
   bool reuse_port = cores_.size() > 1;

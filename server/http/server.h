@@ -24,6 +24,7 @@ namespace ursula::http {
 struct HandlerCore {
   io::Loop* loop = nullptr;
   CoreCounters* counters = nullptr;
+  uint16_t port = 0;  // What the server listens on, once every core has its handler.
 };
 using HandlerFactory = Function<std::unique_ptr<Handler>(const HandlerCore& core)>;
 

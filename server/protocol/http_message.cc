@@ -137,6 +137,14 @@ std::string_view Request::query() const {
   return mark == std::string_view::npos ? std::string_view() : rest.substr(mark + 1);
 }
 
+std::string_view Request::authority() const {
+  std::string_view text = target;
+  std::size_t scheme = text.starts_with('/') ? std::string_view::npos : text.find("://");
+  if (scheme == std::string_view::npos) return {};
+  text.remove_prefix(scheme + 3);
+  return text.substr(0, text.find_first_of("/?"));
+}
+
 std::size_t Response::body_bytes() const {
   std::size_t bytes = 0;
   for (const Bytes& part : body) bytes += part.size();

@@ -63,7 +63,8 @@ struct Request {
   // Parts of `target`, raw. An absolute-form target's scheme and authority are skipped. Views into
   // `target`.
   std::string_view path() const;
-  std::string_view query() const;  // Without the '?'.
+  std::string_view query() const;      // Without the '?'.
+  std::string_view authority() const;  // Of an absolute-form target, else empty.
 };
 
 struct Response {

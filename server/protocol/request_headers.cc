@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/strings.h"
+#include "server/protocol/authority.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/json_body.h"
 #include "server/protocol/negotiation.h"
@@ -20,16 +21,6 @@ constexpr uint64_t kTtlSecondsMax = kJavaScriptIntegerMax / 1000;
 
 Response BadProducer(std::string_view message) {
   return ErrorResponse(400, "INVALID_PRODUCER", message);
-}
-
-bool IsAuthority(std::string_view text) {
-  constexpr std::string_view kMarks = ".-_:[]~%";
-  for (char c : text) {
-    bool fit = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               kMarks.find(c) != std::string_view::npos;
-    if (!fit) return false;
-  }
-  return !text.empty() && text.size() <= 261;
 }
 
 // The first proxy's word: the client's side of the chain.
@@ -190,14 +181,19 @@ Refusal SplitBody(const Bytes& body, std::string_view content_type, const Protoc
 Refusal TakePublicBase(const Request& request, const ProtocolConfig& config, PublicBase* base) {
   std::optional<std::string> host;
   if (Refusal refusal = TakeHeader(request, "Host", &host)) return refusal;
-  if ((!host && request.version_minor >= 1) || (host && !host->empty() && !IsAuthority(*host))) {
-    return ErrorResponse(400, "INVALID_HOST", "the request needs one Host header");
+  // An empty Host is for URLs without an authority; http has none.
+  bool none = !host || (host->empty() && request.version_minor == 0);
+  if ((none && request.version_minor >= 1) || (!none && !IsAuthority(*host))) {
+    return ErrorResponse(400, "INVALID_HOST",
+                         "the request needs one Host header: host or host:port");
   }
   if (!config.public_url.empty()) {
     *base = SplitUrl(config.public_url);
     return std::nullopt;
   }
-  std::string authority = host && !host->empty() ? *host : config.fallback_host;
+  // RFC 9112, 3.2.2: the target's authority counts, whatever Host says.
+  std::string authority(request.authority());
+  if (authority.empty()) authority = none ? config.fallback_host : *host;
   base->origin = "http://";
   if (config.trust_forwarded) ApplyForwarded(request, &authority, base);
   base->origin += authority;

@@ -92,9 +92,9 @@ Action MapStream(const Request& request, const ProtocolConfig& config, const Pub
 }  // namespace
 
 Action MapRequest(const Request& request, const ProtocolConfig& config) {
-  if (request.method == Method::kOptions) return PreflightResponse();
   PublicBase base;
   if (Refusal refusal = TakePublicBase(request, config, &base)) return std::move(*refusal);
+  if (request.method == Method::kOptions) return PreflightResponse();
   if (request.body.size() > config.body_bytes_max) return PayloadTooLargeResponse(config);
   Route route = ParsePath(request.path());
   switch (route.kind) {

@@ -69,6 +69,12 @@ class Starting(unittest.TestCase):
                     server.ask("GET", "/v1/stream/s?live=long-poll&offset=now")[0], 204)
                 self.assertFalse(os.path.exists(server.data_dir))
 
+    def test_location_names_the_port_that_the_kernel_chose(self):
+        with harness.Server("--memory") as server, server.raw() as client:
+            client.write("PUT /v1/stream/s HTTP/1.0\r\n\r\n")  # Without Host.
+            self.assertIn("\r\nLocation: %s/v1/stream/s\r\n" % server.url,
+                          client.read_to("\r\n\r\n"))
+
     def test_data_directory_is_private(self):
         with harness.Server() as server:
             self.assertEqual(os.stat(server.data_dir).st_mode & 0o777, 0o700)

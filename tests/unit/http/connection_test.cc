@@ -145,12 +145,37 @@ TEST_F(ConnectionTest, HttpOnePointZeroClosesUnlessAskedNotTo) {
   peer->Write("GET /a HTTP/1.0\r\n\r\n");
   EXPECT_EQ(StatusOf(peer->received()), 200);
   EXPECT_NE(peer->received().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(peer->got_end());
+  peer->End();
   EXPECT_TRUE(peer->closed());
 
   auto kept = rig().Connect();
   kept->Write("GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
   EXPECT_NE(kept->received().find("Connection: keep-alive\r\n"), std::string::npos);
   EXPECT_FALSE(kept->closed());
+}
+
+// RFC 9112, 9.6: a close with bytes unread resets the connection, and the answer may be lost.
+TEST_F(ConnectionTest, CloseComesInStagesAndWhatFollowsIsNotServed) {
+  options_.drain_ms = 500;
+  auto peer = rig().Connect();
+  peer->Write(
+      "GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(peer->got_end());
+  peer->Write("GET /c HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_FALSE(peer->closed());
+  EXPECT_EQ(CountOf(peer->received(), "HTTP/1.1 200"), 1u);
+  rig().AdvanceMs(501);
+  EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(ConnectionTest, StoppingDoesNotWaitForClientsToClose) {
+  auto peer = rig().Connect();
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  EXPECT_FALSE(peer->closed());
+  rig().Stop();
+  EXPECT_TRUE(peer->closed());
+  EXPECT_TRUE(rig().stopped);
 }
 
 TEST_F(ConnectionTest, HeadGetsNoBody) {
@@ -255,6 +280,7 @@ TEST_F(ConnectionTest, SlowHeadIs408HoweverItTrickles) {
 
 TEST_F(ConnectionTest, BodyMayTakeLongButNotPauseLong) {
   options_.request_timeout_ms = 1000;
+  options_.body_bytes_per_second_min = 0;
   auto peer = rig().Connect();
   peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
   for (int i = 0; i < 5; ++i) {
@@ -264,6 +290,81 @@ TEST_F(ConnectionTest, BodyMayTakeLongButNotPauseLong) {
   EXPECT_EQ(peer->received(), "");
   rig().AdvanceMs(1001);
   EXPECT_EQ(StatusOf(peer->received()), 408);
+}
+
+TEST_F(ConnectionTest, BodyThatTricklesIs408ThoughItNeverPauses) {
+  options_.request_timeout_ms = 1000;
+  options_.body_bytes_per_second_min = 10;
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n0123456789");
+  for (int i = 0; i < 19; ++i) {  // Nine bytes in the second stretch: one too few.
+    rig().AdvanceMs(100);
+    if (i == 5 || i >= 10) peer->Write("x");
+  }
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(101);
+  EXPECT_EQ(StatusOf(peer->received()), 408);
+  EXPECT_EQ(notes_.open.size(), 0u);
+}
+
+TEST_F(ConnectionTest, BodyAtTheLeastRateIsTakenHoweverLong) {
+  options_.request_timeout_ms = 1000;
+  options_.body_bytes_per_second_min = 10;
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n");
+  for (int i = 0; i < 10; ++i) {
+    rig().AdvanceMs(900);
+    peer->Write("0123456789");
+  }
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+}
+
+TEST_F(ConnectionTest, WholeBodyHasALimitTooSoThatWhatCameFastIsNotKeptLong) {
+  options_.request_timeout_ms = 1000;
+  options_.body_bytes_per_second_min = 10;
+  options_.body_timeout_ms = 3500;
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(99'000, 'x'));
+  for (int i = 0; i < 3; ++i) {
+    rig().AdvanceMs(999);
+    peer->Write("0123456789");
+  }
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(502);
+  peer->Write("0123456789");
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(2);
+  EXPECT_EQ(StatusOf(peer->received()), 408);
+}
+
+TEST_F(ConnectionTest, ChunkFramingIsNoProgressOfTheBody) {
+  options_.request_timeout_ms = 1000;
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+  for (int i = 0; i < 9; ++i) {
+    rig().AdvanceMs(100);
+    peer->Write("x");
+  }
+  EXPECT_EQ(peer->received(), "");
+  rig().AdvanceMs(101);
+  EXPECT_EQ(StatusOf(peer->received()), 408);
+}
+
+TEST_F(ConnectionTest, PaceStartsAnewWithEachRequestOfAConnection) {
+  options_.request_timeout_ms = 1000;
+  options_.body_timeout_ms = 1500;
+  auto peer = rig().Connect();
+  for (int i = 0; i < 3; ++i) {
+    peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nh");
+    rig().AdvanceMs(900);
+    peer->Write("i");
+    EXPECT_EQ(StatusOf(peer->TakeReceived()), 200);
+    peer->Write("GET /slow");
+    rig().AdvanceMs(900);
+    peer->Write(" HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(StatusOf(peer->TakeReceived()), 200);
+  }
 }
 
 TEST_F(ConnectionTest, IdleConnectionEndsSilently) {
@@ -312,6 +413,20 @@ TEST_F(ConnectionTest, ConnectionsPastTheLimitGet503) {
   EXPECT_EQ(Refused(Refusal::kConnections), 1u);
 }
 
+TEST_F(ConnectionTest, RefusedConnectionsAreBoundedByNotAccepting) {
+  options_.connections_max = 1;
+  options_.refused_connections_max = 2;
+  auto admitted = rig().Connect();
+  auto first = rig().Connect();
+  EXPECT_TRUE(rig().net.accepting());
+  auto second = rig().Connect();
+  EXPECT_FALSE(rig().net.accepting());
+  EXPECT_EQ(StatusOf(first->received()), 503);
+  EXPECT_EQ(StatusOf(second->received()), 503);
+  first->End();
+  EXPECT_TRUE(rig().net.accepting());
+}
+
 TEST_F(ConnectionTest, HalfClosedClientStillGetsItsAnswers) {
   auto peer = rig().Connect();
   peer->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -321,6 +436,17 @@ TEST_F(ConnectionTest, HalfClosedClientStillGetsItsAnswers) {
   Answer();
   EXPECT_EQ(CountOf(peer->received(), "HTTP/1.1 200"), 2u);
   EXPECT_TRUE(peer->closed());
+}
+
+TEST_F(ConnectionTest, RequestWithoutItsEndIsAnsweredToAClientThatStillListens) {
+  for (std::string_view half :
+       {"GET / HT", "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nab"}) {
+    auto peer = rig().Connect();
+    peer->Write(half);
+    peer->End();
+    EXPECT_EQ(StatusOf(peer->received()), 400) << half;
+    EXPECT_TRUE(peer->closed());
+  }
 }
 
 TEST_F(ConnectionTest, BrokenClientIsToldToTheTaskAndTheExchangeOutlivesTheSocket) {
@@ -375,7 +501,7 @@ TEST_F(ConnectionTest, StreamToHttpOnePointZeroEndsWithTheConnection) {
   rig().manual.RunUntilIdle();
   EXPECT_EQ(BodyOf(peer->received()), "data");
   EXPECT_EQ(peer->received().find("chunked"), std::string::npos);
-  EXPECT_TRUE(peer->closed());
+  EXPECT_TRUE(peer->got_end());
 }
 
 TEST_F(ConnectionTest, StoppingClosesIdleOnesAndFinishesTheOthers) {

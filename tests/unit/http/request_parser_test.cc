@@ -121,6 +121,24 @@ TEST(RequestParserTest, WhatTwoParsersCouldReadInTwoWaysIsRefused) {
       "GET /a HTTP/1.1\r\nHost : h\r\n\r\n",
       "GET /a HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
       "GET  HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a\r\n\r\n",
+      "GET  /a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a  HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a HTTP/1.1 \r\nHost: h\r\n\r\n",
+      "GET /a HTTP/1.10\r\nHost: h\r\n\r\n",
+      "SOURCE /a ICE/1.0\r\nHost: h\r\n\r\n",
+      "OPTIONS * RTSP/1.0\r\nHost: h\r\n\r\n",
+      "GET * HTTP/1.1\r\nHost: h\r\n\r\n",
+      "OPTIONS *a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a\\b HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET ftp://h/a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET http:///a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET http://user@h/a HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET /a HTTP/1.1\r\nHost: h\r\n: x\r\n\r\n",
+      "POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 03\r\n\r\nabc",
+      "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n",
+      "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n: x\r\n\r\n",
       "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
       "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
       "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
@@ -151,6 +169,10 @@ TEST(RequestParserTest, EachLimitHasAnAnswerOfItsOwn) {
                     "6\r\nabcdef\r\n6\r\nabcdef\r\n0\r\n\r\n",
                     limits),
             ParseError::kBodyTooLarge);
+  EXPECT_EQ(ErrorOf("POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    "FFFFFFFFFFFFFFFF\r\n",
+                    limits),
+            ParseError::kBodyTooLarge);
   EXPECT_EQ(ErrorOf("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n0123456789", limits),
             ParseError::kNone);
 }
@@ -166,7 +188,9 @@ TEST(RequestParserTest, UnknownMethodsAndVersionsAreToldApartFromNoise) {
   EXPECT_EQ(ErrorOf("BREW /a HTTP/1.1\r\nHost: h\r\n\r\n"), ParseError::kMethodUnknown);
   EXPECT_EQ(ErrorOf("get /a HTTP/1.1\r\nHost: h\r\n\r\n"), ParseError::kMethodUnknown);
   EXPECT_EQ(ErrorOf("CONNECT a:1 HTTP/1.1\r\nHost: h\r\n\r\n"), ParseError::kMethodUnknown);
-  EXPECT_EQ(ErrorOf("GET /a\r\n\r\n"), ParseError::kVersionUnknown);
+  EXPECT_EQ(ErrorOf("GET /a HTTP/1.2\r\nHost: h\r\n\r\n"), ParseError::kVersionUnknown);
+  EXPECT_EQ(ErrorOf("GET /a HTTP/9.9\r\nHost: h\r\n\r\n"), ParseError::kVersionUnknown);
+  EXPECT_EQ(ErrorOf("GET /a HTTP/2.0\r\nHost: h\r\n\r\n"), ParseError::kVersionUnknown);
   RequestParser patch({});
   EXPECT_EQ(FeedAll(&patch, "PATCH /a HTTP/1.1\r\nHost: h\r\n\r\n", 100), Event::kComplete);
   EXPECT_EQ(patch.request().method, protocol::Method::kOther);

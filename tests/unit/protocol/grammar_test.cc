@@ -3,6 +3,7 @@
 #include <string>
 
 #include "gtest/gtest.h"
+#include "server/protocol/authority.h"
 #include "server/protocol/negotiation.h"
 #include "server/protocol/offset.h"
 #include "server/protocol/text.h"
@@ -23,6 +24,21 @@ TEST(TextTest, Rule15ProducerNumbersAreDigitsUpToTwoTo53) {
   EXPECT_EQ(ParseDigits("18446744073709551615", ~uint64_t{0}), ~uint64_t{0});
   EXPECT_FALSE(ParseDigits("18446744073709551616", ~uint64_t{0}));
   EXPECT_FALSE(ParseDigits("9", 5));
+}
+
+TEST(AuthorityTest, IsOneHostAndAtMostOnePort) {
+  for (const char* good :
+       {"h", "h:1", "h:65535", "a-b.example", "127.0.0.1:4437", "[::1]", "[::1]:80",
+        "[fe80::1%25eth0]", "a%20b", "a_b", "xn--bcher-kva.example"}) {
+    EXPECT_TRUE(IsAuthority(good)) << good;
+  }
+  for (const char* bad :
+       {"",     ":",    ":80", "h:",     "h:x",     "h:80x", "h:65536", "h:-1",  "h:1:2", "::1",
+        "[::1", "::1]", "[]",  "[::1]x", "[::1]80", "[h/]",  "u@h",     "u:p@h", "h/",    "h?",
+        "h#",   "h,i",  "h i", " h",     "h\t",     "h\xE9", "a%zz",    "a%",    "h\\"}) {
+    EXPECT_FALSE(IsAuthority(bad)) << bad;
+  }
+  EXPECT_FALSE(IsAuthority(std::string(262, 'a')));
 }
 
 // Rule 22: 0|[1-9][0-9]*.

@@ -99,6 +99,20 @@ TEST(MapRequestTest, NeedsOneFitHost) {
   EXPECT_EQ(ErrorOf(Map(request)), "400 REPEATED_HEADER");
   request.headers.Set("Host", "a/b");
   EXPECT_EQ(ErrorOf(Map(request)), "400 INVALID_HOST");
+  request.headers.Set("Host", "");
+  Take<ReadAction>(Map(request));
+  request.version_minor = 1;
+  EXPECT_EQ(ErrorOf(Map(request)), "400 INVALID_HOST");
+  request.method = Method::kOptions;
+  EXPECT_EQ(ErrorOf(Map(request)), "400 INVALID_HOST");
+}
+
+// RFC 9112, 3.2.2.
+TEST(MapRequestTest, AuthorityOfTheTargetBeatsHost) {
+  Request request = MakeRequest(Method::kPut, "http://other.example:81/v1/stream/s?x=1");
+  EXPECT_EQ(Take<CreateAction>(Map(request)).location, "http://other.example:81/v1/stream/s");
+  request.headers.Set("Host", "a/b");
+  EXPECT_EQ(ErrorOf(Map(request)), "400 INVALID_HOST");
 }
 
 TEST(MapRequestTest, BodiesAreBounded) {

@@ -1,0 +1,24 @@
+#include "server/http/connection_limits.h"
+
+#include <algorithm>
+
+namespace ursula::http {
+namespace {
+
+constexpr uint64_t kProcessDescriptors = 64;
+constexpr uint64_t kRefusedConnectionsMax = 256;
+
+}  // namespace
+
+ConnectionLimits FitToDescriptors(uint64_t descriptors, uint32_t core_count, uint32_t wanted) {
+  const uint64_t cores = std::max(core_count, uint32_t{1});
+  const uint64_t fixed = kProcessDescriptors + 4 * cores;  // Rings, mailboxes, listeners.
+  const uint64_t left = descriptors > fixed ? descriptors - fixed : 0;
+  const uint64_t most = std::max(left / 8 * 5, uint64_t{1});
+  // A further eighth for connections that are being refused.
+  const uint64_t refused = std::clamp(left / 8 / cores, uint64_t{1}, kRefusedConnectionsMax);
+  return {.connections_max = static_cast<uint32_t>(std::min(most, uint64_t{wanted})),
+          .refused_connections_max = static_cast<uint32_t>(refused)};
+}
+
+}  // namespace ursula::http
