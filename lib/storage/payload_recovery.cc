@@ -70,8 +70,6 @@ class FileScan {
       uint64_t end;
     };
     std::vector<Doubtful> doubtful;
-    uint64_t attested = 0;
-    uint64_t sound_end = 0;
     for (uint64_t offset = 0; offset + kPayloadBlockHeaderBytes <= bytes_.size();) {
       std::string_view rest = std::string_view(bytes_).substr(offset);
       const uint32_t at = static_cast<uint32_t>(offset);
@@ -80,7 +78,7 @@ class FileScan {
         offset += kPayloadAlignment;
         continue;
       }
-      attested = std::max<uint64_t>(attested, block->attested);
+      attested_ = std::max<uint64_t>(attested_, block->attested);
       PayloadExtent extent{block->key, block->start, block->length, at, block->header_bytes};
       const uint64_t end = offset + block->header_bytes + uint64_t{block->length};
       const bool whole =
@@ -89,31 +87,41 @@ class FileScan {
               block->payload_crc;
       if (whole && block->length > 0) {
         extents_.push_back(extent);
-        sound_end = RoundUp(end);
-        offset = sound_end;
+        sound_end_ = RoundUp(end);
+        offset = sound_end_;
       } else {
         doubtful.push_back({extent, end});
         offset += kPayloadAlignment;
       }
     }
     for (const Doubtful& block : doubtful) {
-      if (block.end > attested || block.extent.length == 0) continue;
+      if (block.end > attested_ || block.extent.length == 0) continue;
       extents_.push_back(block.extent);
       Log(LogLevel::kError, path_ + ": damaged at offset " + std::to_string(block.extent.offset));
     }
-    if (sound_end < bytes_.size()) {
-      Log(LogLevel::kWarning, path_ + ": cut " + std::to_string(bytes_.size() - sound_end) +
+    if (sound_end_ < bytes_.size()) {
+      Log(LogLevel::kWarning, path_ + ": cut " + std::to_string(bytes_.size() - sound_end_) +
                                   " bytes that a crash tore, at offset " +
-                                  std::to_string(sound_end));
+                                  std::to_string(sound_end_));
     }
   }
 
-  // Now it has a footer, and the next opening need not scan it. The sync makes what was read from
-  // the page cache as durable as it is now taken to be. On a full disk it stays as it is.
+  // Makes what was read as durable as it is now taken to be, and adds a footer, so that the next
+  // opening need not scan. What no block attests may be of a batch whose sync failed: then it is in
+  // the page cache alone and counts as clean there, and only writing it again brings it to the
+  // disk. The same bytes, so that a crash meanwhile does no harm. On a full disk there is no
+  // footer.
   Status Finish() {
     if (extents_.empty()) return {};
     Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {.write = true});
     if (!file.ok()) return file.status();
+    if (sound_end_ > attested_) {
+      const std::size_t from = static_cast<std::size_t>(attested_);
+      std::span<const char> tail(bytes_);
+      tail = tail.subspan(from, std::min(static_cast<std::size_t>(sound_end_), tail.size()) - from);
+      const int64_t again = (*file)->WriteSyncedNow(attested_, tail);
+      if (again < 0) return IoStatus("writing again", path_, again);
+    }
     const uint32_t offset = static_cast<uint32_t>(RoundUp(size_));
     const std::string footer = EncodePayloadFooter(extents_, seed_, offset);
     const int64_t result = (*file)->WriteSyncedNow(offset, std::span<const char>(footer));
@@ -134,6 +142,8 @@ class FileScan {
   const LogLine& log_;
   uint64_t size_ = 0;
   std::string bytes_;
+  uint64_t attested_ = 0;   // Blocks before it were synced.
+  uint64_t sound_end_ = 0;  // Of the last whole block.
   std::vector<PayloadExtent> extents_;
 };
 
