@@ -37,7 +37,7 @@ class Barrier {
     if (core->ReadIndex(Bytes::Take(std::move(context)))) {
       rounds_.push_back(std::move(round));
     } else {
-      Fail(&round.waiting);
+      Fail(&round.waiting, NoLeader());
     }
   }
 
@@ -63,11 +63,12 @@ class Barrier {
     return reached;
   }
 
-  // No longer the leader, or stopping: none will be answered.
-  void FailAll() {
-    for (Round& round : std::exchange(rounds_, {})) Fail(&round.waiting);
+  // No longer the leader, stopping, or failed: none will be answered.
+  void FailAll(const Status& status = NoLeader()) {
+    std::deque<Round> rounds = std::exchange(rounds_, {});
     std::vector<BarrierDone> next = std::exchange(next_, {});
-    Fail(&next);
+    for (Round& round : rounds) Fail(&round.waiting, status);
+    Fail(&next, status);
   }
 
   bool empty() const { return next_.empty() && rounds_.empty(); }
@@ -80,10 +81,12 @@ class Barrier {
     std::vector<BarrierDone> waiting;
   };
 
-  static void Fail(std::vector<BarrierDone>* waiting) {
-    for (BarrierDone& done : *waiting) {
-      done(Status(StatusCode::kUnavailable, "this group has no leader here; try again"));
-    }
+  static Status NoLeader() {
+    return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
+  }
+
+  static void Fail(std::vector<BarrierDone>* waiting, const Status& status) {
+    for (BarrierDone& done : *waiting) done(status);
     waiting->clear();
   }
 

@@ -16,13 +16,13 @@ constexpr uint32_t kDeltasMax = 64;           // A chain of files, before a base
 }  // namespace
 
 void CheckpointJob::Request() {
-  if (stopping_) return;
+  if (stopping_ || payload_failed_) return;
   checkpoint_wanted_ = true;
   if (state_ == State::kIdle) Finish();
 }
 
 void CheckpointJob::Flush() {
-  if (stopping_) return;
+  if (stopping_ || payload_failed_) return;
   flush_wanted_ = true;
   if (state_ == State::kIdle) Finish();
 }
@@ -84,9 +84,15 @@ void CheckpointJob::OnPayloadWritten(Status status) {
   if (!status.ok()) {
     services_.Log(3, "payload can't be written out: " + status.ToString());
     flushing_.clear();
+    if (meta_) base_needed_ = true;  // What was collected is lost to later deltas.
     meta_.reset();
     records_.clear();
-    base_needed_ = true;  // What was collected is lost to later deltas.
+    if (status.code() == StatusCode::kUnavailable) {
+      payload_failed_ = true;
+      checkpoint_wanted_ = false;
+      flush_wanted_ = false;
+      host_.OnPayloadFailed(status);
+    }
     host_.OnFlushed();
     return Finish();
   }

@@ -30,6 +30,8 @@ class CheckpointHost {
   virtual void OnCheckpointed(const raft::SnapshotMeta& meta) = 0;
   // Some payload became flushed, or the attempt failed.
   virtual void OnFlushed() = 0;
+  // Once: the payload store has failed for good, and nothing is flushed any more.
+  virtual void OnPayloadFailed(const Status& status) = 0;
 };
 
 class CheckpointJob {
@@ -77,6 +79,7 @@ class CheckpointJob {
   std::optional<raft::SnapshotMeta> meta_;
   bool base_ = false;
   std::vector<storage::SnapshotRecord> records_;
+  bool payload_failed_ = false;  // For good.
   Function<void()> stop_done_;
   bool stopping_ = false;
 };

@@ -43,17 +43,9 @@ void Replica::Send(std::vector<raft::Message> messages) {
 void Replica::Persist(raft::StorageAppend append) {
   // Only a peer's snapshot replaces the log; without peers there is none.
   URSULA_CHECK(append.snapshot.empty());
-  for (const raft::Entry& entry : append.entries) {
-    char kind = static_cast<char>(entry.kind);
-    storage::WalRecord record;
-    record.group = group_;
-    record.kind = storage::RecordKind::kEntry;
-    record.index = entry.index;
-    record.term = entry.term;
-    record.parts = {std::string_view(&kind, 1), entry.payload.view()};
-    last_lsn_ = services_.wal->Append(record);
-  }
-  // The commit index alone isn't worth a write: it comes back with the next leader.
+  // The commit index alone isn't worth a write: it comes back with the next leader. Before the
+  // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
+  // its state.
   if (append.hard_state && append.must_sync) {
     std::string state = EncodeState(*append.hard_state);
     storage::WalRecord record;
@@ -62,6 +54,16 @@ void Replica::Persist(raft::StorageAppend append) {
     record.index = append.hard_state->commit;
     record.term = append.hard_state->term;
     record.parts = {std::string_view(state), {}};
+    last_lsn_ = services_.wal->Append(record);
+  }
+  for (const raft::Entry& entry : append.entries) {
+    char kind = static_cast<char>(entry.kind);
+    storage::WalRecord record;
+    record.group = group_;
+    record.kind = storage::RecordKind::kEntry;
+    record.index = entry.index;
+    record.term = entry.term;
+    record.parts = {std::string_view(&kind, 1), entry.payload.view()};
     last_lsn_ = services_.wal->Append(record);
   }
   appends_.push_back({last_lsn_, std::move(append.entries), std::move(append.responses)});
@@ -95,7 +97,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
   URSULA_CHECK(entry.index == applied_index_ + 1);
   stream::ApplyResult result;
   if (entry.kind != raft::EntryKind::kNormal) {
-    ApplyConfChange(entry);
+    if (!ApplyConfChange(entry)) return;
   } else if (!entry.payload.empty()) {
     Result<stream::Command> command = stream::Decode(entry.payload);
     if (!command.ok()) return Corrupt(command.status());
@@ -125,25 +127,23 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
       });
 }
 
-void Replica::ApplyConfChange(const raft::Entry& entry) {
+bool Replica::ApplyConfChange(const raft::Entry& entry) {
   Result<raft::ConfChange> change = raft::DecodeConfChange(entry.kind, entry.payload.view());
-  if (!change.ok()) return Corrupt(change.status());
+  if (!change.ok()) {
+    Corrupt(Status(StatusCode::kDataLoss, change.status().message()));
+    return false;
+  }
   Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
   if (!conf.ok()) services_.Log(2, "a membership change had no effect: " + conf.status().message());
+  return true;
 }
 
 void Replica::CarryOut(stream::ApplyResult* result) {
   if (result->appended) {
     stream::Appended& appended = *result->appended;
-    storage::PayloadKey key{group_, Raw(appended.incarnation)};
-    uint64_t end = appended.start + appended.payload.size();
-    // Applied again after a restart: the disk may have it already.
-    bool stored = state_ == State::kStarting && services_.payload->Find(key, appended.start) >= end;
-    if (stored) {
-      ring_.AddFlushed(appended.incarnation, appended.start, std::move(appended.payload));
-    } else {
-      ring_.Add(appended.incarnation, appended.start, std::move(appended.payload));
-    }
+    // Also where a restart applies it again and the payload store has the bytes: after a sync that
+    // failed they may be in the page cache alone, and only a write that succeeds lets the log go.
+    ring_.Add(appended.incarnation, appended.start, std::move(appended.payload));
   }
   for (stream::Incarnation freed : result->freed) {
     ring_.Drop(freed);
@@ -177,17 +177,22 @@ void Replica::MaybeFinishStart() {
 
 void Replica::Corrupt(Status status) {
   corrupt_ = true;
+  unreadable_ = true;
+  if (state_ == State::kFailed) return barrier_.FailAll(failure_);
   Fail(std::move(status));
 }
 
 // Committed state that can't be read, or a log that takes nothing any more: this replica can't go
-// on. What it has applied may still be read.
+// on. Where it has applied all that was acknowledged, that may still be read.
 void Replica::Fail(Status status) {
-  if (state_ == State::kFailed) return;
+  if (state_ == State::kFailed || state_ == State::kStopped) return;
   services_.Log(3, "group " + std::to_string(Raw(group_)) + " has failed: " + status.ToString());
   bool starting = state_ == State::kStarting;
   state_ = State::kFailed;
   failure_ = Status(StatusCode::kUnavailable, status.message());
+  unreadable_ |= starting;
+  // What reads wait for is never applied.
+  if (unreadable_) barrier_.FailAll(failure_);
   if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
   for (Proposals::Waiter& waiter : proposals_.TakeAll()) {
     services_.budget->inflight_bytes -= waiter.payload_bytes;

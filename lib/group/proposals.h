@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -20,7 +21,7 @@ namespace ursula::group {
 
 using ProposeDone = Function<void(Result<stream::Reply>)>;
 
-// Invariant: ascending by (index, term); terms and indexes are those the core gave out.
+// Invariant: ascending by index, then by term; terms and indexes are those the core gave out.
 class Proposals {
  public:
   struct Waiter {
@@ -36,7 +37,13 @@ class Proposals {
   Proposals& operator=(const Proposals&) = delete;
   ~Proposals() { URSULA_CHECK(waiters_.empty()); }
 
-  void Add(Waiter waiter) { waiters_.push_back(std::move(waiter)); }
+  // A slot may be given out again: after a term in which another led, and whose entries took the
+  // place. Which of them is committed in the end is known only when one is applied.
+  void Add(Waiter waiter) {
+    auto at = waiters_.end();
+    while (at != waiters_.begin() && std::prev(at)->index > waiter.index) --at;
+    waiters_.insert(at, std::move(waiter));
+  }
 
   // The entry (index, term) is being applied. Calls `owner(waiter)` if a waiter asked for it, and
   // `lost(waiter)` for each whose slot another entry took.

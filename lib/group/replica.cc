@@ -9,6 +9,7 @@
 namespace ursula::group {
 namespace {
 
+Status Starting() { return Status(StatusCode::kUnavailable, "the engine is starting"); }
 Status Stopping() { return Status(StatusCode::kUnavailable, "the engine is stopping"); }
 
 raft::Config CoreConfig(NodeId self) {
@@ -55,6 +56,9 @@ Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, Group
 void Replica::Start(Function<void(Status)> ready) {
   URSULA_CHECK(state_ == State::kStarting && !start_done_);
   start_done_ = std::move(ready);
+  // A crash may have come between the snapshot and this; until it is said, the log keeps what the
+  // snapshot holds, and a group without new commands would never say it.
+  if (log_.compacted().index > Index{}) services_.wal->Release(group_, log_.compacted().index);
   // Nobody else can win: waiting for a timeout would only delay the start.
   raft::ConfState conf = core_->Configuration();
   if (conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self)) {
@@ -73,12 +77,15 @@ Status Replica::Ready() const {
   if (state_ == State::kStarting || !core_->is_leader()) {
     return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
   }
+  if (!payload_failure_.ok()) return payload_failure_;
   return services_.wal->Ready();
 }
 
 Status Replica::Admit(uint64_t payload_bytes) const {
   if (state_ == State::kFailed) return failure_;
+  if (state_ == State::kStarting) return Starting();
   if (state_ != State::kRunning) return Stopping();
+  if (!payload_failure_.ok()) return payload_failure_;
   const CoreBudget& budget = *services_.budget;
   if (payload_bytes == 0) return services_.wal->Ready();
   if (budget.inflight_bytes > 0 &&
@@ -171,8 +178,12 @@ void Replica::ProposeStaged() {
 }
 
 void Replica::AfterBarrier(BarrierDone done) {
-  if (state_ != State::kRunning && state_ != State::kFailed) {
-    services_.loop->Defer([done = std::move(done)]() mutable { done(Stopping()); });
+  Status refusal;
+  if (state_ == State::kStarting) refusal = Starting();
+  if (state_ == State::kStopping || state_ == State::kStopped || stop_done_) refusal = Stopping();
+  if (state_ == State::kFailed && unreadable_) refusal = failure_;
+  if (!refusal.ok()) {
+    services_.loop->Defer([done = std::move(done), refusal]() mutable { done(refusal); });
     return;
   }
   barrier_.Add(std::move(done));
@@ -229,6 +240,11 @@ void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
 
 void Replica::OnFlushed() { CountMemory(); }
 
+// Payload could only pile up from here on, in memory and in the log, until both are full.
+void Replica::OnPayloadFailed(const Status& status) {
+  payload_failure_ = Status(StatusCode::kUnavailable, status.message());
+}
+
 void Replica::Tick() {
   if (state_ != State::kRunning && state_ != State::kStarting) return;
   core_->Tick();
@@ -240,10 +256,12 @@ void Replica::Stop(Function<void()> done) {
   URSULA_CHECK(!stop_done_ && state_ != State::kStopped);
   stop_done_ = std::move(done);
   if (state_ != State::kFailed) state_ = State::kStopping;
-  std::vector<ReadTask*> tasks;
-  for (auto& [id, task] : tasks_) tasks.push_back(task.get());
-  for (ReadTask* task : tasks) {
-    task->Cancel(Status(StatusCode::kCancelled, "the engine is stopping"));
+  std::vector<uint64_t> ids;  // What one read's end calls may end another.
+  for (auto& [id, task] : tasks_) ids.push_back(id);
+  for (uint64_t id : ids) {
+    auto task = tasks_.find(id);
+    if (task == tasks_.end()) continue;
+    task->second->Cancel(Status(StatusCode::kCancelled, "the engine is stopping"));
   }
   Schedule();
   checkpoint_.Stop([this] { MaybeFinishStop(); });

@@ -135,6 +135,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   std::optional<raft::SnapshotMeta> AppliedMeta() override;
   void OnCheckpointed(const raft::SnapshotMeta& meta) override;
   void OnFlushed() override;
+  void OnPayloadFailed(const Status& status) override;
 
   // replica.cc
   Status Admit(uint64_t payload_bytes) const;
@@ -151,7 +152,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Send(std::vector<raft::Message> messages);
   void Apply(raft::StorageApply apply);
   void ApplyEntry(const raft::Entry& entry);
-  void ApplyConfChange(const raft::Entry& entry);
+  bool ApplyConfChange(const raft::Entry& entry);  // False: it can't be read.
   void CarryOut(stream::ApplyResult* result);
   void AfterApply();
   void Fail(Status status);
@@ -176,8 +177,10 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   const Services services_;
   const GroupId group_;
   State state_ = State::kStarting;
-  Status failure_;        // Of kFailed.
-  bool corrupt_ = false;  // A committed entry can't be read: nothing after it is applied.
+  Status failure_;           // Of kFailed.
+  bool corrupt_ = false;     // A committed entry can't be read: nothing after it is applied.
+  bool unreadable_ = false;  // kFailed, and not known to have applied all that is committed.
+  Status payload_failure_;   // The payload store takes nothing any more; nor do we.
 
   GroupLog log_;
   std::unique_ptr<stream::Machine> machine_;

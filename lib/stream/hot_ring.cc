@@ -23,7 +23,7 @@ HotRing::Entry* HotRing::Find(Incarnation incarnation) const {
   return found == streams_.end() ? nullptr : found->second.get();
 }
 
-HotRing::Entry& HotRing::Extend(Incarnation incarnation, uint64_t start, Bytes payload) {
+void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
   URSULA_CHECK(!payload.empty());
   if (Entry* old = Find(incarnation); old != nullptr && old->end() != start) {
     URSULA_CHECK(old->dirty_turn == 0);
@@ -37,25 +37,13 @@ HotRing::Entry& HotRing::Extend(Incarnation incarnation, uint64_t start, Bytes p
     bytes_ += kStreamOverheadBytes;
   }
   bytes_ += payload.size() + kChunkOverheadBytes;
-  entry->chunks.push_back({start, std::move(payload)});
-  return *entry;
-}
-
-void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
   unflushed_bytes_ += payload.size();
-  Entry& entry = Extend(incarnation, start, std::move(payload));
-  if (entry.dirty_turn == 0) {
-    entry.dirty_turn = next_turn_++;
-    dirty_.emplace(entry.dirty_turn, &entry);
+  entry->chunks.push_back({start, std::move(payload)});
+  if (entry->dirty_turn == 0) {
+    entry->dirty_turn = next_turn_++;
+    dirty_.emplace(entry->dirty_turn, entry.get());
   }
-  SetEvictable(&entry);
-}
-
-void HotRing::AddFlushed(Incarnation incarnation, uint64_t start, Bytes payload) {
-  if (Entry* old = Find(incarnation); old != nullptr && old->dirty_turn != 0) return;
-  Entry& entry = Extend(incarnation, start, std::move(payload));
-  entry.flushed = entry.end();
-  SetEvictable(&entry);
+  SetEvictable(entry.get());
 }
 
 // Also counts as a use.

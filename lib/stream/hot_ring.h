@@ -50,10 +50,6 @@ class HotRing {
   // dropped first. REQUIRES: not empty; after unflushed payload, `start` is its end.
   void Add(Incarnation incarnation, uint64_t start, Bytes payload);
 
-  // The same, of payload that the local disk has. Does nothing where the ring has unflushed payload
-  // of the stream.
-  void AddFlushed(Incarnation incarnation, uint64_t start, Bytes payload);
-
   // At most `bytes_max` bytes of [from, to), cut anywhere. Counts as a use of the stream.
   ReadResult Read(Incarnation incarnation, uint64_t from, uint64_t to, uint64_t bytes_max);
 
@@ -104,7 +100,6 @@ class HotRing {
   };
 
   Entry* Find(Incarnation incarnation) const;
-  Entry& Extend(Incarnation incarnation, uint64_t start, Bytes payload);
   void PopFront(Entry* entry);
   void SetEvictable(Entry* entry);
   void SetClean(Entry* entry);
