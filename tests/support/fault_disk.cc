@@ -407,6 +407,13 @@ void FaultDisk::Abandon(bool power_fails) {
   }
 }
 
+void FaultDisk::PlanNothing() {
+  write_errors_.clear();
+  read_errors_.clear();
+  sync_errors_.clear();
+  cut_writes_.clear();
+}
+
 void FaultDisk::Kill() {
   Abandon(false);
   for (auto& [path, node] : names_.files) {

@@ -76,6 +76,7 @@ class FaultDisk {
   void FailRead(uint64_t n, int error) { read_errors_[reads_ + n] = error; }
   void FailSync(uint64_t n, int error) { sync_errors_[syncs_ + n] = error; }
   void CutWrite(uint64_t n, std::size_t bytes) { cut_writes_[writes_ + n] = bytes; }
+  void PlanNothing();  // What was planned so and hasn't come yet doesn't come.
   // Abandons what is under way and forgets what wasn't durable. Files opened before stay attached
   // to nothing: open them anew. Locks are free again.
   void Crash();
