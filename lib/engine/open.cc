@@ -144,6 +144,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
     start.groups.push_back(GroupId{i});
     start.recovered.push_back(std::move((*groups)[i]));
   }
+  logs->old_logs->Attach(&runtime_.loop(CoreId{0}));
   for (ShardStart& start : *starts) {
     start.directory = directory_.get();
     start.payload = *payload;

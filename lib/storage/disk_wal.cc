@@ -36,7 +36,10 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
       std::min<uint64_t>(options_.staged_bytes_max, options_.segment_bytes / 2);
   seal_timer_.Then<&DiskWal::OnSealTimer>(this);
   space_timer_.Then<&DiskWal::OnSpaceTimer>(this);
-  if (options_.old_logs != nullptr && ordinal_ == 0) options_.old_logs->Attach(loop);
+  if (options_.old_logs == nullptr) return;
+  if (ordinal_ == 0) options_.old_logs->Attach(loop);
+  // Before: this log may be the first to release something.
+  URSULA_CHECK(options_.old_logs->attached());
 }
 
 DiskWal::~DiskWal() {

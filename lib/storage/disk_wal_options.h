@@ -30,7 +30,8 @@ struct DiskWalOptions {
   bool direct = true;                       // O_DIRECT|O_DSYNC where the file system can.
   // What RecoverLogs gave that is this core's. The states are appended again by Start, so that old
   // segments need not stay for them.
-  std::shared_ptr<OldLogs> old_logs = {};   // The log with ordinal 0 attaches and stops it.
+  // Attached to the loop of the log with ordinal 0, which stops it.
+  std::shared_ptr<OldLogs> old_logs = {};
   std::vector<RecoveredState> states = {};  // Of this core's groups.
   std::vector<GroupId> groups = {};         // All groups of this core.
   std::vector<std::string> spares = {};     // Each path to one core only.

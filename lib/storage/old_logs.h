@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/io/loop.h"
 #include "lib/storage/log_line.h"
@@ -41,7 +42,12 @@ class OldLogs : public std::enable_shared_from_this<OldLogs> {
   const std::vector<OldSegment>& segments() const { return segments_; }
   // The highest entry index of each group in any segment.
   const absl::flat_hash_map<GroupId, Index>& last_indexes() const { return last_indexes_; }
-  void Attach(io::Loop* loop) { loop_ = loop; }  // Where removals run. Once.
+  // Where removals run. Again with the same loop: nothing.
+  void Attach(io::Loop* loop) {
+    if (loop_ == nullptr) loop_ = loop;
+    URSULA_CHECK(loop_ == loop);
+  }
+  bool attached() const { return loop_ != nullptr; }
 
   // ---- any thread, after Attach ----
   // The group's newest state record is in a log of this opening, and its entries up to `upto`
