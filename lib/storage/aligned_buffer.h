@@ -1,11 +1,12 @@
 // lib/storage/aligned_buffer.h
 //
 // A growable buffer whose start suits direct I/O. Its size is the caller's business; growing keeps
-// the first `used` bytes.
+// the first `used` bytes. And how far a write has come.
 
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -43,5 +44,15 @@ class AlignedBuffer {
   std::unique_ptr<char, Free> bytes_;
   std::size_t capacity_ = 0;
 };
+
+// Of a write that returned `result` bytes: direct I/O goes on from the last whole block.
+constexpr uint32_t WrittenBytes(int64_t result, bool direct) {
+  const uint32_t bytes = static_cast<uint32_t>(result);
+  const uint32_t block = AlignedBuffer::kAlignment;
+  return direct ? bytes / block * block : bytes;
+}
+
+// A file that takes so little at a time is broken.
+inline constexpr uint32_t kShortWritesMax = 1000;
 
 }  // namespace ursula::storage

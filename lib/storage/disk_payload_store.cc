@@ -173,6 +173,7 @@ void DiskPayloadStore::CompactIfSparse(uint32_t number) {
   LocalFile& local = *files_[number];
   if (local.compacting || stopping_) return;
   if (local.live_bytes * 100 >= local.bytes * options_.compact_live_percent) return;
+  if (local.bytes - local.live_bytes < options_.compact_dead_bytes_min) return;
   // Another core's blocks would keep the file anyway.
   if (local.source.shared->owners.load(std::memory_order_acquire) != 1) return;
   local.compacting = true;

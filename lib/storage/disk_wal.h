@@ -50,8 +50,6 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
     kStopped
   };
 
-  static constexpr uint32_t kShortWritesMax = 1000;
-
   struct Batch {
     AlignedBuffer buffer = {};
     uint32_t size = kBatchHeaderBytes;  // Header and records.

@@ -99,7 +99,8 @@ class FileScan {
       extents_.push_back(block.extent);
       Log(LogLevel::kError, path_ + ": damaged at offset " + std::to_string(block.extent.offset));
     }
-    if (sound_end_ < bytes_.size()) {
+    // Zeros are padding.
+    if (bytes_.find_first_not_of('\0', sound_end_) != std::string::npos) {
       Log(LogLevel::kWarning, path_ + ": cut " + std::to_string(bytes_.size() - sound_end_) +
                                   " bytes that a crash tore, at offset " +
                                   std::to_string(sound_end_));

@@ -51,7 +51,8 @@ struct PayloadStoreOptions {
   uint32_t read_queue_max = 16384;     // Waiting; more are refused: kResourceExhausted.
   uint32_t read_extents_max = 64;      // Of one Read; it may give less than asked.
   uint32_t open_files_max = 256;
-  uint32_t compact_live_percent = 25;  // A finished file below it is rewritten. 0: never.
+  uint32_t compact_live_percent = 25;         // A finished file below it is rewritten. 0: never.
+  uint32_t compact_dead_bytes_min = 1 << 20;  // Of it; for less it isn't worth it.
   LogLine log = {};
 };
 

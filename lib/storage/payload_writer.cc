@@ -1,6 +1,7 @@
 #include "lib/storage/payload_writer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -63,7 +64,7 @@ bool PayloadWriter::OpenFile() {
   shared->path = options_.directory + "/" + FormatPayloadFileName(shared->name);
   shared->seed = PayloadSeed(options_.directory_id, shared->name);
   Result<std::unique_ptr<io::File>> file =
-      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = false});
+      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = true});
   if (!file.ok()) {
     if (file.status().code() == StatusCode::kResourceExhausted) {
       batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
@@ -91,7 +92,7 @@ void PayloadWriter::OnNamed(int64_t result) {
 }
 
 void PayloadWriter::StartBatch() {
-  buffer_.clear();
+  size_ = 0;
   extents_.clear();
   uint64_t bytes = 0;
   while (!queue_.empty() && (batch_.empty() || bytes < options_.write_bytes_max)) {
@@ -105,9 +106,11 @@ void PayloadWriter::StartBatch() {
       EncodeBlock(copy.key, copy.start, copy.message_ends, {copy.payload.view()});
     }
   }
+  if (file_->direct()) PadTo(loop_.disk().block_bytes());
   written_ = 0;
+  short_writes_ = 0;
   state_ = State::kWriting;
-  if (buffer_.empty()) return OnBatchDurable();
+  if (size_ == 0) return OnBatchDurable();
   WriteRest();
 }
 
@@ -143,8 +146,8 @@ void PayloadWriter::EncodeRun(const PayloadRun& run) {
 
 void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
                                 const std::vector<std::string_view>& pieces) {
-  URSULA_CHECK(offset_ + buffer_.size() < UINT32_MAX / 2);
-  const uint32_t offset = offset_ + static_cast<uint32_t>(buffer_.size());
+  URSULA_CHECK(offset_ + size_ < UINT32_MAX / 2);
+  const uint32_t offset = offset_ + static_cast<uint32_t>(size_);
   PayloadBlock block;
   block.key = key;
   block.start = start;
@@ -155,30 +158,64 @@ void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint
     block.payload_crc = Crc32c(block.payload_crc, piece);
     block.length += static_cast<uint32_t>(piece.size());
   }
-  const uint32_t header_bytes = AppendPayloadHeader(&buffer_, block, shared_->seed, offset);
-  for (std::string_view piece : pieces) buffer_.append(piece);
-  const std::size_t partial = buffer_.size() % kPayloadAlignment;
-  if (partial != 0) buffer_.append(kPayloadAlignment - partial, '\0');
+  header_.clear();
+  const uint32_t header_bytes = AppendPayloadHeader(&header_, block, shared_->seed, offset);
+  Put(header_);
+  for (std::string_view piece : pieces) Put(piece);
+  PadTo(kPayloadAlignment);
   extents_.push_back({key, start, block.length, offset, header_bytes});
 }
 
+// The footer ends the file, so what a direct write has to be padded with comes before it.
 void PayloadWriter::StartFooter() {
-  buffer_ = EncodePayloadFooter(file_extents_, shared_->seed, offset_);
+  std::string footer = EncodePayloadFooter(file_extents_, shared_->seed, offset_);
+  size_ = 0;
+  if (file_->direct()) {
+    const std::size_t alignment = loop_.disk().block_bytes();
+    PutZeros((alignment - footer.size() % alignment) % alignment);
+    footer =
+        EncodePayloadFooter(file_extents_, shared_->seed, offset_ + static_cast<uint32_t>(size_));
+  }
+  Put(footer);
   written_ = 0;
+  short_writes_ = 0;
   state_ = State::kWritingFooter;
   WriteRest();
 }
 
+void PayloadWriter::Put(std::string_view bytes) {
+  if (bytes.empty()) return;
+  buffer_.Grow(size_ + bytes.size(), size_);
+  std::memcpy(buffer_.data() + size_, bytes.data(), bytes.size());
+  size_ += bytes.size();
+}
+
+void PayloadWriter::PutZeros(std::size_t count) {
+  if (count == 0) return;
+  buffer_.Grow(size_ + count, size_);
+  std::memset(buffer_.data() + size_, 0, count);
+  size_ += count;
+}
+
+void PayloadWriter::PadTo(std::size_t alignment) {
+  PutZeros((alignment - size_ % alignment) % alignment);
+}
+
 void PayloadWriter::WriteRest() {
-  file_->Write(offset_ + written_, std::span<const char>(buffer_).subspan(written_),
+  file_->Write(offset_ + written_,
+               std::span<const char>(buffer_.data() + written_, size_ - written_),
                op_.Then<&PayloadWriter::OnWritten>(this));
 }
 
 void PayloadWriter::OnWritten(int64_t result) {
   URSULA_CHECK(state_ == State::kWriting || state_ == State::kWritingFooter);
   if (result <= 0) return Refuse("writing", result, false);
-  written_ += static_cast<std::size_t>(result);
-  if (written_ < buffer_.size()) return WriteRest();
+  written_ += WrittenBytes(result, file_->direct());
+  if (written_ < size_) {
+    if (++short_writes_ <= kShortWritesMax) return WriteRest();
+    return Refuse("writing", 0, false);
+  }
+  if (file_->direct()) return OnDurable();
   state_ = state_ == State::kWriting ? State::kSyncing : State::kSyncingFooter;
   file_->Sync(op_.Then<&PayloadWriter::OnSynced>(this));
 }
@@ -186,10 +223,15 @@ void PayloadWriter::OnWritten(int64_t result) {
 void PayloadWriter::OnSynced(int64_t result) {
   URSULA_CHECK(state_ == State::kSyncing || state_ == State::kSyncingFooter);
   if (result < 0) return Refuse("syncing", result, true);
-  written_total_ += buffer_.size();
-  offset_ += static_cast<uint32_t>(buffer_.size());
-  if (state_ == State::kSyncing) return OnBatchDurable();
-  OnFileFinished();
+  OnDurable();
+}
+
+void PayloadWriter::OnDurable() {
+  written_total_ += size_;
+  offset_ += static_cast<uint32_t>(size_);
+  const bool footer = state_ == State::kWritingFooter || state_ == State::kSyncingFooter;
+  if (footer) return OnFileFinished();
+  OnBatchDurable();
 }
 
 void PayloadWriter::OnBatchDurable() {

@@ -1,7 +1,8 @@
 // lib/storage/payload_writer.h
 //
 // Appends blocks to a core's payload files: what is asked for in one turn, or while a write is
-// under way, is written and synced together. Invariant: a block is reported only after the sync
+// under way, is written and synced together. Direct where the file system can: buffered, the same
+// bytes cost another copy and the page cache. Invariant: a block is reported only after the sync
 // that made it durable; a file whose sync failed is never written again.
 
 #pragma once
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "lib/io/loop.h"
+#include "lib/storage/aligned_buffer.h"
 #include "lib/storage/payload_file.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/payload_store.h"
@@ -88,10 +90,14 @@ class PayloadWriter final : private io::TurnHook {
   void EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
                    const std::vector<std::string_view>& pieces);
   void StartFooter();
+  void Put(std::string_view bytes);
+  void PutZeros(std::size_t count);
+  void PadTo(std::size_t alignment);
   void WriteRest();
   void OnNamed(int64_t result);
   void OnWritten(int64_t result);
   void OnSynced(int64_t result);
+  void OnDurable();
   void OnBatchDurable();
   void OnFileFinished();
   void LeaveFile();
@@ -107,8 +113,11 @@ class PayloadWriter final : private io::TurnHook {
   Status failure_;
   std::deque<Request> queue_;
   std::vector<Request> batch_;
-  std::string buffer_;
-  std::size_t written_ = 0;              // Of buffer_.
+  AlignedBuffer buffer_;
+  std::size_t size_ = 0;                 // Of buffer_.
+  std::size_t written_ = 0;              // Of that.
+  uint32_t short_writes_ = 0;            // On the way there.
+  std::string header_;                   // Of one block.
   std::vector<PayloadExtent> extents_;   // Of buffer_.
   std::shared_ptr<PayloadFile> shared_;  // The file being written.
   std::unique_ptr<io::File> file_;

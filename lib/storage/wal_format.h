@@ -37,11 +37,6 @@ struct WalPosition {
 };
 
 inline constexpr uint32_t kWalBlockBytes = 4096;
-// How far a short write has come: direct I/O goes on from the last whole block.
-constexpr uint32_t WrittenBytes(int64_t result, bool direct) {
-  const uint32_t bytes = static_cast<uint32_t>(result);
-  return direct ? bytes / kWalBlockBytes * kWalBlockBytes : bytes;
-}
 
 inline constexpr uint32_t kBatchMagic = 0x31425755;  // "UWB1"
 inline constexpr uint32_t kBatchHeaderBytes = 64;

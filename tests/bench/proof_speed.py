@@ -68,21 +68,25 @@ def check_frames(verdicts, figures, seconds):
 
 
 def check_wal(verdicts, alternations, seconds):
-    """Bytes of the log with 64 KiB appends, against fio with the same block, sync and writers."""
+    """Bytes of the log with 64 KiB appends, against fio with that block, the same sync and as many
+    writers; and, for information, with blocks as large as the log's own batches."""
     kinds = servers.kinds()
     scenario = next(s for s in scenarios.SCENARIOS if s.name == "bulk")
-    ours, limits = [], []
+    ours, limits, batch_limits = [], [], []
     for _ in range(alternations):
         run = scenarios.measure(scenario, kinds["durable"], seconds)
         written = run["metric:ursula_wal_written_bytes_total"]
         appends = run["metric:ursula_appends_total"]
-        block = written / run["metric:ursula_wal_batches_total"]
+        batch = max(4096, round(written / run["metric:ursula_wal_batches_total"] / 4096) * 4096)
         ours.append(run["per_second"] * written / appends)
-        limits.append(servers.fio(max(4096, round(block / 4096) * 4096), seconds, os.cpu_count()))
-        print("log %s MB/s in blocks of %s KiB; fio %s MB/s" % (
-            summary.figure(ours[-1] / 1e6), summary.figure(block / 1024),
-            summary.figure(limits[-1] / 1e6)), flush=True)
-    verdicts.check("log bytes/fio", summary.ratio_median(ours, limits), low=0.75)
+        limits.append(servers.fio(65536, seconds, os.cpu_count()))
+        batch_limits.append(servers.fio(batch, seconds, os.cpu_count()))
+        print("log %s MB/s in batches of %d KiB; fio %s MB/s in blocks of 64 KiB, %s in such" % (
+            summary.figure(ours[-1] / 1e6), batch // 1024, summary.figure(limits[-1] / 1e6),
+            summary.figure(batch_limits[-1] / 1e6)), flush=True)
+    verdicts.check("log bytes/fio of 64 KiB", summary.ratio_median(ours, limits), low=0.75)
+    print("for information: log bytes/fio of its batches: %s" % summary.figure(
+        summary.ratio_median(ours, batch_limits), "x"))
 
 
 def main():

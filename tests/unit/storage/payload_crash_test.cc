@@ -34,7 +34,10 @@ class CrashRun {
  public:
   explicit CrashRun(uint64_t seed)
       : random_(seed),
-        world_(seed, {.short_write = 0.1, .latency_min_ns = 1000, .latency_max_ns = 300'000}) {
+        world_(seed, {.short_write = 0.1,
+                      .latency_min_ns = 1000,
+                      .latency_max_ns = 300'000,
+                      .direct = seed % 2 == 0}) {
     world_.options.file_bytes = 100'000;
   }
 

@@ -86,6 +86,21 @@ TEST(PayloadStoreTest, ContentSurvivesStopAndCrashAndAnotherCoreCount) {
   }
 }
 
+// Padding for direct writes is dead from the start.
+TEST(PayloadStoreTest, ASmallFileIsNotRewrittenForItsPadding) {
+  PayloadWorld world;
+  world.options.compact_dead_bytes_min = 64 << 10;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"small"}).ok());
+  const std::vector<std::string> files = world.Files();
+  world.Stop();
+  world.Open();
+  world.runtime->RunUntilIdle();
+  EXPECT_EQ(world.Files(), files);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "small");
+  world.Stop();
+}
+
 TEST(PayloadStoreTest, AFileGoesOnceAllCoresHaveFreedIt) {
   PayloadWorld world;
   world.Open();
@@ -183,7 +198,7 @@ TEST(PayloadStoreTest, DamageLeavesWhatIsBeforeIt) {
   ASSERT_TRUE(world.Write(kOne, 0, {std::string(1000, 'a')}).ok());
   ASSERT_TRUE(world.Write(kOne, 1000, {std::string(1000, 'b')}).ok());
   const std::string path = "/data/payload/" + world.Files().front();
-  world.disk.FlipBit(path, 8 * 1500);
+  world.disk.FlipBit(path, 8 * (4096 + 500));
   Result<PayloadSlice> slice = world.Read(kOne, 0);
   ASSERT_TRUE(slice.ok());
   EXPECT_EQ(slice->next, 1000u);
@@ -206,8 +221,19 @@ TEST(PayloadStoreTest, AFullDiskRefusesTheWriteAndTheNextOneSucceeds) {
   world.Stop();
 }
 
-TEST(PayloadStoreTest, AFailedSyncEndsWritingAndReadsGoOn) {
+TEST(PayloadStoreTest, AFailedDirectWriteEndsWritingAndReadsGoOn) {
   PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {"safe"}).ok());
+  world.disk.FailWrite(1, EIO);
+  EXPECT_EQ(world.Write(kOne, 4, {"lost"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(world.Write(kOne, 4, {"lost"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "safe");
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, WithoutDirectWritesAFailedSyncEndsWritingAndReadsGoOn) {
+  PayloadWorld world(1, {.direct = false});
   world.Open();
   ASSERT_TRUE(world.Write(kOne, 0, {"safe"}).ok());
   world.disk.FailSync(1, EIO);
@@ -251,6 +277,7 @@ TEST(PayloadStoreTest, FewFilesAreOpenAtOnce) {
   PayloadWorld world;
   world.options.file_bytes = 1000;
   world.options.open_files_max = 2;
+  world.options.compact_live_percent = 0;
   world.Open();
   for (uint64_t i = 0; i < 10; ++i) {
     ASSERT_TRUE(world.Write(kOne, i * 1000, {std::string(1000, static_cast<char>('a' + i))}).ok());

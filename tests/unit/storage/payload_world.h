@@ -24,6 +24,7 @@ class PayloadWorld {
   explicit PayloadWorld(uint64_t seed = 1, const testing::FaultDisk::Faults& faults = {})
       : disk(seed, faults), seed_(seed) {
     options.file_bytes = 256 << 10;
+    options.compact_dead_bytes_min = 0;
   }
   ~PayloadWorld() {
     if (!stores.empty()) Crash();

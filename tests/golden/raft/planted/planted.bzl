@@ -50,6 +50,8 @@ def planted_bug_tests(srcs, deps, unnoticed = [], **kwargs):
             env = {"PLANTED_BUG": name},
             linkstatic = True,
             main = False,
+            # They test the checkers, whose own suites run under the sanitizers.
+            tags = ["no-san"],
             deps = deps + [
                 "//lib/base",
                 "//lib/include:public",
