@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "lib/base/check.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/wal_reader.h"
@@ -42,7 +41,7 @@ class Recovery {
   void Count(const RecordHeader& header);
   Status EndLog(const WalReader& reader, LogId log, const std::vector<uint32_t>& segments);
   Status Seal(const WalReader& reader, LogId log, WalPosition at);
-  Status WriteLastAgain(const WalReader& reader, LogId log);
+  Status WriteLastAgain(LogId log);
   void Log(LogLevel level, const std::string& message) const {
     if (log_) log_(level, message);
   }
@@ -54,7 +53,8 @@ class Recovery {
   RecoverySink& sink_;
   const LogLine& log_;
   std::map<LogId, std::vector<uint32_t>> logs_;
-  WalPosition last_batch_;         // Of the log that is being read.
+  WalPosition last_batch_;  // Of the log that is being read.
+  uint32_t last_batch_bytes_ = 0;
   std::vector<Segment> segments_;  // With records, in the order of their names.
   absl::flat_hash_map<GroupId, Index> last_;
   std::map<GroupId, RecoveredState> states_;
@@ -112,6 +112,7 @@ Status Recovery::ReadLog(LogId log, const std::vector<uint32_t>& segments) {
     if (!batch.ok()) return batch.status();
     if (!batch->has_value()) break;
     last_batch_ = (*batch)->position;
+    last_batch_bytes_ = (*batch)->header.padded_bytes();
     Status delivered = Deliver(**batch);
     if (!delivered.ok()) return delivered;
   }
@@ -189,13 +190,12 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
 // Through the page cache, the last batch may be one whose sync failed: it can be read and counts as
 // clean, and only writing it again brings it to the disk. The same bytes, so that a crash meanwhile
 // does no harm.
-Status Recovery::WriteLastAgain(const WalReader& reader, LogId log) {
+Status Recovery::WriteLastAgain(LogId log) {
   const std::string path = path_ + "/" + FormatSegmentName({log, last_batch_.segment});
   Result<std::unique_ptr<io::File>> file = disk_.Open(path, {.write = true, .direct = true});
   if (!file.ok()) return file.status();
   if ((*file)->direct()) return {};
-  URSULA_CHECK(reader.end().segment == last_batch_.segment);
-  std::string bytes(static_cast<std::size_t>(reader.end().offset - last_batch_.offset), '\0');
+  std::string bytes(last_batch_bytes_, '\0');
   const int64_t count = (*file)->ReadNow(last_batch_.offset, std::span<char>(bytes));
   if (count != static_cast<int64_t>(bytes.size())) return IoStatus("reading", path, count);
   const int64_t again = (*file)->WriteSyncedNow(last_batch_.offset, std::span<const char>(bytes));
@@ -214,7 +214,7 @@ Status Recovery::Seal(const WalReader& reader, LogId log, WalPosition at) {
                     .sequence = reader.last_sequence() + 1,
                     .attested = reader.end()},
                    directory_id_);
-  Status again = WriteLastAgain(reader, log);
+  Status again = WriteLastAgain(log);
   if (!again.ok()) return again;
   if (at.segment != reader.end().segment) {
     Result<std::unique_ptr<io::File>> full =
