@@ -29,6 +29,7 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
                .ordinal = ordinal,
                .file_bytes = options_.file_bytes,
                .write_bytes_max = options_.write_bytes_max,
+               .direct = options_.direct,
                .log = options_.log},
               this),
       reader_(loop, options_.reads_max, options_.read_queue_max, this),

@@ -53,6 +53,7 @@ struct PayloadStoreOptions {
   uint32_t open_files_max = 256;
   uint32_t compact_live_percent = 25;         // A finished file below it is rewritten. 0: never.
   uint32_t compact_dead_bytes_min = 1 << 20;  // Of it; for less it isn't worth it.
+  bool direct = true;                         // O_DIRECT|O_DSYNC where the file system can.
   LogLine log = {};
 };
 

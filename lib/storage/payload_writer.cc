@@ -64,7 +64,7 @@ bool PayloadWriter::OpenFile() {
   shared->path = options_.directory + "/" + FormatPayloadFileName(shared->name);
   shared->seed = PayloadSeed(options_.directory_id, shared->name);
   Result<std::unique_ptr<io::File>> file =
-      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = true});
+      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = options_.direct});
   if (!file.ok()) {
     if (file.status().code() == StatusCode::kResourceExhausted) {
       batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));

@@ -41,6 +41,7 @@ class PayloadWriter final : private io::TurnHook {
     uint32_t ordinal = 0;
     uint32_t file_bytes = 0;
     uint32_t write_bytes_max = 0;
+    bool direct = true;
     LogLine log = {};
   };
 

@@ -119,6 +119,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   storage::ShareRecovered(&*logs, 0, 1, ids, &wal);
   wal_ = storage::MakeDiskWal(&loop(), *directory_, 0, std::move(wal), this);
   storage::PayloadStoreOptions store;
+  store.direct = options.payload_direct;
   store.log = log;
   payload_ = storage::MakePayloadStore(&loop(), *directory_, 0, std::move(store), payload->get());
   snapshots_ = storage::MakeSnapshotStore(&loop(), *directory_, ids, files->get(), log);

@@ -38,6 +38,7 @@ struct WorldOptions {
   uint64_t inflight_bytes_max = 1 << 20;
   uint64_t hot_bytes_max = 64 << 20;
   uint64_t waiters_max = 1000;
+  bool payload_direct = true;  // Write payload with direct I/O.
 };
 
 // What one proposal gave; `reply` is empty until it is answered.

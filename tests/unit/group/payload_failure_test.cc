@@ -18,6 +18,7 @@ testing::FaultDisk::Faults Slow() { return {.latency_min_ns = kMs, .latency_max_
 
 TEST(ReplicaPayloadFailureTest, AFailedSyncEndsAppendsWithAReasonAndReadsGoOn) {
   GroupWorld world(1, Slow());
+  world.options.payload_direct = false;
   ASSERT_TRUE(world.Open().ok());
   ASSERT_TRUE(world.CreateNow("s"));
   ASSERT_TRUE(world.AppendNow("s", "stored,"));
@@ -60,6 +61,7 @@ TEST(ReplicaPayloadFailureTest, WhatAFailedSyncLeftInThePageCacheIsNotTakenForSt
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed=" + std::to_string(seed));
     GroupWorld world(seed, Slow());
+    world.options.payload_direct = false;
     ASSERT_TRUE(world.Open().ok());
     ASSERT_TRUE(world.CreateNow("s"));
     ASSERT_TRUE(world.AppendNow("s", "abc"));
@@ -81,6 +83,7 @@ TEST(ReplicaPayloadFailureTest, WhatAFailedSyncLeftInThePageCacheIsNotTakenForSt
 // Blocks begin elsewhere when the bytes are written out again: the new ones lie inside the old.
 TEST(ReplicaPayloadFailureTest, BlocksOfAFailedSyncDoNotHideThoseWrittenAgain) {
   GroupWorld world(1, Slow());
+  world.options.payload_direct = false;
   world.options.wal_segment_bytes = 1 << 20;
   ASSERT_TRUE(world.Open().ok());
   ASSERT_TRUE(world.CreateNow("s"));
