@@ -1,7 +1,6 @@
 #include "lib/storage/disk_payload_store.h"
 
 #include <algorithm>
-#include <functional>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -66,16 +65,22 @@ uint32_t DiskPayloadStore::AddFile(const std::shared_ptr<PayloadFile>& shared) {
 }
 
 void DiskPayloadStore::Write(std::vector<PayloadRun> runs, Function<void(Status)> done) {
-  if (writer_.idle()) freed_before_.clear();
+  if (!MayBringBack()) freed_before_.clear();
   writer_.Write(std::move(runs), std::move(done));
 }
 
 void DiskPayloadStore::FreeBefore(PayloadKey key, uint64_t offset) {
-  if (!writer_.idle()) {
-    uint64_t& freed = freed_before_[key];
-    freed = std::max(freed, offset);
-  }
+  NoteFreed(key, offset);
   index_.FreeBefore(key, offset);
+}
+
+// The compactor writes what it has read before.
+bool DiskPayloadStore::MayBringBack() const { return !writer_.idle() || compactor_->busy(); }
+
+void DiskPayloadStore::NoteFreed(PayloadKey key, uint64_t offset) {
+  if (!MayBringBack()) return;
+  uint64_t& freed = freed_before_[key];
+  freed = std::max(freed, offset);
 }
 
 void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
@@ -93,7 +98,11 @@ void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
 }
 
 void DiskPayloadStore::Keep(GroupId group, Function<bool(uint64_t)> wanted) {
-  index_.Keep(group, std::ref(wanted));
+  index_.Keep(group, [&](uint64_t incarnation) {
+    if (wanted(incarnation)) return true;
+    NoteFreed({group, incarnation}, UINT64_MAX);
+    return false;
+  });
 }
 
 PayloadStats DiskPayloadStore::stats() const {

@@ -57,6 +57,8 @@ class DiskPayloadStore final : public PayloadStore,
 
   uint32_t AddFile(const std::shared_ptr<PayloadFile>& shared);
   void OnFreed(const PayloadIndex::Extent& extent);
+  bool MayBringBack() const;
+  void NoteFreed(PayloadKey key, uint64_t offset);
   void DropIfDead(uint32_t number);
   void CompactIfSparse(uint32_t number);
   void RemoveNext();
@@ -81,7 +83,7 @@ class DiskPayloadStore final : public PayloadStore,
   std::deque<uint32_t> open_files_;  // Oldest first.
   std::deque<std::string> removals_;
   std::string removing_;
-  // What was freed while writes were under way, which must not bring it back.
+  // What was freed while writes or a compaction were under way, which must not bring it back.
   absl::flat_hash_map<PayloadKey, uint64_t> freed_before_;
   PayloadStats stats_;
   uint64_t live_bytes_ = 0;

@@ -23,8 +23,9 @@ class PayloadCompactor {
  public:
   PayloadCompactor(io::Loop* loop, DiskPayloadStore* store) : loop_(*loop), store_(*store) {}
 
-  void Add(uint32_t file);           // Takes a pin of the file over.
-  void Stop(Function<void()> done);  // After the step under way; `done` not inside the call.
+  void Add(uint32_t file);             // Takes a pin of the file over.
+  void Stop(Function<void()> done);    // After the step under way; `done` not inside the call.
+  bool busy() const { return busy_; }  // With a file: holds bytes of it.
   uint64_t moved_bytes() const { return moved_bytes_; }
 
  private:

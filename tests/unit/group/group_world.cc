@@ -120,6 +120,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   wal_ = storage::MakeDiskWal(&loop(), *directory_, 0, std::move(wal), this);
   storage::PayloadStoreOptions store;
   store.direct = options.payload_direct;
+  store.compact_dead_bytes_min = 0;  // The files are small.
   store.log = log;
   payload_ = storage::MakePayloadStore(&loop(), *directory_, 0, std::move(store), payload->get());
   snapshots_ = storage::MakeSnapshotStore(&loop(), *directory_, ids, files->get(), log);

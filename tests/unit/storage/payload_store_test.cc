@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <set>
 #include <string>
 
 #include "tests/unit/storage/payload_world.h"
@@ -314,6 +315,41 @@ TEST(PayloadStoreTest, AMostlyDeadFileIsRewrittenAndRemoved) {
   world.Open();
   EXPECT_EQ(world.ReadAll(kTwo, 0), "keep these bytes");
   world.Stop();
+}
+
+// Before the compactor reads it, while it does, while it writes, and afterwards.
+void FreeDuringCompaction(bool keep) {
+  constexpr PayloadKey kFreed{GroupId{1}, 100};
+  constexpr PayloadKey kKept{GroupId{1}, 101};
+  std::set<uint64_t> moved_bytes;
+  for (uint64_t at = 0; at < 20; ++at) {
+    SCOPED_TRACE(at);
+    PayloadWorld world(1, {.latency_min_ns = 1'000'000, .latency_max_ns = 1'000'000});
+    world.Open();
+    ASSERT_TRUE(world.Write(kFreed, 0, {"freed"}).ok());
+    ASSERT_TRUE(world.Write(kKept, 0, {"kept"}).ok());
+    ASSERT_TRUE(world.Write(kTwo, 0, {std::string(300'000, 'x')}).ok());
+    PayloadStore& store = world.store(kFreed);
+    store.Free(kTwo);
+    world.runtime->AdvanceBy(at * 500'000);
+    if (keep) {
+      store.Keep(kFreed.group, [&](uint64_t one) { return one == kKept.incarnation; });
+    } else {
+      store.Free(kFreed);
+    }
+    world.runtime->AdvanceBy(1'000'000'000);
+    EXPECT_EQ(store.stats().keys, 1u);
+    EXPECT_EQ(store.Find(kFreed, 0), 0u);
+    EXPECT_EQ(world.ReadAll(kKept, 0), "kept");
+    moved_bytes.insert(store.stats().compacted_bytes);
+    world.Stop();
+  }
+  EXPECT_EQ(moved_bytes, (std::set<uint64_t>{4, 9}));
+}
+
+TEST(PayloadStoreTest, WhatIsFreedWhileItsFileIsRewrittenStaysFree) { FreeDuringCompaction(false); }
+TEST(PayloadStoreTest, WhatKeepDropsWhileItsFileIsRewrittenStaysFree) {
+  FreeDuringCompaction(true);
 }
 
 TEST(PayloadStoreTest, AReadThatWaitsIsServedThoughItsFileIsFreedOrMovedMeanwhile) {
