@@ -14,6 +14,8 @@ std::string_view StatusCodeName(StatusCode code) {
       return "UNAVAILABLE";
     case StatusCode::kResourceExhausted:
       return "RESOURCE_EXHAUSTED";
+    case StatusCode::kStorageFull:
+      return "STORAGE_FULL";
     case StatusCode::kOutcomeUnknown:
       return "OUTCOME_UNKNOWN";
     case StatusCode::kCancelled:

@@ -6,12 +6,15 @@
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/group/recovery.h"
+#include "lib/io/errors.h"
 
 namespace ursula::group {
 namespace {
 
 constexpr uint64_t kFlushBytesMax = 8 << 20;  // Of one write to the payload store.
 constexpr uint32_t kDeltasMax = 64;           // A chain of files, before a base replaces it.
+// Between two tries that fail: each collects the group's whole state.
+constexpr uint64_t kRetryNs = 1'000'000'000;
 
 }  // namespace
 
@@ -27,6 +30,21 @@ void CheckpointJob::Flush() {
   if (state_ == State::kIdle) Finish();
 }
 
+void CheckpointJob::Tick() {
+  if (state_ == State::kIdle && (checkpoint_wanted_ || flush_wanted_)) Finish();
+}
+
+void CheckpointJob::NoteStorage(const Status& status) {
+  bool full = status.code() == StatusCode::kStorageFull;
+  if (full && !services_.budget->storage_full) {
+    services_.Log(3, "the disk is full: " + status.message());
+  } else if (status.ok() && services_.budget->storage_full) {
+    services_.Log(1, "there is space on the disk again");
+  }
+  if (full || status.ok()) services_.budget->storage_full = full;
+  if (!status.ok()) retry_ns_ = services_.loop->now_ns() + kRetryNs;
+}
+
 // Nothing is under way: starts what is wanted, or ends.
 void CheckpointJob::Finish() {
   URSULA_CHECK(state_ == State::kIdle);
@@ -34,6 +52,7 @@ void CheckpointJob::Finish() {
     if (stop_done_) std::exchange(stop_done_, nullptr)();
     return;
   }
+  if (services_.loop->now_ns() < retry_ns_) return;
   if (checkpoint_wanted_ && !meta_) {
     checkpoint_wanted_ = false;
     meta_ = host_.AppliedMeta();
@@ -81,8 +100,13 @@ void CheckpointJob::StartFlush() {
 void CheckpointJob::OnPayloadWritten(Status status) {
   URSULA_CHECK(state_ == State::kFlushing);
   state_ = State::kIdle;
+  NoteStorage(status);
   if (!status.ok()) {
-    services_.Log(3, "payload can't be written out: " + status.ToString());
+    if (io::MayPass(status)) {
+      (flushing_for_checkpoint_ ? checkpoint_wanted_ : flush_wanted_) = true;
+    } else {
+      services_.Log(3, "payload can't be written out: " + status.ToString());
+    }
     flushing_.clear();
     if (meta_) base_needed_ = true;  // What was collected is lost to later deltas.
     meta_.reset();
@@ -122,12 +146,17 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
   state_ = State::kIdle;
   raft::SnapshotMeta meta = std::move(*meta_);
   meta_.reset();
+  NoteStorage(status);
   if (status.ok()) {
     base_needed_ = false;
     host_.OnCheckpointed(meta);
   } else {
     base_needed_ = true;
-    services_.Log(3, "a snapshot can't be written: " + status.ToString());
+    if (io::MayPass(status)) {
+      checkpoint_wanted_ = true;
+    } else {
+      services_.Log(3, "a snapshot can't be written: " + status.ToString());
+    }
   }
   if (state_ == State::kIdle) Finish();
 }

@@ -49,6 +49,8 @@ class CheckpointJob {
   void Request();
   // Writes payload out, unless that is being done.
   void Flush();
+  // Tries again what a full disk refused; called now and then.
+  void Tick();
 
   bool busy() const { return state_ != State::kIdle; }
   // `done` runs when nothing is under way any more, at once if nothing is; nothing new starts.
@@ -62,6 +64,7 @@ class CheckpointJob {
   void StartSnapshot();
   void OnSnapshotWritten(Status status);
   void Finish();
+  void NoteStorage(const Status& status);  // What a write ended with.
 
   const Services services_;
   const GroupId group_;
@@ -70,6 +73,7 @@ class CheckpointJob {
   stream::HotRing* ring_ = nullptr;
 
   State state_ = State::kIdle;
+  uint64_t retry_ns_ = 0;  // Nothing is tried before.
   bool checkpoint_wanted_ = false;
   bool flush_wanted_ = false;
   bool base_needed_ = false;  // After a failed one: what it collected is in no file.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "lib/base/check.h"
 
@@ -78,37 +79,53 @@ Status Replica::Ready() const {
     return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
   }
   if (!payload_failure_.ok()) return payload_failure_;
-  return services_.wal->Ready();
+  Status status = services_.wal->Ready();
+  if (status.code() == StatusCode::kResourceExhausted) return LimitReached(status.message());
+  return status;
 }
 
-Status Replica::Admit(uint64_t payload_bytes) const {
+Status Replica::Admit(const stream::Command& command, uint64_t payload_bytes) const {
   if (state_ == State::kFailed) return failure_;
   if (state_ == State::kStarting) return Starting();
   if (state_ != State::kRunning) return Stopping();
   if (!payload_failure_.ok()) return payload_failure_;
-  const CoreBudget& budget = *services_.budget;
-  if (payload_bytes == 0) return services_.wal->Ready();
-  if (budget.inflight_bytes > 0 &&
-      budget.inflight_bytes + payload_bytes > budget.inflight_bytes_max) {
-    ++services_.budget->stats.refused_inflight;
+  CoreBudget& budget = *services_.budget;
+  storage::Wal::Work work;
+  work.bytes = budget.inflight_bytes + payload_bytes;
+  work.frees_space = std::holds_alternative<stream::Delete>(command.body) ||
+                     std::holds_alternative<stream::Expire>(command.body);
+  Status status;
+  if (payload_bytes > 0) status = AdmitPayload(payload_bytes);
+  if (status.ok()) {
+    status = services_.wal->ReadyFor(work);
+    if (status.code() == StatusCode::kResourceExhausted) status = LimitReached(status.message());
+  }
+  if (status.code() == StatusCode::kStorageFull) ++budget.stats.refused_disk_full;
+  return status;
+}
+
+// What would make room is refused by a full disk, or only slow.
+Status Replica::LimitReached(const std::string& limit) const {
+  if (!services_.budget->storage_full) return Status(StatusCode::kResourceExhausted, limit);
+  return Status(StatusCode::kStorageFull, "the disk is full: " + limit);
+}
+
+Status Replica::AdmitPayload(uint64_t bytes) const {
+  CoreBudget& budget = *services_.budget;
+  if (budget.inflight_bytes > 0 && budget.inflight_bytes + bytes > budget.inflight_bytes_max) {
+    ++budget.stats.refused_inflight;
     return Status(StatusCode::kResourceExhausted,
                   "too many bytes of appends are under way on this core; try again shortly");
   }
   if (budget.unflushed_bytes > budget.hot_bytes_max) {
-    ++services_.budget->stats.refused_inflight;
-    return Status(StatusCode::kResourceExhausted,
-                  "payload comes faster than the disk takes it; try again shortly");
+    if (!budget.storage_full) ++budget.stats.refused_inflight;
+    return LimitReached("payload comes faster than the disk takes it; try again shortly");
   }
   if (services_.payload->stats().disk_bytes > budget.stored_bytes_max) {
-    ++services_.budget->stats.refused_disk_full;
-    return Status(StatusCode::kResourceExhausted,
+    return Status(StatusCode::kStorageFull,
                   "the memory for payload is full; delete streams or give it more");
   }
-  Status status = services_.wal->Ready();
-  if (status.code() == StatusCode::kResourceExhausted) {
-    ++services_.budget->stats.refused_disk_full;
-  }
-  return status;
+  return {};
 }
 
 void Replica::Propose(stream::Command::Body body, ProposeDone done) {
@@ -120,7 +137,7 @@ void Replica::Propose(stream::Command::Body body, ProposeDone done) {
 void Replica::Propose(stream::Command command, std::vector<Bytes> messages, stream::Framing framing,
                       ProposeDone done) {
   uint64_t payload_bytes = stream::PayloadSize(messages, framing);
-  Status status = Admit(payload_bytes);
+  Status status = Admit(command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
   command.now_ms = clock_.NowMs();
   Bytes encoded =
@@ -249,6 +266,7 @@ void Replica::Tick() {
   if (state_ != State::kRunning && state_ != State::kStarting) return;
   core_->Tick();
   SweepExpired();
+  checkpoint_.Tick();
   Schedule();
 }
 

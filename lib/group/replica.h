@@ -56,7 +56,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // ---- commands ----
   // Stamps and proposes. `done` is never called inside the call: with what applying gave, or
   //   kUnavailable         nothing was applied: no leader here, the log has failed, stopping;
-  //   kResourceExhausted   nothing was applied: a limit or a full disk;
+  //   kResourceExhausted   nothing was applied: a limit;
+  //   kStorageFull         nothing was applied: the disk, or the memory in its place;
   //   kInvalidArgument     larger than a log record can be;
   //   kOutcomeUnknown      it may or may not be applied.
   // `messages` make up the payload (framed by `framing`); the command's own is empty then.
@@ -138,7 +139,9 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void OnPayloadFailed(const Status& status) override;
 
   // replica.cc
-  Status Admit(uint64_t payload_bytes) const;
+  Status Admit(const stream::Command& command, uint64_t payload_bytes) const;
+  Status AdmitPayload(uint64_t bytes) const;
+  Status LimitReached(const std::string& limit) const;
   void Stage(Bytes command, uint64_t payload_bytes, ProposeDone done);
   void ProposeStaged();
   void Schedule() { services_.loop->AtTurnEnd(this); }

@@ -25,6 +25,8 @@ struct CoreBudget {
   uint64_t hot_bytes = 0;
   uint64_t unflushed_bytes = 0;            // Of that, what the payload store doesn't have yet.
   uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
+  // The last write of payload or of a snapshot met a full disk: memory and log can't shrink.
+  bool storage_full = false;
   uint64_t waiters_max = 0;
   uint64_t message_bytes_max = 0;  // One append's payload.
 

@@ -48,7 +48,8 @@ class File {
 };
 
 // Failures: kFailedPrecondition where there is no such file or directory (or Lock finds it taken),
-// kResourceExhausted for a full disk or no descriptor left, else kIoError; messages name the path.
+// kStorageFull for a full disk, kResourceExhausted for no descriptor left, else kIoError; messages
+// name the path.
 // Files are made with mode 0600.
 class Disk {
  public:

@@ -14,6 +14,7 @@ StatusCode CodeOf(int error) {
       return StatusCode::kFailedPrecondition;
     case ENOSPC:
     case EDQUOT:
+      return StatusCode::kStorageFull;
     case EMFILE:
     case ENFILE:
       return StatusCode::kResourceExhausted;

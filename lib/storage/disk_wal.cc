@@ -51,25 +51,26 @@ uint32_t DiskWal::record_bytes_max() const {
   return options_.segment_bytes - kBatchHeaderBytes - kRecordHeaderBytes;
 }
 
-bool DiskWal::accepting() const {
-  if (state_ == State::kNew || state_ == State::kStarting) return false;
-  if (state_ == State::kFailed || state_ == State::kStopped || stopping_) return false;
-  if (staged_bytes_ > options_.staged_bytes_max) return false;
-  if (next_reserved_) return true;
-  // The next segment isn't sure: what is staged and two batches more must fit in this one.
-  return staged_bytes_ + 2 * uint64_t{options_.batch_bytes_max} <=
-         options_.segment_bytes - end_.offset;
+bool DiskWal::Fits(const Work& work) const {
+  uint64_t wanted = staged_bytes_;
+  if (work.frees_space) {
+    wanted += kReserveBytes;
+  } else {
+    // A batch more for the padding of all that, which is small or fills whole batches.
+    wanted += options_.batch_bytes_max + std::max<uint64_t>(work.bytes, options_.batch_bytes_max);
+  }
+  return wanted <= options_.segment_bytes - end_.offset;
 }
 
-Status DiskWal::Ready() const {
-  if (accepting()) return {};
+Status DiskWal::ReadyFor(const Work& work) const {
   if (!failure_.ok()) return Status(StatusCode::kUnavailable, failure_.message());
   if (state_ == State::kNew || state_ == State::kStarting) {
     return Status(StatusCode::kUnavailable, "the log is being opened");
   }
   if (stopping_) return Status(StatusCode::kUnavailable, "the log is stopping");
+  if (staged_bytes_ <= options_.staged_bytes_max && (next_reserved_ || Fits(work))) return {};
   if (space_missing_) {
-    return Status(StatusCode::kResourceExhausted, "no space left for the write-ahead log");
+    return Status(space_status_, "no space left for the write-ahead log");
   }
   if (!next_reserved_ && !may_grow()) {
     return Status(StatusCode::kResourceExhausted, "the write-ahead log is at its limit");

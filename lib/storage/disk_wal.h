@@ -33,8 +33,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   uint64_t Append(const WalRecord& record) override;
   uint32_t record_bytes_max() const override;
   void Release(GroupId group, Index upto) override;
-  bool accepting() const override;
-  Status Ready() const override;
+  Status ReadyFor(const Work& work) const override;
   WalStats stats() const override;
   void Stop(Function<void()> done) override;
 
@@ -49,6 +48,9 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
     kFailed,
     kStopped
   };
+
+  // Of a segment: for what frees space once no other segment is to be had.
+  static constexpr uint32_t kReserveBytes = 4 * kWalBlockBytes;
 
   struct Batch {
     AlignedBuffer buffer = {};
@@ -86,6 +88,8 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void TellPinned();
   uint64_t disk_bytes() const;
   bool may_grow() const;  // By a segment.
+  // The next segment isn't sure: whether the work fits in this one.
+  bool Fits(const Work& work) const;
   SegmentName NameOf(uint32_t segment) const { return {log_, segment}; }
   void OnSpaceTimer();
   void OnSegmentReserved() override;
@@ -126,6 +130,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   std::unique_ptr<io::File> next_file_;
   bool next_reserved_ = false;
   bool space_missing_ = false;
+  StatusCode space_status_ = StatusCode::kStorageFull;  // Why, if so.
   bool fallback_told_ = false;
 
   WalTracker tracker_;

@@ -174,6 +174,7 @@ void DiskWal::OnSpaceMissing(Status status) {
     options_.log(LogLevel::kError, "no space for the write-ahead log: " + status.message());
   }
   space_missing_ = true;
+  space_status_ = status.code();
   if (state_ == State::kStarting) return Fail(std::move(status));
   if (stopping_) return ContinueStop();
   loop_.StartTimer(&space_timer_, loop_.now_ns() + options_.space_retry_ns);

@@ -14,7 +14,6 @@
 namespace ursula::storage {
 
 // `result` is -errno; anything else (a write that moved nothing) counts as EIO.
-// kResourceExhausted: the disk is full.
 inline Status IoStatus(std::string_view what, std::string_view path, int64_t result) {
   return io::IoError(what, path, result < 0 ? static_cast<int>(-result) : EIO);
 }

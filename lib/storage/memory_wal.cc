@@ -21,7 +21,7 @@ uint64_t MemoryWal::Append(const WalRecord& record) {
   return ++appended_;
 }
 
-Status MemoryWal::Ready() const {
+Status MemoryWal::ReadyFor(const Work& /*work*/) const {
   return stopped_ ? Status(StatusCode::kUnavailable, "the log has stopped") : Status();
 }
 

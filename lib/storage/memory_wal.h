@@ -21,8 +21,7 @@ class MemoryWal final : public Wal, private io::TurnHook {
   uint64_t Append(const WalRecord& record) override;
   uint32_t record_bytes_max() const override { return UINT32_MAX; }
   void Release(GroupId, Index) override {}
-  bool accepting() const override { return !stopped_; }
-  Status Ready() const override;
+  Status ReadyFor(const Work& work) const override;
   WalStats stats() const override { return stats_; }
   void Stop(Function<void()> done) override;
 

@@ -6,6 +6,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/crc32c.h"
+#include "lib/io/errors.h"
 #include "lib/storage/disk_payload_store.h"
 
 namespace ursula::storage {
@@ -110,8 +111,9 @@ void PayloadCompactor::OnBlockRead(int64_t result) {
 void PayloadCompactor::OnMoved(const Status& status) {
   if (status.ok()) moved_bytes_ += copy_bytes_;
   copy_bytes_ = 0;
-  if (!status.ok()) return EndFile();
-  MoveSome();
+  if (status.ok()) return MoveSome();
+  if (io::MayPass(status)) store_.files_[file_]->compacting = false;  // Worth another try.
+  EndFile();
 }
 
 void PayloadCompactor::EndFile() {

@@ -128,7 +128,7 @@ class FileScan {
     const int64_t result = (*file)->WriteSyncedNow(offset, std::span<const char>(footer));
     if (result >= 0) return {};
     Status status = IoStatus("finishing", path_, result);
-    if (status.code() != StatusCode::kResourceExhausted) return status;
+    if (!io::MayPass(status)) return status;
     const int64_t synced = (*file)->WriteSyncedNow(0, {});
     return synced < 0 ? IoStatus("syncing", path_, synced) : Status();
   }

@@ -69,8 +69,8 @@ class PayloadStore {
   // Makes the runs durable and readable, all of them before `done(ok)`. Order is kept. A range that
   // is there already may be written again if its bytes are the same. Only committed bytes: those of
   // a write that was refused, or that a crash cut off, may be there all the same.
-  // kResourceExhausted: the disk is full, try later; kUnavailable: the store has failed for good
-  // (reads go on).
+  // kStorageFull (or kResourceExhausted, without descriptors): try later; kUnavailable: the store
+  // has failed for good (reads go on).
   virtual void Write(std::vector<PayloadRun> runs, Function<void(Status)> done) = 0;
 
   // Up to `bytes_max` bytes from `from` (at least one). kDataLoss: damaged, with file and offset;

@@ -66,10 +66,9 @@ bool PayloadWriter::OpenFile() {
   Result<std::unique_ptr<io::File>> file =
       loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = options_.direct});
   if (!file.ok()) {
-    if (file.status().code() == StatusCode::kResourceExhausted) {
-      batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
-      queue_.clear();
-      EndBatch(file.status());
+    if (io::MayPass(file.status())) {
+      TakeQueue();
+      RefuseBatch(file.status());
     } else {
       FailAll(file.status());
     }
@@ -85,8 +84,8 @@ bool PayloadWriter::OpenFile() {
 void PayloadWriter::OnNamed(int64_t result) {
   URSULA_CHECK(state_ == State::kNaming);
   if (result < 0) {
-    LeaveFile();
-    return FailAll(IoStatus("syncing", options_.directory, result));
+    TakeQueue();
+    return Refuse("syncing the name of", result, true);
   }
   StartBatch();
 }
@@ -235,6 +234,7 @@ void PayloadWriter::OnDurable() {
 }
 
 void PayloadWriter::OnBatchDurable() {
+  full_ = false;
   file_extents_.insert(file_extents_.end(), extents_.begin(), extents_.end());
   if (!extents_.empty()) listener_.OnPayloadDurable(shared_, extents_);
   EndBatch(Status());
@@ -256,21 +256,32 @@ void PayloadWriter::LeaveFile() {
   offset_ = 0;
 }
 
-// A full disk refuses this batch only: its owners keep the bytes and come again. After a failed
-// sync nothing is known of what the file holds past its last one, so it is left as it is; anything
-// but a full disk ends the store's writing for good.
+// A full disk refuses this batch only: its owners keep the bytes and come again. The file ends
+// there, so that it can go once nobody needs its blocks: that may be all the space there is to
+// gain. After a failed sync nothing is known of what the file holds past its last one, so it is
+// left as it is; anything but a full disk ends the store's writing for good.
 void PayloadWriter::Refuse(std::string_view what, int64_t result, bool abandon_file) {
   const Status status = IoStatus(what, shared_->path, result);
-  const bool full = status.code() == StatusCode::kResourceExhausted;
+  const bool full = io::MayPass(status);
   if (state_ == State::kWritingFooter || state_ == State::kSyncingFooter) abandon_file = true;
-  if (abandon_file || !full) {
+  if (abandon_file || !full || offset_ > 0) {
     std::shared_ptr<PayloadFile> shared = shared_;
     const uint64_t bytes = offset_;
     LeaveFile();
     listener_.OnPayloadFinished(shared, bytes);
   }
   if (!full) return FailAll(status);
-  if (options_.log) options_.log(LogLevel::kWarning, status.message());
+  RefuseBatch(status);
+}
+
+void PayloadWriter::TakeQueue() {
+  batch_.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+  queue_.clear();
+}
+
+void PayloadWriter::RefuseBatch(const Status& status) {
+  if (!full_ && options_.log) options_.log(LogLevel::kWarning, status.message());
+  full_ = true;
   EndBatch(status);
 }
 

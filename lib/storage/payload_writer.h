@@ -103,6 +103,8 @@ class PayloadWriter final : private io::TurnHook {
   void OnFileFinished();
   void LeaveFile();
   void Refuse(std::string_view what, int64_t result, bool abandon_file);
+  void TakeQueue();  // All of it becomes the batch.
+  void RefuseBatch(const Status& status);
   void FailAll(const Status& status);
   void EndBatch(const Status& status);
   void Continue();
@@ -126,6 +128,7 @@ class PayloadWriter final : private io::TurnHook {
   std::vector<PayloadExtent> file_extents_;
   uint32_t next_number_ = 0;
   uint64_t written_total_ = 0;
+  bool full_ = false;  // The last batch was refused: said once.
   Function<void()> stop_done_;
   bool stopping_ = false;
   io::Op op_;

@@ -136,14 +136,26 @@ void SegmentKeeper::Refuse(const char* what, int64_t result) {
 }
 
 void SegmentKeeper::Refuse(Status status) {
+  const bool opened = file_ != nullptr;
   file_.reset();
-  if (status.code() == StatusCode::kResourceExhausted) {
-    state_ = State::kIdle;
-    listener_.OnSpaceMissing(std::move(status));
-    return;
+  if (io::MayPass(status)) {
+    refusal_ = std::move(status);
+    state_ = State::kCleaning;
+    if (!opened) return OnCleaned(0);
+    // Some file systems keep what they could allocate. Others need it now: the log itself can't
+    // shrink before a snapshot finds room.
+    return loop_.disk().Remove(path_, op_.Then<&SegmentKeeper::OnCleaned>(this));
   }
   state_ = State::kFailed;
   listener_.OnKeeperFailed(std::move(status));
+}
+
+// Whatever came of it: an empty segment at the log's end is one that was never used.
+void SegmentKeeper::OnCleaned(int64_t /*result*/) {
+  URSULA_CHECK(state_ == State::kCleaning);
+  if (Interrupted()) return;
+  state_ = State::kIdle;
+  listener_.OnSpaceMissing(std::exchange(refusal_, Status()));
 }
 
 void SegmentKeeper::Stop(Function<void()> done) {

@@ -61,6 +61,7 @@ class SegmentKeeper {
     kSyncingName,
     kRemoving,
     kSyncingRemoval,
+    kCleaning,  // What a full disk left of a segment goes, so that it holds no space.
     kFailed,
     kStopped
   };
@@ -80,6 +81,7 @@ class SegmentKeeper {
   void OnNameSynced(int64_t result);
   void OnRemoved(int64_t result);
   void OnRemovalSynced(int64_t result);
+  void OnCleaned(int64_t result);
 
   io::Loop& loop_;
   const Options options_;
@@ -91,6 +93,7 @@ class SegmentKeeper {
   bool written_ = false;  // The file's blocks hold data already: no zeros needed.
   uint32_t zeroed_ = 0;
   AlignedBuffer zeros_;
+  Status refusal_;  // Of kCleaning.
   Function<void()> stop_done_;
   io::Op op_;
 };

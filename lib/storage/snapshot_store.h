@@ -73,7 +73,7 @@ class SnapshotStore {
 
   // Writes one file: a base (everything) or a delta on the group's newest file (what changed
   // since). `done(ok)` once it is durable; snapshots of one store are written one after the other.
-  // kFailedPrecondition: a delta and no base; kResourceExhausted: disk full, nothing changed;
+  // kFailedPrecondition: a delta and no base; kStorageFull: disk full, nothing changed;
   // kIoError: nothing changed; kCancelled: stopping. Whatever refused it, the next one has to hold
   // what this one held.
   virtual void Write(GroupId group, SnapshotMeta meta, bool base,

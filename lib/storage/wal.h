@@ -51,9 +51,7 @@ class Wal {
     // Once: a write or sync failed, and nothing more will become durable. Reads may go on.
     virtual void OnWalFailed(Status status) = 0;
     // These groups hold the oldest segment back while the log is above half its limit: a snapshot
-    // and
-    // a
-    // Release of each is wanted. Told again as long as it is so, at most once a batch.
+    // and a Release of each is wanted. Told again as long as it is so, at most once a batch.
     virtual void OnWalPinned(std::span<const GroupId> groups) = 0;
   };
 
@@ -62,7 +60,7 @@ class Wal {
   Wal& operator=(const Wal&) = delete;
   virtual ~Wal() = default;  // REQUIRES: Start never called, or Stop done.
 
-  // Makes the log ready for Append. Once, on the loop. kIoError, kResourceExhausted (disk full).
+  // Makes the log ready for Append. Once, on the loop. kIoError, kStorageFull.
   virtual void Start(Function<void(Status)> done) = 0;
 
   // Stages the record for the batch that starts at the end of this turn, or when the batch under
@@ -74,13 +72,17 @@ class Wal {
   // Entries of `group` up to `upto` are no longer needed: a durable snapshot holds them.
   virtual void Release(GroupId group, Index upto) = 0;
 
-  // Ask before taking on new work: false when the disk is full, the log failed or isn't ready, or
-  // too much is waiting. Append works even then, as far as prepared space goes; past it records
-  // wait, not durable, until space is found.
-  virtual bool accepting() const = 0;
-  // The reason for !accepting(): kResourceExhausted (disk full, log at its limit, or too
-  // much staged) or kUnavailable (failed, stopped, not started). Ok if accepting.
-  virtual Status Ready() const = 0;
+  // What someone is about to append.
+  struct Work {
+    uint64_t bytes = 0;        // With what was taken on before and not appended yet.
+    bool frees_space = false;  // It may use what is kept back for it: so a full disk can be left.
+  };
+  // Ask before taking on new work. Ok, or kStorageFull, kResourceExhausted (log at its limit, too
+  // much staged, or no descriptors), kUnavailable (failed, stopped, not started). Append works even
+  // then, as far as prepared space goes; past it records wait, not durable, until space is found.
+  virtual Status ReadyFor(const Work& work) const = 0;
+  Status Ready() const { return ReadyFor({}); }
+  bool accepting() const { return Ready().ok(); }
 
   virtual WalStats stats() const = 0;
 

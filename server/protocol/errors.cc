@@ -70,9 +70,15 @@ Refusal RefusalOf(StatusCode code) {
     case StatusCode::kCancelled:
       return {503, "STOPPING", "the server is stopping"};
     case StatusCode::kUnavailable:
-      return {503, "UNAVAILABLE", "the stream can't be served right now"};
+      return {503, "UNAVAILABLE",
+              "this server can't do that now: it doesn't lead the stream's group, or its log has "
+              "failed"};
     case StatusCode::kResourceExhausted:
       return {503, "OVERLOADED", "a limit is reached; try again after a pause"};
+    case StatusCode::kStorageFull:
+      return {507, "STORAGE_FULL",
+              "this server's storage is full: nothing was applied; reads go on, and appends once "
+              "there is space"};
     case StatusCode::kOutcomeUnknown:
       return {504, "OUTCOME_UNKNOWN",
               "the request may or may not have been applied; retry under the same producer "
@@ -124,7 +130,7 @@ Response StatusResponse(const Status& status, const ProtocolConfig& config) {
   bool tell = status.code() == StatusCode::kInvalidArgument && !status.message().empty();
   Response response = ErrorResponse(refusal.status, refusal.code,
                                     tell ? std::string_view(status.message()) : refusal.message);
-  if (refusal.status == 503) AddRetryAfter(&response, config);
+  if (refusal.status == 503 || refusal.status == 507) AddRetryAfter(&response, config);
   return response;
 }
 

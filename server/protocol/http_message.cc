@@ -52,6 +52,7 @@ constexpr NamedStatus kStatuses[] = {
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 bool SameName(std::string_view a, std::string_view b) { return absl::EqualsIgnoreCase(A(a), A(b)); }

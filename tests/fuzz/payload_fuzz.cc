@@ -134,7 +134,8 @@ bool ReadAll(testing::ManualLoop* loop, PayloadStore* store, PayloadKey key, uin
     good = false;
     const StatusCode code = slice->status().code();
     URSULA_CHECK(code == StatusCode::kDataLoss || code == StatusCode::kInvalidArgument ||
-                 code == StatusCode::kIoError || code == StatusCode::kResourceExhausted);
+                 code == StatusCode::kIoError || code == StatusCode::kStorageFull ||
+                 code == StatusCode::kResourceExhausted);
     if (end <= from) break;
     from = store->FindNext(key, end);
   }

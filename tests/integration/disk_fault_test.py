@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""A failing disk under real file systems.
+"""A full disk and a failing one, under real file systems.
 
-The log takes nothing more, whatever the disk does later; appends get 503, reads go on, the process
-lives and says that it isn't ready; after a restart on a sound disk everything acknowledged is there.
+Full: what needs space is refused with 507 STORAGE_FULL, reads go on, streams can be deleted, and
+appends resume by themselves when there is space. Failing: the log takes nothing more, whatever the
+disk does later; appends get 503, reads go on, the process lives and says that it isn't ready; after
+a restart on a sound disk everything acknowledged is there.
 """
 import json
 import os
@@ -16,6 +18,7 @@ FLAGS = ["--raft-group-count", "4", "--core-count", "2", "--wal-bytes-max", "64M
          "--hot-bytes-max", "2MiB", "--body-bytes-max", "1MiB"]
 STREAMS = ["/v1/stream/s%d" % number for number in range(8)]
 BODY_BYTES = 50000
+APPENDS_MAX = 20000
 
 
 class Client:
@@ -53,6 +56,16 @@ class Client:
         for _ in range(count):
             harness.wait_until(lambda: self.append()[0] == 204)
 
+    def append_until(self, wanted):
+        """Appends until one ends like that. What is refused because it comes too fast is no end."""
+        for _ in range(APPENDS_MAX):
+            status, code, headers = self.append()
+            if (status, code) == wanted:
+                return headers
+            if status != 204 and (status, code) != (503, "OVERLOADED"):
+                raise AssertionError("append: %d %s" % (status, code))
+        raise AssertionError("never %s" % (wanted,))
+
     def check(self):
         for stream, content in self.content.items():
             found = self.server.read_all(stream)
@@ -78,6 +91,64 @@ class Faults(unittest.TestCase):
         server = self.enterContext(
             harness.Server(*FLAGS, data_dir=served.path / "data", admin=True))
         return served, server
+
+    # ---- full ----
+
+    def fill(self, served):
+        ballast = served.path / "ballast"
+        with open(ballast, "wb", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+        return ballast
+
+    def full(self, kind):
+        served, server = self.open(kind)
+        client = Client(server)
+        client.append_some(100)
+        ballast = self.fill(served)
+        headers = client.append_until((507, "STORAGE_FULL"))
+        self.assertEqual(headers["Retry-After"], "1")
+        client.check()
+        status, text = readiness(server)
+        self.assertTrue(status == 200 or "STORAGE_FULL" in text, text)
+        # It stays so, and reads go on.
+        for _ in range(50):
+            self.assertIn(client.append()[0], (204, 503, 507))
+        client.check()
+        ballast.unlink()
+        client.append_some(100)
+        client.check()
+        harness.wait_until(lambda: server.metric("ursula_ready") == 1)
+        self.assertEqual(server.stop(), 0)
+        server.start()
+        client.check()
+        client.append_some(1)
+
+    def test_ext4_full_refuses_reads_and_resumes(self):
+        self.full("ext4")
+
+    def test_xfs_full_refuses_reads_and_resumes(self):
+        self.full("xfs")
+
+    def test_a_disk_full_of_streams_is_left_by_deleting_them(self):
+        _, server = self.open("ext4", megabytes=128)
+        client = Client(server)
+        client.append_until((507, "STORAGE_FULL"))
+        client.check()
+        for stream in client.streams():
+            self.assertEqual(server.ask("DELETE", stream)[0], 204)
+            del client.content[stream]
+        harness.wait_until(lambda: server.ask("PUT", STREAMS[0])[0] == 201)
+        client.content[STREAMS[0]] = b""
+        client.append_some(100)
+        client.check()
+        self.assertEqual(server.stop(), 0)
+        server.start()
+        client.check()
 
     # ---- failing ----
 

@@ -21,6 +21,8 @@ enum class StatusCode : uint8_t {
                         // stopped.
   kUnavailable,         // No leader, or this log has failed. Nothing was applied: safe to retry.
   kResourceExhausted,   // A limit (`…_max`) is reached. Nothing was applied: retry after a pause.
+  kStorageFull,         // The disk, or the memory in its place. Nothing was applied: retry once
+                        // there is space. Reads go on.
   kOutcomeUnknown,      // May or may not be applied; retry under the same producer sequence.
   kCancelled,           // By Cancel or Stop. Of an append: nothing was applied.
   kDataLoss,            // Bytes on disk fail their checksum; they are never served.

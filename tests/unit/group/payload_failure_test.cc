@@ -107,7 +107,7 @@ TEST(ReplicaPayloadFailureTest, BlocksOfAFailedSyncDoNotHideThoseWrittenAgain) {
   EXPECT_TRUE(world.Stop());
 }
 
-TEST(ReplicaPayloadFailureTest, AFullDiskRefusesAFlushAndTheNextOneSucceeds) {
+TEST(ReplicaPayloadFailureTest, AFullDiskRefusesAFlushWhichIsTriedAgainByItself) {
   GroupWorld world(1, Slow());
   ASSERT_TRUE(world.Open().ok());
   ASSERT_TRUE(world.CreateNow("s"));
@@ -115,9 +115,15 @@ TEST(ReplicaPayloadFailureTest, AFullDiskRefusesAFlushAndTheNextOneSucceeds) {
   ASSERT_TRUE(world.AppendNow("s", "abc"));
   world.runtime().AdvanceBy(200 * kMs);
   world.disk.FailWrite(1, ENOSPC);
-  EXPECT_FALSE(world.FlushNow());
+  world.replica().Flush();
+  world.runtime().AdvanceBy(500 * kMs);
+  EXPECT_EQ(world.replica().unflushed_bytes(), 3u);
+  EXPECT_TRUE(world.budget().storage_full);
   EXPECT_TRUE(world.replica().Ready().ok());
   EXPECT_TRUE(world.AppendNow("s", "def"));
+  world.runtime().AdvanceBy(1000 * kMs);
+  EXPECT_EQ(world.replica().unflushed_bytes(), 0u);
+  EXPECT_FALSE(world.budget().storage_full);
   // Nothing was collected for a snapshot, so the next one needs no base.
   EXPECT_TRUE(world.CheckpointNow());
   EXPECT_EQ(world.snapshots().chain(GroupId{0}).files, 2u);

@@ -38,6 +38,7 @@ TEST(StatusResponseTest, RetryAfterOnlyWhereNothingWasApplied) {
                         Case{StatusCode::kFailedPrecondition, "503 STOPPING", true},
                         Case{StatusCode::kUnavailable, "503 UNAVAILABLE", true},
                         Case{StatusCode::kResourceExhausted, "503 OVERLOADED", true},
+                        Case{StatusCode::kStorageFull, "507 STORAGE_FULL", true},
                         Case{StatusCode::kCancelled, "503 STOPPING", true},
                         Case{StatusCode::kOutcomeUnknown, "504 OUTCOME_UNKNOWN", false},
                         Case{StatusCode::kDataLoss, "500 DATA_LOSS", false},

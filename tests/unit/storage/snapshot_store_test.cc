@@ -171,7 +171,7 @@ TEST(SnapshotStoreTest, AFailureChangesNothingAndLeavesNoFile) {
   ASSERT_TRUE(world.Open().ok());
   ASSERT_TRUE(world.Write(10, true, {Put("a", "1")}).ok());
   world.disk.FailWrite(1, ENOSPC);
-  EXPECT_EQ(world.Write(20, false, {Put("a", "2")}).code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(world.Write(20, false, {Put("a", "2")}).code(), StatusCode::kStorageFull);
   world.disk.FailSync(1, EIO);
   EXPECT_EQ(world.Write(20, true, {Put("a", "2")}).code(), StatusCode::kIoError);
   EXPECT_EQ(world.Files().size(), 1u);

@@ -181,9 +181,20 @@ TEST(WalTest, AFullDiskIsMetBeforeAcceptingAndLeftWhenThereIsSpace) {
     accepted = world.AppendEntry(0, ++index, std::string(3000, 'x'));
     world.runtime->RunUntilIdle();
   }
-  EXPECT_EQ(world.wal().Ready().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(world.wal().Ready().code(), StatusCode::kStorageFull);
   // All that was accepted has become durable: nothing was caught half-way.
   EXPECT_EQ(world.probe().durable, accepted);
+  // What makes room may use what was kept back, up to an end.
+  uint64_t freeing = 0;
+  while (world.wal().ReadyFor({.frees_space = true}).ok()) {
+    ASSERT_LT(++freeing, 100u);
+    accepted = world.AppendEntry(0, ++index, "x");
+    world.runtime->RunUntilIdle();
+  }
+  EXPECT_GE(freeing, 4u);
+  EXPECT_EQ(world.probe().durable, accepted);
+  // Nothing is left of the segment that could not be had.
+  EXPECT_EQ(world.Segments().size(), 2u);
   EXPECT_EQ(world.probe().failures, 0);
 
   world.disk.faults().capacity_bytes = uint64_t{1} << 40;
@@ -206,6 +217,24 @@ TEST(WalTest, ASmallLogAcceptsBeforeItsSecondSegmentIsReserved) {
     EXPECT_TRUE(world.RunUntilDurable(world.AppendEntry(0, ++index, "x")));
   }
   EXPECT_GE(index, 6u);  // Of the 16 blocks of the first.
+  world.Stop();
+}
+
+TEST(WalTest, WhatDoesNotFitInThePreparedSpaceIsRefusedBeforeItIsTakenOn) {
+  WalWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  world.runtime->AdvanceBy(1'000'000'000);
+  EXPECT_TRUE(world.wal().ReadyFor({.bytes = 60'000}).ok());
+  world.disk.faults().capacity_bytes = 0;
+  uint64_t index = 0;
+  while (world.Segments().size() > 1 && world.wal().ReadyFor({.bytes = 60'000}).ok()) {
+    ASSERT_LT(index, 100u);
+    world.AppendEntry(0, ++index, std::string(3000, 'x'));
+    world.runtime->RunUntilIdle();
+  }
+  // In the second segment now, and there is no third.
+  EXPECT_EQ(world.wal().ReadyFor({.bytes = 60'000}).code(), StatusCode::kStorageFull);
+  EXPECT_TRUE(world.wal().ReadyFor({.bytes = 1000}).ok());
   world.Stop();
 }
 
@@ -232,7 +261,7 @@ TEST(WalTest, OnAFullDiskRecordsPastThePreparedSpaceWaitUntilARelease) {
 TEST(WalTest, StartOnAFullDiskSaysSo) {
   WalWorld world;
   world.disk.faults().capacity_bytes = 4096;
-  EXPECT_EQ(world.Open().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(world.Open().code(), StatusCode::kStorageFull);
   world.Stop();
 }
 
