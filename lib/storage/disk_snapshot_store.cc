@@ -6,6 +6,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/coding.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -170,6 +171,7 @@ void DiskSnapshotStore::OnNameSynced(int64_t result) {
   }
   Chain& chain = chains_[current_.group];
   if (current_.base) {
+    URSULA_SOMETIMES("storage: a base replaces a chain");
     for (uint64_t number : chain.numbers) removals_.push_back(PathOf(current_.group, number));
     chain.numbers.clear();
     chain.size = {};
@@ -185,6 +187,7 @@ void DiskSnapshotStore::OnNameSynced(int64_t result) {
 void DiskSnapshotStore::Refuse(Status status) {
   file_.reset();
   refusal_ = std::move(status);
+  URSULA_SOMETIMES("storage: a snapshot is refused");
   state_ = State::kCleaning;
   loop_.disk().Remove(temporary_, op_.Then<&DiskSnapshotStore::OnCleaned>(this));
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -151,22 +152,25 @@ void DiskWal::FinishBatch() {
   std::memset(data + batch_.size, 0, padded_ - batch_.size);
   ++sequence_;
   const uint32_t seed = BatchSeed(directory_id_, log_, end_.segment, sequence_);
+  uint32_t record_sum = seed;
   for (uint32_t offset = kBatchHeaderBytes; offset < batch_.size;) {
     char* record = data + offset;
     const RecordHeader header = LoadRecordHeader(record);
     SealRecord(record, kRecordHeaderBytes + header.length, seed);
+    record_sum = AddToRecordSum(record_sum, record);
     tracker_.OnWriting(header);
     offset += kRecordHeaderBytes + header.length;
   }
   StoreBatchHeader(data,
                    {.log = log_,
                     .segment = end_.segment,
-                    .flags = batch_.seal ? kBatchSeal : 0,
+                    .flags = batch_.seal ? kBatchSeal : kBatchSummed,
                     .sequence = sequence_,
                     .attested = attested_,
                     .length = batch_.size - kBatchHeaderBytes,
                     .record_count = batch_.record_count,
-                    .segment_bytes = options_.segment_bytes},
+                    .segment_bytes = options_.segment_bytes,
+                    .record_sum = batch_.seal ? 0 : record_sum},
                    directory_id_);
 }
 
@@ -184,6 +188,7 @@ void DiskWal::OnWritten(int64_t result) {
   written_ += WrittenBytes(result, file_->direct());
   URSULA_CHECK(written_ <= padded_);
   if (written_ < padded_) {
+    URSULA_SOMETIMES("storage: a batch is written in several pieces");
     if (++short_writes_ <= kShortWritesMax) return WriteRest();
     return Fail(IoStatus("writing", FormatSegmentName(NameOf(end_.segment)), 0));
   }
@@ -237,6 +242,7 @@ void DiskWal::OnSealTimer() {
     loop_.StartTimer(&seal_timer_, busy ? loop_.now_ns() + options_.seal_idle_ns : due);
     return;
   }
+  URSULA_SOMETIMES("storage: an idle log is sealed");
   StageSeal();
   StartBatch();
 }
@@ -248,6 +254,7 @@ void DiskWal::Fail(Status status) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
   state_ = State::kFailed;
   failure_ = Status(status.code(), "the write-ahead log failed: " + status.message());
+  URSULA_SOMETIMES("storage: a log fails for good");
   staged_.clear();
   loop_.CancelTimer(&seal_timer_);
   loop_.CancelTimer(&space_timer_);

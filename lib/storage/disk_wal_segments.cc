@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/disk_wal.h"
 #include "lib/storage/io_status.h"
 
@@ -77,6 +78,7 @@ void DiskWal::Maintain() {
   const std::size_t free = old_gone ? tracker_.free_segments() : 0;
   if (free > 0 && !stopping_) {
     for (const WalTracker::State& state : tracker_.StatesToMove()) {
+      URSULA_SOMETIMES("storage: states move to a newer segment");
       Append({.group = state.group,
               .kind = RecordKind::kState,
               .index = state.index,
@@ -111,9 +113,11 @@ void DiskWal::PrepareNext() {
   if (!options_.spares.empty()) {
     reuse = std::move(options_.spares.back());
     options_.spares.pop_back();
+    URSULA_SOMETIMES("storage: a spare segment of an earlier opening is used");
   } else if (front_reusable()) {
     reuse = path_ + "/" + FormatSegmentName(NameOf(tracker_.PopFront()));
     ++stats_.segments_recycled;
+    URSULA_SOMETIMES("storage: a segment is used again");
   }
   next_reserved_ = !reuse.empty();
   const uint32_t number = file_ == nullptr ? 0 : end_.segment + 1;
@@ -150,6 +154,7 @@ void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file) {
 
 bool DiskWal::Rotate() {
   if (next_file_ == nullptr) {
+    URSULA_SOMETIMES("storage: a batch waits for its segment");
     state_ = State::kNoSegment;
     Maintain();
     return false;
@@ -170,6 +175,7 @@ void DiskWal::OnSegmentRemoved() {
 
 void DiskWal::OnSpaceMissing(Status status) {
   next_reserved_ = false;
+  URSULA_SOMETIMES("storage: no space for a segment");
   if (!space_missing_ && options_.log) {
     options_.log(LogLevel::kError, "no space for the write-ahead log: " + status.message());
   }
@@ -181,6 +187,7 @@ void DiskWal::OnSpaceMissing(Status status) {
 }
 
 void DiskWal::OnKeeperFailed(Status status) {
+  URSULA_SOMETIMES("storage: a segment cannot be prepared");
   // A batch under way ends first; its result no longer matters.
   Fail(std::move(status));
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -68,6 +69,7 @@ void OldLogs::OnSynced(int64_t result) {
   URSULA_CHECK(state_ == State::kSyncing);
   if (result < 0) return Fail("syncing the directory after removing", result);
   bytes_.fetch_sub(std::max<uint64_t>(segments_[front_].bytes, 1), std::memory_order_release);
+  URSULA_SOMETIMES("storage: an old segment goes");
   ++front_;
   state_ = State::kIdle;
   if (stop_done_) return FinishStop();

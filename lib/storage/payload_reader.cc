@@ -6,6 +6,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/crc32c.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -125,6 +126,7 @@ void PayloadReader::Check(Piece* piece) {
         block->length != extent.length || block->header_bytes != extent.header_bytes ||
         block->payload_crc != Crc32c(PayloadBlockSeed(file.seed, extent.offset),
                                      bytes.substr(at + extent.header_bytes, extent.length))) {
+      URSULA_SOMETIMES("storage: damaged payload is refused");
       piece->status = Damaged(file.path, extent.offset);
       return;
     }

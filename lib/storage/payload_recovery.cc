@@ -7,6 +7,8 @@
 
 #include "lib/base/crc32c.h"
 #include "lib/base/ids.h"
+#include "lib/base/sometimes.h"
+#include "lib/storage/aligned_buffer.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/payload_file.h"
 #include "lib/storage/payload_store.h"
@@ -31,10 +33,17 @@ class FileScan {
     if (size_ > UINT32_MAX) return Status(StatusCode::kDataLoss, path_ + ": too long");
     std::optional<std::vector<PayloadExtent>> listed = ReadFooter(file->get());
     if (listed.has_value()) return std::move(*listed);
-    bytes_.resize(static_cast<std::size_t>(size_));
-    const int64_t count = (*file)->ReadNow(0, std::span<char>(bytes_));
+    URSULA_SOMETIMES("storage: a payload file without a footer is scanned");
+    // Past the page cache, which may hold what a failed sync of a process before this one has lost.
+    file = disk_.Open(path_, {.direct = true});
+    if (!file.ok()) return file.status();
+    const std::size_t blocks =
+        static_cast<std::size_t>((size_ + AlignedBuffer::kAlignment - 1) /
+                                 AlignedBuffer::kAlignment * AlignedBuffer::kAlignment);
+    buffer_.Grow(blocks, 0);
+    const int64_t count = (*file)->ReadNow(0, std::span<char>(buffer_.data(), blocks));
     if (count < 0) return IoStatus("reading", path_, count);
-    bytes_.resize(static_cast<std::size_t>(count));
+    bytes_ = std::string_view(buffer_.data(), static_cast<std::size_t>(count));
     ScanBlocks();
     Status finished = Finish();
     if (!finished.ok()) return finished;
@@ -71,7 +80,7 @@ class FileScan {
     };
     std::vector<Doubtful> doubtful;
     for (uint64_t offset = 0; offset + kPayloadBlockHeaderBytes <= bytes_.size();) {
-      std::string_view rest = std::string_view(bytes_).substr(offset);
+      std::string_view rest = bytes_.substr(offset);
       const uint32_t at = static_cast<uint32_t>(offset);
       std::optional<PayloadBlock> block = ParsePayloadHeader(rest, seed_, at);
       if (!block.has_value()) {
@@ -97,10 +106,12 @@ class FileScan {
     for (const Doubtful& block : doubtful) {
       if (block.end > attested_ || block.extent.length == 0) continue;
       extents_.push_back(block.extent);
+      URSULA_SOMETIMES("storage: damaged payload is kept as damaged");
       Log(LogLevel::kError, path_ + ": damaged at offset " + std::to_string(block.extent.offset));
     }
     // Zeros are padding.
     if (bytes_.find_first_not_of('\0', sound_end_) != std::string::npos) {
+      URSULA_SOMETIMES("storage: torn payload is cut");
       Log(LogLevel::kWarning, path_ + ": cut " + std::to_string(bytes_.size() - sound_end_) +
                                   " bytes that a crash tore, at offset " +
                                   std::to_string(sound_end_));
@@ -142,7 +153,8 @@ class FileScan {
   const uint32_t seed_;
   const LogLine& log_;
   uint64_t size_ = 0;
-  std::string bytes_;
+  AlignedBuffer buffer_;
+  std::string_view bytes_;
   uint64_t attested_ = 0;   // Blocks before it were synced.
   uint64_t sound_end_ = 0;  // Of the last whole block.
   std::vector<PayloadExtent> extents_;

@@ -7,6 +7,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/crc32c.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -167,6 +168,7 @@ void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint
 
 // The footer ends the file, so what a direct write has to be padded with comes before it.
 void PayloadWriter::StartFooter() {
+  URSULA_SOMETIMES("storage: a payload file is finished");
   std::string footer = EncodePayloadFooter(file_extents_, shared_->seed, offset_);
   size_ = 0;
   if (file_->direct()) {
@@ -280,6 +282,7 @@ void PayloadWriter::TakeQueue() {
 }
 
 void PayloadWriter::RefuseBatch(const Status& status) {
+  URSULA_SOMETIMES("storage: payload meets a full disk");
   if (!full_ && options_.log) options_.log(LogLevel::kWarning, status.message());
   full_ = true;
   EndBatch(status);
@@ -287,6 +290,7 @@ void PayloadWriter::RefuseBatch(const Status& status) {
 
 void PayloadWriter::FailAll(const Status& status) {
   failure_ = Status(StatusCode::kUnavailable, "the payload store failed: " + status.message());
+  URSULA_SOMETIMES("storage: the payload store fails for good");
   if (options_.log) options_.log(LogLevel::kError, failure_.message());
   state_ = State::kFailed;
   for (Request& request : queue_) batch_.push_back(std::move(request));

@@ -43,6 +43,7 @@ void StoreBatchHeader(char* at, const BatchHeader& header, uint64_t directory_id
   StoreFixed<uint32_t>(at + 40, header.length);
   StoreFixed<uint32_t>(at + 44, header.record_count);
   StoreFixed<uint32_t>(at + 48, header.segment_bytes);
+  StoreFixed<uint32_t>(at + 52, header.record_sum);
   uint32_t seed = BatchSeed(directory_id, header.log, header.segment, header.sequence);
   StoreFixed<uint32_t>(at + 4, Crc32c(seed, std::string_view(at + 8, kBatchHeaderBytes - 8)));
 }
@@ -62,6 +63,7 @@ std::optional<BatchHeader> ParseBatchHeader(std::string_view bytes, uint64_t dir
   header.length = LoadFixed<uint32_t>(at + 40);
   header.record_count = LoadFixed<uint32_t>(at + 44);
   header.segment_bytes = LoadFixed<uint32_t>(at + 48);
+  header.record_sum = LoadFixed<uint32_t>(at + 52);
   if (header.log != log || header.segment != segment) return std::nullopt;
   uint32_t seed = BatchSeed(directory_id, log, segment, header.sequence);
   if (LoadFixed<uint32_t>(at + 4) !=
@@ -92,6 +94,10 @@ RecordHeader LoadRecordHeader(const char* at) {
 
 void SealRecord(char* record, uint32_t record_bytes, uint32_t seed) {
   StoreFixed<uint32_t>(record, RecordCrc(record, record_bytes, seed));
+}
+
+uint32_t AddToRecordSum(uint32_t sum, const char* record) {
+  return Crc32c(sum, std::string_view(record, 4));
 }
 
 std::optional<ParsedRecord> TakeRecord(std::string_view* rest, uint32_t seed) {

@@ -41,7 +41,9 @@ inline constexpr uint32_t kWalBlockBytes = 4096;
 inline constexpr uint32_t kBatchMagic = 0x31425755;  // "UWB1"
 inline constexpr uint32_t kBatchHeaderBytes = 64;
 inline constexpr uint32_t kRecordHeaderBytes = 32;
-inline constexpr uint32_t kBatchSeal = 1;  // Flag: no records; everything before is synced.
+// Flags.
+inline constexpr uint32_t kBatchSeal = 1;    // No records; everything before is synced.
+inline constexpr uint32_t kBatchSummed = 2;  // Has record_sum.
 
 struct BatchHeader {
   LogId log = {};
@@ -52,6 +54,7 @@ struct BatchHeader {
   uint32_t length = 0;        // Bytes of records.
   uint32_t record_count = 0;
   uint32_t segment_bytes = 0;  // The segment's file has at least so many. 0: not said.
+  uint32_t record_sum = 0;     // Of the records' checksums in their order, if flags say so.
   friend bool operator==(const BatchHeader&, const BatchHeader&) = default;
 
   uint32_t padded_bytes() const {
@@ -82,6 +85,9 @@ void StoreRecordHeader(char* at, const RecordHeader& header);
 RecordHeader LoadRecordHeader(const char* at);  // Of StoreRecordHeader: trusts it.
 // `record` is header and payload.
 void SealRecord(char* record, uint32_t record_bytes, uint32_t seed);
+// Adds the next record of a batch to its sum, which starts from the batch's seed: records hold only
+// in their order, each once.
+uint32_t AddToRecordSum(uint32_t sum, const char* record);
 // Takes one record off `rest`: its header and payload. Nothing: the bytes are damaged.
 struct ParsedRecord {
   RecordHeader header = {};

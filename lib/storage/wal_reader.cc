@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "lib/base/sometimes.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
@@ -16,15 +17,17 @@ Status WalReader::LoadSegment(std::size_t index) {
   index_ = index;
   loaded_ = true;
   const std::string path = PathOf(segments_[index]);
-  Result<std::unique_ptr<io::File>> file = disk_.Open(path, {});
+  // Past the page cache, which may hold what a failed sync of a process before this one has lost.
+  Result<std::unique_ptr<io::File>> file = disk_.Open(path, {.direct = true});
   if (!file.ok()) return file.status();
   const uint64_t size = (*file)->size();
   if (size > UINT32_MAX) {
     return Status(StatusCode::kDataLoss, path + ": too long for a segment");
   }
-  buffer_.Grow(size, 0);
-  const int64_t count =
-      (*file)->ReadNow(0, std::span<char>(buffer_.data(), static_cast<std::size_t>(size)));
+  const std::size_t blocks =
+      static_cast<std::size_t>((size + kWalBlockBytes - 1) / kWalBlockBytes * kWalBlockBytes);
+  buffer_.Grow(blocks, 0);
+  const int64_t count = (*file)->ReadNow(0, std::span<char>(buffer_.data(), blocks));
   if (count < 0) return IoStatus("reading", path, count);
   size_ = static_cast<uint32_t>(count);
   return {};
@@ -61,6 +64,7 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
     position_ = {segments_[index_], 0};
     std::optional<BatchHeader> header = HeaderAt(0);
     if (header.has_value() && header->sequence == sequence_ + 1) {
+      URSULA_SOMETIMES("storage: a batch begins the next segment");
       torn_bytes_ = 0;
       batch = TakeBatch();
       if (wanted_ > size_) return Shrunk();
@@ -96,12 +100,18 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
   batch.records.reserve(std::min<uint32_t>(header->record_count, 1 << 16));
   std::string_view rest(buffer_.data() + position_.offset + kBatchHeaderBytes, header->length);
   const uint32_t seed = BatchSeed(directory_id_, log_, position_.segment, header->sequence);
+  uint32_t record_sum = seed;
   while (!rest.empty()) {
     damage_ = kBatchHeaderBytes + header->length - static_cast<uint32_t>(rest.size());
+    const char* at = rest.data();
     std::optional<ParsedRecord> record = TakeRecord(&rest, seed);
     if (!record.has_value()) return std::nullopt;
     batch.records.push_back(*record);
+    record_sum = AddToRecordSum(record_sum, at);
   }
+  damage_ = kBatchHeaderBytes;
+  const bool summed = (header->flags & kBatchSummed) != 0;
+  if (summed && record_sum != header->record_sum) return std::nullopt;
   if (batch.records.size() != header->record_count) return std::nullopt;
   torn_bytes_ = 0;
   damage_ = 0;
@@ -111,11 +121,22 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
   return batch;
 }
 
-Status WalReader::Rotten() const {
-  return Status(StatusCode::kDataLoss,
-                PathOf(position_.segment) + ": damaged at offset " +
-                    std::to_string(position_.offset + damage_) +
-                    ", below what was synced; restore this directory or let its peers rebuild it");
+// Which segment is damaged, when no header follows in the one that was read last: `later` is the
+// first that attests more, and tells where the batch before it ended.
+Status WalReader::Rotten(const BatchHeader& later, bool segment_full) const {
+  std::string where = PathOf(position_.segment) + ": damaged at offset " +
+                      std::to_string(position_.offset + damage_);
+  if (damage_ == 0 && torn_bytes_ == 0 && later.attested.segment > position_.segment) {
+    const std::string next = PathOf(position_.segment + 1);
+    if (segment_full || later.sequence == sequence_ + 2) {
+      where = next + ": damaged at offset 0";
+    } else {
+      where += " or " + next + " at offset 0";
+    }
+  }
+  return Status(
+      StatusCode::kDataLoss,
+      where + ", below what was synced; restore this directory or let its peers rebuild it");
 }
 
 // All of a segment is there before its first batch is: without this, nothing would tell a log from
@@ -129,6 +150,7 @@ Status WalReader::Shrunk() const {
 
 Status WalReader::CheckNothingAttested() {
   const std::size_t here = index_;
+  const bool segment_full = position_.offset >= size_;
   for (std::size_t i = here; i < segments_.size(); ++i) {
     if (i != here) {
       Status loaded = LoadSegment(i);
@@ -137,7 +159,10 @@ Status WalReader::CheckNothingAttested() {
     for (uint64_t offset = i == here ? position_.offset : 0; offset < size_;
          offset += kWalBlockBytes) {
       std::optional<BatchHeader> header = HeaderAt(static_cast<uint32_t>(offset));
-      if (header.has_value() && position_ < header->attested) return Rotten();
+      if (header.has_value() && position_ < header->attested) {
+        URSULA_SOMETIMES("storage: rot is refused");
+        return Rotten(*header, segment_full);
+      }
     }
   }
   return {};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "lib/base/sometimes.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/wal_reader.h"
@@ -149,6 +150,7 @@ void Recovery::Count(const RecordHeader& header) {
   if (header.kind == RecordKind::kState) return;
   auto [last, is_new] = last_.try_emplace(header.group, header.index);
   if (!is_new && header.index <= last->second) {
+    URSULA_SOMETIMES("storage: an entry replaces others in the logs");
     // It replaces what stood there, which nobody needs any more.
     for (Segment& segment : segments_) {
       auto found = segment.groups.find(header.group);
@@ -162,6 +164,7 @@ void Recovery::Count(const RecordHeader& header) {
 Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<uint32_t>& segments) {
   const WalPosition end = reader.end();
   if (reader.torn_bytes() > 0) {
+    URSULA_SOMETIMES("storage: a torn batch is cut");
     recovered_.cut_bytes += reader.torn_bytes();
     Log(LogLevel::kWarning, path_ + "/" + FormatSegmentName({log, end.segment}) + ": cut " +
                                 std::to_string(reader.torn_bytes()) +
@@ -178,8 +181,10 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
   const SegmentName last{log, end.segment};
   if (reader.empty() || (reader.sealed() && reader.torn_bytes() == 0)) return {};
   if (segments_.back().name != last) segments_.push_back({.name = last});
+  URSULA_SOMETIMES("storage: an end that a crash left is sealed");
   if (end.offset + kSealBytes <= SizeOf(last)) return Seal(reader, log, end);
   // The segment is full to its last block: the seal starts the next one.
+  URSULA_SOMETIMES("storage: the seal starts a segment of its own");
   const SegmentName next{log, end.segment + 1};
   const std::string next_path = path_ + "/" + FormatSegmentName(next);
   std::erase(recovered_.spares, next_path);

@@ -15,6 +15,15 @@ using io::IoError;
 using io::NormalPath;
 using io::ParentPath;
 
+namespace {
+
+bool Aligned(bool direct, uint64_t offset, const char* at, std::size_t size) {
+  uint64_t bits = offset | reinterpret_cast<uintptr_t>(at) | size;
+  return !direct || bits % FaultDisk::kBlockBytes == 0;
+}
+
+}  // namespace
+
 // ---- one loop's view ----
 
 class FaultFile final : public io::File {
@@ -39,7 +48,8 @@ class FaultFile final : public io::File {
     });
   }
   int64_t ReadNow(uint64_t offset, std::span<char> into) override {
-    return static_cast<int64_t>(node_->cached.Read(offset, into));
+    if (!Aligned(direct_, offset, into.data(), into.size())) return -EINVAL;
+    return FaultDisk::ReadNode(*node_, direct_, offset, into);
   }
   int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) override {
     URSULA_CHECK(!direct_);
@@ -76,7 +86,8 @@ class FaultDiskOnLoop final : public io::Disk {
       disk_->Change({.kind = Kind::kCreate, .path = name, .node = node});
     }
     bool direct = options.direct && disk_->faults_.direct;
-    node->direct = direct;
+    if (options.write) node->direct = direct;
+    if (options.direct && !direct) node->cached = FaultDisk::WrittenOut(*node);
     return std::unique_ptr<io::File>(new FaultFile(disk_, loop_, std::move(node), direct));
   }
 
@@ -288,15 +299,6 @@ int64_t FaultDisk::TakeFault(std::map<uint64_t, int>* planned, uint64_t count, d
   return chance > 0 && random_.Chance(chance) ? -EIO : 0;
 }
 
-namespace {
-
-bool Aligned(bool direct, uint64_t offset, const char* at, std::size_t size) {
-  uint64_t bits = offset | reinterpret_cast<uintptr_t>(at) | size;
-  return !direct || bits % FaultDisk::kBlockBytes == 0;
-}
-
-}  // namespace
-
 void FaultDisk::StartWrite(ManualLoop* loop, const NodePtr& node, bool direct, uint64_t offset,
                            std::span<const char> from, io::Op* op) {
   int64_t fault = TakeFault(&write_errors_, ++writes_, faults_.write_error);
@@ -319,9 +321,22 @@ void FaultDisk::StartRead(ManualLoop* loop, const NodePtr& node, bool direct, ui
                           std::span<char> into, io::Op* op) {
   int64_t fault = TakeFault(&read_errors_, ++reads_, faults_.read_error);
   if (!Aligned(direct, offset, into.data(), into.size())) fault = -EINVAL;
-  Start(loop, {.op = op}, [node, offset, into, fault] {
-    return fault != 0 ? fault : static_cast<int64_t>(node->cached.Read(offset, into));
+  Start(loop, {.op = op}, [node, direct, offset, into, fault] {
+    return fault != 0 ? fault : ReadNode(*node, direct, offset, into);
   });
+}
+
+// A direct read has the cache written out and passes it by: it sees what the medium was given.
+int64_t FaultDisk::ReadNode(const Node& node, bool direct, uint64_t offset, std::span<char> into) {
+  if (!direct || node.direct) return static_cast<int64_t>(node.cached.Read(offset, into));
+  return static_cast<int64_t>(WrittenOut(node).Read(offset, into));
+}
+
+io::PagedBytes FaultDisk::WrittenOut(const Node& node) {
+  io::PagedBytes medium = node.durable;
+  medium.Resize(node.cached.size());
+  for (uint64_t sector : node.dirty) CopySector(node.cached, &medium, sector);
+  return medium;
 }
 
 // What a sync promises is what was written before it: that is copied now and durable when it

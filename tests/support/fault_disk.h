@@ -15,7 +15,7 @@
 // - Writes may fall short. Reads, writes, syncs and what is done to names may fail with EIO, by
 //   chance or the n-th from now.
 //   After a failed Sync the data it was to make durable is never durable, though it can be read and
-//   the next Sync succeeds: as Linux does.
+//   the next Sync succeeds: as Linux does. A direct read sees that it isn't there.
 // - Past `capacity_bytes` writes, and earlier Allocate, give ENOSPC.
 // - The medium may lie: lose what it said it took, or put it elsewhere in this file or another.
 //   Bits and sectors rot when the test says so. All of this is remembered, with what should be
@@ -123,7 +123,7 @@ class FaultDisk {
     std::set<uint64_t> dirty;  // Sectors written since the last Sync was asked for.
     uint64_t syncs_asked = 0;
     uint64_t last_sync_done = 0;  // The highest number of a completed one.
-    bool direct = false;          // Was opened so: the cache is passed by.
+    bool direct = false;          // Writes pass the cache by.
     // What damaged sectors of `durable` should hold.
     std::map<uint64_t, std::string> intended;
   };
@@ -162,6 +162,8 @@ class FaultDisk {
   void StartRead(ManualLoop* loop, const NodePtr& node, bool direct, uint64_t offset,
                  std::span<char> into, io::Op* op);
   void StartSync(ManualLoop* loop, const NodePtr& node, io::Op* op);
+  static io::PagedBytes WrittenOut(const Node& node);
+  static int64_t ReadNode(const Node& node, bool direct, uint64_t offset, std::span<char> into);
   int64_t DoWrite(Node* node, bool durable, uint64_t offset, std::span<const char> from);
   void MakeDurable(Node* node, const std::set<uint64_t>& sectors);
   static void Land(const io::PagedBytes& from, Node* node, uint64_t sector);

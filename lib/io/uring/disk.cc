@@ -168,6 +168,9 @@ Result<std::unique_ptr<File>> UringDisk::Open(const std::string& path, const Ope
   }
   if (fd < 0) fd = OpenDescriptor(path, flags);
   if (fd < 0) return IoError("open", path, errno);
+  // As with direct I/O, what is read first is what the disk has: the cache may still hold what a
+  // failed sync of an earlier process has lost.
+  if (options.direct && !direct) (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
   return std::unique_ptr<File>(new UringFile(ring_, fd, direct));
 }
 

@@ -65,6 +65,12 @@ TEST_F(FormatsTest, WriteAheadLog) {
   header.segment_bytes = 32 << 20;
   StoreBatchHeader(batch.data(), header, 42);
   Check("wal_seal_in_segment", batch);
+  header.flags = kBatchSummed;
+  header.length = kRecordHeaderBytes + 5;
+  header.record_count = 1;
+  header.record_sum = 0x11223344;
+  StoreBatchHeader(batch.data(), header, 42);
+  Check("wal_batch_header_summed", batch);
   std::string record(kRecordHeaderBytes, '\0');
   StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kEntry, Index{77}, Term{4}, 5});
   record += "hello";

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
+#include <vector>
 
 #include "tests/unit/storage/wal_world.h"
 
@@ -82,6 +84,60 @@ TEST_F(WalRotTest, AFileThatShrankIsRot) {
   ASSERT_GE(names.size(), 4u);
   world_.disk.Truncate("/data/wal/" + names[2], 8192);
   EXPECT_EQ(Read().code(), StatusCode::kDataLoss);
+}
+
+TEST_F(WalRotTest, ARecordInThePlaceOfAnotherOfItsBatchIsRot) {
+  ASSERT_TRUE(world_.Open().ok());
+  const uint64_t before = world_.wal().stats().batches;
+  world_.AppendEntry(1, 2, "one record");
+  world_.AppendEntry(1, 3, "another it");
+  ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, 4, "a third of")));
+  ASSERT_EQ(world_.wal().stats().batches, before + 1);
+  world_.Stop();
+  const std::string path = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 0});
+  const std::string bytes = world_.disk.Content(path);
+  const std::size_t first = bytes.find("one record") - kRecordHeaderBytes;
+  const std::size_t second = bytes.find("another it") - kRecordHeaderBytes;
+  ASSERT_EQ(second, first + kRecordHeaderBytes + 10);
+  world_.disk.Overwrite(path, second, bytes.substr(first, second - first));
+  const Status status = Read();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find(path), std::string::npos) << status.message();
+}
+
+TEST_F(WalRotTest, TheDamagedBeginningOfASegmentIsNamedByItsOwnFile) {
+  ASSERT_TRUE(world_.Open().ok());
+  for (uint64_t i = 2; i < 12; ++i) {  // Each fills a block, and four a segment.
+    ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, i, std::string(3000, 'x'))));
+  }
+  world_.Stop();
+  const std::string path = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 1});
+  ASSERT_TRUE(world_.disk.Exists(path));
+  world_.disk.FlipBit(path, 0);
+  const Status status = Read();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find(path + ": damaged at offset 0,"), std::string::npos)
+      << status.message();
+}
+
+// The cache of a file whose sync failed calls its pages clean, and still has them.
+TEST(WalFailedSyncTest, WhatItLeftInTheCacheIsNotTakenForDurable) {
+  for (const bool direct : {true, false}) {  // What the file system can, while it recovers.
+    WalWorld world(1, {.direct = false});
+    ASSERT_TRUE(world.Open().ok());
+    ASSERT_TRUE(world.RunUntilDurable(world.AppendEntry(1, 1, "synced")));
+    world.disk.FailSync(1, EIO);
+    world.AppendEntry(1, 2, "not synced");
+    ASSERT_TRUE(world.runtime->RunUntil([&] { return world.probe().failures == 1; }));
+    world.Kill();
+    world.disk.faults().direct = direct;
+    ASSERT_TRUE(world.Open().ok());
+    EXPECT_EQ(world.recorder.Texts(), std::vector<std::string>{"entry 1 1 1 synced"});
+    world.Crash();
+    const Status status = world.Open();
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    EXPECT_EQ(world.recorder.Texts(), std::vector<std::string>{"entry 1 1 1 synced"});
+  }
 }
 
 TEST_F(WalRotTest, ASegmentOfAnotherDirectoryNeverValidates) {

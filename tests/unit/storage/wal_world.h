@@ -131,6 +131,13 @@ class WalWorld {
     Destroy();
   }
 
+  // The process dies, the power stays.
+  void Kill() {
+    disk.Kill();
+    runtime->Crash();
+    Destroy();
+  }
+
   Wal& wal(std::size_t core = 0) { return *wals.at(core); }
   Probe& probe(std::size_t core = 0) { return *probes.at(core); }
 
