@@ -119,6 +119,7 @@ http::HttpOptions Daemon::ClientOptions() const {
       http::FitToDescriptors(descriptors_max_, runtime_->core_count(), config_.connections_max);
   options.connections_max = fit.connections_max;
   options.refused_connections_max = fit.refused_connections_max;
+  options.backlog = fit.backlog;
   if (fit.connections_max < config_.connections_max) {
     Log(LogLevel::kWarning, "fewer connections than --connections-max: too few open files allowed",
         {{"connections", std::to_string(fit.connections_max)},

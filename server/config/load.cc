@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
 
 #include "server/config/options.h"
 #include "server/config/values.h"
@@ -33,6 +34,7 @@ class ConfigLoader {
 
   // `source` is how the user named it: "--data-dir", "URSULA_DATA_DIR", "ursula.toml: data_dir".
   void Apply(const Option& option, const std::string& source, std::string_view value) {
+    given_.insert(option.name);
     std::string wanted = option.apply(&loaded_.config, value);
     if (wanted.empty()) return;
     Mistake(source + ": '" + std::string(value) + "' is not " + wanted);
@@ -137,6 +139,14 @@ class ConfigLoader {
       Mistake("--admin-listen " + FormatHostPort(config.admin_listen) +
               ": is the address of --listen; they must differ");
     }
+    if (config.memory && given_.contains("data-dir")) {
+      Mistake("--memory: keeps nothing, but --data-dir says where to; leave one of them out");
+    }
+    if (config.body_timeout_ms < config.request_timeout_ms) {
+      Mistake("--body-timeout-ms " + std::to_string(config.body_timeout_ms) +
+              ": is less than --request-timeout-ms " + std::to_string(config.request_timeout_ms) +
+              ", which one pause may take");
+    }
     if (config.inflight_body_bytes_max < config.body_bytes_max) {
       Mistake("--inflight-body-bytes-max " + FormatSize(config.inflight_body_bytes_max) +
               ": is less than --body-bytes-max " + FormatSize(config.body_bytes_max));
@@ -147,6 +157,7 @@ class ConfigLoader {
   LoadedConfig loaded_;
   std::vector<Flag> flags_;
   std::optional<std::string> file_;
+  std::set<std::string_view> given_;  // Options that some source sets.
 };
 
 }  // namespace

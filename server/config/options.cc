@@ -137,7 +137,8 @@ constexpr std::array kNetwork = {
 
 constexpr std::array kStorage = {
     Option{"data-dir", "DIR", "Everything that is kept; made if missing. [./ursula-data]", DataDir},
-    Option{"memory", "", "Keep nothing: streams end with the process. Not durable.",
+    Option{"memory", "",
+           "Keep nothing: streams end with the process. Not together with --data-dir.",
            Switch<&ServerConfig::memory>},
     Option{"core-count", "N", "Threads, each with its own event loop and log. [the CPUs allowed]",
            Number<&ServerConfig::core_count, 1, 1024>},

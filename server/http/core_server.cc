@@ -44,6 +44,7 @@ Status CoreServer::Listen(uint16_t port, bool reuse_port) {
   listen.host = options_->host;
   listen.port = port;
   listen.reuse_port = reuse_port;
+  listen.backlog = options_->backlog;
   Result<std::unique_ptr<io::Listener>> listener = loop_->Listen(listen, this);
   if (!listener.ok()) return listener.status();
   listener_ = std::move(*listener);

@@ -22,6 +22,8 @@ struct HttpOptions {
   // Of each core, beyond those: they get an answer. With so many nothing more is accepted.
   uint32_t refused_connections_max = 256;
 
+  int backlog = 4096;  // Connections of each core that wait to be accepted.
+
   uint64_t request_timeout_ms = 30'000;       // For a head, and for each pause in a body: 408.
   uint64_t body_bytes_per_second_min = 1024;  // Averaged over each request_timeout_ms; 0: none.
   uint64_t body_timeout_ms = 600'000;         // For a whole body: 408.

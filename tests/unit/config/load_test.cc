@@ -117,6 +117,17 @@ TEST(LoadConfigTest, OptionsThatContradictEachOtherAreMistakes) {
   Sources no_room;
   no_room.flags = {"--inflight-body-bytes-max=16MiB"};
   EXPECT_EQ(Load(no_room).mistakes.size(), 1u);
+  Sources nowhere;
+  nowhere.flags = {"--memory"};
+  nowhere.environment = {{"URSULA_DATA_DIR", "/somewhere"}};
+  EXPECT_EQ(Load(nowhere).mistakes.size(), 1u);
+  nowhere.flags = {"--memory=false"};
+  EXPECT_TRUE(Load(nowhere).mistakes.empty());
+  Sources short_whole;
+  short_whole.flags = {"--body-timeout-ms=1000"};
+  EXPECT_EQ(Load(short_whole).mistakes.size(), 1u);
+  short_whole.flags.push_back("--request-timeout-ms=1000");
+  EXPECT_TRUE(Load(short_whole).mistakes.empty());
   Sources both_kernel;
   both_kernel.flags = {"--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"};
   EXPECT_TRUE(Load(both_kernel).mistakes.empty());

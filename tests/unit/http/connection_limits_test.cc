@@ -11,12 +11,13 @@ TEST(FitToDescriptorsTest, GivesWhatIsWantedWhereItFits) {
   EXPECT_EQ(limits.refused_connections_max, 256u);
 }
 
-TEST(FitToDescriptorsTest, LeavesAQuarterForFilesWhateverTheLimit) {
-  for (uint64_t descriptors : {256u, 1024u, 4096u, 65'536u}) {
+TEST(FitToDescriptorsTest, LeavesAFifthForFilesWhateverTheLimit) {
+  for (uint64_t descriptors : {512u, 1024u, 4096u, 65'536u}) {
     for (uint32_t cores : {1u, 2u, 8u}) {
       ConnectionLimits limits = FitToDescriptors(descriptors, cores, 10'000'000);
-      uint64_t most = limits.connections_max + uint64_t{cores} * limits.refused_connections_max;
-      EXPECT_LE(most, (descriptors - 64) * 3 / 4) << descriptors << " " << cores;
+      uint64_t most = limits.connections_max + cores * (limits.refused_connections_max +
+                                                        static_cast<uint64_t>(limits.backlog));
+      EXPECT_LE(most, (descriptors - 64) * 4 / 5) << descriptors << " " << cores;
       EXPECT_GE(most, descriptors / 4) << descriptors << " " << cores;
     }
   }
