@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.parse
 import xml.sax.saxutils
 
 PATIENCE_S = 60  # Nothing here takes long: what does hangs, and is a failure.
@@ -24,7 +25,8 @@ ursulad_path = None
 class Server:
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
-    def __init__(self, *flags, data_dir=None, admin=False):
+    def __init__(self, *flags, data_dir=None, admin=False, before=None):
+        self.before = before  # Called in the new process, for limits.
         self._own_dir = None
         if data_dir is None and "--memory" not in flags:
             self._own_dir = tempfile.TemporaryDirectory(prefix="ursula-")
@@ -39,7 +41,8 @@ class Server:
 
     def start(self, *more):
         self.process = subprocess.Popen([ursulad_path, *self.flags, *more], text=True,
-                                        stdout=subprocess.PIPE, stderr=self.log)
+                                        stdout=subprocess.PIPE, stderr=self.log,
+                                        preexec_fn=self.before)
         line = self.process.stdout.readline()
         match = re.fullmatch(r"listening on (http://127\.0\.0\.1:(\d+))\n", line)
         if match is None:
@@ -171,6 +174,11 @@ class RawClient:
             return None
         data, self.buffer = self.buffer, b""
         return data
+
+
+def quote(text):
+    """As a value in a query."""
+    return urllib.parse.quote(text, safe="")
 
 
 def wait_until(condition):

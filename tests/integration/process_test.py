@@ -62,12 +62,12 @@ class Starting(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "ursula.toml")
             with open(path, "w") as file:
-                file.write('memory = true\nlong_poll_timeout_ms = 1\n')
-            with harness.Server("--config", path, data_dir=os.path.join(folder, "unused")) as server:
+                file.write('memory = false\nlong_poll_timeout_ms = 1\n')
+            with harness.Server("--config", path, "--memory") as server:
+                self.assertIn("none: nothing is kept", server.log_text())
                 server.ask("PUT", "/v1/stream/s")
                 self.assertEqual(
                     server.ask("GET", "/v1/stream/s?live=long-poll&offset=now")[0], 204)
-                self.assertFalse(os.path.exists(server.data_dir))
 
     def test_location_names_the_port_that_the_kernel_chose(self):
         with harness.Server("--memory") as server, server.raw() as client:
