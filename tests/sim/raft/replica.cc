@@ -221,6 +221,16 @@ void Replica::ApplyConfChange(const Entry& entry) {
   Settle();
 }
 
+bool Replica::conf_may_change() const {
+  if (disk_.queued() > 0) return true;  // Who knows.
+  const Index from = std::max(applied() + 1, disk_.first());
+  if (from > disk_.last()) return false;
+  std::vector<Entry> entries;
+  (void)disk_.Entries(from, disk_.last() + 1, UINT64_MAX, &entries);
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const Entry& entry) { return entry.kind != EntryKind::kNormal; });
+}
+
 void Replica::SaveCheckpoint() {
   if (applied_.meta.index <= disk_.checkpoint().meta.index) return;
   // Entries that a pending snapshot voids may lie above what is durable: not now.

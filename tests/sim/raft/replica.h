@@ -65,6 +65,8 @@ class Replica final : private Driver {
   // Of the log as it was handed out, durable or not. REQUIRES: above the commit index.
   std::optional<Term> HandedOut(Index index) const;
   const ConfState& conf() const { return applied_.meta.conf; }
+  // Whether what it may still apply could change that. REQUIRES: up(), the whole log at hand.
+  bool conf_may_change() const;
 
  private:
   // A command or a read of a client that waits at this replica.

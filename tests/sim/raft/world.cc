@@ -190,16 +190,16 @@ void World::TryToCommit() {
   workload_.ProposeOne(leader);
 }
 
-// Once all members have applied the change that removed a replica, nobody needs it any more, and
-// its operator switches it off: it would disturb the others if it had never learned of its end. One
-// that is added again is switched on.
+// Once all members have applied the change that removed a replica and none has another one in its
+// log, nobody needs it any more, and its operator switches it off: it would disturb the others if
+// it had never learned of its end. One that is added again is switched on.
 void World::SwitchOffRemoved() {
   for (const auto& replica : replicas_) {
     if (!replica->up() || replica->applied() != checkers_.committed()) continue;
     const std::vector<NodeId> members = Members(replica->conf());
     const bool agreed = std::all_of(members.begin(), members.end(), [&](NodeId node) {
       const Replica& member = this->replica(static_cast<uint32_t>(Raw(node)));
-      return !member.up() || member.conf() == replica->conf();
+      return !member.up() || (member.conf() == replica->conf() && !member.conf_may_change());
     });
     if (!agreed) continue;
     for (const auto& other : replicas_) {
