@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/io/errors.h"
 #include "tests/sim/storage/hash.h"
 
 namespace ursula::storage::sim {
@@ -49,7 +50,7 @@ bool World::Open() {
       return ok();
     }
     Say("does not open: " + status.message());
-    if (status.code() == StatusCode::kResourceExhausted) {
+    if (io::MayPass(status)) {
       ++counts_.full;
       disk_.faults().capacity_bytes *= 2;
     } else if (status.code() != StatusCode::kIoError) {

@@ -127,7 +127,7 @@ void RestartAt(uint64_t steps, uint64_t steps_again, uint64_t seed, bool direct,
 }
 
 void RestartAtEach(bool direct, End end) {
-  for (uint64_t steps = 1; steps <= 100; ++steps) {
+  for (uint64_t steps = 1; steps <= 60; ++steps) {
     SCOPED_TRACE("steps=" + std::to_string(steps));
     // Two histories, cut at every second moment; the second restart is cut elsewhere each time.
     RestartAt(steps, steps * 7 % 40, 2 + steps / 2 % 2, direct, end);
