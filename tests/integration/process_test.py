@@ -64,7 +64,7 @@ class Starting(unittest.TestCase):
             with open(path, "w") as file:
                 file.write('memory = false\nlong_poll_timeout_ms = 1\n')
             with harness.Server("--config", path, "--memory") as server:
-                self.assertIn("none: nothing is kept", server.log_text())
+                harness.wait_until(lambda: "none: nothing is kept" in server.log_text())
                 server.ask("PUT", "/v1/stream/s")
                 self.assertEqual(
                     server.ask("GET", "/v1/stream/s?live=long-poll&offset=now")[0], 204)
