@@ -49,8 +49,10 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
   std::optional<Batch> batch = TakeBatch();
   if (wanted_ > size_) return Shrunk();
   if (batch.has_value()) return batch;
-  if (index_ + 1 < segments_.size() && size_ < kWalBlockBytes) {
-    wanted_ = kWalBlockBytes;  // No segment was begun before all of this one was there.
+  if (index_ + 1 < segments_.size() && size_ < kWalBlockBytes && position_.offset == 0) {
+    // No segment was begun before all of this one was there. (With a batch in it that doesn't state
+    // its size, recovery has sealed this end in the next one.)
+    wanted_ = kWalBlockBytes;
     return Shrunk();
   }
   // The batch may not have fitted in this segment: then the next one starts with it.

@@ -88,6 +88,7 @@ TEST_F(WalRotTest, AFileThatShrankIsRot) {
 
 TEST_F(WalRotTest, ARecordInThePlaceOfAnotherOfItsBatchIsRot) {
   ASSERT_TRUE(world_.Open().ok());
+  ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, 1, "by itself")));
   const uint64_t before = world_.wal().stats().batches;
   world_.AppendEntry(1, 2, "one record");
   world_.AppendEntry(1, 3, "another it");
