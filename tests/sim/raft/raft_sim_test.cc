@@ -1,5 +1,6 @@
 // The fixed seeds. A failure names its seed; raft_sim replays it.
 
+#include <cstdio>
 #include <string>
 
 #include "gtest/gtest.h"
@@ -8,25 +9,29 @@
 namespace ursula::raft::sim {
 namespace {
 
+using ursula::sim::Marks;
+using ursula::sim::RangeResult;
+using ursula::sim::RunRange;
+using ursula::sim::RunSeed;
+
 constexpr uint64_t kFixedSeeds = 2000;
 
 TEST(RaftSimTest, FixedSeedsHoldAndComeByEveryMark) {
-  const RangeResult range = RunRange(0, kFixedSeeds, [](const std::string& violation) {
-    ADD_FAILURE() << violation;
-    return true;
-  });
+  const RangeResult range =
+      RunRange(RaftSimulation(), 0, kFixedSeeds, [](const std::string& violation) {
+        ADD_FAILURE() << violation;
+        return true;
+      });
   EXPECT_EQ(range.seeds, kFixedSeeds);
-  EXPECT_FALSE(Marks(true).empty());
-  for (const std::string& mark : Marks(false)) ADD_FAILURE() << "not hit: " << mark;
-  std::printf("%llu events, slowest healing %llu ticks, digest %016llx\n",
-              static_cast<unsigned long long>(range.events),
-              static_cast<unsigned long long>(range.healing_ticks_max),
-              static_cast<unsigned long long>(range.digest));
+  EXPECT_FALSE(Marks(RaftSimulation(), true).empty());
+  for (const std::string& mark : Marks(RaftSimulation(), false))
+    ADD_FAILURE() << "not hit: " << mark;
+  std::printf("%s\n", range.Describe().c_str());
 }
 
 TEST(RaftSimTest, ASeedIsAHistory) {
-  EXPECT_EQ(RunSeed(7).trace, RunSeed(7).trace);
-  EXPECT_NE(RunSeed(7).trace, RunSeed(8).trace);
+  EXPECT_EQ(RunSeed(RaftSimulation(), 7).trace, RunSeed(RaftSimulation(), 7).trace);
+  EXPECT_NE(RunSeed(RaftSimulation(), 7).trace, RunSeed(RaftSimulation(), 8).trace);
 }
 
 }  // namespace
@@ -34,6 +39,6 @@ TEST(RaftSimTest, ASeedIsAHistory) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  ursula::raft::sim::InstallCrashHandler();
+  ursula::sim::InstallCrashHandler();
   return RUN_ALL_TESTS();
 }

@@ -9,26 +9,32 @@
 namespace ursula::storage::sim {
 namespace {
 
+using ursula::sim::Marks;
+using ursula::sim::RangeResult;
+using ursula::sim::RunRange;
+using ursula::sim::RunSeed;
+
 constexpr uint64_t kFixedSeeds = 300;
 
 TEST(StorageSimTest, FixedSeedsHoldAndComeByEveryMark) {
-  const RangeResult range = RunRange(0, kFixedSeeds, [](const std::string& violation) {
-    ADD_FAILURE() << violation;
-    return true;
-  });
+  const RangeResult range =
+      RunRange(StorageSimulation(), 0, kFixedSeeds, [](const std::string& violation) {
+        ADD_FAILURE() << violation;
+        return true;
+      });
   EXPECT_EQ(range.seeds, kFixedSeeds);
-  EXPECT_GT(range.counts.refusals, 0u);
-  EXPECT_GT(range.counts.failures, 0u);
-  EXPECT_GT(range.counts.full, 0u);
-  EXPECT_FALSE(Marks(true).empty());
-  for (const std::string& mark : Marks(false)) ADD_FAILURE() << "not hit: " << mark;
-  std::printf("%s, digest %016llx\n", Describe(range.counts).c_str(),
-              static_cast<unsigned long long>(range.digest));
+  EXPECT_GT(range.figure("refusals"), 0u);
+  EXPECT_GT(range.figure("failed logs"), 0u);
+  EXPECT_GT(range.figure("full disks"), 0u);
+  EXPECT_FALSE(Marks(StorageSimulation(), true).empty());
+  for (const std::string& mark : Marks(StorageSimulation(), false))
+    ADD_FAILURE() << "not hit: " << mark;
+  std::printf("%s\n", range.Describe().c_str());
 }
 
 TEST(StorageSimTest, ASeedIsAHistory) {
-  EXPECT_EQ(RunSeed(7).trace, RunSeed(7).trace);
-  EXPECT_NE(RunSeed(7).trace, RunSeed(8).trace);
+  EXPECT_EQ(RunSeed(StorageSimulation(), 7).trace, RunSeed(StorageSimulation(), 7).trace);
+  EXPECT_NE(RunSeed(StorageSimulation(), 7).trace, RunSeed(StorageSimulation(), 8).trace);
 }
 
 }  // namespace
@@ -36,6 +42,6 @@ TEST(StorageSimTest, ASeedIsAHistory) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  ursula::storage::sim::InstallCrashHandler();
+  ursula::sim::InstallCrashHandler();
   return RUN_ALL_TESTS();
 }

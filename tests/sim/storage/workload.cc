@@ -4,10 +4,13 @@
 #include <cerrno>
 #include <utility>
 
-#include "tests/sim/storage/hash.h"
+#include "tests/sim/seeds/hash.h"
 #include "tests/sim/storage/world.h"
 
 namespace ursula::storage::sim {
+
+using ursula::sim::HashBytes;
+using ursula::sim::Mix;
 namespace {
 constexpr uint64_t kMs = 1'000'000;
 }

@@ -5,9 +5,12 @@
 
 #include "lib/base/check.h"
 #include "lib/io/errors.h"
-#include "tests/sim/storage/hash.h"
+#include "tests/sim/seeds/hash.h"
 
 namespace ursula::storage::sim {
+
+using ursula::sim::HashBytes;
+using ursula::sim::Mix;
 
 using testing::FaultDisk;
 

@@ -1,4 +1,4 @@
-// tests/sim/storage/hash.h
+// tests/sim/seeds/hash.h
 //
 // Hashes for comparing histories. Not for adversaries.
 
@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace ursula::storage::sim {
+namespace ursula::sim {
 
 inline uint64_t Mix(uint64_t hash, uint64_t value) {
   hash = (hash ^ value) * 0x9e3779b97f4a7c15;
@@ -27,4 +27,4 @@ inline uint64_t HashBytes(std::string_view bytes) {
   return hash;
 }
 
-}  // namespace ursula::storage::sim
+}  // namespace ursula::sim
