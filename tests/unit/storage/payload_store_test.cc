@@ -92,13 +92,15 @@ TEST(PayloadStoreTest, ASmallFileIsNotRewrittenForItsPadding) {
   PayloadWorld world;
   world.options.compact_dead_bytes_min = 64 << 10;
   world.Open();
-  ASSERT_TRUE(world.Write(kOne, 0, {"small"}).ok());
+  ASSERT_TRUE(world.Write(kOne, 0, {"two "}).ok());
+  ASSERT_TRUE(world.Write(kOne, 4, {"blocks"}).ok());
   const std::vector<std::string> files = world.Files();
   world.Stop();
   world.Open();
   world.runtime->RunUntilIdle();
   EXPECT_EQ(world.Files(), files);
-  EXPECT_EQ(world.ReadAll(kOne, 0), "small");
+  EXPECT_EQ(world.store(kOne).stats().compacted_bytes, 0u);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "two blocks");
   world.Stop();
 }
 
