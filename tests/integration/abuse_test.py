@@ -500,7 +500,7 @@ class Directories(unittest.TestCase):
         self.make()
         for change, word in ((lambda meta: b"", "META"), (lambda meta: b"something else", "META"),
                              (lambda meta: meta[:-1], "META"), (lambda meta: meta + b"x", "META"),
-                             (lambda meta: meta[:16] + b"\xff" + meta[17:], "damaged")):
+                             (lambda meta: meta[:16] + bytes([meta[16] ^ 0xff]) + meta[17:], "damaged")):
             good = self.meta(change)
             self.refused(word)
             self.meta(lambda _, good=good: good)
