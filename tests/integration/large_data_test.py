@@ -122,8 +122,9 @@ class LargeData(unittest.TestCase):
             body = response.read()
             self.assertEqual(response.status, 200, body[:200])
             for piece in range(0, len(body), BODY):
-                part = memoryview(body)[piece:piece + BODY]
-                self.assertTrue(part == stream.expected(at + piece, len(part)),
+                part = body[piece:piece + BODY]
+                # As bytes: a memoryview is compared element by element, slower than the replay.
+                self.assertTrue(part == bytes(stream.expected(at + piece, len(part))),
                                 "wrong bytes in %s near %d" % (stream.target, at + piece))
             at += len(body)
             offset = response.headers["Stream-Next-Offset"]
@@ -164,9 +165,9 @@ class LargeData(unittest.TestCase):
             rss = max(rss, memory_mib(server, "VmHWM"))
             self.assertLess(rss, RSS_MIB_MAX)
             print("%d MiB on %d streams: RSS at most %.0f MiB, WAL at most %.0f of %d MiB, "
-                  "%.0f MiB replayed at %.0f MB/s, restarted in %.1f s" % (
+                  "%.0f MiB replayed at %.0f MB/s, again at %.0f MB/s, restarted in %.1f s" % (
                       TOTAL // MIB, STREAMS, rss, wal_max / MIB, WAL_MIB, large / MIB,
-                      max(rates), restart), flush=True)
+                      *rates, restart), flush=True)
 
 
 if __name__ == "__main__":
