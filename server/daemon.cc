@@ -90,6 +90,7 @@ Status Daemon::OpenEngine() {
   if (!config_.memory) options.data_dir = config_.data_dir;
   options.group_count = config_.raft_group_count;
   options.hot_bytes_max = config_.hot_bytes_max;
+  options.inflight_read_bytes_max = config_.inflight_read_bytes_max;
   options.wal_bytes_max = config_.wal_bytes_max;
   options.message_bytes_max = config_.body_bytes_max + kSeparatorBytesMax;
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);

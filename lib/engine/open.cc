@@ -62,6 +62,9 @@ Status CheckOptions(const EngineOptions& options) {
   }
   if (options.hot_bytes_max < (1 << 20)) return invalid("hot_bytes_max is below 1 MiB");
   if (options.inflight_bytes_max < (1 << 20)) return invalid("inflight_bytes_max is below 1 MiB");
+  if (options.inflight_read_bytes_max < (1 << 20)) {
+    return invalid("inflight_read_bytes_max is below 1 MiB");
+  }
   return {};
 }
 
@@ -168,6 +171,7 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     ShardStart& start = (*starts)[i];
     start.core_count = static_cast<uint32_t>(cores);
     start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
+    start.inflight_read_bytes_max = options_.inflight_read_bytes_max / cores;
     start.budget.hot_bytes_max = options_.hot_bytes_max / cores;
     start.budget.waiters_max = options_.waiters_per_core_max;
     start.budget.message_bytes_max = options_.message_bytes_max;

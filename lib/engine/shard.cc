@@ -30,6 +30,7 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
     storage::LogLine log = start_.wal.log;
     wal_ = storage::MakeDiskWal(&loop_, *start_.directory, ordinal, std::move(start_.wal), this);
     storage::PayloadStoreOptions options;
+    options.held_bytes_max = start_.inflight_read_bytes_max;
     options.log = log;
     payload_ = storage::MakePayloadStore(&loop_, *start_.directory, ordinal, std::move(options),
                                          start_.payload.get());
@@ -163,6 +164,8 @@ void Shard::Publish() {
     storage::PayloadStats payload = payload_->stats();
     stats.payload_bytes = payload.disk_bytes;
     stats.payload_written_bytes = payload.written_bytes;
+    stats.inflight_read_bytes = payload.held_bytes;
+    stats.refused_reads = payload.refused_reads;
   }
   published_stats_.Set(stats);
   published_ready_.Set(std::move(ready));

@@ -36,6 +36,7 @@ struct ShardStart {
   std::vector<GroupId> groups = {};
   std::vector<group::RecoveredGroup> recovered = {};  // As `groups`.
   uint32_t core_count = 1;
+  uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   group::CoreBudget budget = {};
 };
 

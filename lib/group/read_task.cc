@@ -123,7 +123,10 @@ void StreamRead::Look(const stream::LookupResult& found) {
   }
   start_ = std::min(request_.from.bytes, tail_);
   if (start_ < found.start) return FinishWith(Outcome::kGone);
-  if (start_ < tail_) return GatherPage(std::max<uint64_t>(request_.bytes_max, 1));
+  if (start_ < tail_) {
+    uint64_t advised = replica_.services_.payload->ReadBytesAdvised();
+    return GatherPage(std::max<uint64_t>(std::min(request_.bytes_max, advised), 1));
+  }
   bool past_tail = request_.from.bytes > tail_;
   if (request_.wait_ms > 0 && !found.closed && !past_tail) return Wait();
   Reply();

@@ -40,6 +40,13 @@ class File {
   // Reserves [0, size) so that later writes there can't meet a full disk (fallocate). -ENOSPC.
   virtual void Allocate(uint64_t size, Op* op) = 0;
 
+  // Advice: [offset, offset + size) will be read soon (posix_fadvise, WILLNEED). False: there is
+  // nothing to be gained here, and `op` was not begun. Results: 0 or -errno.
+  virtual bool ReadAhead(uint64_t offset, uint32_t size, Op* op) {
+    static_cast<void>(offset), static_cast<void>(size), static_cast<void>(op);
+    return false;
+  }
+
   // Blocking; for recovery and tests. Reads until `into` is full or the file ends. Count or -errno.
   virtual int64_t ReadNow(uint64_t offset, std::span<char> into) = 0;
   // Blocking; at open, before cores run. Writes all of `from` and syncs the file (an empty `from`:

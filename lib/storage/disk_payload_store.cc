@@ -8,6 +8,11 @@
 #include "lib/storage/payload_compactor.h"
 
 namespace ursula::storage {
+namespace {
+
+constexpr uint64_t kReadBytesAdvisedMin = 64 << 10;
+
+}  // namespace
 
 std::unique_ptr<PayloadStore> MakePayloadStore(io::Loop* loop, const DataDirectory& directory,
                                                uint32_t ordinal, PayloadStoreOptions options,
@@ -31,7 +36,11 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
                .direct = options_.direct,
                .log = options_.log},
               this),
-      reader_(loop, options_.reads_max, options_.read_queue_max, this),
+      reader_(loop,
+              {.reads_max = options_.reads_max,
+               .queue_max = options_.read_queue_max,
+               .held_bytes_max = options_.held_bytes_max},
+              this),
       compactor_(std::make_unique<PayloadCompactor>(loop, this)) {
   if (recovered == nullptr || ordinal >= recovered->cores.size()) return;
   for (RecoveredPayload::File& file : recovered->cores[ordinal]) {
@@ -94,7 +103,18 @@ void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
     });
     return;
   }
+  const uint64_t next = std::min(from + std::max<uint64_t>(bytes_max, 1), extents.back().end());
   reader_.Read(key, from, std::max<uint64_t>(bytes_max, 1), extents, std::move(done));
+  if (!read_ahead_.GoesOn(key, from, next)) return;
+  std::vector<PayloadIndex::Extent> soon =
+      index_.Cover(key, next, next - from, options_.read_extents_max);
+  if (!soon.empty()) reader_.ReadAhead(soon);
+}
+
+uint64_t DiskPayloadStore::ReadBytesAdvised() const {
+  const uint64_t left =
+      options_.held_bytes_max - std::min(options_.held_bytes_max, reader_.held_bytes());
+  return std::max(left / 16, kReadBytesAdvisedMin);
 }
 
 void DiskPayloadStore::Keep(GroupId group, Function<bool(uint64_t)> wanted) {
@@ -114,6 +134,8 @@ PayloadStats DiskPayloadStore::stats() const {
     }
   }
   stats.written_bytes = writer_.written_bytes();
+  stats.held_bytes = reader_.held_bytes();
+  stats.refused_reads = reader_.refused();
   stats.extents = index_.extents();
   stats.keys = index_.keys();
   stats.compacted_bytes = compactor_->moved_bytes();

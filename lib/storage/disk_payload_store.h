@@ -17,6 +17,7 @@
 #include "lib/storage/payload_reader.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/payload_writer.h"
+#include "lib/storage/sequential_reads.h"
 
 namespace ursula::storage {
 
@@ -33,6 +34,7 @@ class DiskPayloadStore final : public PayloadStore,
   void Write(std::vector<PayloadRun> runs, Function<void(Status)> done) override;
   void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
             Function<void(Result<PayloadSlice>)> done) override;
+  uint64_t ReadBytesAdvised() const override;
   uint64_t Find(PayloadKey key, uint64_t from) const override { return index_.Find(key, from); }
   uint64_t FindNext(PayloadKey key, uint64_t from) const override {
     return index_.FindNext(key, from);
@@ -90,6 +92,7 @@ class DiskPayloadStore final : public PayloadStore,
   PayloadIndex index_;
   PayloadWriter writer_;
   PayloadReader reader_;
+  SequentialReads read_ahead_;
   std::unique_ptr<PayloadCompactor> compactor_;
   bool stopping_ = false;
   int stops_pending_ = 0;

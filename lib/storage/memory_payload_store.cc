@@ -37,6 +37,8 @@ class MemoryPayloadStore final : public PayloadStore {
         [done = std::move(done), slice = std::move(slice)]() mutable { done(std::move(slice)); });
   }
 
+  uint64_t ReadBytesAdvised() const override { return UINT64_MAX; }
+
   uint64_t Find(PayloadKey key, uint64_t from) const override {
     auto found = keys_.find(key);
     if (found == keys_.end()) return from;

@@ -13,6 +13,7 @@ namespace ursula::storage {
 namespace {
 
 constexpr uint32_t kPieceBytesMax = 1 << 20;  // Unless one block is longer.
+constexpr std::size_t kAdviceMax = 64;
 
 uint32_t PaddedBytes(const PayloadIndex::Extent& extent) {
   const uint32_t bytes = extent.header_bytes + extent.length;
@@ -27,6 +28,39 @@ Status Damaged(const std::string& path, uint32_t offset) {
 
 PayloadReader::~PayloadReader() = default;
 
+std::vector<std::unique_ptr<PayloadReader::Piece>> PayloadReader::PiecesOf(
+    const std::vector<PayloadIndex::Extent>& extents) {
+  std::vector<std::unique_ptr<Piece>> pieces;
+  for (const PayloadIndex::Extent& extent : extents) {
+    Piece* last = pieces.empty() ? nullptr : pieces.back().get();
+    const uint32_t bytes = PaddedBytes(extent);
+    if (last == nullptr || last->file != extent.file ||
+        last->offset + last->bytes != extent.offset || last->bytes + bytes > kPieceBytesMax) {
+      last = pieces.emplace_back(std::make_unique<Piece>()).get();
+      last->file = extent.file;
+      last->offset = extent.offset;
+    }
+    last->bytes += bytes;
+    last->extents.push_back(extent);
+  }
+  return pieces;
+}
+
+Status PayloadReader::Refusal(const std::vector<std::unique_ptr<Piece>>& pieces) const {
+  if (stopping_) return Status(StatusCode::kCancelled, "the payload store is stopping");
+  if (waiting_.size() + pieces.size() > limits_.queue_max) {
+    return Status(StatusCode::kResourceExhausted, "too many payload reads");
+  }
+  uint64_t held = held_bytes();
+  uint64_t wanted = 0;
+  for (const auto& piece : pieces) wanted += piece->bytes;
+  if (held > 0 && held + wanted > limits_.held_bytes_max) {
+    return Status(StatusCode::kResourceExhausted,
+                  "too much was read and not taken by its readers yet; try again later");
+  }
+  return {};
+}
+
 void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
                          const std::vector<PayloadIndex::Extent>& extents, Done done) {
   URSULA_CHECK(!extents.empty());
@@ -35,28 +69,18 @@ void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
   task->from = from;
   task->bytes_max = bytes_max;
   task->done = std::move(done);
-  for (const PayloadIndex::Extent& extent : extents) {
-    Piece* last = task->pieces.empty() ? nullptr : task->pieces.back().get();
-    const uint32_t bytes = PaddedBytes(extent);
-    if (last == nullptr || last->file != extent.file ||
-        last->offset + last->bytes != extent.offset || last->bytes + bytes > kPieceBytesMax) {
-      last = task->pieces.emplace_back(std::make_unique<Piece>()).get();
-      last->reader = this;
-      last->task = task.get();
-      last->file = extent.file;
-      last->offset = extent.offset;
-    }
-    last->bytes += bytes;
-    last->extents.push_back(extent);
-  }
+  task->pieces = PiecesOf(extents);
   task->unread = task->pieces.size();
-  if (stopping_ || waiting_.size() + task->pieces.size() > queue_max_) {
-    Status status = stopping_ ? Status(StatusCode::kCancelled, "the payload store is stopping")
-                              : Status(StatusCode::kResourceExhausted, "too many payload reads");
-    loop_.Defer([refused = std::move(task->done), status]() mutable { refused(status); });
+  Status refusal = Refusal(task->pieces);
+  if (!refusal.ok()) {
+    if (!stopping_) ++refused_;
+    loop_.Defer([refused = std::move(task->done), refusal]() mutable { refused(refusal); });
     return;
   }
   for (const auto& piece : task->pieces) {
+    piece->reader = this;
+    piece->task = task.get();
+    piece->buffer = std::make_shared<Buffer>(held_bytes_, piece->bytes);
     sources_.Pin(piece->file);
     waiting_.push_back(piece.get());
   }
@@ -70,7 +94,7 @@ void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
 }
 
 void PayloadReader::Begin() {
-  while (reading_ < reads_max_ && !waiting_.empty()) {
+  while (reading_ < limits_.reads_max && !waiting_.empty()) {
     Piece* piece = waiting_.front();
     waiting_.pop_front();
     BeginPiece(piece);
@@ -84,7 +108,7 @@ void PayloadReader::BeginPiece(Piece* piece) {
     return EndPiece(piece);
   }
   piece->source = *source;
-  piece->buffer = std::make_shared_for_overwrite<char[]>(piece->bytes);
+  piece->buffer->Allocate();
   ++reading_;
   ReadRest(piece);
 }
@@ -92,7 +116,7 @@ void PayloadReader::BeginPiece(Piece* piece) {
 void PayloadReader::ReadRest(Piece* piece) {
   piece->source->file->Read(
       piece->offset + piece->filled,
-      std::span<char>(piece->buffer.get() + piece->filled, piece->bytes - piece->filled),
+      std::span<char>(piece->buffer->data() + piece->filled, piece->bytes - piece->filled),
       piece->op.Then<&Piece::OnRead>(piece));
 }
 
@@ -117,7 +141,7 @@ void PayloadReader::Check(Piece* piece) {
   for (const PayloadIndex::Extent& extent : piece->extents) {
     const uint32_t at = extent.offset - piece->offset;
     const uint32_t end = at + extent.header_bytes + extent.length;
-    std::string_view bytes(piece->buffer.get(), piece->filled);
+    std::string_view bytes(piece->buffer->data(), piece->filled);
     std::optional<PayloadBlock> block;
     if (end <= bytes.size()) {
       block = ParsePayloadHeader(bytes.substr(at, extent.header_bytes), file.seed, extent.offset);
@@ -149,7 +173,7 @@ void PayloadReader::AddBlock(const Piece& piece, std::size_t i, const Task& task
   const uint64_t begin = slice->next;
   const uint64_t end = std::min(extent.end(), end_max);
   if (begin < extent.start || begin >= end) return;
-  const char* payload = piece.buffer.get() + (extent.offset - piece.offset) + extent.header_bytes;
+  const char* payload = piece.buffer->data() + (extent.offset - piece.offset) + extent.header_bytes;
   std::string_view view(payload + (begin - extent.start), static_cast<std::size_t>(end - begin));
   slice->parts.push_back(Bytes(piece.buffer, view));
   slice->next = end;
@@ -185,6 +209,41 @@ void PayloadReader::EndTask(Task* task) {
   if (stopping_) FinishStop();
 }
 
+void PayloadReader::ReadAhead(const std::vector<PayloadIndex::Extent>& extents) {
+  for (const auto& piece : PiecesOf(extents)) {
+    if (stopping_ || advice_.size() >= kAdviceMax) return;
+    Advise(*piece);
+  }
+}
+
+void PayloadReader::Advise(const Piece& piece) {
+  sources_.Pin(piece.file);
+  Result<Source*> source = sources_.OpenSource(piece.file);
+  if (!source.ok()) return sources_.Unpin(piece.file);  // Reading it will say why.
+  Advice* advice = advice_.emplace_back(std::make_unique<Advice>()).get();
+  advice->reader = this;
+  advice->file = piece.file;
+  if ((*source)->file->ReadAhead(piece.offset, piece.bytes,
+                                 advice->op.Then<&Advice::OnDone>(advice))) {
+    return;
+  }
+  EndAdvice(advice);
+}
+
+void PayloadReader::OnAdvised(Advice* advice) {
+  EndAdvice(advice);
+  if (stopping_) FinishStop();
+}
+
+void PayloadReader::EndAdvice(Advice* advice) {
+  sources_.CloseSource(advice->file);
+  sources_.Unpin(advice->file);
+  auto found = std::find_if(advice_.begin(), advice_.end(),
+                            [advice](const auto& other) { return other.get() == advice; });
+  URSULA_CHECK(found != advice_.end());
+  advice_.erase(found);
+}
+
 void PayloadReader::Stop(Function<void()> done) {
   stopping_ = true;
   stop_done_ = std::move(done);
@@ -200,7 +259,7 @@ void PayloadReader::Stop(Function<void()> done) {
 }
 
 void PayloadReader::FinishStop() {
-  if (!tasks_.empty() || !stop_done_) return;
+  if (!tasks_.empty() || !advice_.empty() || !stop_done_) return;
   loop_.Defer([done = std::move(stop_done_)]() mutable { done(); });
   stop_done_ = {};
 }

@@ -1,13 +1,18 @@
 // lib/storage/payload_reader.h
 //
 // Reads blocks from payload files and checks them: a bounded number at once, the rest waits in
-// line. Invariant: bytes leave only through a block whose header and payload checksums hold.
+// line; and so that those who take their time over what was read for them can't fill the memory,
+// of all that was read and is still held by anybody only so many bytes. Invariant: bytes leave only
+// through a block whose header and payload checksums hold.
 
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "lib/io/loop.h"
@@ -36,8 +41,13 @@ class PayloadReader {
     virtual void CloseSource(uint32_t file) = 0;            // One reader less.
   };
 
-  PayloadReader(io::Loop* loop, uint32_t reads_max, uint32_t queue_max, Sources* sources)
-      : loop_(*loop), reads_max_(reads_max), queue_max_(queue_max), sources_(*sources) {}
+  struct Limits {
+    uint32_t reads_max = 0;
+    uint32_t queue_max = 0;
+    uint64_t held_bytes_max = 0;
+  };
+  PayloadReader(io::Loop* loop, const Limits& limits, Sources* sources)
+      : loop_(*loop), limits_(limits), sources_(*sources) {}
   ~PayloadReader();
 
   using Done = Function<void(Result<PayloadSlice>)>;
@@ -45,11 +55,39 @@ class PayloadReader {
   void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
             const std::vector<PayloadIndex::Extent>& extents, Done done);
 
+  // `extents` are likely to be read next: the kernel may fetch them. Some at once, more are
+  // ignored.
+  void ReadAhead(const std::vector<PayloadIndex::Extent>& extents);
+
+  // Read, or about to be, and not yet let go of by whoever got it.
+  uint64_t held_bytes() const { return held_bytes_->load(std::memory_order_relaxed); }
+  uint64_t refused() const { return refused_; }
+
   // Ends what waits with kCancelled; then `done`, not inside the call.
   void Stop(Function<void()> done);
 
  private:
   struct Task;
+  // Memory of one piece, counted as held from the call of Read until the last slice of it goes, on
+  // any thread.
+  class Buffer {
+   public:
+    Buffer(std::shared_ptr<std::atomic<uint64_t>> held, uint32_t bytes)
+        : held_(std::move(held)), bytes_(bytes) {
+      held_->fetch_add(bytes_, std::memory_order_relaxed);
+    }
+    ~Buffer() { held_->fetch_sub(bytes_, std::memory_order_relaxed); }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+
+    void Allocate() { memory_ = std::make_unique_for_overwrite<char[]>(bytes_); }
+    char* data() { return memory_.get(); }
+
+   private:
+    std::shared_ptr<std::atomic<uint64_t>> held_;
+    uint32_t bytes_ = 0;
+    std::unique_ptr<char[]> memory_;
+  };
   // Neighbouring blocks of one file, read at once.
   struct Piece {
     PayloadReader* reader = nullptr;
@@ -58,7 +96,7 @@ class PayloadReader {
     uint32_t offset = 0;
     uint32_t bytes = 0;
     std::vector<PayloadIndex::Extent> extents = {};
-    std::shared_ptr<char[]> buffer = {};
+    std::shared_ptr<Buffer> buffer = {};
     Source* source = nullptr;
     uint32_t filled = 0;
     Status status = {};
@@ -76,6 +114,20 @@ class PayloadReader {
     std::size_t unread = 0;
   };
 
+  struct Advice {
+    PayloadReader* reader = nullptr;
+    uint32_t file = 0;
+    io::Op op = {};
+
+    void OnDone(int64_t) { reader->OnAdvised(this); }
+  };
+  void Advise(const Piece& piece);
+  void OnAdvised(Advice* advice);
+  void EndAdvice(Advice* advice);
+
+  static std::vector<std::unique_ptr<Piece>> PiecesOf(
+      const std::vector<PayloadIndex::Extent>& extents);
+  Status Refusal(const std::vector<std::unique_ptr<Piece>>& pieces) const;
   void Begin();  // As many as may be under way.
   void BeginPiece(Piece* piece);
   void ReadRest(Piece* piece);
@@ -87,12 +139,14 @@ class PayloadReader {
   void FinishStop();
 
   io::Loop& loop_;
-  const uint32_t reads_max_;
-  const uint32_t queue_max_;
+  const Limits limits_;
   Sources& sources_;
+  std::shared_ptr<std::atomic<uint64_t>> held_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   std::deque<std::unique_ptr<Task>> tasks_;  // Those not ended.
   std::deque<Piece*> waiting_;
+  std::vector<std::unique_ptr<Advice>> advice_;  // Under way.
   uint32_t reading_ = 0;
+  uint64_t refused_ = 0;  // Stopping aside.
   bool begin_deferred_ = false;
   bool stopping_ = false;
   Function<void()> stop_done_;

@@ -42,6 +42,8 @@ struct PayloadStats {
   uint64_t keys = 0;
   uint64_t files_removed = 0;
   uint64_t compacted_bytes = 0;
+  uint64_t held_bytes = 0;     // Read, and not yet let go of by their readers.
+  uint64_t refused_reads = 0;  // At held_bytes_max or read_queue_max.
 };
 
 struct PayloadStoreOptions {
@@ -50,6 +52,8 @@ struct PayloadStoreOptions {
   uint32_t reads_max = 64;             // Under way at once.
   uint32_t read_queue_max = 16384;     // Waiting; more are refused: kResourceExhausted.
   uint32_t read_extents_max = 64;      // Of one Read; it may give less than asked.
+  // Read and not yet let go of; more is refused: kResourceExhausted.
+  uint64_t held_bytes_max = uint64_t{256} << 20;
   uint32_t open_files_max = 256;
   uint32_t compact_live_percent = 25;         // A finished file below it is rewritten. 0: never.
   uint32_t compact_dead_bytes_min = 1 << 20;  // Of it; for less it isn't worth it.
@@ -77,6 +81,10 @@ class PayloadStore {
   // kInvalidArgument: nothing is stored at `from`; kResourceExhausted; kIoError.
   virtual void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
                     Function<void(Result<PayloadSlice>)> done) = 0;
+
+  // What one more Read should ask for at most, so that many can go on while some hold what they
+  // read for long. Advice: smaller the more is held, and never 0.
+  virtual uint64_t ReadBytesAdvised() const = 0;
 
   // The end of what is stored without a gap from `from`; `from` itself when nothing is there.
   virtual uint64_t Find(PayloadKey key, uint64_t from) const = 0;

@@ -78,6 +78,8 @@ void AddEngine(const EngineStats& stats, Families* out) {
              Number(stats.proposals_pending));
   out->Gauge("inflight_bytes", "Payload of appends proposed and not yet applied.",
              Number(stats.inflight_bytes));
+  out->Gauge("inflight_read_bytes", "Stream data read from disk that replies still hold.",
+             Number(stats.inflight_read_bytes));
   out->Gauge("hot_bytes", "Stream data in memory.", Number(stats.hot_bytes));
   out->Counter("snapshots_total", "Snapshots of group state written.", stats.snapshots);
   out->Seconds("append_seconds", "From an append's call to its completion, on the owning core.",
@@ -140,6 +142,7 @@ void AddRefusals(const EngineStats& engine, const http::HttpStats& http, Familie
   out->Labelled("reason", "inflight_bytes", engine.refused_inflight);
   out->Labelled("reason", "disk_full", engine.refused_disk_full);
   out->Labelled("reason", "read_waiters", engine.refused_waiters);
+  out->Labelled("reason", "read_bytes", engine.refused_reads);
 }
 
 }  // namespace

@@ -161,6 +161,10 @@ constexpr std::array kLimits = {
     Option{"inflight-body-bytes-max", "SIZE",
            "Request bodies in memory, all connections together; beyond it: 503. [256MiB]",
            Size<&ServerConfig::inflight_body_bytes_max, kMiB, kTiB>},
+    Option{"inflight-read-bytes-max", "SIZE",
+           "Data read from disk for replies that are not sent yet, all connections together;\n"
+           "beyond it: 503. [256MiB]",
+           Size<&ServerConfig::inflight_read_bytes_max, kMiB, kTiB>},
     Option{"connections-max", "N", "Client connections; beyond it: 503. [100000]",
            Number<&ServerConfig::connections_max, 1, 10'000'000>},
     Option{"header-bytes-max", "SIZE", "One request's headers; beyond it: 431. [64KiB]",

@@ -39,6 +39,7 @@ struct ServerConfig {
   // Limits of what clients may ask for.
   uint64_t body_bytes_max = uint64_t{32} << 20;
   uint64_t inflight_body_bytes_max = uint64_t{256} << 20;
+  uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   uint32_t connections_max = 100'000;
   uint64_t header_bytes_max = uint64_t{64} << 10;
   uint32_t header_count_max = 100;

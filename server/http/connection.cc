@@ -1,5 +1,6 @@
 #include "server/http/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -155,14 +156,18 @@ void Connection::OnHead(bool body_has_begun) {
   SetDeadlineAt(pace_.deadline_ns());
 }
 
+// While there is plenty a body takes its share as it comes, so that one that is announced and never
+// sent costs nothing. When half is in use it takes all it will need at once, or is refused: taken
+// piece by piece, what is left could be spread over so many bodies that none gets to its end.
 bool Connection::TakeBodyBudget(uint64_t bytes) {
   if (bytes <= body_budget_) return true;
-  uint64_t more =
-      (bytes - body_budget_ + kBudgetStepBytes - 1) / kBudgetStepBytes * kBudgetStepBytes;
-  if (!SharedUse::Take(&host_->shared().body_bytes, more, options_.inflight_body_bytes_max)) {
-    return false;
+  const uint64_t most = options_.inflight_body_bytes_max;
+  uint64_t now = (bytes + kBudgetStepBytes - 1) / kBudgetStepBytes * kBudgetStepBytes;
+  if (host_->shared().body_bytes.load(std::memory_order_relaxed) > most / 2) {
+    now = std::max(now, parser_.content_length());
   }
-  body_budget_ += more;
+  if (!SharedUse::Take(&host_->shared().body_bytes, now - body_budget_, most)) return false;
+  body_budget_ = now;
   return true;
 }
 

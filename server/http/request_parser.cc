@@ -18,6 +18,7 @@ namespace {
 // each, so this lets any honest encoder through.
 constexpr uint64_t kFramingBytesPerBodyByteMax = 16;
 constexpr uint64_t kFramingBytesMin = 64 << 10;
+constexpr uint64_t kBodyBytesFirst = 256 << 10;  // Of memory, for a body of known length.
 constexpr std::size_t kMethodBytesMax = 32;
 constexpr std::string_view kVersions = "only HTTP/1.0 and HTTP/1.1 are spoken here";
 
@@ -170,12 +171,19 @@ struct RequestParser::State {
 
   int OnBody(std::string_view bytes) {
     if (bytes.size() > limits.body_bytes_max - body.size()) return RefuseBody();
-    // All at once only when it is nearly here: a header alone must not cost the memory.
-    if (body.empty() && content_length > 0) {
-      body.reserve(static_cast<std::size_t>(std::min<uint64_t>(content_length, 256 << 10)));
-    }
+    if (body.size() + bytes.size() > body.capacity() && content_length > 0) GrowBody();
     body.append(bytes);
     return 0;
+  }
+
+  // Not all at once, for a header alone must not cost the memory; in the end exactly what is
+  // needed, which neither append nor reserve would do by themselves.
+  void GrowBody() {
+    const uint64_t capacity = std::max<uint64_t>(kBodyBytesFirst, 4 * uint64_t{body.size()});
+    std::string grown;
+    grown.reserve(static_cast<std::size_t>(std::min(content_length, capacity)));
+    grown.append(body);
+    body.swap(grown);
   }
 
   // llhttp over `bytes`; how many it took.

@@ -23,7 +23,7 @@ RATE, CONNECTIONS = 500, 16
 SECONDS = 10
 MEMORY_BYTES = 256 << 20
 MEMORY_FLAGS = ("--hot-bytes-max", "32MiB", "--body-bytes-max", "8MiB",
-                "--inflight-body-bytes-max", "32MiB")
+                "--inflight-body-bytes-max", "32MiB", "--inflight-read-bytes-max", "32MiB")
 
 
 def run_suite(name):

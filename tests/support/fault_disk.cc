@@ -47,6 +47,12 @@ class FaultFile final : public io::File {
       return 0;
     });
   }
+  bool ReadAhead(uint64_t, uint32_t size, io::Op* op) override {
+    if (!disk_->faults_.read_ahead) return false;
+    disk_->read_ahead_bytes_ += size;
+    disk_->Start(loop_, {.op = op}, []() -> int64_t { return 0; });
+    return true;
+  }
   int64_t ReadNow(uint64_t offset, std::span<char> into) override {
     if (!Aligned(direct_, offset, into.data(), into.size())) return -EINVAL;
     return FaultDisk::ReadNode(*node_, direct_, offset, into);

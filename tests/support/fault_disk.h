@@ -55,7 +55,8 @@ class FaultDisk {
     double garbled_block = 0;      // Of each direct write under way when the power fails.
     uint64_t latency_min_ns = 0;   // Each operation takes between the two.
     uint64_t latency_max_ns = 0;
-    bool direct = true;  // False: a file system without O_DIRECT.
+    bool direct = true;       // False: a file system without O_DIRECT.
+    bool read_ahead = false;  // True: there is a page cache to read ahead into, see ReadAheadBytes.
     uint64_t capacity_bytes = uint64_t{1} << 46;
   };
 
@@ -71,6 +72,7 @@ class FaultDisk {
 
   // ---- faults ----
   Faults& faults() { return faults_; }
+  uint64_t ReadAheadBytes() const { return read_ahead_bytes_; }
   // The n-th from now, 1 being the next: asynchronous ones of all files.
   void FailWrite(uint64_t n, int error) { write_errors_[writes_ + n] = error; }
   void FailRead(uint64_t n, int error) { read_errors_[reads_ + n] = error; }
@@ -191,6 +193,7 @@ class FaultDisk {
 
   Random random_;
   Faults faults_;
+  uint64_t read_ahead_bytes_ = 0;
   uint64_t writes_ = 0;
   uint64_t reads_ = 0;
   uint64_t syncs_ = 0;

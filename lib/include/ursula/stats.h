@@ -44,11 +44,12 @@ struct EngineStats {
   uint64_t streams = 0;  // Live now.
   uint64_t waiters = 0;  // Reads waiting at a tail now.
   uint64_t proposals_pending = 0;
-  uint64_t inflight_bytes = 0;     // Of appends proposed and not yet applied.
-  uint64_t hot_bytes = 0;          // Payload in memory now.
-  uint64_t wal_bytes = 0;          // Write-ahead log files on disk now.
-  uint64_t wal_written_bytes = 0;  // Padded, as written.
-  uint64_t wal_record_bytes = 0;   // Before padding: the ratio is the amplification.
+  uint64_t inflight_bytes = 0;       // Of appends proposed and not yet applied.
+  uint64_t inflight_read_bytes = 0;  // Read from disk and not yet let go of by readers.
+  uint64_t hot_bytes = 0;            // Payload in memory now.
+  uint64_t wal_bytes = 0;            // Write-ahead log files on disk now.
+  uint64_t wal_written_bytes = 0;    // Padded, as written.
+  uint64_t wal_record_bytes = 0;     // Before padding: the ratio is the amplification.
   uint64_t wal_batches = 0;
   uint64_t wal_syncs = 0;
   uint64_t payload_bytes = 0;  // Payload segment files on disk now.
@@ -57,8 +58,9 @@ struct EngineStats {
   uint64_t refused_inflight = 0;  // Appends refused at inflight_bytes_max.
   uint64_t refused_disk_full = 0;
   uint64_t refused_waiters = 0;
-  Histogram append_us = {};  // From the call to its completion on the owning core.
-  Histogram sync_us = {};    // One write-ahead log batch, write and sync.
+  uint64_t refused_reads = 0;  // At inflight_read_bytes_max, or with too many under way.
+  Histogram append_us = {};    // From the call to its completion on the owning core.
+  Histogram sync_us = {};      // One write-ahead log batch, write and sync.
 
   void Add(const EngineStats& other);
 };
@@ -72,6 +74,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   waiters += other.waiters;
   proposals_pending += other.proposals_pending;
   inflight_bytes += other.inflight_bytes;
+  inflight_read_bytes += other.inflight_read_bytes;
   hot_bytes += other.hot_bytes;
   wal_bytes += other.wal_bytes;
   wal_written_bytes += other.wal_written_bytes;
@@ -84,6 +87,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   refused_inflight += other.refused_inflight;
   refused_disk_full += other.refused_disk_full;
   refused_waiters += other.refused_waiters;
+  refused_reads += other.refused_reads;
   append_us.Merge(other.append_us);
   sync_us.Merge(other.sync_us);
 }

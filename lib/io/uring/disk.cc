@@ -60,6 +60,14 @@ class UringFile final : public File {
     Ring::Attach(entry, op);
   }
 
+  bool ReadAhead(uint64_t offset, uint32_t size, Op* op) override {
+    if (direct_) return false;
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_fadvise(entry, fd_, offset, static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+    Ring::Attach(entry, op);
+    return true;
+  }
+
   int64_t ReadNow(uint64_t offset, std::span<char> into) override {
     std::size_t done = 0;
     while (done < into.size()) {

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -395,6 +396,39 @@ TEST_F(ConnectionTest, BodiesTogetherStayWithinTheBudget) {
   next->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" +
               std::string(200'000, 'x'));
   EXPECT_EQ(StatusOf(next->received()), 200);
+}
+
+// Were each to take its budget as it comes, all would be refused, none would ever be whole.
+TEST_F(ConnectionTest, OfManyBodiesThatDontFitTogetherSomeGetThrough) {
+  options_.inflight_body_bytes_max = 1 << 20;
+  constexpr std::size_t kBody = 500'000;
+  constexpr std::size_t kStep = 20'000;
+  std::vector<decltype(rig().Connect())> peers;
+  for (int i = 0; i < 8; ++i) {
+    peers.push_back(rig().Connect());
+    peers.back()->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n");
+  }
+  for (std::size_t sent = 0; sent < kBody; sent += kStep) {
+    for (auto& peer : peers) peer->Write(std::string(kStep, 'x'));
+  }
+  std::map<int, int> answers;
+  for (auto& peer : peers) ++answers[StatusOf(peer->received())];
+  EXPECT_GE(answers[200], 1);
+  EXPECT_EQ(answers[200] + answers[503], 8);
+}
+
+// A head alone takes nothing from the others.
+TEST_F(ConnectionTest, AnnouncedBodiesThatDontComeTakeNoBudget) {
+  options_.inflight_body_bytes_max = 1 << 20;
+  std::vector<decltype(rig().Connect())> idlers;
+  for (int i = 0; i < 7; ++i) {
+    idlers.push_back(rig().Connect());
+    idlers.back()->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\nx");
+  }
+  auto peer = rig().Connect();
+  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n" +
+              std::string(500'000, 'x'));
+  EXPECT_EQ(StatusOf(peer->received()), 200);
 }
 
 TEST_F(ConnectionTest, ConnectionsPastTheLimitGet503) {

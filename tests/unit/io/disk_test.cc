@@ -82,6 +82,19 @@ INSTANTIATE_TEST_SUITE_P(Disks, DiskTest, ::testing::Values(false, true), [](con
   return std::string(which.param ? "Memory" : "Real");
 });
 
+TEST_P(DiskTest, ReadingAheadIsAdviceAndChangesNothing) {
+  std::unique_ptr<File> file = MustOpen("file", {.create = true, .write = true});
+  ASSERT_EQ(Write(*file, 0, "some bytes"), 10);
+  bool begun = false;
+  int64_t result = loops_.Do([&](Op* op) {
+    begun = file->ReadAhead(0, 1 << 20, op);
+    if (!begun) file->Sync(op);
+  });
+  EXPECT_EQ(result, 0);
+  EXPECT_EQ(begun, !GetParam());  // In memory there is nothing to be fetched.
+  EXPECT_EQ(Read(*file, 0, 100), "some bytes");
+}
+
 TEST_P(DiskTest, BufferedFilesReadBackWhatWasWritten) {
   auto file = MustOpen("a", {.create = true, .write = true});
   EXPECT_FALSE(file->direct());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -53,6 +54,33 @@ TEST(PayloadStoreTest, AReadGoesOnOverExtents) {
   EXPECT_EQ(PayloadWorld::Text(*slice), expected.substr(50, 2000));
   EXPECT_EQ(slice->message_ends.size(), 20u);
   EXPECT_EQ(world.ReadAll(kTwo, 0), expected);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, WhoReadsPageByPageIsReadAheadFor) {
+  PayloadWorld world(1, {.read_ahead = true});
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(1000, 'a')}).ok());
+  ASSERT_TRUE(world.Write(kOne, 1000, {std::string(1000, 'b')}).ok());
+  ASSERT_TRUE(world.Write(kOne, 2000, {std::string(1000, 'c')}).ok());
+  ASSERT_TRUE(world.Read(kOne, 0, 1000).ok());
+  EXPECT_EQ(world.disk.ReadAheadBytes(), 0u);
+  ASSERT_TRUE(world.Read(kOne, 1000, 1000).ok());
+  uint64_t page = world.disk.ReadAheadBytes();
+  EXPECT_GE(page, 1000u);
+  EXPECT_LT(page, 2000u);
+  ASSERT_TRUE(world.Read(kOne, 1999, 1001).ok());  // As of JSON. Nothing is stored after it.
+  EXPECT_EQ(world.disk.ReadAheadBytes(), page);
+  ASSERT_TRUE(world.Read(kOne, 500, 100).ok());  // Goes on nowhere.
+  EXPECT_EQ(world.disk.ReadAheadBytes(), page);
+
+  // Stopping waits for what is under way.
+  world.disk.faults().latency_min_ns = world.disk.faults().latency_max_ns = 1'000'000;
+  std::optional<Status> read;
+  world.store(kOne).Read(kOne, 600, 900,
+                         [&](Result<PayloadSlice> slice) { read = slice.status(); });
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return read.has_value(); }));
+  EXPECT_GT(world.disk.ReadAheadBytes(), page);
   world.Stop();
 }
 
@@ -296,6 +324,51 @@ TEST(PayloadStoreTest, ReadsPastTheQueueAreRefused) {
   world.runtime->RunUntilIdle();
   EXPECT_EQ(served, 3);
   EXPECT_EQ(refused, 2);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, WhatReadersHoldIsBoundedAndMoreIsRefused) {
+  PayloadWorld world;
+  world.options.held_bytes_max = 1 << 20;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(200 << 10, 'a')}).ok());
+  EXPECT_EQ(world.store(kOne).ReadBytesAdvised(), uint64_t{64} << 10);
+  std::vector<PayloadSlice> held;
+  int refused = 0;
+  auto read = [&] {
+    world.store(kOne).Read(kOne, 0, 10, [&](Result<PayloadSlice> slice) {
+      if (slice.ok()) return held.push_back(std::move(*slice));
+      EXPECT_EQ(slice.status().code(), StatusCode::kResourceExhausted);
+      ++refused;
+    });
+    world.runtime->RunUntilIdle();
+  };
+  for (int i = 0; i < 8; ++i) read();
+  EXPECT_EQ(held.size(), 5u);  // A block each: 200 KiB and its header, in whole units.
+  EXPECT_EQ(refused, 3);
+  EXPECT_EQ(world.store(kOne).stats().refused_reads, 3u);
+  EXPECT_GT(world.store(kOne).stats().held_bytes, uint64_t{800} << 10);
+
+  // A slice of what was read holds all of it.
+  Bytes part = held.back().parts.front().Slice(3, 2);
+  held.pop_back();
+  read();
+  EXPECT_EQ(refused, 4);
+  part = {};
+  read();
+  EXPECT_EQ(held.size(), 5u);
+  EXPECT_EQ(refused, 4);
+  world.Stop();
+  held.clear();  // Outliving the store is allowed.
+}
+
+TEST(PayloadStoreTest, WithNothingHeldAReadOfAnySizeIsServed) {
+  PayloadWorld world;
+  world.options.held_bytes_max = 4096;
+  world.Open();
+  ASSERT_TRUE(world.Write(kOne, 0, {std::string(200 << 10, 'a')}).ok());
+  EXPECT_EQ(world.ReadAll(kOne, 0), std::string(200 << 10, 'a'));
+  EXPECT_EQ(world.store(kOne).stats().held_bytes, 0u);
   world.Stop();
 }
 
