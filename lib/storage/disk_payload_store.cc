@@ -58,9 +58,7 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
     file.extents = {};
   }
   for (RecoveredPayload::File& file : recovered->cores[ordinal]) file.file.reset();
-  std::vector<uint32_t> numbers;
-  for (const auto& [number, local] : files_) numbers.push_back(number);
-  for (uint32_t number : numbers) DropIfDead(number);
+  for (uint32_t number = 0; number < next_file_; ++number) DropIfDead(number);
 }
 
 DiskPayloadStore::~DiskPayloadStore() { URSULA_CHECK(!op_.pending()); }

@@ -9,11 +9,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "lib/io/loop.h"
 #include "lib/storage/aligned_buffer.h"
 #include "lib/storage/disk_wal_options.h"
@@ -135,8 +135,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
 
   WalTracker tracker_;
   SegmentKeeper keeper_;
-  absl::flat_hash_map<GroupId, Index>
-      old_last_;                                 // Old logs' groups of this core, not yet released.
+  std::map<GroupId, Index> old_last_;            // Old logs' groups of this core, not yet released.
   std::vector<std::pair<GroupId, Index>> held_;  // Releases to old logs that wait for the states.
   uint64_t states_lsn_ = 0;                      // Of the recovered states, appended again.
   bool states_durable_ = false;

@@ -1,6 +1,5 @@
 // The segments of a DiskWal: which one is written, which one is next, which ones go.
 
-#include <algorithm>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -229,7 +228,6 @@ void DiskWal::TellPinned() {
     for (const auto& [group, last] : old_last_) {
       if (last > Index{0}) groups.push_back(group);
     }
-    std::sort(groups.begin(), groups.end());
   }
   if (!groups.empty()) listener_.OnWalPinned(groups);
 }

@@ -129,6 +129,7 @@ void PayloadIndex::Keep(GroupId group, const std::function<bool(uint64_t)>& want
   for (const auto& [incarnation, extents] : found->second) {
     if (!wanted(incarnation)) unwanted.push_back(incarnation);
   }
+  std::sort(unwanted.begin(), unwanted.end());  // In a simulation the hash map's order would tell.
   for (uint64_t incarnation : unwanted) Free({group, incarnation});
 }
 

@@ -8,6 +8,14 @@
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
+namespace {
+
+// A batch attests all that comes before it, so one that the medium put elsewhere tells.
+bool BelongsAt(const BatchHeader& header, WalPosition position) {
+  return header.attested == position || (position.offset == 0 && header.attested < position);
+}
+
+}  // namespace
 
 std::string WalReader::PathOf(uint32_t segment) const {
   return directory_ + "/" + FormatSegmentName({log_, segment});
@@ -90,7 +98,7 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
   damage_ = 0;
   torn_bytes_ = 0;
   std::optional<BatchHeader> header = HeaderAt(position_.offset);
-  if (!header.has_value()) return std::nullopt;
+  if (!header.has_value() || !BelongsAt(*header, position_)) return std::nullopt;
   const bool first = sequence_ == 0 && (position_.segment > 0 || header->sequence == 1);
   if (!first && header->sequence != sequence_ + 1) return std::nullopt;
   wanted_ = header->segment_bytes;
@@ -125,15 +133,20 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
 
 // Which segment is damaged, when no header follows in the one that was read last: `later` is the
 // first that attests more, and tells where the batch before it ended.
-Status WalReader::Rotten(const BatchHeader& later, bool segment_full) const {
+Status WalReader::Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) const {
   std::string where = PathOf(position_.segment) + ": damaged at offset " +
                       std::to_string(position_.offset + damage_);
-  if (damage_ == 0 && torn_bytes_ == 0 && later.attested.segment > position_.segment) {
-    const std::string next = PathOf(position_.segment + 1);
+  const WalPosition next{position_.segment + 1, 0};
+  const bool next_begins = later_at == next && BelongsAt(later, later_at);
+  if (damage_ > kBatchHeaderBytes) {
+    // The records before passed, but may have come from elsewhere in the batch.
+    where += ", in the batch at offset " + std::to_string(position_.offset);
+  } else if (damage_ == 0 && torn_bytes_ == 0 && next <= later.attested && !next_begins) {
+    const std::string next_segment = PathOf(next.segment);
     if (segment_full || later.sequence == sequence_ + 2) {
-      where = next + ": damaged at offset 0";
+      where = next_segment + ": damaged at offset 0";
     } else {
-      where += " or " + next + " at offset 0";
+      where += " or " + next_segment + " at offset 0";
     }
   }
   return Status(
@@ -160,10 +173,11 @@ Status WalReader::CheckNothingAttested() {
     }
     for (uint64_t offset = i == here ? position_.offset : 0; offset < size_;
          offset += kWalBlockBytes) {
-      std::optional<BatchHeader> header = HeaderAt(static_cast<uint32_t>(offset));
+      const WalPosition at{segments_[i], static_cast<uint32_t>(offset)};
+      std::optional<BatchHeader> header = HeaderAt(at.offset);
       if (header.has_value() && position_ < header->attested) {
         URSULA_SOMETIMES("storage: rot is refused");
-        return Rotten(*header, segment_full);
+        return Rotten(*header, at, segment_full);
       }
     }
   }

@@ -54,7 +54,7 @@ class WalReader {
   std::optional<Batch> TakeBatch();
   // Looks for a batch behind position_ that attests it.
   Status CheckNothingAttested();
-  Status Rotten(const BatchHeader& later, bool segment_full) const;
+  Status Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) const;
   Status Shrunk() const;
 
   io::Disk& disk_;

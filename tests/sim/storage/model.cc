@@ -221,8 +221,8 @@ std::string GroupModel::CheckSnapshot(const Found& found) {
   return "";
 }
 
-std::string GroupModel::CheckPayload(Node* node, bool damaged,
-                                     std::vector<std::string>* refused) const {
+std::string GroupModel::CheckPayload(
+    Node* node, bool all, const std::function<Refusal(const std::string&)>& refused) const {
   PayloadStore& store = *node->core_of(group_).payload;
   for (const auto& [incarnation, content] : contents_) {
     const PayloadKey key = KeyOf(incarnation);
@@ -235,8 +235,11 @@ std::string GroupModel::CheckPayload(Node* node, bool damaged,
         Result<PayloadSlice> slice = node->ReadPayload(key, at, 1 << 20);
         if (!slice.ok()) {
           if (slice.status().code() == StatusCode::kIoError) continue;  // By chance: again.
-          if (!damaged) return Fault("payload is refused: " + slice.status().message());
-          refused->push_back(slice.status().message());
+          const Refusal refusal = refused(slice.status().message());
+          if (refusal == Refusal::kAgain) continue;
+          if (refusal == Refusal::kIsWrong) {
+            return Fault("payload is refused: " + slice.status().message());
+          }
           at = end;
           break;
         }
@@ -248,7 +251,7 @@ std::string GroupModel::CheckPayload(Node* node, bool damaged,
         }
       }
     }
-    if (damaged || snapshot_ == 0) continue;
+    if (!all || snapshot_ == 0) continue;
     const Snapshot held = At(snapshot_);
     if (held.incarnation == incarnation && covered < held.end) {
       return Fault("acknowledged payload is lost from " + std::to_string(covered));

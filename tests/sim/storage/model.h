@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -73,9 +74,12 @@ class GroupModel {
   // What is wrong with it, or "". It is taken for what is there, from now on.
   std::string CheckLog(const Found& found);
   std::string CheckSnapshot(const Found& found);  // REQUIRES: CheckLog.
-  // REQUIRES: CheckSnapshot. `damaged`: of the files' bytes not all are what was written; then only
-  // what is served counts, and refusals go to `refused`.
-  std::string CheckPayload(Node* node, bool damaged, std::vector<std::string>* refused) const;
+  // What to make of a read that is refused.
+  enum class Refusal : uint8_t { kIsWrong, kAgain, kLeaveOut };
+  // REQUIRES: CheckSnapshot. `all`: what was acknowledged must be there. Else only what is served
+  // counts.
+  std::string CheckPayload(Node* node, bool all,
+                           const std::function<Refusal(const std::string&)>& refused) const;
 
  private:
   struct Committed {

@@ -121,6 +121,63 @@ TEST_F(WalRotTest, TheDamagedBeginningOfASegmentIsNamedByItsOwnFile) {
       << status.message();
 }
 
+TEST_F(WalRotTest, TheDamagedEndOfASegmentIsNamedByItsOwnFile) {
+  ASSERT_TRUE(world_.Open().ok());
+  for (uint64_t i = 2; i < 6; ++i) {  // The vote comes first: the last one begins a segment.
+    ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, i, std::string(3000, 'x'))));
+  }
+  world_.Crash();
+  const std::string full = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 0});
+  const std::string next = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 1});
+  world_.disk.FlipBit(next, 8 * 200);  // As if the crash had torn it.
+  ASSERT_TRUE(world_.Open().ok());
+  ASSERT_GT(world_.cut_bytes, 0u);
+  world_.Stop();
+  world_.disk.FlipBit(full, 8 * 3 * 4096);
+  const Status status = Read();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find(full + ": damaged at offset 12288,"), std::string::npos)
+      << status.message();
+}
+
+// The log goes on behind it as it would behind the place where it belongs.
+TEST_F(WalRotTest, ABatchInThePlaceOfTheFirstOneIsRot) {
+  ASSERT_TRUE(world_.Open().ok());
+  for (uint64_t i = 2; i < 14; ++i) {  // Four a segment.
+    ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, i, std::string(3000, 'x'))));
+  }
+  world_.Stop();
+  io::Disk& disk = world_.runtime->loop(CoreId{0}).disk();
+  const std::string released = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 0});
+  ASSERT_TRUE(disk.RemoveNow(released).ok());
+  ASSERT_TRUE(Read().ok());
+  const std::string path = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 1});
+  world_.disk.Overwrite(path, 0, world_.disk.Content(path).substr(3 * 4096, 4096));
+  const Status status = Read();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find(path + ": damaged at offset 0,"), std::string::npos)
+      << status.message();
+}
+
+TEST_F(WalRotTest, ARecordThatMovesTheNextOnesIsNamedWithItsBatch) {
+  ASSERT_TRUE(world_.Open().ok());
+  world_.AppendEntry(1, 2, "ten bytes.");
+  world_.AppendEntry(1, 3, "eleven byte");
+  world_.AppendEntry(1, 4, std::string(100, 'x'));
+  ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, 5, "the last")));
+  world_.Stop();
+  const std::string path = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 0});
+  const std::string bytes = world_.disk.Content(path);
+  const std::size_t first = bytes.find("ten bytes.") - kRecordHeaderBytes;
+  const std::size_t second = bytes.find("eleven byte") - kRecordHeaderBytes;
+  world_.disk.Overwrite(path, second, bytes.substr(first, second - first));
+  const Status status = Read();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  const std::string batch = std::to_string(first / kWalBlockBytes * kWalBlockBytes);
+  EXPECT_NE(status.message().find(", in the batch at offset " + batch), std::string::npos)
+      << status.message();
+}
+
 // The cache of a file whose sync failed calls its pages clean, and still has them.
 TEST(WalFailedSyncTest, WhatItLeftInTheCacheIsNotTakenForDurable) {
   for (const bool direct : {true, false}) {  // What the file system can, while it recovers.
