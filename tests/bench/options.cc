@@ -113,6 +113,8 @@ constexpr std::array kOptions = {
               "in the log that is replayed (200)"},
     OptionRow{"replayers", "N", kMixed, Number<&Options::replayers, 0, 100'000>,
               "clients that replay a log (4)"},
+    OptionRow{"rounds", "N", kReplay, Number<&Options::rounds, 0, kManyMax>,
+              "replays of each client, however long they take (0: until --duration)"},
     OptionRow{"reconnect", "", kReplay, Switch<&Options::reconnect>,
               "each replay on a connection of its own"},
     OptionRow{"tails", "N", kIdle, Number<&Options::tails, 0, 1'000'000>,

@@ -43,6 +43,7 @@ struct Options {
   uint32_t tails = 0;
   bool filled = false;  // Idle streams hold one append.
   uint32_t replayers = 4;
+  uint32_t rounds = 0;      // Replays of each client; 0: until the time is over.
   bool reconnect = false;   // A connection of its own for each replay.
   bool no_create = false;   // Whatever answers to POST: nothing is created first.
   std::string run_id = {};  // Begins the names of streams; random if empty.

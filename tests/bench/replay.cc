@@ -1,5 +1,6 @@
 #include "tests/bench/replay.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tests/bench/session.h"
@@ -11,10 +12,12 @@ class ReplaySession final : public Session {
  public:
   ReplaySession(Loop* loop, Crew* crew, ReplayPlan* plan) : Session(loop, crew), plan_(plan) {}
 
+  bool finished() const { return ended_ >= plan_->rounds; }
+
  private:
   void Go() override {
     uint64_t now = NowNs();
-    if (now >= crew_->tally->window().end_ns) return;
+    if (now >= crew_->tally->window().end_ns || (plan_->rounds > 0 && finished())) return;
     if (!reconnected_) begin_ns_ = now;
     reconnected_ = false;
     bytes_ = 0;
@@ -40,6 +43,7 @@ class ReplaySession final : public Session {
         crew_->tally->Error("log of another size");
       }
     }
+    ++ended_;
     if (!idle()) return;
     if (!plan_->reconnect) return Go();
     begin_ns_ = NowNs();
@@ -50,6 +54,7 @@ class ReplaySession final : public Session {
   ReplayPlan* const plan_;
   uint64_t begin_ns_ = 0;
   uint64_t bytes_ = 0;
+  uint32_t ended_ = 0;  // Replays.
   bool reconnected_ = false;
   std::string request_;
 };
@@ -59,6 +64,14 @@ class ReplayDriver final : public SessionDriver<ReplaySession> {
   ReplayDriver(Loop* loop, ReplayPlan plan) : SessionDriver("replay"), plan_(std::move(plan)) {
     Share share = ShareOf(plan_.clients, plan_.worker, plan_.worker_count);
     for (uint32_t i = share.begin; i < share.end; ++i) Add(loop, &crew_, &plan_);
+  }
+
+  bool done() const override {
+    if (plan_.rounds == 0) return SessionDriver::done();
+    const bool all = std::all_of(sessions_.begin(), sessions_.end(), [](const auto& session) {
+      return session->dead() || session->finished();
+    });
+    return crew_.under_way == 0 && all;
   }
 
  private:

@@ -18,6 +18,7 @@ struct ReplayPlan {
   uint32_t clients = 0;
   uint64_t log_bytes = 0;  // 0: not known beforehand, but the same for all.
   bool reconnect = false;
+  uint32_t rounds = 0;  // Of each client; 0: until the window ends.
   uint32_t worker = 0;
   uint32_t worker_count = 1;
 };

@@ -38,8 +38,10 @@ SCENARIOS = (
     Scenario("fan-out", "Fan-out: one writer at 50/s, 1000 SSE readers; time to delivery",
              ("durable", "memory", "reference-memory"), "fan-out",
              ("--readers", 1000, "--rate", 50, "--payload", 256), "fan-out", "deliver"),
+    # As many replays of each client: those that a server lets wait count like the others.
     Scenario("replay", "Replay: 500 clients read a log of 200 x 1 KiB", STREAM_SERVERS, "replay",
-             ("--connections", 500, "--messages", 200, "--payload", 1024), "replay", "replay"),
+             ("--connections", 500, "--messages", 200, "--payload", 1024, "--rounds", 60), "replay",
+             "replay", few=(("--rounds", 6),), timed=False),
     Scenario("create", "Creates: 64 connections", STREAM_SERVERS, "create",
              ("--connections", 64, "--streams", 50_000), "create", "create",
              few=(("--streams", 2000),), timed=False),

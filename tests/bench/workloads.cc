@@ -97,18 +97,21 @@ std::unique_ptr<Driver> ReplayDriverOf(const Options& options, uint32_t clients,
                                        uint32_t worker) {
   bool json = options.content_type == "application/json";
   uint64_t bytes = uint64_t{options.messages} * options.payload_bytes;
-  return NewReplayDriver(loop, {.names = NamesOf(options, "log"),
-                                .clients = clients,
-                                .log_bytes = json ? 0 : bytes,
-                                .reconnect = options.reconnect,
-                                .worker = worker,
-                                .worker_count = options.threads});
+  return NewReplayDriver(loop,
+                         {.names = NamesOf(options, "log"),
+                          .clients = clients,
+                          .log_bytes = json ? 0 : bytes,
+                          .reconnect = options.reconnect,
+                          .rounds = options.workload == Workload::kReplay ? options.rounds : 0,
+                          .worker = worker,
+                          .worker_count = options.threads});
 }
 
 std::vector<Stage> ReplayStages(const Options& options) {
   std::vector<Stage> stages;
   AddLogStages(options, &stages);
   Stage load = TimedStage(options, "replay");
+  load.timed = options.rounds == 0;
   load.make = [&options](Loop* loop, uint32_t worker) {
     return Only(ReplayDriverOf(options, options.connections, loop, worker));
   };
