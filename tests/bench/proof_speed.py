@@ -1,21 +1,11 @@
-#!/usr/bin/env python3
-"""Measures the bar of speed, tests/bars/proof-C.sh. URSULA_BENCH_ALTERNATIONS and _SECONDS shorten it."""
+"""The bar of speed, tests/bars/proof-C.sh: verdicts on the runs of a comparison."""
 import os
-import sys
 
-sys.dont_write_bytecode = True
-import scenarios  # noqa: E402
-import servers  # noqa: E402
-import summary  # noqa: E402
+import scenarios
+import servers
+import summary
 
-CELLS = {
-    "append": ("durable", "memory", "noop", "nginx", "reference-file", "reference-memory"),
-    "streams-10000": ("durable",),
-    "streams-100000": ("durable",),
-    "create": ("durable",),
-    "fan-out": ("durable", "reference-memory"),
-    "replay": ("durable", "reference-file", "reference-memory"),
-}
+APPENDS = ("durable", "memory", "noop", "nginx", "reference-file", "reference-memory")
 FAN_OUT_RATE = 50
 
 
@@ -33,7 +23,7 @@ class Figures:
 
 
 def check_speed(verdicts, figures):
-    append = {kind: ("append", kind) for kind in CELLS["append"]}
+    append = {kind: ("append", kind) for kind in APPENDS}
     durable = append["durable"]
     for above, below, low in [("noop", "nginx", 0.8), ("memory", "noop", 0.6),
                               ("durable", "memory", 0.6), ("durable", "reference-file", 35),
@@ -90,27 +80,17 @@ def check_wal(verdicts, alternations, seconds):
         summary.ratio_median(ours, batch_limits), "x"))
 
 
-def main():
-    alternations = int(os.environ.get("URSULA_BENCH_ALTERNATIONS", 5))
-    seconds = float(os.environ.get("URSULA_BENCH_SECONDS", 4))
-    node = servers.install_peers()
-    servers.build()
-    kinds = servers.kinds(node)
-    cells = [(scenario, kinds[kind]) for scenario in scenarios.SCENARIOS
-             for kind in CELLS.get(scenario.name, ())]
-    figures = Figures(scenarios.alternate(cells, alternations, seconds))
-    for (scenario, kind), runs in figures.runs.items():
+def judge(runs, alternations, seconds):
+    """The verdicts on `runs`, which scenarios.alternate gave; the log is measured here."""
+    figures = Figures(runs)
+    for (scenario, kind), cell in runs.items():
         print("%-15s %-17s %s/s, p99 %s ms, server %s us an op, disk busy %s" % (
-            scenario, kind, *[summary.figure(summary.median([r.get(f) for r in runs]))
+            scenario, kind, *[summary.figure(summary.median([r.get(f) for r in cell]))
                               for f in ("per_second", "p99", "server_us", "disk_busy")]))
     verdicts = summary.Verdicts()
-    failed = sum(run["failed"] for runs in figures.runs.values() for run in runs)
+    failed = sum(run["failed"] for cell in runs.values() for run in cell)
     verdicts.check("failed answers", failed, high=0, unit="")
     check_speed(verdicts, figures)
     check_frames(verdicts, figures, seconds)
     check_wal(verdicts, alternations, seconds)
-    return verdicts.finish()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return verdicts

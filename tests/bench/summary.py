@@ -48,6 +48,7 @@ class Verdicts:
     def __init__(self):
         self.failed = []
         self.parts = []
+        self.rows = []  # [name, wanted, seen]
 
     def check(self, name, value, low=None, high=None, unit="x"):
         good = value is not None and (low is None or value >= low) and (
@@ -55,6 +56,7 @@ class Verdicts:
         wanted = ">= %g" % low if low is not None else "<= %g" % high
         print("%s: %s (wanted %s%s) %s" % (name, figure(value, unit), wanted, unit,
                                            "pass" if good else "FAIL"), flush=True)
+        self.rows.append([name, wanted + unit, figure(value, unit) + ("" if good else ": missed")])
         self.parts.append("%s %s%s" % (name, figure(value, unit), "" if good else "!"))
         if not good:
             self.failed.append(name)
