@@ -138,23 +138,18 @@ std::string GroupModel::CheckEntries(const Found& found) {
     if (Raw(record.group) != group_ || record.kind != RecordKind::kEntry) continue;
     recovered.push_back({0, Raw(record.index), std::string(record.payload.view())});
   }
-  // A contiguous piece of what was appended ...
-  std::size_t begin = 0;
+  // A contiguous piece of what was appended (the last such one: short payloads are alike) ...
+  std::size_t begin = durable_entries_;
   if (!recovered.empty()) {
-    while (begin < entries_.size() && (entries_[begin].payload != recovered[0].payload ||
-                                       entries_[begin].index != recovered[0].index)) {
-      ++begin;
+    const auto piece = std::find_end(entries_.begin(), entries_.end(), recovered.begin(),
+                                     recovered.end(), [](const Appended& a, const Appended& b) {
+                                       return a.index == b.index && a.payload == b.payload;
+                                     });
+    if (piece == entries_.end()) {
+      return Fault("its entries from " + std::to_string(recovered.front().index) + " to " +
+                   std::to_string(recovered.back().index) + " are no piece of what was appended");
     }
-    if (begin == entries_.size()) return Fault("an entry that nobody appended");
-    for (std::size_t i = 0; i < recovered.size(); ++i) {
-      if (begin + i == entries_.size() || entries_[begin + i].payload != recovered[i].payload ||
-          entries_[begin + i].index != recovered[i].index) {
-        return Fault("entry " + std::to_string(recovered[i].index) +
-                     " is not what was appended there");
-      }
-    }
-  } else {
-    begin = durable_entries_;
+    begin = static_cast<std::size_t>(piece - entries_.begin());
   }
   // ... that holds all that was durable, as far as no snapshot holds it.
   const std::size_t end = begin + recovered.size();
