@@ -10,7 +10,10 @@ namespace ursula::http {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kBudgetFirstBytes = 4 << 10;  // Up to a step.
 constexpr uint64_t kBudgetStepBytes = 64 << 10;
+uint64_t RoundUp(uint64_t bytes, uint64_t step) { return (bytes + step - 1) / step * step; }
+
 constexpr std::string_view kAllow = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 protocol::Response Overloaded(std::string_view message) {
@@ -156,14 +159,16 @@ void Connection::OnHead(bool body_has_begun) {
   SetDeadlineAt(pace_.deadline_ns());
 }
 
-// While there is plenty a body takes its share as it comes, so that one that is announced and never
-// sent costs nothing. When half is in use it takes all it will need at once, or is refused: taken
-// piece by piece, what is left could be spread over so many bodies that none gets to its end.
+// While there is plenty a body takes its share as it comes, so that one that is announced and
+// hardly sent costs next to nothing. When half is in use and a step of it is here, it takes all it
+// will need at once, or is refused: taken piece by piece, what is left could be spread over so many
+// bodies that none gets to its end.
 bool Connection::TakeBodyBudget(uint64_t bytes) {
   if (bytes <= body_budget_) return true;
   const uint64_t most = options_.inflight_body_bytes_max;
-  uint64_t now = (bytes + kBudgetStepBytes - 1) / kBudgetStepBytes * kBudgetStepBytes;
-  if (host_->shared().body_bytes.load(std::memory_order_relaxed) > most / 2) {
+  const bool begun = bytes >= kBudgetStepBytes;
+  uint64_t now = RoundUp(bytes, begun ? kBudgetStepBytes : kBudgetFirstBytes);
+  if (begun && host_->shared().body_bytes.load(std::memory_order_relaxed) > most / 2) {
     now = std::max(now, parser_.content_length());
   }
   if (!SharedUse::Take(&host_->shared().body_bytes, now - body_budget_, most)) return false;

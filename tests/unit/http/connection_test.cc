@@ -421,7 +421,7 @@ TEST_F(ConnectionTest, OfManyBodiesThatDontFitTogetherSomeGetThrough) {
 TEST_F(ConnectionTest, AnnouncedBodiesThatDontComeTakeNoBudget) {
   options_.inflight_body_bytes_max = 1 << 20;
   std::vector<decltype(rig().Connect())> idlers;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 100; ++i) {
     idlers.push_back(rig().Connect());
     idlers.back()->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\nx");
   }
