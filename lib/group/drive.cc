@@ -18,7 +18,7 @@ void Replica::Pump() {
     Send(std::move(ready_.messages));
     for (const raft::ReadState& read : ready_.reads) barrier_.OnRead(read);
     if (ready_.append) Persist(std::move(*ready_.append));
-    if (ready_.apply) Apply(std::move(*ready_.apply));
+    if (ready_.apply) Apply(&*ready_.apply);
     ReleaseDurable();
   }
   pumping_ = false;
@@ -79,18 +79,19 @@ void Replica::ReleaseDurable() {
   while (!appends_.empty() && appends_.front().lsn <= durable_lsn_) {
     PendingAppend append = std::move(appends_.front());
     appends_.pop_front();
-    log_.Append(std::move(append.entries));
+    log_.Append(append.entries);
     for (raft::Message& message : append.responses) {
       if (message.to == services_.self) core_->Step(std::move(message));
     }
+    core_->Recycle(&append.entries, &append.responses);
   }
 }
 
-void Replica::Apply(raft::StorageApply apply) {
-  for (const raft::Entry& entry : apply.entries) {
+void Replica::Apply(raft::StorageApply* apply) {
+  for (const raft::Entry& entry : apply->entries) {
     if (!corrupt_) ApplyEntry(entry);
   }
-  core_->Step(std::move(apply.response));
+  core_->Step(std::move(apply->response));
 }
 
 void Replica::ApplyEntry(const raft::Entry& entry) {
@@ -149,7 +150,10 @@ void Replica::CarryOut(stream::ApplyResult* result) {
     ring_.Drop(freed);
     services_.payload->Free({group_, Raw(freed)});
   }
-  for (stream::Incarnation changed : result->changed) woken_.insert(changed);
+  // Who begins to wait from here on has seen this.
+  for (stream::Incarnation changed : result->changed) {
+    if (HasWaiters(changed)) woken_.insert(changed);
+  }
 }
 
 // Everything that may call back into this replica, once the core is at rest.

@@ -37,7 +37,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   initial_.applied = recovered.compacted.index;
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
-  log_.Append(std::move(recovered.entries));
+  log_.Append(recovered.entries);
   clock_.Observe(machine_->now_ms());
   checkpoint_.Bind(machine_.get(), &ring_);
 }
@@ -134,8 +134,8 @@ void Replica::Propose(stream::Command::Body body, ProposeDone done) {
   Propose(std::move(command), {}, stream::Framing::kConcatenated, std::move(done));
 }
 
-void Replica::Propose(stream::Command command, std::vector<Bytes> messages, stream::Framing framing,
-                      ProposeDone done) {
+void Replica::Propose(stream::Command command, std::span<const Bytes> messages,
+                      stream::Framing framing, ProposeDone done) {
   uint64_t payload_bytes = stream::PayloadSize(messages, framing);
   Status status = Admit(command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
@@ -170,28 +170,29 @@ void Replica::OnTurnEnd() {
 
 void Replica::ProposeStaged() {
   if (staged_.empty()) return;
-  std::vector<Staged> staged = std::exchange(staged_, {});
-  std::vector<Bytes> commands;
-  commands.reserve(staged.size());
-  for (Staged& one : staged) commands.push_back(std::move(one.command));
+  URSULA_CHECK(proposing_.empty() && commands_.empty());
+  proposing_.swap(staged_);
+  for (Staged& one : proposing_) commands_.push_back(std::move(one.command));
   raft::Proposal proposal;
-  if (state_ != State::kFailed) proposal = core_->Propose(commands);
-  if (proposal.outcome != raft::ProposalOutcome::kAppended) {
-    for (Staged& one : staged) {
+  if (state_ != State::kFailed) proposal = core_->Propose(commands_);
+  commands_.clear();
+  if (proposal.outcome == raft::ProposalOutcome::kAppended) {
+    uint64_t n = 0;
+    for (Staged& one : proposing_) {
+      proposals_.Add({proposal.first + n, proposal.term, one.payload_bytes, one.start_ns,
+                      std::move(one.done)});
+      ++n;
+    }
+  } else {
+    for (Staged& one : proposing_) {
       services_.budget->inflight_bytes -= one.payload_bytes;
       one.done(state_ == State::kFailed
                    ? failure_
                    : Status(StatusCode::kUnavailable,
                             "this group has no leader here; nothing was applied, try again"));
     }
-    return;
   }
-  uint64_t n = 0;
-  for (Staged& one : staged) {
-    proposals_.Add(
-        {proposal.first + n, proposal.term, one.payload_bytes, one.start_ns, std::move(one.done)});
-    ++n;
-  }
+  proposing_.clear();
 }
 
 void Replica::AfterBarrier(BarrierDone done) {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "absl/container/btree_set.h"
@@ -61,7 +62,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   //   kInvalidArgument     larger than a log record can be;
   //   kOutcomeUnknown      it may or may not be applied.
   // `messages` make up the payload (framed by `framing`); the command's own is empty then.
-  void Propose(stream::Command command, std::vector<Bytes> messages, stream::Framing framing,
+  void Propose(stream::Command command, std::span<const Bytes> messages, stream::Framing framing,
                ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
 
@@ -153,7 +154,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Persist(raft::StorageAppend append);
   void ReleaseDurable();
   void Send(std::vector<raft::Message> messages);
-  void Apply(raft::StorageApply apply);
+  void Apply(raft::StorageApply* apply);
   void ApplyEntry(const raft::Entry& entry);
   bool ApplyConfChange(const raft::Entry& entry);  // False: it can't be read.
   void CarryOut(stream::ApplyResult* result);
@@ -195,6 +196,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   bool pumping_ = false;
 
   std::vector<Staged> staged_;
+  std::vector<Staged> proposing_;  // These two are empty outside of ProposeStaged.
+  std::vector<Bytes> commands_;
   Proposals proposals_;
   std::deque<PendingAppend> appends_;  // In the order in which the core handed them out.
   uint64_t last_lsn_ = 0;              // Of this group's last record.

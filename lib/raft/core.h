@@ -143,6 +143,9 @@ class Core {
   // a driver that keeps one Ready and moves nothing out makes no allocation for entries.
   void TakeReady(Ready* ready);
 
+  // What was moved out of a Ready and is used no more: its capacity is used again.
+  void Recycle(std::vector<Entry>* entries, std::vector<Message>* responses);
+
   // An empty vector with the capacity of one that is used no more, if there is one: for the entries
   // of the next message to Step(), which gives it back.
   std::vector<Entry> SpareEntries();
@@ -246,7 +249,7 @@ class Core {
   void ReleasePostponedReads();
 
   // ready.cc
-  void Recycle(Ready* ready);
+  void RecycleReady(Ready* ready);
   void KeepSpare(std::vector<Entry>* entries);
   void TakeApply(Ready* ready);
   void TakeAppend(Ready* ready);

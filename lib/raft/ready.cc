@@ -35,17 +35,19 @@ std::vector<Entry> Core::SpareEntries() {
   return spare;
 }
 
-void Core::Recycle(Ready* ready) {
+void Core::Recycle(std::vector<Entry>* entries, std::vector<Message>* responses) {
+  KeepSpare(entries);
+  responses->clear();
+  if (responses->capacity() > spare_responses_.capacity()) spare_responses_.swap(*responses);
+}
+
+void Core::RecycleReady(Ready* ready) {
   for (Message& message : ready->messages) KeepSpare(&message.entries);
   ready->messages.clear();
   ready->reads.clear();
   ready->soft_state.reset();
   if (ready->append) {
-    KeepSpare(&ready->append->entries);
-    ready->append->responses.clear();
-    if (ready->append->responses.capacity() > spare_responses_.capacity()) {
-      spare_responses_.swap(ready->append->responses);
-    }
+    Recycle(&ready->append->entries, &ready->append->responses);
     ready->append.reset();
   }
   if (ready->apply) {
@@ -55,7 +57,7 @@ void Core::Recycle(Ready* ready) {
 }
 
 void Core::TakeReady(Ready* ready) {
-  Recycle(ready);
+  RecycleReady(ready);
   if (soft_state() != handed_soft_) {
     handed_soft_ = soft_state();
     ready->soft_state = handed_soft_;

@@ -10,6 +10,7 @@ namespace ursula::http {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr std::size_t kOwnLinesBytes = 128;      // Date, X-Request-Id, Connection.
 constexpr uint64_t kBudgetFirstBytes = 4 << 10;  // Up to a step.
 constexpr uint64_t kBudgetStepBytes = 64 << 10;
 uint64_t RoundUp(uint64_t bytes, uint64_t step) { return (bytes + step - 1) / step * step; }
@@ -213,8 +214,12 @@ void Connection::OnReceiveEnded(int error) {
 // ---- answering ---------------------------------------------------------------------------------
 
 void Connection::PushAnswer(const protocol::Response& response, protocol::Framing framing) {
-  std::string lines(host_->DateLine());
-  lines += "X-Request-Id: " + host_->NextRequestId() + "\r\n";
+  std::string lines;
+  lines.reserve(kOwnLinesBytes);
+  lines += host_->DateLine();
+  lines += "X-Request-Id: ";
+  host_->AppendRequestId(&lines);
+  lines += "\r\n";
   if (!keep_alive_) {
     lines += "Connection: close\r\n";
   } else if (parser_.request().version_minor == 0) {

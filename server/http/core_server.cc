@@ -153,12 +153,11 @@ std::string_view CoreServer::DateLine() {
   return date_line_;
 }
 
-std::string CoreServer::NextRequestId() {
-  std::array<char, 40> text = {};
-  std::snprintf(text.data(), text.size(), "%08x%08x",
-                static_cast<unsigned>(request_id_high_ & 0xffffffff),
-                static_cast<unsigned>(++request_id_low_ & 0xffffffff));
-  return text.data();
+void CoreServer::AppendRequestId(std::string* line) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (uint64_t half : {request_id_high_, ++request_id_low_}) {
+    for (int shift = 28; shift >= 0; shift -= 4) line->push_back(kHex[(half >> shift) & 15]);
+  }
 }
 
 }  // namespace ursula::http

@@ -45,7 +45,7 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   SharedUse& shared() override { return *shared_; }
   bool stopping() const override { return stopping_; }
   std::string_view DateLine() override;
-  std::string NextRequestId() override;
+  void AppendRequestId(std::string* line) override;
   void OnConnectionDone(Connection* connection) override;
 
  private:

@@ -2,7 +2,7 @@
 //
 // HeadScanner finds where a request's head ends and refuses what no head may hold: bare CR or LF,
 // NUL, folded lines, and a request line that is not three words with one space between them, on all
-// of which parsers disagree. It also counts against the limits, byte by byte.
+// of which parsers disagree. It also counts against the limits.
 
 #pragma once
 
@@ -36,6 +36,9 @@ class HeadScanner {
   bool started() const { return started_; }  // A byte of the request line was seen.
 
  private:
+  // How many of the first bytes need no Step: they are inside of a header line or of the target.
+  std::size_t PlainRun(std::string_view bytes) const;
+  void TakeRun(std::size_t size);
   Verdict Step(char c);
   Verdict EndOfLine();
   bool FitsRequestLine(char c);

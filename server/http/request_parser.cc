@@ -217,7 +217,9 @@ struct RequestParser::State {
                        IsTokenCharacter);
   }
 
+  // For IsMethodError alone: of no use once the method was taken.
   void RememberMethod(std::string_view bytes) {
+    if (!request.target.empty()) return;
     for (char c : bytes) {
       if (method_text.size() >= kMethodBytesMax) return;
       if (method_text.empty() && (c == '\r' || c == '\n')) continue;

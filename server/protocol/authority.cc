@@ -17,12 +17,10 @@ bool IsAlphanumeric(char c) {
 }
 
 bool IsNameCharacter(char c) {
-  return IsAlphanumeric(c) || std::string_view("-._~%").find(c) != std::string_view::npos;
+  return IsAlphanumeric(c) || c == '.' || c == '-' || c == '_' || c == '~' || c == '%';
 }
 
-bool IsAddressCharacter(char c) {
-  return IsAlphanumeric(c) || std::string_view(":.%").find(c) != std::string_view::npos;
-}
+bool IsAddressCharacter(char c) { return IsAlphanumeric(c) || c == ':' || c == '.' || c == '%'; }
 
 }  // namespace
 
@@ -38,7 +36,8 @@ bool IsAuthority(std::string_view text) {
       !std::all_of(host.begin(), host.end(), bracketed ? IsAddressCharacter : IsNameCharacter)) {
     return false;
   }
-  if (!bracketed && !PercentDecode(host, false)) return false;
+  const bool coded = host.find('%') != std::string_view::npos;
+  if (!bracketed && coded && !PercentDecode(host, false)) return false;
   if (rest.empty()) return true;
   return rest.size() > 1 && rest.front() == ':' && ParseDigits(rest.substr(1), kPortMax);
 }

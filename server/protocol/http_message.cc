@@ -1,6 +1,7 @@
 #include "server/protocol/http_message.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,12 +60,11 @@ bool SameName(std::string_view a, std::string_view b) { return absl::EqualsIgnor
 
 // A byte that would end the line early is dropped: a value can never add a header.
 void AppendClean(std::string* out, std::string_view text) {
-  if (text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos) {
+  auto ends_line = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
+  if (std::none_of(text.begin(), text.end(), ends_line)) {
     out->append(text);
-    return;
-  }
-  for (char c : text) {
-    if (c != '\r' && c != '\n' && c != '\0') out->push_back(c);
+  } else {
+    std::remove_copy_if(text.begin(), text.end(), std::back_inserter(*out), ends_line);
   }
 }
 
@@ -92,6 +92,8 @@ Method MethodFromName(std::string_view name) {
 }
 
 void Headers::Add(std::string_view name, std::string_view value) {
+  constexpr std::size_t kUsual = 8;
+  if (list_.capacity() == 0) list_.reserve(kUsual);
   list_.push_back(Header{std::string(name), std::string(value)});
 }
 

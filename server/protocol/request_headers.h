@@ -19,9 +19,9 @@ namespace ursula::protocol {
 
 using Refusal = std::optional<Response>;
 
-// A header that may stand once. `*value` stays empty when it is absent.
+// A header that may stand once, as a view into the request. `*value` stays empty when it is absent.
 Refusal TakeHeader(const Request& request, std::string_view name,
-                   std::optional<std::string>* value);
+                   std::optional<std::string_view>* value);
 
 bool WantsClose(const Request& request);  // Stream-Closed: true, in any case.
 
@@ -47,7 +47,8 @@ struct PublicBase {
   std::string origin = {};
   std::string prefix = {};
 };
+PublicBase PublicBaseOf(const Request& request, const ProtocolConfig& config);
 // Refuses HTTP/1.1 requests without exactly one fit Host.
-Refusal TakePublicBase(const Request& request, const ProtocolConfig& config, PublicBase* base);
+Refusal CheckHost(const Request& request);
 
 }  // namespace ursula::protocol

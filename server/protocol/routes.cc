@@ -63,6 +63,15 @@ bool IsPlainSegment(std::string_view segment) {
   return !segment.empty() && segment != "." && segment != "..";
 }
 
+bool HasPlainSegmentsOnly(std::string_view path) {
+  for (;;) {
+    const std::size_t slash = path.find('/');
+    if (!IsPlainSegment(path.substr(0, slash))) return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
 constexpr std::string_view kBadName = "INVALID_STREAM_NAME";
 
 // Decoded once, and fit to be a name or a part of one. Empty: `*why` says what is wrong.
@@ -86,11 +95,11 @@ Route UpstreamRoute(std::string_view rest) {
   std::string_view why;
   std::optional<std::string> name = DecodeName(rest, &why);
   if (!name) return Invalid(kBadName, why);
-  std::vector<std::string_view> segments = SplitAtSlashes(*name);
-  if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
+  if (!HasPlainSegmentsOnly(*name)) {
     return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
   }
-  if (segments.front() == "__ds") return Reserved();
+  const std::string_view first = std::string_view(*name).substr(0, name->find('/'));
+  if (first == "__ds") return Reserved();
   Route route;
   route.kind = RouteKind::kStream;
   route.stream.bucket = kUpstreamBucket;
