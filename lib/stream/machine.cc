@@ -45,6 +45,7 @@ Machine::NameState Machine::FindName(std::string_view key, int64_t now) const {
   NameState name;
   const StreamState* stream = streams_.FindByKey(key);
   if (stream != nullptr && !Due(*stream, now)) name.stream = stream;
+  if (placements_.empty()) return name;
   auto placement = placements_.find(key);
   if (placement != placements_.end()) name.placement = &placement->second;
   return name;

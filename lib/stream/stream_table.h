@@ -88,6 +88,8 @@ class StreamTable {
   void Unintern(const std::string* content_type);
 
   Streams streams_;
+  // Found last: what a command decided on by name it changes by incarnation.
+  mutable StreamState* recent_ = nullptr;
   absl::flat_hash_set<StreamState*, NameHash, NameEqual> by_key_;
   Names names_;
   Deadlines deadlines_;
