@@ -14,6 +14,8 @@ void HeadScanner::Reset() { *this = HeadScanner(limits_); }
 
 HeadScanner::Verdict HeadScanner::Scan(std::string_view bytes, std::size_t* consumed) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
+    i += SkipPlain(bytes.substr(i));
+    if (i == bytes.size()) break;
     Verdict verdict = Step(bytes[i]);
     if (verdict == Verdict::kMore) continue;
     *consumed = i + 1;
@@ -21,6 +23,27 @@ HeadScanner::Verdict HeadScanner::Scan(std::string_view bytes, std::size_t* cons
   }
   *consumed = bytes.size();
   return Verdict::kMore;
+}
+
+// Most of a head: what stands within the target or a header line, up to the next byte that ends it
+// or may not stand there. Takes what Step would take byte by byte; 0: let Step decide.
+std::size_t HeadScanner::SkipPlain(std::string_view bytes) {
+  const bool in_target = !in_headers_ && word_ == 1;
+  if (after_cr_ || line_empty_ || !(in_headers_ || in_target)) return 0;
+  std::size_t room =
+      in_headers_ ? limits_.header_bytes_max - header_bytes_ : limits_.line_bytes_max - line_bytes_;
+  std::string_view plain = bytes.substr(0, room);
+  plain = plain.substr(0, plain.find('\r'));
+  plain = plain.substr(0, plain.find('\n'));
+  plain = plain.substr(0, plain.find('\0'));
+  if (in_target) {
+    plain = plain.substr(0, plain.find(' '));
+    line_bytes_ += plain.size();
+    word_bytes_ += plain.size();
+  } else {
+    header_bytes_ += plain.size();
+  }
+  return plain.size();
 }
 
 HeadScanner::Verdict HeadScanner::Step(char c) {

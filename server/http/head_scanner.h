@@ -2,7 +2,7 @@
 //
 // HeadScanner finds where a request's head ends and refuses what no head may hold: bare CR or LF,
 // NUL, folded lines, and a request line that is not three words with one space between them, on all
-// of which parsers disagree. It also counts against the limits, byte by byte.
+// of which parsers disagree. It also counts against the limits.
 
 #pragma once
 
@@ -36,6 +36,7 @@ class HeadScanner {
   bool started() const { return started_; }  // A byte of the request line was seen.
 
  private:
+  std::size_t SkipPlain(std::string_view bytes);
   Verdict Step(char c);
   Verdict EndOfLine();
   bool FitsRequestLine(char c);
