@@ -28,7 +28,7 @@ std::optional<StreamId> ParseForkSource(std::string_view path, const PublicBase&
 }
 
 Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<ForkPoint>* fork) {
-  std::optional<std::string> from, offset, sub_offset;
+  std::optional<std::string_view> from, offset, sub_offset;
   if (Refusal refusal = TakeHeader(request, "Stream-Forked-From", &from)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Stream-Fork-Offset", &offset)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Stream-Fork-Sub-Offset", &sub_offset)) return refusal;
@@ -56,8 +56,8 @@ Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<F
 
 }  // namespace
 
-Action MapCreate(const Request& request, const ProtocolConfig& config, const PublicBase& base,
-                 StreamId stream) {
+Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId stream) {
+  const PublicBase base = PublicBaseOf(request, config);
   CreateAction action;
   CreateRequest& create = action.request;
   if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);

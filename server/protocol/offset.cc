@@ -15,8 +15,8 @@ constexpr std::string_view kReservedField = "0000000000000000_";
 
 std::string FormatOffset(Offset offset) {
   URSULA_CHECK(offset.bytes < kOffsetEnd);
-  std::string text(kReservedField);
-  text.append(kFieldDigits, '0');
+  std::string text(kReservedField.size() + kFieldDigits, '0');
+  kReservedField.copy(text.data(), kReservedField.size());
   uint64_t rest = offset.bytes;
   for (std::size_t i = text.size(); rest != 0; rest /= 10) {
     text[--i] = static_cast<char>('0' + rest % 10);

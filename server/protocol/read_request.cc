@@ -48,10 +48,10 @@ Refusal TakePosition(const Request& request, const Query& query, ReadAction* act
   Query::Presence presence = query.Find("offset", &value);
   if (presence == Query::Presence::kBad) return BadOffset();
   if (action->live == LiveMode::kSse) {
-    std::optional<std::string> last_event;
+    std::optional<std::string_view> last_event;
     if (Refusal refusal = TakeHeader(request, "Last-Event-ID", &last_event)) return refusal;
     if (last_event && !last_event->empty()) {
-      value = std::move(*last_event);
+      value = *last_event;
       presence = Query::Presence::kOnce;
     }
   }

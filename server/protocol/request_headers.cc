@@ -55,15 +55,21 @@ PublicBase SplitUrl(std::string_view url) {
   return base;
 }
 
+// An empty Host is for URLs without an authority; http has none.
+bool IsNoHost(const Request& request, const std::optional<std::string_view>& host) {
+  return !host || (host->empty() && request.version_minor == 0);
+}
+
 }  // namespace
 
 Refusal TakeHeader(const Request& request, std::string_view name,
-                   std::optional<std::string>* value) {
-  std::size_t count = request.headers.Count(name);
-  if (count > 1) {
+                   std::optional<std::string_view>* value) {
+  const std::string* first = request.headers.Find(name);
+  if (first == nullptr) return std::nullopt;
+  if (request.headers.Count(name) > 1) {
     return ErrorResponse(400, "REPEATED_HEADER", absl::StrCat(A(name), " may stand only once"));
   }
-  if (count == 1) *value = *request.headers.Find(name);
+  *value = *first;
   return std::nullopt;
 }
 
@@ -80,7 +86,7 @@ bool IsContentType(std::string_view type) {
 }
 
 Refusal TakeContentType(const Request& request, const ProtocolConfig& config, std::string* type) {
-  std::optional<std::string> value;
+  std::optional<std::string_view> value;
   if (Refusal refusal = TakeHeader(request, "Content-Type", &value)) return refusal;
   if (value && value->size() > config.header_value_bytes_max) {
     return ErrorResponse(400, "INVALID_CONTENT_TYPE", "the Content-Type is too long");
@@ -90,19 +96,19 @@ Refusal TakeContentType(const Request& request, const ProtocolConfig& config, st
 }
 
 Refusal TakeSequence(const Request& request, const ProtocolConfig& config, std::string* sequence) {
-  std::optional<std::string> value;
+  std::optional<std::string_view> value;
   if (Refusal refusal = TakeHeader(request, "Stream-Seq", &value)) return refusal;
   if (!value) return std::nullopt;
   if (value->empty() || value->size() > config.header_value_bytes_max) {
     return ErrorResponse(400, "INVALID_STREAM_SEQ", "Stream-Seq is empty or too long");
   }
-  *sequence = std::move(*value);
+  *sequence = *value;
   return std::nullopt;
 }
 
 Refusal TakeProducer(const Request& request, const ProtocolConfig& config,
                      std::optional<Producer>* producer) {
-  std::optional<std::string> id, epoch, sequence;
+  std::optional<std::string_view> id, epoch, sequence;
   if (Refusal refusal = TakeHeader(request, "Producer-Id", &id)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Producer-Epoch", &epoch)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Producer-Seq", &sequence)) return refusal;
@@ -118,12 +124,12 @@ Refusal TakeProducer(const Request& request, const ProtocolConfig& config,
   if (!epoch_number || !sequence_number) {
     return BadProducer("Producer-Epoch and Producer-Seq are digits, at most 2^53-1");
   }
-  *producer = Producer{std::move(*id), *epoch_number, *sequence_number};
+  *producer = Producer{std::string(*id), *epoch_number, *sequence_number};
   return std::nullopt;
 }
 
 Refusal TakeLifetime(const Request& request, Lifetime* lifetime) {
-  std::optional<std::string> ttl, expires_at;
+  std::optional<std::string_view> ttl, expires_at;
   if (Refusal refusal = TakeHeader(request, "Stream-TTL", &ttl)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Stream-Expires-At", &expires_at)) return refusal;
   if (ttl && expires_at) {
@@ -141,7 +147,7 @@ Refusal TakeLifetime(const Request& request, Lifetime* lifetime) {
     if (!lifetime->expires_at_ms) {
       return ErrorResponse(400, "INVALID_EXPIRES_AT", "Stream-Expires-At is not RFC 3339");
     }
-    lifetime->expires_at_text = std::move(*expires_at);
+    lifetime->expires_at_text = *expires_at;
   }
   return std::nullopt;
 }
@@ -178,26 +184,26 @@ Refusal SplitBody(const Bytes& body, std::string_view content_type, const Protoc
   return std::nullopt;
 }
 
-Refusal TakePublicBase(const Request& request, const ProtocolConfig& config, PublicBase* base) {
-  std::optional<std::string> host;
+Refusal CheckHost(const Request& request) {
+  std::optional<std::string_view> host;
   if (Refusal refusal = TakeHeader(request, "Host", &host)) return refusal;
-  // An empty Host is for URLs without an authority; http has none.
-  bool none = !host || (host->empty() && request.version_minor == 0);
-  if ((none && request.version_minor >= 1) || (!none && !IsAuthority(*host))) {
-    return ErrorResponse(400, "INVALID_HOST",
-                         "the request needs one Host header: host or host:port");
-  }
-  if (!config.public_url.empty()) {
-    *base = SplitUrl(config.public_url);
-    return std::nullopt;
-  }
+  bool fit = IsNoHost(request, host) ? request.version_minor == 0 : IsAuthority(*host);
+  if (fit) return std::nullopt;
+  return ErrorResponse(400, "INVALID_HOST", "the request needs one Host header: host or host:port");
+}
+
+PublicBase PublicBaseOf(const Request& request, const ProtocolConfig& config) {
+  if (!config.public_url.empty()) return SplitUrl(config.public_url);
+  std::optional<std::string_view> host;
+  TakeHeader(request, "Host", &host);
   // RFC 9112, 3.2.2: the target's authority counts, whatever Host says.
   std::string authority(request.authority());
-  if (authority.empty()) authority = none ? config.fallback_host : *host;
-  base->origin = "http://";
-  if (config.trust_forwarded) ApplyForwarded(request, &authority, base);
-  base->origin += authority;
-  return std::nullopt;
+  if (authority.empty()) authority = IsNoHost(request, host) ? config.fallback_host : *host;
+  PublicBase base;
+  base.origin = "http://";
+  if (config.trust_forwarded) ApplyForwarded(request, &authority, &base);
+  base.origin += authority;
+  return base;
 }
 
 }  // namespace ursula::protocol

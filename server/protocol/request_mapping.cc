@@ -24,9 +24,10 @@ Response MethodNotAllowed(std::string_view allow) {
 
 Response BadQuery(std::string_view message) { return ErrorResponse(400, "INVALID_QUERY", message); }
 
-Action MapBucket(const Request& request, const PublicBase& base, std::string bucket) {
+Action MapBucket(const Request& request, const ProtocolConfig& config, std::string bucket) {
   switch (request.method) {
     case Method::kPut: {
+      PublicBase base = PublicBaseOf(request, config);
       CreateBucketAction action;
       action.location = base.origin + base.prefix + "/" + bucket;
       action.bucket = std::move(bucket);
@@ -69,11 +70,10 @@ Action MapList(const Request& request, std::string bucket) {
   return action;
 }
 
-Action MapStream(const Request& request, const ProtocolConfig& config, const PublicBase& base,
-                 StreamId stream) {
+Action MapStream(const Request& request, const ProtocolConfig& config, StreamId stream) {
   switch (request.method) {
     case Method::kPut:
-      return MapCreate(request, config, base, std::move(stream));
+      return MapCreate(request, config, std::move(stream));
     case Method::kPost:
       return MapAppend(request, config, std::move(stream));
     case Method::kGet:
@@ -92,18 +92,17 @@ Action MapStream(const Request& request, const ProtocolConfig& config, const Pub
 }  // namespace
 
 Action MapRequest(const Request& request, const ProtocolConfig& config) {
-  PublicBase base;
-  if (Refusal refusal = TakePublicBase(request, config, &base)) return std::move(*refusal);
+  if (Refusal refusal = CheckHost(request)) return std::move(*refusal);
   if (request.method == Method::kOptions) return PreflightResponse();
   if (request.body.size() > config.body_bytes_max) return PayloadTooLargeResponse(config);
   Route route = ParsePath(request.path());
   switch (route.kind) {
     case RouteKind::kBucket:
-      return MapBucket(request, base, std::move(route.stream.bucket));
+      return MapBucket(request, config, std::move(route.stream.bucket));
     case RouteKind::kStreamList:
       return MapList(request, std::move(route.stream.bucket));
     case RouteKind::kStream:
-      return MapStream(request, config, base, std::move(route.stream));
+      return MapStream(request, config, std::move(route.stream));
     case RouteKind::kReserved:
       // Nothing can be there; to create it is a mistake of another kind.
       return ErrorResponse(request.method == Method::kPut ? 400 : 404, route.code, route.message);

@@ -12,8 +12,7 @@
 
 namespace ursula::protocol {
 
-Action MapCreate(const Request& request, const ProtocolConfig& config, const PublicBase& base,
-                 StreamId stream);
+Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId stream);
 Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId stream);
 Action MapRead(const Request& request, const ProtocolConfig& config, StreamId stream);
 

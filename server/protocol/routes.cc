@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "server/protocol/text.h"
 
 namespace ursula::protocol {
@@ -49,8 +50,10 @@ bool MatchesBucketGrammar(std::string_view name) {
   });
 }
 
-std::vector<std::string_view> SplitAtSlashes(std::string_view text) {
-  std::vector<std::string_view> segments;
+using Segments = absl::InlinedVector<std::string_view, 4>;
+
+Segments SplitAtSlashes(std::string_view text) {
+  Segments segments;
   for (;;) {
     std::size_t slash = text.find('/');
     segments.push_back(text.substr(0, slash));
@@ -86,7 +89,7 @@ Route UpstreamRoute(std::string_view rest) {
   std::string_view why;
   std::optional<std::string> name = DecodeName(rest, &why);
   if (!name) return Invalid(kBadName, why);
-  std::vector<std::string_view> segments = SplitAtSlashes(*name);
+  Segments segments = SplitAtSlashes(*name);
   if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
     return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
   }
@@ -99,7 +102,7 @@ Route UpstreamRoute(std::string_view rest) {
 }
 
 // `segments`: what follows the bucket, one or two, raw.
-Route BucketStreamRoute(std::string bucket, const std::vector<std::string_view>& segments) {
+Route BucketStreamRoute(std::string bucket, const Segments& segments) {
   std::vector<std::string> names;
   std::size_t bytes = segments.size() - 1;
   for (std::string_view segment : segments) {
@@ -137,7 +140,7 @@ bool IsBucketName(std::string_view name) {
 Route ParsePath(std::string_view path) {
   if (path.starts_with(kUpstreamPrefix)) return UpstreamRoute(path.substr(kUpstreamPrefix.size()));
   if (path.size() < 2 || path.front() != '/') return {};
-  std::vector<std::string_view> segments = SplitAtSlashes(path.substr(1));
+  Segments segments = SplitAtSlashes(path.substr(1));
   std::optional<std::string> bucket = PercentDecode(segments.front(), false);
   if (bucket && IsReservedFirst(*bucket)) return Reserved();
   if (!bucket || !MatchesBucketGrammar(*bucket)) {

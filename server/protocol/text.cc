@@ -41,6 +41,9 @@ std::optional<uint64_t> ParseCanonicalNumber(std::string_view text, uint64_t max
 }
 
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {
+  const bool plain = text.find('%') == std::string_view::npos &&
+                     !(plus_is_space && text.find('+') != std::string_view::npos);
+  if (plain) return std::string(text);
   std::string decoded;
   decoded.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
