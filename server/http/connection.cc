@@ -214,16 +214,12 @@ void Connection::OnReceiveEnded(int error) {
 // ---- answering ---------------------------------------------------------------------------------
 
 void Connection::PushAnswer(const protocol::Response& response, protocol::Framing framing) {
-  std::string lines;
-  lines.reserve(kOwnLinesBytes);
-  lines += host_->DateLine();
-  lines += "X-Request-Id: ";
-  host_->AppendRequestId(&lines);
-  lines += "\r\n";
-  if (!keep_alive_) {
-    lines += "Connection: close\r\n";
-  } else if (parser_.request().version_minor == 0) {
-    lines += "Connection: keep-alive\r\n";
+  std::string_view lines = host_->NextAnswerLines();
+  std::string with_connection;
+  if (!keep_alive_ || parser_.request().version_minor == 0) {
+    with_connection.append(lines);
+    with_connection += keep_alive_ ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
+    lines = with_connection;
   }
   queue_.Push(Bytes::Take(host_->handler().SerializeHead(response, framing, lines)));
   if (protocol::SendsBody(response, framing)) {

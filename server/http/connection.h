@@ -43,8 +43,8 @@ class ConnectionHost {
   virtual CoreCounters& counters() = 0;
   virtual SharedUse& shared() = 0;
   virtual bool stopping() const = 0;
-  virtual std::string_view DateLine() = 0;              // "Date: …\r\n" of this second.
-  virtual void AppendRequestId(std::string* line) = 0;  // Another one each time.
+  // "Date: …\r\nX-Request-Id: …\r\n" of one answer. Valid until the next call.
+  virtual std::string_view NextAnswerLines() = 0;
   // Nothing refers to `connection` any more, but it may be on the stack: destroy it later.
   virtual void OnConnectionDone(Connection* connection) = 0;
 };

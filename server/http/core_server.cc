@@ -144,20 +144,20 @@ void CoreServer::TellStopped(bool all_gone) {
 
 // ---- what connections ask for ------------------------------------------------------------------
 
-std::string_view CoreServer::DateLine() {
+std::string_view CoreServer::NextAnswerLines() {
+  constexpr std::size_t kIdDigits = 16;
+  constexpr std::string_view kLineEnd = "\r\n";
   int64_t second = loop_->wall_ms() / 1000;
   if (second != date_second_) {
     date_second_ = second;
-    date_line_ = DateLineOf(second);
+    answer_lines_ = DateLineOf(second) + "X-Request-Id: ";
+    answer_lines_.append(kIdDigits, '0').append(kLineEnd);
   }
-  return date_line_;
-}
-
-void CoreServer::AppendRequestId(std::string* line) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  for (uint64_t half : {request_id_high_, ++request_id_low_}) {
-    for (int shift = 28; shift >= 0; shift -= 4) line->push_back(kHex[(half >> shift) & 15]);
-  }
+  // Only the identifier differs from one answer to the next.
+  uint64_t id = request_id_high_ << 32 | (++request_id_low_ & 0xffffffff);
+  auto digit = answer_lines_.rbegin() + kLineEnd.size();
+  for (std::size_t i = 0; i < kIdDigits; ++i, id >>= 4) *digit++ = "0123456789abcdef"[id & 15];
+  return answer_lines_;
 }
 
 }  // namespace ursula::http

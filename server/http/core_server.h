@@ -44,8 +44,7 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   CoreCounters& counters() override { return counters_; }
   SharedUse& shared() override { return *shared_; }
   bool stopping() const override { return stopping_; }
-  std::string_view DateLine() override;
-  void AppendRequestId(std::string* line) override;
+  std::string_view NextAnswerLines() override;
   void OnConnectionDone(Connection* connection) override;
 
  private:
@@ -81,7 +80,7 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   io::Op close_op_;
 
   int64_t date_second_ = -1;
-  std::string date_line_;
+  std::string answer_lines_;
   uint64_t request_id_high_ = 0;
   uint64_t request_id_low_ = 0;
 };

@@ -1,7 +1,5 @@
 #include "server/http/head_scanner.h"
 
-#include <algorithm>
-
 #include "server/http/characters.h"
 
 namespace ursula::http {
@@ -16,11 +14,8 @@ void HeadScanner::Reset() { *this = HeadScanner(limits_); }
 
 HeadScanner::Verdict HeadScanner::Scan(std::string_view bytes, std::size_t* consumed) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    if (const std::size_t run = PlainRun(bytes.substr(i)); run > 0) {
-      TakeRun(run);
-      i += run;
-      if (i == bytes.size()) break;
-    }
+    i += SkipPlain(bytes.substr(i));
+    if (i == bytes.size()) break;
     Verdict verdict = Step(bytes[i]);
     if (verdict == Verdict::kMore) continue;
     *consumed = i + 1;
@@ -30,25 +25,25 @@ HeadScanner::Verdict HeadScanner::Scan(std::string_view bytes, std::size_t* cons
   return Verdict::kMore;
 }
 
-std::size_t HeadScanner::PlainRun(std::string_view bytes) const {
+// Most of a head: what stands within the target or a header line, up to the next byte that ends it
+// or may not stand there. Takes what Step would take byte by byte; 0: let Step decide.
+std::size_t HeadScanner::SkipPlain(std::string_view bytes) {
   const bool in_target = !in_headers_ && word_ == 1;
-  if (after_cr_ || !(in_target || in_headers_) || (in_headers_ && line_empty_)) return 0;
-  const std::size_t room =
+  if (after_cr_ || line_empty_ || !(in_headers_ || in_target)) return 0;
+  std::size_t room =
       in_headers_ ? limits_.header_bytes_max - header_bytes_ : limits_.line_bytes_max - line_bytes_;
-  const std::size_t most = std::min(room, bytes.size());
-  const unsigned char special_max = in_headers_ ? '\r' : ' ';  // CR, LF, NUL; or the word's end.
-  std::size_t run = 0;
-  while (run<most&& static_cast<unsigned char>(bytes[run])> special_max) ++run;
-  return run;
-}
-
-void HeadScanner::TakeRun(std::size_t size) {
-  if (in_headers_) {
-    header_bytes_ += size;
+  std::string_view plain = bytes.substr(0, room);
+  plain = plain.substr(0, plain.find('\r'));
+  plain = plain.substr(0, plain.find('\n'));
+  plain = plain.substr(0, plain.find('\0'));
+  if (in_target) {
+    plain = plain.substr(0, plain.find(' '));
+    line_bytes_ += plain.size();
+    word_bytes_ += plain.size();
   } else {
-    line_bytes_ += size;
-    word_bytes_ += size;
+    header_bytes_ += plain.size();
   }
+  return plain.size();
 }
 
 HeadScanner::Verdict HeadScanner::Step(char c) {

@@ -36,9 +36,7 @@ class HeadScanner {
   bool started() const { return started_; }  // A byte of the request line was seen.
 
  private:
-  // How many of the first bytes need no Step: they are inside of a header line or of the target.
-  std::size_t PlainRun(std::string_view bytes) const;
-  void TakeRun(std::size_t size);
+  std::size_t SkipPlain(std::string_view bytes);
   Verdict Step(char c);
   Verdict EndOfLine();
   bool FitsRequestLine(char c);

@@ -88,7 +88,7 @@ struct RequestParser::State {
     parser.data = this;
     scanner.Reset();
     chunks = {};
-    request = {};
+    request.Clear();
     field.clear();
     value.clear();
     body.clear();
@@ -171,6 +171,10 @@ struct RequestParser::State {
 
   int OnBody(std::string_view bytes) {
     if (bytes.size() > limits.body_bytes_max - body.size()) return RefuseBody();
+    if (body.empty() && bytes.size() == content_length) {  // In one piece, as most small ones are.
+      request.body = Bytes::Copy(bytes);
+      return 0;
+    }
     if (body.size() + bytes.size() > body.capacity() && content_length > 0) GrowBody();
     body.append(bytes);
     return 0;
@@ -217,14 +221,11 @@ struct RequestParser::State {
                        IsTokenCharacter);
   }
 
-  // For IsMethodError alone: of no use once the method was taken.
   void RememberMethod(std::string_view bytes) {
-    if (!request.target.empty()) return;
-    for (char c : bytes) {
-      if (method_text.size() >= kMethodBytesMax) return;
-      if (method_text.empty() && (c == '\r' || c == '\n')) continue;
-      method_text.push_back(c);
+    if (method_text.empty()) {
+      bytes.remove_prefix(std::min(bytes.find_first_not_of("\r\n"), bytes.size()));
     }
+    method_text.append(bytes.substr(0, kMethodBytesMax - method_text.size()));
   }
 
   void RefuseHead(HeadScanner::Verdict verdict) {
@@ -285,8 +286,9 @@ struct RequestParser::State {
   }
 
   std::size_t FeedBody(std::string_view bytes) {
+    if (!chunked) return Execute(bytes);
     std::size_t before = body.size();
-    std::size_t taken = chunked ? Decode(bytes) : Execute(bytes);
+    std::size_t taken = Decode(bytes);
     framing_bytes += taken - std::min(taken, body.size() - before);
     if (framing_bytes > kFramingBytesMin + kFramingBytesPerBodyByteMax * body.size()) {
       Refuse(ParseError::kMalformed, "too many bytes of chunk framing");
@@ -333,7 +335,7 @@ std::size_t RequestParser::Feed(std::string_view bytes, Event* event) {
   if (s.error != ParseError::kNone) {
     *event = Event::kError;
   } else if (s.complete) {
-    s.request.body = Bytes::Take(std::move(s.body));
+    if (s.request.body.empty()) s.request.body = Bytes::Take(std::move(s.body));
     *event = Event::kComplete;
   } else if (s.head_done && !s.head_reported) {
     *event = Event::kHead;

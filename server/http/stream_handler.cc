@@ -16,7 +16,7 @@ using protocol::ProtocolConfig;
 template <class Action>
 class CallTask final : public Task {
  public:
-  CallTask(StreamContext* context, Exchange* exchange, Action action)
+  CallTask(StreamContext* context, Exchange* exchange, Action&& action)
       : context_(context), exchange_(exchange), action_(std::move(action)) {}
 
   void Start();
@@ -99,18 +99,18 @@ struct Dispatch {
   StreamContext* context;
   Exchange* exchange;
 
-  void operator()(protocol::Response response) { exchange->Reply(std::move(response)); }
-  void operator()(protocol::ReadAction action) {
+  void operator()(protocol::Response&& response) { exchange->Reply(std::move(response)); }
+  void operator()(protocol::ReadAction&& action) {
     if (action.live == protocol::LiveMode::kSse) return Begin<SseTask>(std::move(action));
     Begin<ReadTask>(std::move(action));
   }
   template <class Action>
-  void operator()(Action action) {
+  void operator()(Action&& action) {
     Begin<CallTask<Action>>(std::move(action));
   }
 
   template <class Kind, class Action>
-  void Begin(Action action) {
+  void Begin(Action&& action) {
     auto task = std::make_unique<Kind>(context, exchange, std::move(action));
     Kind* begun = task.get();
     exchange->Own(std::move(task));

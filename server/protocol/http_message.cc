@@ -56,16 +56,23 @@ constexpr NamedStatus kStatuses[] = {
     {507, "Insufficient Storage"},
 };
 
-bool SameName(std::string_view a, std::string_view b) { return absl::EqualsIgnoreCase(A(a), A(b)); }
+constexpr std::size_t kCommonCount = 6;  // Headers of a request or a response.
+constexpr std::size_t kTargetBytesKept = 256;
+
+bool SameName(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && absl::EqualsIgnoreCase(A(a), A(b));
+}
+
+bool EndsLine(char c) { return c == '\r' || c == '\n' || c == '\0'; }
 
 // A byte that would end the line early is dropped: a value can never add a header.
 void AppendClean(std::string* out, std::string_view text) {
-  auto ends_line = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
-  if (std::none_of(text.begin(), text.end(), ends_line)) {
+  if (std::none_of(text.begin(), text.end(), EndsLine)) {
     out->append(text);
-  } else {
-    std::remove_copy_if(text.begin(), text.end(), std::back_inserter(*out), ends_line);
+    return;
   }
+  std::copy_if(text.begin(), text.end(), std::back_inserter(*out),
+               [](char c) { return !EndsLine(c); });
 }
 
 bool HasNoBodyByStatus(int status) { return status == 204 || status == 304 || status < 200; }
@@ -92,9 +99,8 @@ Method MethodFromName(std::string_view name) {
 }
 
 void Headers::Add(std::string_view name, std::string_view value) {
-  constexpr std::size_t kUsual = 8;
-  if (list_.capacity() == 0) list_.reserve(kUsual);
-  list_.push_back(Header{std::string(name), std::string(value)});
+  if (list_.capacity() == 0) list_.reserve(kCommonCount);
+  list_.emplace_back(std::string(name), std::string(value));
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {
@@ -104,6 +110,11 @@ void Headers::Set(std::string_view name, std::string_view value) {
 
 void Headers::Remove(std::string_view name) {
   std::erase_if(list_, [&](const Header& header) { return SameName(header.name, name); });
+}
+
+void Headers::Clear() {
+  if (list_.capacity() > kCommonCount) list_ = {};
+  list_.clear();
 }
 
 const std::string* Headers::Find(std::string_view name) const {
@@ -127,6 +138,15 @@ std::string Headers::Joined(std::string_view name) const {
     joined += header.value;
   }
   return joined;
+}
+
+void Request::Clear() {
+  method = Method::kGet;
+  if (target.capacity() > kTargetBytesKept) target = {};
+  target.clear();
+  headers.Clear();
+  body = {};
+  version_minor = 1;
 }
 
 std::string_view Request::path() const {

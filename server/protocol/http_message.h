@@ -47,7 +47,7 @@ class Headers {
 
   const std::vector<Header>& list() const { return list_; }
   bool empty() const { return list_.empty(); }
-  void Clear() { list_.clear(); }
+  void Clear();  // Keeps room for as many as are common.
 
  private:
   std::vector<Header> list_;
@@ -59,6 +59,8 @@ struct Request {
   Headers headers = {};
   Bytes body = {};            // Decoded of its transfer coding; one piece.
   uint8_t version_minor = 1;  // Of HTTP/1.x.
+
+  void Clear();  // Makes ready for the connection's next one.
 
   // Parts of `target`, raw. An absolute-form target's scheme and authority are skipped. Views into
   // `target`.

@@ -55,16 +55,21 @@ PublicBase SplitUrl(std::string_view url) {
   return base;
 }
 
+// An empty Host is for URLs without an authority; http has none.
+bool IsNoHost(const Request& request, const std::optional<std::string_view>& host) {
+  return !host || (host->empty() && request.version_minor == 0);
+}
+
 }  // namespace
 
 Refusal TakeHeader(const Request& request, std::string_view name,
                    std::optional<std::string_view>* value) {
-  const std::string* found = request.headers.Find(name);
-  if (found == nullptr) return std::nullopt;
+  const std::string* first = request.headers.Find(name);
+  if (first == nullptr) return std::nullopt;
   if (request.headers.Count(name) > 1) {
     return ErrorResponse(400, "REPEATED_HEADER", absl::StrCat(A(name), " may stand only once"));
   }
-  *value = *found;
+  *value = *first;
   return std::nullopt;
 }
 
@@ -148,7 +153,6 @@ Refusal TakeLifetime(const Request& request, Lifetime* lifetime) {
 }
 
 Refusal CheckContentCoding(const Request& request) {
-  if (request.headers.Find("Content-Encoding") == nullptr) return std::nullopt;
   std::string coding = AsciiLower(request.headers.Joined("Content-Encoding"));
   if (coding.empty() || coding == "identity" || request.body.empty()) return std::nullopt;
   return ErrorResponse(415, "UNSUPPORTED_CONTENT_ENCODING", "send the body without an encoding");
@@ -180,23 +184,21 @@ Refusal SplitBody(const Bytes& body, std::string_view content_type, const Protoc
   return std::nullopt;
 }
 
-// An empty Host is for URLs without an authority; http has none.
 Refusal CheckHost(const Request& request) {
   std::optional<std::string_view> host;
   if (Refusal refusal = TakeHeader(request, "Host", &host)) return refusal;
-  const bool may_lack = request.version_minor == 0;
-  if (host && host->empty() && may_lack) host.reset();
-  if (host ? IsAuthority(*host) : may_lack) return std::nullopt;
+  bool fit = IsNoHost(request, host) ? request.version_minor == 0 : IsAuthority(*host);
+  if (fit) return std::nullopt;
   return ErrorResponse(400, "INVALID_HOST", "the request needs one Host header: host or host:port");
 }
 
 PublicBase PublicBaseOf(const Request& request, const ProtocolConfig& config) {
   if (!config.public_url.empty()) return SplitUrl(config.public_url);
+  std::optional<std::string_view> host;
+  TakeHeader(request, "Host", &host);
   // RFC 9112, 3.2.2: the target's authority counts, whatever Host says.
   std::string authority(request.authority());
-  const std::string* host = request.headers.Find("Host");
-  if (authority.empty() && host != nullptr) authority = *host;
-  if (authority.empty()) authority = config.fallback_host;
+  if (authority.empty()) authority = IsNoHost(request, host) ? config.fallback_host : *host;
   PublicBase base;
   base.origin = "http://";
   if (config.trust_forwarded) ApplyForwarded(request, &authority, &base);

@@ -19,7 +19,7 @@ namespace ursula::protocol {
 
 using Refusal = std::optional<Response>;
 
-// A header that may stand once, as a view into the request. `*value` stays empty when it is absent.
+// A header that may stand once. `*value` stays empty when it is absent; it views the request.
 Refusal TakeHeader(const Request& request, std::string_view name,
                    std::optional<std::string_view>* value);
 
@@ -42,13 +42,15 @@ Refusal CheckContentCoding(const Request& request);
 Refusal SplitBody(const Bytes& body, std::string_view content_type, const ProtocolConfig& config,
                   std::vector<Bytes>* messages);
 
+// Refuses HTTP/1.1 requests without exactly one fit Host.
+Refusal CheckHost(const Request& request);
+
 // How clients reach this server: "https://host:port" and "" or "/prefix".
 struct PublicBase {
   std::string origin = {};
   std::string prefix = {};
 };
+// REQUIRES: CheckHost refuses nothing.
 PublicBase PublicBaseOf(const Request& request, const ProtocolConfig& config);
-// Refuses HTTP/1.1 requests without exactly one fit Host.
-Refusal CheckHost(const Request& request);
 
 }  // namespace ursula::protocol

@@ -27,7 +27,7 @@ Response BadQuery(std::string_view message) { return ErrorResponse(400, "INVALID
 Action MapBucket(const Request& request, const ProtocolConfig& config, std::string bucket) {
   switch (request.method) {
     case Method::kPut: {
-      const PublicBase base = PublicBaseOf(request, config);
+      PublicBase base = PublicBaseOf(request, config);
       CreateBucketAction action;
       action.location = base.origin + base.prefix + "/" + bucket;
       action.bucket = std::move(bucket);

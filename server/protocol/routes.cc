@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "server/protocol/text.h"
 
 namespace ursula::protocol {
@@ -49,8 +50,10 @@ bool MatchesBucketGrammar(std::string_view name) {
   });
 }
 
-std::vector<std::string_view> SplitAtSlashes(std::string_view text) {
-  std::vector<std::string_view> segments;
+using Segments = absl::InlinedVector<std::string_view, 4>;
+
+Segments SplitAtSlashes(std::string_view text) {
+  Segments segments;
   for (;;) {
     std::size_t slash = text.find('/');
     segments.push_back(text.substr(0, slash));
@@ -61,15 +64,6 @@ std::vector<std::string_view> SplitAtSlashes(std::string_view text) {
 
 bool IsPlainSegment(std::string_view segment) {
   return !segment.empty() && segment != "." && segment != "..";
-}
-
-bool HasPlainSegmentsOnly(std::string_view path) {
-  for (;;) {
-    const std::size_t slash = path.find('/');
-    if (!IsPlainSegment(path.substr(0, slash))) return false;
-    if (slash == std::string_view::npos) return true;
-    path.remove_prefix(slash + 1);
-  }
 }
 
 constexpr std::string_view kBadName = "INVALID_STREAM_NAME";
@@ -95,11 +89,11 @@ Route UpstreamRoute(std::string_view rest) {
   std::string_view why;
   std::optional<std::string> name = DecodeName(rest, &why);
   if (!name) return Invalid(kBadName, why);
-  if (!HasPlainSegmentsOnly(*name)) {
+  Segments segments = SplitAtSlashes(*name);
+  if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
     return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
   }
-  const std::string_view first = std::string_view(*name).substr(0, name->find('/'));
-  if (first == "__ds") return Reserved();
+  if (segments.front() == "__ds") return Reserved();
   Route route;
   route.kind = RouteKind::kStream;
   route.stream.bucket = kUpstreamBucket;
@@ -108,7 +102,7 @@ Route UpstreamRoute(std::string_view rest) {
 }
 
 // `segments`: what follows the bucket, one or two, raw.
-Route BucketStreamRoute(std::string bucket, const std::vector<std::string_view>& segments) {
+Route BucketStreamRoute(std::string bucket, const Segments& segments) {
   std::vector<std::string> names;
   std::size_t bytes = segments.size() - 1;
   for (std::string_view segment : segments) {
@@ -146,7 +140,7 @@ bool IsBucketName(std::string_view name) {
 Route ParsePath(std::string_view path) {
   if (path.starts_with(kUpstreamPrefix)) return UpstreamRoute(path.substr(kUpstreamPrefix.size()));
   if (path.size() < 2 || path.front() != '/') return {};
-  std::vector<std::string_view> segments = SplitAtSlashes(path.substr(1));
+  Segments segments = SplitAtSlashes(path.substr(1));
   std::optional<std::string> bucket = PercentDecode(segments.front(), false);
   if (bucket && IsReservedFirst(*bucket)) return Reserved();
   if (!bucket || !MatchesBucketGrammar(*bucket)) {

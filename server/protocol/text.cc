@@ -1,6 +1,5 @@
 #include "server/protocol/text.h"
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -42,8 +41,9 @@ std::optional<uint64_t> ParseCanonicalNumber(std::string_view text, uint64_t max
 }
 
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {
-  auto is_coded = [plus_is_space](char c) { return c == '%' || (plus_is_space && c == '+'); };
-  if (std::none_of(text.begin(), text.end(), is_coded)) return std::string(text);
+  const bool plain = text.find('%') == std::string_view::npos &&
+                     !(plus_is_space && text.find('+') != std::string_view::npos);
+  if (plain) return std::string(text);
   std::string decoded;
   decoded.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -85,10 +85,9 @@ bool IsToken(std::string_view text) {
 }
 
 std::string_view TrimSpace(std::string_view text) {
-  auto is_space = [](char c) { return c == ' ' || c == '\t'; };
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
+  std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
 std::string AsciiLower(std::string_view text) {
