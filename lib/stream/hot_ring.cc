@@ -25,13 +25,14 @@ HotRing::Entry* HotRing::Find(Incarnation incarnation) const {
 
 void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
   URSULA_CHECK(!payload.empty());
-  if (Entry* old = Find(incarnation); old != nullptr && old->end() != start) {
-    URSULA_CHECK(old->dirty_turn == 0);
+  Entry* entry = Find(incarnation);
+  if (entry != nullptr && entry->end() != start) {
+    URSULA_CHECK(entry->dirty_turn == 0);
     Drop(incarnation);
+    entry = nullptr;
   }
-  std::unique_ptr<Entry>& entry = streams_[incarnation];
   if (entry == nullptr) {
-    entry = std::make_unique<Entry>();
+    entry = (streams_[incarnation] = std::make_unique<Entry>()).get();
     entry->incarnation = incarnation;
     entry->flushed = start;
     bytes_ += kStreamOverheadBytes;
@@ -41,9 +42,9 @@ void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
   entry->chunks.push_back({start, std::move(payload)});
   if (entry->dirty_turn == 0) {
     entry->dirty_turn = next_turn_++;
-    dirty_.emplace(entry->dirty_turn, entry.get());
+    dirty_.emplace(entry->dirty_turn, entry);
   }
-  SetEvictable(entry.get());
+  SetEvictable(entry);
 }
 
 // Also counts as a use.
