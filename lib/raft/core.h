@@ -146,6 +146,8 @@ class Core {
   // An empty vector with the capacity of one that is used no more, if there is one: for the entries
   // of the next message to Step(), which gives it back.
   std::vector<Entry> SpareEntries();
+  // Takes back the capacity of entries that were moved out of a Ready.
+  void KeepSpare(std::vector<Entry>* entries);
 
   NodeId self() const { return config_.self; }
   Role role() const { return role_; }
@@ -247,7 +249,6 @@ class Core {
 
   // ready.cc
   void Recycle(Ready* ready);
-  void KeepSpare(std::vector<Entry>* entries);
   void TakeApply(Ready* ready);
   void TakeAppend(Ready* ready);
   void HandleAppended(const Message& message);
