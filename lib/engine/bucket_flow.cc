@@ -90,7 +90,7 @@ void Engine::EndBucketDelete(NameCall call, stream::Incarnation incarnation, Out
 
 void Engine::ResumeBucketDelete(const std::string& bucket) {
   if (bucket_deletes_.contains(bucket)) return;
-  DeleteBucketFlow(MakeCall<std::string, BucketReply>(bucket, [](Result<BucketReply>) {}));
+  DeleteBucketFlow(std::make_shared<Call<std::string, BucketReply>>(bucket));
 }
 
 }  // namespace ursula::engine

@@ -56,8 +56,8 @@ void Engine::CreateNative(CreateCall call, stream::Incarnation bucket) {
       [call, bucket](group::Replica& replica, group::ProposeDone reply) {
         stream::Command command;
         command.body = StreamCommand(call->request, bucket);
-        replica.Propose(std::move(command), call->request.messages,
-                        FramingOf(call->request.content_type), std::move(reply));
+        replica.Propose(&command, call->request.messages, FramingOf(call->request.content_type),
+                        std::move(reply));
       },
       [this, call](Result<stream::Reply> reply) { OnCreated(call, std::move(reply)); });
 }

@@ -42,7 +42,7 @@ void Engine::ProposeAt(GroupId group, stream::Command::Body body, group::Propose
 }
 
 void Engine::CreateBucket(std::string bucket, Done<BucketReply> done) {
-  auto call = MakeCall(std::move(bucket), Returning(std::move(done)));
+  auto call = MakeCall(std::move(bucket), std::move(done));
   Enter(
       kMetaGroup,
       [this, call] {
@@ -56,7 +56,7 @@ void Engine::CreateBucket(std::string bucket, Done<BucketReply> done) {
 }
 
 void Engine::GetBucket(std::string bucket, Done<BucketReply> done) {
-  auto call = MakeCall(std::move(bucket), Returning(std::move(done)));
+  auto call = MakeCall(std::move(bucket), std::move(done));
   Enter(
       kMetaGroup,
       [this, call] {
@@ -72,28 +72,28 @@ void Engine::GetBucket(std::string bucket, Done<BucketReply> done) {
 }
 
 void Engine::DeleteBucket(std::string bucket, Done<BucketReply> done) {
-  auto call = MakeCall(std::move(bucket), Returning(std::move(done)));
+  auto call = MakeCall(std::move(bucket), std::move(done));
   Enter(
       kMetaGroup, [this, call] { DeleteBucketFlow(call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 
 void Engine::List(ListRequest request, Done<ListReply> done) {
-  auto call = MakeCall(std::move(request), Returning(std::move(done)));
+  auto call = MakeCall(std::move(request), std::move(done));
   Enter(
       kMetaGroup, [this, call] { ListFlow(call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 
 void Engine::Create(CreateRequest request, Done<CreateReply> done) {
-  auto call = MakeCall(std::move(request), Returning(std::move(done)));
+  auto call = MakeCall(std::move(request), std::move(done));
   Enter(
       Home(call->request.stream), [this, call] { CreateFlow(call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 
 void Engine::Head(StreamId stream, Done<HeadReply> done) {
-  auto call = MakeCall(std::move(stream), Returning(std::move(done)));
+  auto call = MakeCall(std::move(stream), std::move(done));
   Enter(
       Home(call->request),
       [this, call] {
@@ -113,16 +113,25 @@ void Engine::Head(StreamId stream, Done<HeadReply> done) {
 }
 
 void Engine::Delete(StreamId stream, Done<DeleteReply> done) {
-  auto call = MakeCall(std::move(stream), Returning(std::move(done)));
+  auto call = MakeCall(std::move(stream), std::move(done));
   Enter(
       Home(call->request), [this, call] { DeleteAt(Home(call->request), call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 
 void Engine::Append(AppendRequest request, Done<AppendReply> done) {
-  auto call = MakeCall(std::move(request), Returning(std::move(done)));
+  AppendWork work;
+  stream::Append& append = work.command.body.emplace<stream::Append>();
+  append.id = std::move(request.stream);
+  append.content_type = std::move(request.content_type);
+  append.close = request.close;
+  append.producer = std::move(request.producer);
+  append.sequence = std::move(request.sequence);
+  work.messages = std::move(request.messages);
+  GroupId home = Home(append.id);
+  auto call = MakeCall(std::move(work), std::move(done));
   Enter(
-      Home(call->request.stream), [this, call] { AppendAt(Home(call->request.stream), call); },
+      home, [this, call, home] { AppendAt(home, call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 
@@ -130,7 +139,7 @@ Ticket Engine::Read(ReadRequest request, Done<ReadReply> done) {
   GroupId home = Home(request.stream);
   Ticket ticket = MakeTicket(ShardOf(home).loop().core(), false,
                              next_ticket_.fetch_add(1, std::memory_order_relaxed));
-  auto call = MakeCall(std::move(request), Returning(std::move(done)));
+  auto call = MakeCall(std::move(request), std::move(done));
   Enter(
       home, [this, call, home, ticket] { ReadAt(home, call, ticket); },
       [call](Status status) { call->done(std::move(status)); });

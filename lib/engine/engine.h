@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -23,15 +25,39 @@
 
 namespace ursula::engine {
 
+class Engine;
+
+// Completes where the caller was: on its core, through the executor, or on the owning core.
+template <class Reply>
+class Return {
+ public:
+  Return() = default;  // Nobody waits.
+  Return(Engine* engine, Done<Reply> done);
+  void operator()(Result<Reply> result);  // Once.
+
+ private:
+  Engine* engine_ = nullptr;
+  io::Loop* origin_ = nullptr;
+  Done<Reply> done_;
+};
+
 // A request on its way, shared by the steps that serve it.
 template <class Request, class Reply>
 struct Call {
   Request request;
-  Done<Reply> done;
+  Return<Reply> done = {};
   int attempts = 0;
 };
 template <class Request, class Reply>
 using CallPtr = std::shared_ptr<Call<Request, Reply>>;
+
+// An append on its way: the command, and its payload until the command is encoded.
+struct AppendWork {
+  stream::Command command = {};
+  std::vector<Bytes> messages = {};
+
+  stream::Append& append() { return std::get<stream::Append>(command.body); }
+};
 
 // A stream as another group sees it: LookupResult without borrowed parts.
 struct Located {
@@ -64,7 +90,9 @@ class Engine final : public StreamEngine {
   void Stop(Done<Stopped> done) override;
 
  private:
-  using AppendCall = CallPtr<AppendRequest, AppendReply>;
+  template <class Reply>
+  friend class Return;
+  using AppendCall = CallPtr<AppendWork, AppendReply>;
   using CreateCall = CallPtr<CreateRequest, CreateReply>;
   using ReadCall = CallPtr<ReadRequest, ReadReply>;
   using NameCall = CallPtr<std::string, BucketReply>;
@@ -85,9 +113,9 @@ class Engine final : public StreamEngine {
   Shard& ShardOf(GroupId group) {
     return *shards_[Raw(CoreOf(group, static_cast<uint16_t>(shards_.size())))];
   }
-  // Completes where the caller is: on its core, through the executor, or on the owning core.
-  template <class Reply>
-  Done<Reply> Returning(Done<Reply> done);
+  // The shared state of a call whose answer goes to where it came from.
+  template <class Request, class Reply>
+  CallPtr<Request, Reply> MakeCall(Request&& request, Done<Reply> done);
   // Runs `flow` on the group's core, at once if that is here. If its mailbox is full or the engine
   // is stopping, `refused` runs instead, later.
   void Enter(GroupId group, Function<void()> flow, Function<void(Status)> refused);

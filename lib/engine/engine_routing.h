@@ -13,25 +13,34 @@
 namespace ursula::engine {
 
 template <class Reply>
-Done<Reply> Engine::Returning(Done<Reply> done) {
-  open_calls_.fetch_add(1, std::memory_order_relaxed);
-  io::Loop* origin = runtime_.Current();
-  return [this, origin, done = std::move(done)](Result<Reply> result) mutable {
-    bool here = origin != nullptr ? origin->InLoop() : !executor_;
-    if (here) {
-      done(std::move(result));
-      return CallEnded();
-    }
-    auto answer = [this, done = std::move(done), result = std::move(result)]() mutable {
-      done(std::move(result));
-      CallEnded();
-    };
-    if (origin != nullptr) {
-      origin->Post(std::move(answer));
-    } else {
-      executor_(std::move(answer));
-    }
+Return<Reply>::Return(Engine* engine, Done<Reply> done)
+    : engine_(engine), origin_(engine->runtime_.Current()), done_(std::move(done)) {
+  engine_->open_calls_.fetch_add(1, std::memory_order_relaxed);
+}
+
+template <class Reply>
+void Return<Reply>::operator()(Result<Reply> result) {
+  if (engine_ == nullptr) return;
+  bool here = origin_ != nullptr ? origin_->InLoop() : !engine_->executor_;
+  if (here) {
+    done_(std::move(result));
+    return engine_->CallEnded();
+  }
+  auto answer = [engine = engine_, done = std::move(done_), result = std::move(result)]() mutable {
+    done(std::move(result));
+    engine->CallEnded();
   };
+  if (origin_ != nullptr) {
+    origin_->Post(std::move(answer));
+  } else {
+    engine_->executor_(std::move(answer));
+  }
+}
+
+template <class Request, class Reply>
+CallPtr<Request, Reply> Engine::MakeCall(Request&& request, Done<Reply> done) {
+  Return<Reply> back(this, std::move(done));
+  return std::make_shared<Call<Request, Reply>>(std::move(request), std::move(back));
 }
 
 template <class T>
@@ -50,15 +59,6 @@ void Engine::CallGroup(GroupId group,
           });
         });
       });
-}
-
-// Makes the shared state of a call whose answer goes to where it came from.
-template <class Request, class Reply>
-CallPtr<Request, Reply> MakeCall(Request request, Done<Reply> done) {
-  auto call = std::make_shared<Call<Request, Reply>>();
-  call->request = std::move(request);
-  call->done = std::move(done);
-  return call;
 }
 
 // Ends a call with an outcome alone.

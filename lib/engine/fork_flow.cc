@@ -77,7 +77,7 @@ void Engine::ForkAt(CreateCall call, stream::CreateFork fork, GroupId target) {
           if (content_type.empty()) content_type = std::string(source.content_type);
           stream::Command command;
           command.body = std::move(ready);
-          replica.Propose(std::move(command), call->request.messages, FramingOf(content_type),
+          replica.Propose(&command, call->request.messages, FramingOf(content_type),
                           std::move(answer));
         };
         stream::Command probe;

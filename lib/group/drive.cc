@@ -17,7 +17,7 @@ void Replica::Pump() {
     if (ready_.soft_state) TakeSoftState(*ready_.soft_state);
     Send(std::move(ready_.messages));
     for (const raft::ReadState& read : ready_.reads) barrier_.OnRead(read);
-    if (ready_.append) Persist(std::move(*ready_.append));
+    if (ready_.append) Persist(&*ready_.append);
     if (ready_.apply) Apply(&*ready_.apply);
     ReleaseDurable();
   }
@@ -40,23 +40,23 @@ void Replica::Send(std::vector<raft::Message> messages) {
   }
 }
 
-void Replica::Persist(raft::StorageAppend append) {
+void Replica::Persist(raft::StorageAppend* append) {
   // Only a peer's snapshot replaces the log; without peers there is none.
-  URSULA_CHECK(append.snapshot.empty());
+  URSULA_CHECK(append->snapshot.empty());
   // The commit index alone isn't worth a write: it comes back with the next leader. Before the
   // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
   // its state.
-  if (append.hard_state && append.must_sync) {
-    std::string state = EncodeState(*append.hard_state);
+  if (append->hard_state && append->must_sync) {
+    std::string state = EncodeState(*append->hard_state);
     storage::WalRecord record;
     record.group = group_;
     record.kind = storage::RecordKind::kState;
-    record.index = append.hard_state->commit;
-    record.term = append.hard_state->term;
+    record.index = append->hard_state->commit;
+    record.term = append->hard_state->term;
     record.parts = {std::string_view(state), {}};
     last_lsn_ = services_.wal->Append(record);
   }
-  for (const raft::Entry& entry : append.entries) {
+  for (const raft::Entry& entry : append->entries) {
     char kind = static_cast<char>(entry.kind);
     storage::WalRecord record;
     record.group = group_;
@@ -66,7 +66,7 @@ void Replica::Persist(raft::StorageAppend append) {
     record.parts = {std::string_view(&kind, 1), entry.payload.view()};
     last_lsn_ = services_.wal->Append(record);
   }
-  appends_.push_back({last_lsn_, std::move(append.entries), std::move(append.responses)});
+  appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses)});
 }
 
 void Replica::OnWalDurable(uint64_t lsn) {
@@ -79,7 +79,7 @@ void Replica::ReleaseDurable() {
   while (!appends_.empty() && appends_.front().lsn <= durable_lsn_) {
     PendingAppend append = std::move(appends_.front());
     appends_.pop_front();
-    log_.Append(append.entries);
+    log_.Append(std::move(append.entries));
     for (raft::Message& message : append.responses) {
       if (message.to == services_.self) core_->Step(std::move(message));
     }
@@ -91,6 +91,7 @@ void Replica::Apply(raft::StorageApply* apply) {
   for (const raft::Entry& entry : apply->entries) {
     if (!corrupt_) ApplyEntry(entry);
   }
+  apply->entries.clear();  // Keeps the capacity, for the core to use again.
   core_->Step(std::move(apply->response));
 }
 

@@ -6,7 +6,7 @@
 
 namespace ursula::group {
 
-void GroupLog::Append(std::span<raft::Entry> entries) {
+void GroupLog::Append(std::vector<raft::Entry>&& entries) {
   if (entries.empty()) return;
   Index start = entries.front().index;
   URSULA_CHECK(start > compacted_.index && start <= last() + 1);

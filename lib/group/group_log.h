@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "lib/raft/storage.h"
@@ -27,7 +26,8 @@ class GroupLog final : public raft::LogStorage {
 
   // Appends synced entries; those already here from entries.front().index on are replaced.
   // REQUIRES: entries are contiguous and start at or below last()+1 and above compacted().index.
-  void Append(std::span<raft::Entry> entries);  // They are moved from.
+  // They are taken out of `entries`, which keeps its capacity.
+  void Append(std::vector<raft::Entry>&& entries);
 
   // Forgets entries up to `meta.index`. REQUIRES: compacted().index <= meta.index <= last().
   void Compact(raft::SnapshotMeta meta);

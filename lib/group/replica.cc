@@ -37,7 +37,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   initial_.applied = recovered.compacted.index;
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
-  log_.Append(recovered.entries);
+  log_.Append(std::move(recovered.entries));
   clock_.Observe(machine_->now_ms());
   checkpoint_.Bind(machine_.get(), &ring_);
 }
@@ -131,17 +131,17 @@ Status Replica::AdmitPayload(uint64_t bytes) const {
 void Replica::Propose(stream::Command::Body body, ProposeDone done) {
   stream::Command command;
   command.body = std::move(body);
-  Propose(std::move(command), {}, stream::Framing::kConcatenated, std::move(done));
+  Propose(&command, {}, stream::Framing::kConcatenated, std::move(done));
 }
 
-void Replica::Propose(stream::Command command, std::span<const Bytes> messages,
+void Replica::Propose(stream::Command* command, std::span<const Bytes> messages,
                       stream::Framing framing, ProposeDone done) {
   uint64_t payload_bytes = stream::PayloadSize(messages, framing);
-  Status status = Admit(command, payload_bytes);
+  Status status = Admit(*command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
-  command.now_ms = clock_.NowMs();
+  command->now_ms = clock_.NowMs();
   Bytes encoded =
-      messages.empty() ? stream::Encode(command) : stream::Encode(command, messages, framing);
+      messages.empty() ? stream::Encode(*command) : stream::Encode(*command, messages, framing);
   if (encoded.size() + 1 > services_.wal->record_bytes_max()) {
     return Reject(std::move(done),
                   Status(StatusCode::kInvalidArgument, "one append is larger than the log takes"));
@@ -170,29 +170,31 @@ void Replica::OnTurnEnd() {
 
 void Replica::ProposeStaged() {
   if (staged_.empty()) return;
-  URSULA_CHECK(proposing_.empty() && commands_.empty());
   proposing_.swap(staged_);
   for (Staged& one : proposing_) commands_.push_back(std::move(one.command));
   raft::Proposal proposal;
   if (state_ != State::kFailed) proposal = core_->Propose(commands_);
   commands_.clear();
   if (proposal.outcome == raft::ProposalOutcome::kAppended) {
-    uint64_t n = 0;
     for (Staged& one : proposing_) {
-      proposals_.Add({proposal.first + n, proposal.term, one.payload_bytes, one.start_ns,
-                      std::move(one.done)});
-      ++n;
+      proposals_.Add(
+          {proposal.first, proposal.term, one.payload_bytes, one.start_ns, std::move(one.done)});
+      proposal.first = proposal.first + 1;
     }
   } else {
-    for (Staged& one : proposing_) {
-      services_.budget->inflight_bytes -= one.payload_bytes;
-      one.done(state_ == State::kFailed
-                   ? failure_
-                   : Status(StatusCode::kUnavailable,
-                            "this group has no leader here; nothing was applied, try again"));
-    }
+    DropProposing();
   }
   proposing_.clear();
+}
+
+void Replica::DropProposing() {
+  for (Staged& one : proposing_) {
+    services_.budget->inflight_bytes -= one.payload_bytes;
+    one.done(state_ == State::kFailed
+                 ? failure_
+                 : Status(StatusCode::kUnavailable,
+                          "this group has no leader here; nothing was applied, try again"));
+  }
 }
 
 void Replica::AfterBarrier(BarrierDone done) {

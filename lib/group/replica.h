@@ -55,14 +55,15 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Start(Function<void(Status)> ready);
 
   // ---- commands ----
-  // Stamps and proposes. `done` is never called inside the call: with what applying gave, or
+  // Stamps and proposes; `command` isn't needed any more afterwards. `done` is never called inside
+  // the call: with what applying gave, or
   //   kUnavailable         nothing was applied: no leader here, the log has failed, stopping;
   //   kResourceExhausted   nothing was applied: a limit;
   //   kStorageFull         nothing was applied: the disk, or the memory in its place;
   //   kInvalidArgument     larger than a log record can be;
   //   kOutcomeUnknown      it may or may not be applied.
   // `messages` make up the payload (framed by `framing`); the command's own is empty then.
-  void Propose(stream::Command command, std::span<const Bytes> messages, stream::Framing framing,
+  void Propose(stream::Command* command, std::span<const Bytes> messages, stream::Framing framing,
                ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
 
@@ -145,13 +146,14 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   Status LimitReached(const std::string& limit) const;
   void Stage(Bytes command, uint64_t payload_bytes, ProposeDone done);
   void ProposeStaged();
+  void DropProposing();
   void Schedule() { services_.loop->AtTurnEnd(this); }
   void Reject(ProposeDone done, Status status);
 
   // drive.cc: the Ready contract.
   void Pump();
   void TakeSoftState(const raft::SoftState& soft_state);
-  void Persist(raft::StorageAppend append);
+  void Persist(raft::StorageAppend* append);
   void ReleaseDurable();
   void Send(std::vector<raft::Message> messages);
   void Apply(raft::StorageApply* apply);
@@ -196,8 +198,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   bool pumping_ = false;
 
   std::vector<Staged> staged_;
-  std::vector<Staged> proposing_;  // These two are empty outside of ProposeStaged.
-  std::vector<Bytes> commands_;
+  std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as
+  std::vector<Bytes> commands_;    // this is.
   Proposals proposals_;
   std::deque<PendingAppend> appends_;  // In the order in which the core handed them out.
   uint64_t last_lsn_ = 0;              // Of this group's last record.

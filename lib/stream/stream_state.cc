@@ -1,5 +1,6 @@
 #include "lib/stream/stream_state.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "lib/base/check.h"
@@ -22,19 +23,20 @@ int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms) {
 }
 
 NameKey::NameKey(const StreamId& id) {
-  auto append = [this](std::string_view part) {
-    bytes_.insert(bytes_.end(), part.begin(), part.end());
-  };
-  append(id.bucket);
-  bytes_.push_back('\0');
+  const std::size_t path_bytes =
+      id.name.size() + (id.affinity.empty() ? 0 : id.affinity.size() + 1);
+  bytes_.resize(id.bucket.size() + 1 + path_bytes + 1 + kAffinitySizeBytes);
+  auto at = std::copy(id.bucket.begin(), id.bucket.end(), bytes_.begin());
+  *at++ = '\0';
   if (!id.affinity.empty()) {
-    append(id.affinity);
-    bytes_.push_back('/');
+    at = std::copy(id.affinity.begin(), id.affinity.end(), at);
+    *at++ = '/';
   }
-  append(id.name);
-  bytes_.push_back('\0');
-  bytes_.push_back(static_cast<char>(id.affinity.size() >> 8));
-  bytes_.push_back(static_cast<char>(id.affinity.size() & 0xff));
+  at = std::copy(id.name.begin(), id.name.end(), at);
+  *at++ = '\0';
+  *at++ = static_cast<char>(id.affinity.size() >> 8);
+  *at++ = static_cast<char>(id.affinity.size() & 0xff);
+  URSULA_CHECK(at == bytes_.end());
 }
 
 std::string_view BucketOfKey(std::string_view key) { return key.substr(0, key.find('\0')); }

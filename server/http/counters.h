@@ -27,9 +27,7 @@ class Counter {
 class HistogramCounter {
  public:
   void Add(uint64_t value) {
-    std::size_t i = 0;
-    while (i + 1 < counts_.size() && value > Histogram::Bound(static_cast<int>(i))) ++i;
-    counts_[i].Add();
+    counts_[static_cast<std::size_t>(Histogram::BucketOf(value))].Add();
     sum_.Add(value);
   }
   Histogram Get() const {

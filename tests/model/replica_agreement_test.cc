@@ -225,8 +225,7 @@ class World {
       if (member == planted_) messages.push_back(Bytes::Static("!"));
     }
     member->node.replica(group).Propose(
-        std::move(command), std::move(messages), Framing::kConcatenated,
-        [this, member](Result<Reply> reply) {
+        &command, messages, Framing::kConcatenated, [this, member](Result<Reply> reply) {
           EXPECT_TRUE(reply.ok()) << "seed=" << seed_ << " " << member->name << ": "
                                   << reply.status().ToString();
         });

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -16,14 +17,18 @@ struct Histogram {
   static constexpr uint64_t Bound(int i) {  // 16, 24, 32, 48, 64 ...
     return (i % 2 == 0 ? uint64_t{16} : uint64_t{24}) << (i / 2);
   }
+  static constexpr int BucketOf(uint64_t value) {
+    if (value <= Bound(0)) return 0;
+    if (value > Bound(kBuckets - 2)) return kBuckets - 1;
+    int octave = static_cast<int>(std::bit_width(value - 1)) - 5;  // (16, 32] is the first.
+    return 2 * octave + (value <= Bound(2 * octave + 1) ? 1 : 2);
+  }
   std::array<uint64_t, kBuckets> counts = {};
   uint64_t count = 0;
   uint64_t sum = 0;
 
   void Add(uint64_t value) {
-    int i = 0;
-    while (i < kBuckets - 1 && value > Bound(i)) ++i;
-    ++counts[static_cast<std::size_t>(i)];
+    ++counts[static_cast<std::size_t>(BucketOf(value))];
     ++count;
     sum += value;
   }

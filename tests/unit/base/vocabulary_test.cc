@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "lib/base/strings.h"
 #include "ursula/bytes.h"
 #include "ursula/function.h"
+#include "ursula/stats.h"
 #include "ursula/status.h"
 
 namespace ursula {
@@ -110,6 +112,15 @@ TEST(StatusTest, SaysItsCodeAndMessage) {
   for (int code = 0; code <= static_cast<int>(StatusCode::kInternal); ++code) {
     EXPECT_NE(StatusCodeName(static_cast<StatusCode>(code)), "UNKNOWN");
   }
+}
+
+TEST(HistogramTest, AValueIsCountedInTheFirstBucketThatReachesIt) {
+  for (int i = 0; i + 1 < Histogram::kBuckets; ++i) {
+    EXPECT_EQ(Histogram::BucketOf(Histogram::Bound(i)), i);
+    EXPECT_EQ(Histogram::BucketOf(Histogram::Bound(i) + 1), i + 1);
+  }
+  EXPECT_EQ(Histogram::BucketOf(0), 0);
+  EXPECT_EQ(Histogram::BucketOf(UINT64_MAX), Histogram::kBuckets - 1);
 }
 
 TEST(StatusTest, AResultFromOkIsStillAnError) {

@@ -92,7 +92,7 @@ TEST(ReplicaCommandsTest, AnAnswerMayAskAgain) {
   append.id = NameOf("s");
   append.payload = Bytes::Static("a");
   command.body = append;
-  world.replica().Propose(std::move(command), {}, stream::Framing::kConcatenated,
+  world.replica().Propose(&command, {}, stream::Framing::kConcatenated,
                           [&](Result<stream::Reply> reply) {
                             ASSERT_TRUE(reply.ok());
                             second = world.Append("s", "b");

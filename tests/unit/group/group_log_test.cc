@@ -37,26 +37,21 @@ std::string Read(const GroupLog& log, uint64_t low, uint64_t high, uint64_t byte
   return said;
 }
 
-void Append(GroupLog* log, uint64_t first, uint64_t term, std::size_t count) {
-  std::vector<raft::Entry> entries = Entries(first, term, count);
-  log->Append(entries);
-}
-
 TEST(GroupLogTest, BeginsAfterWhatIsCompacted) {
   GroupLog log(Meta(4, 2));
   EXPECT_EQ(log.first(), Index{5});
   EXPECT_EQ(log.last(), Index{4});
   EXPECT_EQ(log.TermAt(Index{4}), Term{2});
-  Append(&log, 5, 3, 2);
+  log.Append(Entries(5, 3, 2));
   EXPECT_EQ(log.last(), Index{6});
   EXPECT_EQ(Read(log, 5, 7), "5.3 6.3 ");
 }
 
 TEST(GroupLogTest, WhatIsWrittenAgainTakesThePlaceOfAllFromThereOn) {
   GroupLog log(Meta(0, 0));
-  Append(&log, 1, 1, 5);
+  log.Append(Entries(1, 1, 5));
   uint64_t bytes = log.bytes();
-  Append(&log, 3, 2, 1);
+  log.Append(Entries(3, 2, 1));
   EXPECT_EQ(log.last(), Index{3});
   EXPECT_EQ(Read(log, 1, 4), "1.1 2.1 3.2 ");
   EXPECT_EQ(log.bytes() * 5, bytes * 3);
@@ -67,8 +62,8 @@ TEST(GroupLogTest, WhatIsWrittenAgainTakesThePlaceOfAllFromThereOn) {
 TEST(GroupLogTest, CompactForgetsUpToTheIndexAndKeepsItsTerm) {
   GroupLog log(Meta(0, 0));
   EXPECT_FALSE(log.NewestSnapshot());
-  Append(&log, 1, 1, 3);
-  Append(&log, 4, 2, 2);
+  log.Append(Entries(1, 1, 3));
+  log.Append(Entries(4, 2, 2));
   log.Compact(Meta(4, 2));
   EXPECT_EQ(log.first(), Index{5});
   EXPECT_EQ(log.TermAt(Index{4}), Term{2});
@@ -82,7 +77,7 @@ TEST(GroupLogTest, CompactForgetsUpToTheIndexAndKeepsItsTerm) {
 
 TEST(GroupLogTest, EntriesGivesAtLeastOneAndStopsAtTheLimit) {
   GroupLog log(Meta(0, 0));
-  Append(&log, 1, 1, 4);
+  log.Append(Entries(1, 1, 4));
   uint64_t one = log.bytes() / 4;
   EXPECT_EQ(Read(log, 1, 5, 0), "1.1 ");
   EXPECT_EQ(Read(log, 1, 5, 2 * one), "1.1 2.1 ");

@@ -241,7 +241,7 @@ Asked GroupWorld::Propose(stream::Command::Body body, uint32_t group) {
       append != nullptr && !append->payload.empty()) {
     messages.push_back(std::exchange(append->payload, {}));
   }
-  replica(group).Propose(std::move(command), std::move(messages), stream::Framing::kConcatenated,
+  replica(group).Propose(&command, messages, stream::Framing::kConcatenated,
                          [this, asked](Result<stream::Reply> reply) {
                            URSULA_CHECK(!asked->reply);
                            asked->reply.emplace(std::move(reply));
