@@ -8,13 +8,15 @@
 namespace ursula::stream {
 
 StreamState* StreamTable::Find(Incarnation incarnation) const {
+  if (last_found_ != nullptr && last_found_->incarnation == incarnation) return last_found_;
   auto found = streams_.find(incarnation);
   return found == streams_.end() ? nullptr : found->second.get();
 }
 
 StreamState* StreamTable::FindByKey(std::string_view key) const {
   auto found = by_key_.find(key);
-  return found == by_key_.end() ? nullptr : *found;
+  if (found == by_key_.end()) return nullptr;
+  return last_found_ = *found;
 }
 
 StreamState* StreamTable::Add(Incarnation incarnation, std::string key,
@@ -61,6 +63,7 @@ void StreamTable::Free(StreamState* stream) {
   URSULA_CHECK(stream->fork_count == 0);
   MarkChanged(stream);
   Unintern(stream->content_type);
+  if (last_found_ == stream) last_found_ = nullptr;
   streams_.erase(stream->incarnation);
 }
 
@@ -106,6 +109,7 @@ void StreamTable::Unload(Incarnation incarnation) {
   auto found = streams_.find(incarnation);
   if (found == streams_.end()) return;
   Unintern(found->second->content_type);
+  if (last_found_ == found->second.get()) last_found_ = nullptr;
   streams_.erase(found);
 }
 

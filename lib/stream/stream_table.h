@@ -89,6 +89,7 @@ class StreamTable {
 
   Streams streams_;
   absl::flat_hash_set<StreamState*, NameHash, NameEqual> by_key_;
+  mutable StreamState* last_found_ = nullptr;  // Of FindByKey: a command asks for it again by id.
   Names names_;
   Deadlines deadlines_;
   std::map<std::string, uint64_t, std::less<>> content_types_;  // With the number of users.
