@@ -12,7 +12,7 @@ HotRing::~HotRing() {
   }
 }
 
-std::vector<HotRing::Chunk>::const_iterator HotRing::Entry::After(uint64_t position) const {
+HotRing::Chunks::const_iterator HotRing::Entry::After(uint64_t position) const {
   return std::upper_bound(chunks.begin() + static_cast<std::ptrdiff_t>(head), chunks.end(),
                           position,
                           [](uint64_t at, const Chunk& chunk) { return at < chunk.end(); });

@@ -16,6 +16,7 @@
 
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "lib/base/intrusive_list.h"
 #include "lib/stream/command.h"
 #include "ursula/bytes.h"
@@ -84,11 +85,12 @@ class HotRing {
     Bytes payload = {};
     uint64_t end() const { return start + payload.size(); }
   };
+  using Chunks = absl::InlinedVector<Chunk, 1>;  // Most streams have few appends in memory.
   struct Entry : ListHook<Entry> {
     Incarnation incarnation = kNoIncarnation;
     uint64_t dirty_turn = 0;  // Its key in dirty_; 0: has no unflushed payload.
     uint64_t flushed = 0;     // Payload before this is on the local disk.
-    std::vector<Chunk> chunks = {};
+    Chunks chunks = {};
     std::size_t head = 0;  // Those before it were dropped.
 
     bool empty() const { return head == chunks.size(); }
@@ -96,7 +98,7 @@ class HotRing {
     uint64_t end() const { return empty() ? flushed : chunks.back().end(); }
     bool has_flushed_chunk() const { return !empty() && front().end() <= flushed; }
     // The first chunk that ends after `position`.
-    std::vector<Chunk>::const_iterator After(uint64_t position) const;
+    Chunks::const_iterator After(uint64_t position) const;
   };
 
   Entry* Find(Incarnation incarnation) const;

@@ -18,6 +18,7 @@ std::string_view MediaType(std::string_view content_type) {
 }
 
 bool SameMediaType(std::string_view a, std::string_view b) {
+  if (a == b) return true;  // The common case.
   return std::ranges::equal(MediaType(a), MediaType(b),
                             [](char x, char y) { return Lower(x) == Lower(y); });
 }

@@ -8,7 +8,7 @@
 namespace ursula::stream {
 
 StreamState* StreamTable::Find(Incarnation incarnation) const {
-  if (recent_ != nullptr && recent_->incarnation == incarnation) return recent_;
+  if (last_found_ != nullptr && last_found_->incarnation == incarnation) return last_found_;
   auto found = streams_.find(incarnation);
   return found == streams_.end() ? nullptr : found->second.get();
 }
@@ -16,8 +16,7 @@ StreamState* StreamTable::Find(Incarnation incarnation) const {
 StreamState* StreamTable::FindByKey(std::string_view key) const {
   auto found = by_key_.find(key);
   if (found == by_key_.end()) return nullptr;
-  recent_ = *found;
-  return recent_;
+  return last_found_ = *found;
 }
 
 StreamState* StreamTable::Add(Incarnation incarnation, std::string key,
@@ -64,7 +63,7 @@ void StreamTable::Free(StreamState* stream) {
   URSULA_CHECK(stream->fork_count == 0);
   MarkChanged(stream);
   Unintern(stream->content_type);
-  if (recent_ == stream) recent_ = nullptr;
+  if (last_found_ == stream) last_found_ = nullptr;
   streams_.erase(stream->incarnation);
 }
 
@@ -110,7 +109,7 @@ void StreamTable::Unload(Incarnation incarnation) {
   auto found = streams_.find(incarnation);
   if (found == streams_.end()) return;
   Unintern(found->second->content_type);
-  if (recent_ == found->second.get()) recent_ = nullptr;
+  if (last_found_ == found->second.get()) last_found_ = nullptr;
   streams_.erase(found);
 }
 

@@ -88,9 +88,8 @@ class StreamTable {
   void Unintern(const std::string* content_type);
 
   Streams streams_;
-  // Found last: what a command decided on by name it changes by incarnation.
-  mutable StreamState* recent_ = nullptr;
   absl::flat_hash_set<StreamState*, NameHash, NameEqual> by_key_;
+  mutable StreamState* last_found_ = nullptr;  // Of FindByKey: a command asks for it again by id.
   Names names_;
   Deadlines deadlines_;
   std::map<std::string, uint64_t, std::less<>> content_types_;  // With the number of users.
