@@ -182,7 +182,9 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
   if (reader.empty() || (reader.sealed() && reader.torn_bytes() == 0)) return {};
   if (segments_.back().name != last) segments_.push_back({.name = last});
   URSULA_SOMETIMES("storage: an end that a crash left is sealed");
-  if (end.offset + kSealBytes <= SizeOf(last)) return Seal(reader, log, end);
+  // At the beginning of a segment there is no better place, however short its file is.
+  const bool fits = end.offset == 0 || end.offset + kSealBytes <= SizeOf(last);
+  if (fits) return Seal(reader, log, end);
   // The segment is full to its last block: the seal starts the next one.
   URSULA_SOMETIMES("storage: the seal starts a segment of its own");
   const SegmentName next{log, end.segment + 1};
