@@ -18,7 +18,7 @@ namespace {
 // each, so this lets any honest encoder through.
 constexpr uint64_t kFramingBytesPerBodyByteMax = 16;
 constexpr uint64_t kFramingBytesMin = 64 << 10;
-constexpr uint64_t kBodyBytesFirst = 256 << 10;  // Of memory, for a body of known length.
+constexpr uint64_t kBodyBytesFirst = 64 << 10;  // Of memory, for a body of known length.
 constexpr std::size_t kMethodBytesMax = 32;
 constexpr std::string_view kVersions = "only HTTP/1.0 and HTTP/1.1 are spoken here";
 
