@@ -52,6 +52,8 @@ def build():
     """The optimized binaries."""
     command = ["bazel", "build", "--config=opt", "--symlink_prefix=.bazel/opt-", "//:ursulad",
                "//tests/bench:ursula_bench", "//tests/bench:noop_server"]
+    if os.environ.get("URSULA_DISK_CACHE"):
+        command.insert(2, "--disk_cache=" + os.environ["URSULA_DISK_CACHE"])
     if os.environ.get("URSULA_BENCH_JOBS"):
         command.insert(2, "--jobs=" + os.environ["URSULA_BENCH_JOBS"])
     subprocess.run(command, cwd=ROOT, check=True)
