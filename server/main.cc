@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "server/config/load.h"
+#include "server/config/memory_limit.h"
 #include "server/config/options.h"
 #include "server/daemon.h"
 #include "server/log.h"
@@ -52,6 +53,13 @@ uint64_t RaiseOpenFilesLimit() {
   Log(LogLevel::kWarning, "the limit of open files can't be raised",
       {{"reason", std::strerror(errno)}});
   return limit.rlim_cur;
+}
+
+uint64_t PhysicalMemoryBytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES);
+  const long page_bytes = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return UINT64_MAX;  // The kernel doesn't say.
+  return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes);
 }
 
 sigset_t StopSignals() {
@@ -110,8 +118,13 @@ int Serve(const ServerConfig& config, uint64_t open_files) {
 }
 
 int Main(std::span<const char* const> arguments) {
-  LoadedConfig loaded = LoadConfig({arguments, [](const char* name) { return std::getenv(name); },
-                                    [](const std::string& path) { return ReadFile(path); }});
+  ConfigInput input;
+  input.flags = arguments;
+  input.environment = [](const char* name) { return std::getenv(name); };
+  input.read_file = [](const std::string& path) { return ReadFile(path); };
+  input.memory_bytes =
+      MemoryLimit([](const std::string& path) { return ReadFile(path); }, PhysicalMemoryBytes());
+  LoadedConfig loaded = LoadConfig(std::move(input));
   if (loaded.action == LoadedConfig::Action::kHelp) {
     Say(stdout, HelpText());
     return 0;

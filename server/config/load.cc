@@ -1,5 +1,6 @@
 #include "server/config/load.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <set>
@@ -20,6 +21,7 @@ class ConfigLoader {
     ApplyFile();
     ApplyEnvironment();
     ApplyFlags();
+    FitToMemory();
     CheckTogether();
     return std::move(loaded_);
   }
@@ -126,6 +128,23 @@ class ConfigLoader {
     for (const Flag& flag : flags_) {
       Apply(*flag.option, "--" + std::string(flag.option->name), flag.value);
     }
+  }
+
+  // Three budgets beside buffers, the log, the metadata of streams and the page cache. A body on
+  // its way to disk costs several times its size. Were the budget of bodies not larger than one
+  // body, a few bytes of others would keep the largest out for good.
+  void FitToMemory() {
+    constexpr uint64_t kShareMin = 1 << 20;
+    ServerConfig& config = loaded_.config;
+    const uint64_t share = std::max(input_.memory_bytes / 8, kShareMin);
+    auto fit = [&](std::string_view option, uint64_t* value, uint64_t most, uint64_t least) {
+      if (!given_.contains(option)) *value = std::max(std::min(*value, most), least);
+    };
+    fit("hot-bytes-max", &config.hot_bytes_max, share, 0);
+    fit("inflight-read-bytes-max", &config.inflight_read_bytes_max, share, 0);
+    fit("body-bytes-max", &config.body_bytes_max, share / 4, 0);
+    fit("inflight-body-bytes-max", &config.inflight_body_bytes_max, share,
+        2 * config.body_bytes_max);
   }
 
   void CheckTogether() {

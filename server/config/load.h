@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,7 @@ struct ConfigInput {
   std::span<const char* const> flags = {};                   // argv without the program's name.
   Function<const char*(const char* name)> environment = {};  // As getenv.
   Function<Result<std::string>(const std::string& path)> read_file = {};
+  uint64_t memory_bytes = UINT64_MAX;  // What the process may use (memory_limit.h).
 };
 
 struct LoadedConfig {

@@ -148,7 +148,9 @@ constexpr std::array kStorage = {
            Number<&ServerConfig::raft_group_count, 1, 4096>},
     Option{"pin-threads", "", "Pin each core's thread to a CPU.",
            Switch<&ServerConfig::pin_threads>},
-    Option{"hot-bytes-max", "SIZE", "Stream data kept in memory, as a cache. [256MiB]",
+    Option{"hot-bytes-max", "SIZE",
+           "Stream data kept in memory, as a cache.\n"
+           "[256MiB, or an eighth of the memory]",
            Size<&ServerConfig::hot_bytes_max, kMiB, kTiB>},
     Option{"wal-bytes-max", "SIZE",
            "Write-ahead logs on disk, all cores together. [512MiB for each core]",
@@ -156,14 +158,16 @@ constexpr std::array kStorage = {
 };
 
 constexpr std::array kLimits = {
-    Option{"body-bytes-max", "SIZE", "One request's body; beyond it: 413. [32MiB]",
+    Option{"body-bytes-max", "SIZE",
+           "One request's body; beyond it: 413. [32MiB, or a 32nd of the memory]",
            Size<&ServerConfig::body_bytes_max, kKiB, 64 * kMiB>},
     Option{"inflight-body-bytes-max", "SIZE",
-           "Request bodies in memory, all connections together; beyond it: 503. [256MiB]",
+           "Request bodies in memory, all connections together; beyond it: 503.\n"
+           "[256MiB, or an eighth of the memory]",
            Size<&ServerConfig::inflight_body_bytes_max, kMiB, kTiB>},
     Option{"inflight-read-bytes-max", "SIZE",
            "Data read from disk for replies that are not sent yet, all connections together;\n"
-           "beyond it: 503. [256MiB]",
+           "beyond it: 503. [256MiB, or an eighth of the memory]",
            Size<&ServerConfig::inflight_read_bytes_max, kMiB, kTiB>},
     Option{"connections-max", "N", "Client connections; beyond it: 503. [100000]",
            Number<&ServerConfig::connections_max, 1, 10'000'000>},

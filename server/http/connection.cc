@@ -10,11 +10,8 @@ namespace ursula::http {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
-constexpr std::size_t kOwnLinesBytes = 128;      // Date, X-Request-Id, Connection.
-constexpr uint64_t kBudgetFirstBytes = 4 << 10;  // Up to a step.
-constexpr uint64_t kBudgetStepBytes = 64 << 10;
-uint64_t RoundUp(uint64_t bytes, uint64_t step) { return (bytes + step - 1) / step * step; }
-
+constexpr uint64_t kBudgetStepBytes = 4 << 10;
+constexpr uint64_t kSmallBodyBytesMax = 64 << 10;  // Also what makes a larger one worth a reserve.
 constexpr std::string_view kAllow = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 protocol::Response Overloaded(std::string_view message) {
@@ -148,9 +145,12 @@ void Connection::OnHead(bool body_has_begun) {
     return Refuse(protocol::ErrorResponse(417, "EXPECTATION_FAILED", "only 100-continue is known"),
                   Refusal::kMalformed);
   }
-  // Better to refuse before the client has sent it all than half-way.
-  uint64_t in_use = host_->shared().body_bytes.load(std::memory_order_relaxed);
-  if (in_use + parser_.content_length() > options_.inflight_body_bytes_max) {
+  // Better to refuse before the client has sent it all than half-way. The last quarter is for small
+  // bodies and for large ones that have begun: some must get to their end before more begin.
+  const uint64_t in_use = host_->shared().body_bytes.load(std::memory_order_relaxed);
+  const uint64_t most = options_.inflight_body_bytes_max;
+  const bool large = parser_.content_length() > kSmallBodyBytesMax;
+  if (in_use + parser_.content_length() > most || (large && in_use > most / 4 * 3)) {
     return Refuse(Overloaded("too many request bodies under way"), Refusal::kBodyBudget);
   }
   if (parser_.expects_continue() && !body_has_begun) {
@@ -160,16 +160,16 @@ void Connection::OnHead(bool body_has_begun) {
   SetDeadlineAt(pace_.deadline_ns());
 }
 
-// While there is plenty a body takes its share as it comes, so that one that is announced and
-// hardly sent costs next to nothing. When half is in use and a step of it is here, it takes all it
-// will need at once, or is refused: taken piece by piece, what is left could be spread over so many
-// bodies that none gets to its end.
+// While there is plenty a body takes its share as it comes, so that one that is announced and never
+// sent costs nothing. When half is in use it takes all it will need at once, or is refused: taken
+// piece by piece, what is left could be spread over so many bodies that none gets to its end. But
+// it has to have brought some of it: else a few bytes now and then would hold the whole budget.
 bool Connection::TakeBodyBudget(uint64_t bytes) {
   if (bytes <= body_budget_) return true;
   const uint64_t most = options_.inflight_body_bytes_max;
-  const bool begun = bytes >= kBudgetStepBytes;
-  uint64_t now = RoundUp(bytes, begun ? kBudgetStepBytes : kBudgetFirstBytes);
-  if (begun && host_->shared().body_bytes.load(std::memory_order_relaxed) > most / 2) {
+  uint64_t now = (bytes + kBudgetStepBytes - 1) / kBudgetStepBytes * kBudgetStepBytes;
+  if (bytes >= std::min(kSmallBodyBytesMax, parser_.content_length()) &&
+      host_->shared().body_bytes.load(std::memory_order_relaxed) > most / 2) {
     now = std::max(now, parser_.content_length());
   }
   if (!SharedUse::Take(&host_->shared().body_bytes, now - body_budget_, most)) return false;

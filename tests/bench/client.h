@@ -24,7 +24,7 @@ class Client : private Channel {
 
   // Ends the connection for good: no hook runs any more. Nothing on a closed one.
   void Leave();
-  bool idle() const { return usable_ && !busy_ && open(); }
+  bool idle() const { return usable_ && open() && !busy_; }
 
  protected:
   // `request` stays until OnResponse or OnLost. REQUIRES: idle().

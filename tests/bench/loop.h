@@ -48,7 +48,7 @@ class Channel {
   void Resume();
 
   bool closed() const { return state_ == State::kClosed; }
-  bool open() const { return state_ == State::kOpen; }
+  bool open() const { return state_ == State::kOpen; }  // Neither opening nor ending.
   bool writing() const { return !unsent_.empty(); }
   Loop* loop() const { return loop_; }
 

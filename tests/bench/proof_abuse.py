@@ -158,11 +158,18 @@ def append_large(url, number, kept, refused):
 def read_hash(url):
     digest, offset = hashlib.sha256(), "-1"
     while True:
-        with urllib.request.urlopen("%s?offset=%s" % (url, offset)) as response:
-            digest.update(response.read())
-            offset = response.headers["Stream-Next-Offset"]
-            if response.headers["Stream-Up-To-Date"]:
-                return digest.hexdigest()
+        try:
+            with urllib.request.urlopen("%s?offset=%s" % (url, offset),
+                                        timeout=servers.PATIENCE_S) as response:
+                digest.update(response.read())
+                offset = response.headers["Stream-Next-Offset"]
+                if response.headers["Stream-Up-To-Date"]:
+                    return digest.hexdigest()
+        except urllib.error.HTTPError as error:
+            # The slow clients have gone, but what was read for them may not have been let go of yet.
+            if error.code != 503:
+                raise
+            time.sleep(float(error.headers["Retry-After"]))
 
 
 def check_memory(verdicts):

@@ -58,6 +58,33 @@ TEST(LoadConfigTest, FlagBeatsEnvironmentBeatsFile) {
   EXPECT_EQ(loaded.config.hot_bytes_max, uint64_t{64} << 20);
 }
 
+TEST(LoadConfigTest, BudgetsFitIntoTheMemoryUnlessTheyAreGiven) {
+  auto load = [](uint64_t memory_bytes, std::vector<const char*> flags) {
+    ConfigInput input;
+    input.flags = flags;
+    input.environment = [](const char*) { return nullptr; };
+    input.memory_bytes = memory_bytes;
+    LoadedConfig loaded = LoadConfig(std::move(input));
+    EXPECT_TRUE(loaded.mistakes.empty());
+    return loaded.config;
+  };
+  constexpr uint64_t kMiB = 1 << 20;
+  ServerConfig large = load(4096 * kMiB, {});
+  EXPECT_EQ(large.hot_bytes_max, 256 * kMiB);
+  EXPECT_EQ(large.inflight_read_bytes_max, 256 * kMiB);
+  EXPECT_EQ(large.inflight_body_bytes_max, 256 * kMiB);
+  EXPECT_EQ(large.body_bytes_max, 32 * kMiB);
+  ServerConfig small = load(128 * kMiB, {});
+  EXPECT_EQ(small.hot_bytes_max, 16 * kMiB);
+  EXPECT_EQ(small.inflight_read_bytes_max, 16 * kMiB);
+  EXPECT_EQ(small.inflight_body_bytes_max, 16 * kMiB);
+  EXPECT_EQ(small.body_bytes_max, 4 * kMiB);
+  ServerConfig given = load(128 * kMiB, {"--hot-bytes-max", "100MiB", "--body-bytes-max", "10MiB"});
+  EXPECT_EQ(given.hot_bytes_max, 100 * kMiB);
+  EXPECT_EQ(given.body_bytes_max, 10 * kMiB);
+  EXPECT_EQ(given.inflight_body_bytes_max, 20 * kMiB);
+}
+
 TEST(LoadConfigTest, EveryMistakeIsToldOnceWithItsSource) {
   Sources sources;
   sources.flags = {"--core-count=0", "--nonsense", "7", "--hot-bytes-max", "much", "--data-dir"};

@@ -3,97 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "tests/unit/http/http_rig.h"
+#include "tests/unit/http/connection_rig.h"
 
 namespace ursula::http {
 namespace {
-
-using testing::FakePeer;
-
-// Answers "METHOD target body" at once, or when told to (targets under /later), or as a stream
-// (/stream), and writes down what it is told.
-class EchoHandler final : public Handler {
- public:
-  struct Notes {
-    std::deque<Exchange*> open;
-    int gone = 0;
-    int peer_ended = 0;
-    int stopping = 0;
-    int drained = 0;
-    int tasks = 0;
-  };
-
-  explicit EchoHandler(Notes* notes) : notes_(notes) {}
-
-  void OnRequest(Exchange* exchange) override {
-    const std::string& target = exchange->request().target;
-    if (!target.starts_with("/later") && !target.starts_with("/stream")) {
-      return exchange->Reply(Echo(exchange));
-    }
-    exchange->Own(std::make_unique<Watcher>(notes_));
-    notes_->open.push_back(exchange);
-    if (target.starts_with("/stream")) exchange->StartStream({});
-  }
-
-  static protocol::Response Echo(Exchange* exchange) {
-    protocol::Request& request = exchange->request();
-    protocol::Response response;
-    std::string text = request.target + " " + std::string(request.body.view());
-    response.body = {Bytes::Take(std::move(text))};
-    return response;
-  }
-
- private:
-  struct Watcher final : Task {
-    explicit Watcher(Notes* notes) : notes_(notes) { ++notes_->tasks; }
-    ~Watcher() override { --notes_->tasks; }
-    void OnGone() override { ++notes_->gone; }
-    void OnPeerEnded() override { ++notes_->peer_ended; }
-    void OnStopping() override { ++notes_->stopping; }
-    void OnDrained() override { ++notes_->drained; }
-    Notes* notes_;
-  };
-
-  Notes* notes_;
-};
-
-class ConnectionTest : public ::testing::Test {
- protected:
-  ConnectionTest() { options_.limits.body_bytes_max = 1 << 20; }
-
-  HttpRig& rig() {
-    if (rig_ == nullptr) {
-      rig_ = std::make_unique<HttpRig>(options_, [this](io::Loop*, CoreCounters*) {
-        return std::make_unique<EchoHandler>(&notes_);
-      });
-    }
-    return *rig_;
-  }
-  Exchange* TakeOpen() {
-    Exchange* exchange = notes_.open.front();
-    notes_.open.pop_front();
-    return exchange;
-  }
-  void Answer() {
-    Exchange* exchange = TakeOpen();
-    exchange->Reply(EchoHandler::Echo(exchange));
-    rig().manual.RunUntilIdle();
-  }
-  uint64_t Refused(Refusal why) {
-    return rig().server->counters().refused[static_cast<std::size_t>(why)].Get();
-  }
-
-  HttpOptions options_;
-  EchoHandler::Notes notes_;
-  std::unique_ptr<HttpRig> rig_;
-};
 
 TEST_F(ConnectionTest, KeepAliveServesOneRequestAfterTheOther) {
   auto peer = rig().Connect();
@@ -378,57 +296,6 @@ TEST_F(ConnectionTest, IdleConnectionEndsSilently) {
   rig().AdvanceMs(2);
   EXPECT_TRUE(peer->closed());
   EXPECT_EQ(peer->received(), "");
-}
-
-TEST_F(ConnectionTest, BodiesTogetherStayWithinTheBudget) {
-  options_.inflight_body_bytes_max = 256 << 10;
-  auto holder = rig().Connect();
-  holder->Write("POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" +
-                std::string(200'000, 'x'));
-  ASSERT_EQ(notes_.open.size(), 1u);
-  auto refused = rig().Connect();
-  refused->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n");
-  EXPECT_EQ(StatusOf(refused->received()), 503);
-  EXPECT_NE(refused->received().find("Retry-After: 1\r\n"), std::string::npos);
-  EXPECT_EQ(Refused(Refusal::kBodyBudget), 1u);
-  Answer();
-  auto next = rig().Connect();
-  next->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n" +
-              std::string(200'000, 'x'));
-  EXPECT_EQ(StatusOf(next->received()), 200);
-}
-
-// Were each to take its budget as it comes, all would be refused, none would ever be whole.
-TEST_F(ConnectionTest, OfManyBodiesThatDontFitTogetherSomeGetThrough) {
-  options_.inflight_body_bytes_max = 1 << 20;
-  constexpr std::size_t kBody = 500'000;
-  constexpr std::size_t kStep = 20'000;
-  std::vector<decltype(rig().Connect())> peers;
-  for (int i = 0; i < 8; ++i) {
-    peers.push_back(rig().Connect());
-    peers.back()->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n");
-  }
-  for (std::size_t sent = 0; sent < kBody; sent += kStep) {
-    for (auto& peer : peers) peer->Write(std::string(kStep, 'x'));
-  }
-  std::map<int, int> answers;
-  for (auto& peer : peers) ++answers[StatusOf(peer->received())];
-  EXPECT_GE(answers[200], 1);
-  EXPECT_EQ(answers[200] + answers[503], 8);
-}
-
-// A head alone takes nothing from the others.
-TEST_F(ConnectionTest, AnnouncedBodiesThatDontComeTakeNoBudget) {
-  options_.inflight_body_bytes_max = 1 << 20;
-  std::vector<decltype(rig().Connect())> idlers;
-  for (int i = 0; i < 100; ++i) {
-    idlers.push_back(rig().Connect());
-    idlers.back()->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\nx");
-  }
-  auto peer = rig().Connect();
-  peer->Write("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n" +
-              std::string(500'000, 'x'));
-  EXPECT_EQ(StatusOf(peer->received()), 200);
 }
 
 TEST_F(ConnectionTest, ConnectionsPastTheLimitGet503) {
