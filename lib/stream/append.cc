@@ -64,7 +64,7 @@ Reply Machine::Decide(const Append& command, int64_t now) const {
     return refuse(Outcome::kContentTypeMismatch);
   }
   if (command.producer && !DecideProducer(stream, *command.producer, &reply)) return reply;
-  if (!command.sequence.empty() && command.sequence <= stream.sequence) {
+  if (!command.sequence.empty() && command.sequence <= stream.sequence()) {
     return refuse(Outcome::kSequenceConflict);
   }
   if (command.payload.size() >= kOffsetEnd - stream.tail) return refuse(Outcome::kTooLarge);
@@ -118,7 +118,7 @@ void Machine::Commit(Index index, const Append& command, ApplyResult* result) {
     stream->closed = true;
     if (command.producer) stream->closed_by = std::make_unique<Producer>(*command.producer);
   }
-  if (!command.sequence.empty()) stream->sequence = command.sequence;
+  if (!command.sequence.empty()) stream->set_sequence(command.sequence);
   if (command.producer) CommitProducer(index, stream, *command.producer);
   streams_.MarkChanged(stream);
   if (!command.payload.empty() || command.close) result->changed.push_back(stream->incarnation);

@@ -1,6 +1,8 @@
 #include "lib/stream/command.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -91,11 +93,11 @@ class Encoder {
   std::string* out_;
 };
 
-std::string EncodeHead(const Command& command, uint64_t payload_size) {
+std::string EncodeHead(const Command& command) {
   URSULA_CHECK(command.now_ms >= 0);
   std::string out;
-  constexpr std::size_t kHeadGuess = 128;
-  out.reserve(kHeadGuess + static_cast<std::size_t>(payload_size));
+  constexpr std::size_t kGuess = 128;
+  out.reserve(kGuess);
   PutFixed<uint8_t>(&out, kCommandFormatVersion);
   PutFixed<uint8_t>(&out, static_cast<uint8_t>(command.body.index() + 1));
   PutVarint(&out, static_cast<uint64_t>(command.now_ms));
@@ -104,23 +106,29 @@ std::string EncodeHead(const Command& command, uint64_t payload_size) {
   return out;
 }
 
+// In one block of just the size: it stays in the log, and with its payload in the hot ring.
+Bytes Assemble(std::string_view head, std::span<const Bytes> messages, Framing framing) {
+  const std::size_t size = head.size() + static_cast<std::size_t>(PayloadSize(messages, framing));
+  std::shared_ptr<char[]> block = std::make_shared_for_overwrite<char[]>(size);
+  char* at = std::copy(head.begin(), head.end(), block.get());
+  for (const Bytes& message : messages) {
+    at = std::copy_n(message.data(), message.size(), at);
+    if (framing == Framing::kJson)
+      at = std::copy(kJsonTerminator.begin(), kJsonTerminator.end(), at);
+  }
+  const std::string_view all(block.get(), size);
+  return Bytes(std::move(block), all);
+}
+
 }  // namespace
 
 Bytes Encode(const Command& command) {
-  const Bytes& payload = PayloadOf(command);
-  std::string out = EncodeHead(command, payload.size());
-  out.append(payload.view());
-  return Bytes::Take(std::move(out));
+  return Assemble(EncodeHead(command), {&PayloadOf(command), 1}, Framing::kConcatenated);
 }
 
 Bytes Encode(const Command& command, std::span<const Bytes> messages, Framing framing) {
   URSULA_CHECK(PayloadOf(command).empty());
-  std::string out = EncodeHead(command, PayloadSize(messages, framing));
-  for (const Bytes& message : messages) {
-    out.append(message.view());
-    if (framing == Framing::kJson) out.append(kJsonTerminator);
-  }
-  return Bytes::Take(std::move(out));
+  return Assemble(EncodeHead(command), messages, framing);
 }
 
 uint64_t PayloadSize(std::span<const Bytes> messages, Framing framing) {

@@ -20,7 +20,7 @@ HotRing::Chunks::const_iterator HotRing::Entry::After(uint64_t position) const {
 
 HotRing::Entry* HotRing::Find(Incarnation incarnation) const {
   auto found = streams_.find(incarnation);
-  return found == streams_.end() ? nullptr : found->second.get();
+  return found == streams_.end() ? nullptr : found->get();
 }
 
 void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
@@ -36,7 +36,7 @@ void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
     entry = owned.get();
     entry->incarnation = incarnation;
     entry->flushed = start;
-    streams_.emplace(incarnation, std::move(owned));
+    streams_.insert(std::move(owned));
     bytes_ += kStreamOverheadBytes;
   }
   bytes_ += payload.size() + kChunkOverheadBytes;
@@ -167,7 +167,7 @@ void HotRing::Erase(Entry* entry) {
   URSULA_CHECK(entry->empty());
   URSULA_CHECK(entry->dirty_turn == 0);
   bytes_ -= kStreamOverheadBytes;
-  streams_.erase(entry->incarnation);
+  streams_.erase(streams_.find(entry->incarnation));
 }
 
 }  // namespace ursula::stream

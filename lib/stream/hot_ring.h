@@ -15,8 +15,9 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/container/inlined_vector.h"
+#include "absl/hash/hash.h"
 #include "lib/base/intrusive_list.h"
 #include "lib/stream/command.h"
 #include "ursula/bytes.h"
@@ -101,13 +102,31 @@ class HotRing {
     Chunks::const_iterator After(uint64_t position) const;
   };
 
+  struct IncarnationOf {
+    using is_transparent = void;
+    Incarnation operator()(Incarnation incarnation) const { return incarnation; }
+    Incarnation operator()(const std::unique_ptr<Entry>& entry) const { return entry->incarnation; }
+  };
+  struct Hash : private IncarnationOf {
+    using IncarnationOf::is_transparent;
+    std::size_t operator()(const auto& x) const {
+      return absl::Hash<Incarnation>()(IncarnationOf::operator()(x));
+    }
+  };
+  struct Equal : private IncarnationOf {
+    using IncarnationOf::is_transparent;
+    bool operator()(const auto& x, const auto& y) const {
+      return IncarnationOf::operator()(x) == IncarnationOf::operator()(y);
+    }
+  };
+
   Entry* Find(Incarnation incarnation) const;
   void PopFront(Entry* entry);
   void SetEvictable(Entry* entry);
   void SetClean(Entry* entry);
   void Erase(Entry* entry);  // REQUIRES: no chunks, clean.
 
-  absl::flat_hash_map<Incarnation, std::unique_ptr<Entry>> streams_;
+  absl::flat_hash_set<std::unique_ptr<Entry>, Hash, Equal> streams_;
   IntrusiveList<Entry> evictable_;  // Those with a flushed chunk; least recently used first.
   absl::btree_map<uint64_t, Entry*> dirty_;  // In the order in which they became unflushed.
   uint64_t next_turn_ = 1;

@@ -87,7 +87,7 @@ StreamState* Machine::AddStream(Index index, const CreateStream& command,
       streams_.Add(incarnation, std::string(NameKey(command.id).view()), content_type);
   stream->tail = start + command.payload.size();
   stream->closed = command.closed;
-  stream->sequence = command.sequence;
+  stream->set_sequence(command.sequence);
   if (lifetime.ttl_seconds || lifetime.expires_at_ms) {
     stream->lifetime = std::make_unique<Lifetime>(lifetime);
     streams_.SetDeadline(stream, DeadlineOf(lifetime, now_ms_));
@@ -125,7 +125,7 @@ void Machine::End(StreamState* stream, Life life, ApplyResult* result) {
   streams_.SetLife(stream, life);
   stream->producers = nullptr;  // Nothing is appended any more.
   stream->closed_by = nullptr;
-  stream->sequence.clear();
+  stream->last_sequence = nullptr;
   if (life == Life::kDetached) ReleaseName(*stream);
   FreeUnheld(stream, result);
 }

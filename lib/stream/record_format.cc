@@ -106,7 +106,7 @@ std::string EncodeStream(const StreamState& stream) {
   PutString(&out, stream.key);
   PutString(&out, *stream.content_type);
   PutVarint(&out, stream.tail);
-  PutString(&out, stream.sequence);
+  PutString(&out, stream.sequence());
   if (stream.deadline_ms != kNever) PutFixed<int64_t>(&out, stream.deadline_ms);
   if (stream.lifetime != nullptr) PutLifetime(&out, *stream.lifetime);
   if (stream.fork != nullptr) PutFork(&out, *stream.fork);
@@ -130,7 +130,7 @@ Result<DecodedStream> DecodeStream(Incarnation incarnation, std::string_view val
   stream.key = in.String();
   decoded.content_type = in.String();
   stream.tail = GetPosition(&in);
-  stream.sequence = in.String();
+  stream.set_sequence(in.String());
   if ((flags & kHasDeadline) != 0) stream.deadline_ms = in.Fixed<int64_t>();
   if ((flags & kHasLifetime) != 0) stream.lifetime = std::make_unique<Lifetime>(GetLifetime(&in));
   if ((flags & kHasFork) != 0) stream.fork = GetFork(&in);

@@ -1,7 +1,7 @@
 // lib/stream/stream_state.h
 //
 // The replicated state of one stream: metadata only, in the hundreds of bytes. What few streams
-// have (a lifetime, a source, producers) hangs on pointers.
+// have (a sequence, a lifetime, a source, producers) hangs on pointers.
 
 #pragma once
 
@@ -56,16 +56,27 @@ struct StreamState {
   uint32_t fork_count = 0;       // Forks that name this one as their source, whatever their life.
   Life life = Life::kLive;
   bool closed = false;
-  bool changed = false;       // Since the last CollectChanges. No part of the logical state.
-  std::string sequence = {};  // The last Stream-Seq; empty if none.
+  bool changed = false;  // Since the last CollectChanges. No part of the logical state.
+  std::unique_ptr<std::string> last_sequence = {};  // Of Stream-Seq; not empty.
   std::unique_ptr<Lifetime> lifetime = {};
   std::unique_ptr<ForkState> fork = {};
   std::unique_ptr<Producers> producers = {};
   std::unique_ptr<Producer> closed_by = {};  // The producer tuple of the closing append.
 
+  std::string_view sequence() const {
+    return last_sequence == nullptr ? std::string_view() : *last_sequence;
+  }
+  void set_sequence(std::string_view sequence) {
+    if (sequence.empty()) return last_sequence.reset();
+    if (last_sequence == nullptr) last_sequence = std::make_unique<std::string>();
+    last_sequence->assign(sequence);
+  }
   uint64_t own_start() const { return fork == nullptr ? 0 : fork->offset; }
   bool foreign() const { return fork != nullptr && fork->reservation.has_value(); }
 };
+
+// There are millions of them: what most streams don't have goes behind a pointer.
+static_assert(sizeof(StreamState) <= 112);
 
 // The deadline of a lifetime that was last renewed at `now_ms`; kNever if there is none.
 int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms);
