@@ -6,6 +6,7 @@
 #include "lib/base/coding.h"
 #include "lib/stream/command.h"
 #include "lib/stream/command_format.h"
+#include "lib/stream/stream_state.h"
 
 namespace ursula::stream {
 namespace {
@@ -143,6 +144,8 @@ Result<Command> Decode(const Bytes& entry) {
     return Malformed("unknown kind");
   }
   if (!in.ok()) return Malformed("malformed fields");
+  // Everything would be past its deadline, also what has none and is in no index of deadlines.
+  if (command.now_ms == kNever) return Malformed("a time that never comes");
   Bytes* payload = PayloadSlot(&command);
   if (payload == nullptr) {
     if (!in.AtEnd()) return Malformed("bytes after the last field");

@@ -169,7 +169,7 @@ Status Machine::LoadHeader(std::string_view value) {
   Reader in(value);
   if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("header version");
   now_ms_ = GetTime(&in);
-  return in.AtEnd() ? Status() : Malformed("header");
+  return in.AtEnd() && now_ms_ != kNever ? Status() : Malformed("header");
 }
 
 Status Machine::LoadBucket(std::string_view name, std::optional<std::string_view> value) {

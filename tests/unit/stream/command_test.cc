@@ -1,6 +1,7 @@
 #include "lib/stream/command.h"
 
 #include <cstddef>
+#include <limits>
 #include <set>
 #include <string>
 #include <string_view>
@@ -172,6 +173,15 @@ TEST(CommandTest, UnknownVersionsKindsAndTrailingBytesAreRefused) {
     }
   }
   EXPECT_TRUE(refused(good + "x"));
+}
+
+// No deadline is later, so it would end streams that have none.
+TEST(CommandTest, TheLastOfAllTimesIsRefused) {
+  Command command = Stamped(Delete{kId});
+  command.now_ms = std::numeric_limits<int64_t>::max();
+  EXPECT_EQ(Decode(Encode(command)).status().code(), StatusCode::kDataLoss);
+  --command.now_ms;
+  EXPECT_TRUE(Decode(Encode(command)).ok());
 }
 
 TEST(CommandTest, NamesWithNulAreRefused) {
