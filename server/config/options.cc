@@ -148,6 +148,10 @@ constexpr std::array kStorage = {
            Number<&ServerConfig::raft_group_count, 1, 4096>},
     Option{"pin-threads", "", "Pin each core's thread to a CPU.",
            Switch<&ServerConfig::pin_threads>},
+    Option{"busy-poll-us", "N",
+           "Microseconds that a core polls before it sleeps while the disk works for it;\n"
+           "0: never. [200]",
+           Number<&ServerConfig::busy_poll_us, 0, 10'000>},
     Option{"hot-bytes-max", "SIZE",
            "Stream data kept in memory, as a cache.\n"
            "[256MiB, or an eighth of the memory]",

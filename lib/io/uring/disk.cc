@@ -38,33 +38,33 @@ class UringFile final : public File {
     io_uring_sqe* entry = ring_->Entry();
     std::size_t size = std::min(into.size(), kTransferBytesMax);
     io_uring_prep_read(entry, fd_, into.data(), static_cast<unsigned>(size), offset);
-    Ring::Attach(entry, op);
+    ring_->Attach(entry, op);
   }
 
   void Write(uint64_t offset, std::span<const char> from, Op* op) override {
     io_uring_sqe* entry = ring_->Entry();
     std::size_t size = std::min(from.size(), kTransferBytesMax);
     io_uring_prep_write(entry, fd_, from.data(), static_cast<unsigned>(size), offset);
-    Ring::Attach(entry, op);
+    ring_->Attach(entry, op);
   }
 
   void Sync(Op* op) override {
     io_uring_sqe* entry = ring_->Entry();
     io_uring_prep_fsync(entry, fd_, IORING_FSYNC_DATASYNC);
-    Ring::Attach(entry, op);
+    ring_->Attach(entry, op);
   }
 
   void Allocate(uint64_t size, Op* op) override {
     io_uring_sqe* entry = ring_->Entry();
     io_uring_prep_fallocate(entry, fd_, 0, 0, static_cast<off_t>(size));
-    Ring::Attach(entry, op);
+    ring_->Attach(entry, op);
   }
 
   bool ReadAhead(uint64_t offset, uint32_t size, Op* op) override {
     if (direct_) return false;
     io_uring_sqe* entry = ring_->Entry();
     io_uring_prep_fadvise(entry, fd_, offset, static_cast<off_t>(size), POSIX_FADV_WILLNEED);
-    Ring::Attach(entry, op);
+    ring_->Attach(entry, op);
     return true;
   }
 
@@ -125,7 +125,7 @@ class DirectorySync {
     auto* sync = new DirectorySync(ring, op);
     io_uring_sqe* entry = ring->Entry();
     io_uring_prep_openat(entry, AT_FDCWD, directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-    Ring::Attach(entry, sync->opening_.Then<&DirectorySync::OnOpened>(sync));
+    ring->Attach(entry, sync->opening_.Then<&DirectorySync::OnOpened>(sync));
     op->Begin();
   }
 
@@ -137,7 +137,7 @@ class DirectorySync {
     fd_ = static_cast<int>(result);
     io_uring_sqe* entry = ring_->Entry();
     io_uring_prep_fsync(entry, fd_, 0);
-    Ring::Attach(entry, syncing_.Then<&DirectorySync::OnSynced>(this));
+    ring_->Attach(entry, syncing_.Then<&DirectorySync::OnSynced>(this));
   }
 
   void OnSynced(int64_t result) {
@@ -245,13 +245,13 @@ Status UringDisk::SyncDirectoryNow(const std::string& directory) {
 void UringDisk::Remove(const std::string& path, Op* op) {
   io_uring_sqe* entry = ring_->Entry();
   io_uring_prep_unlinkat(entry, AT_FDCWD, path.c_str(), 0);
-  Ring::Attach(entry, op);
+  ring_->Attach(entry, op);
 }
 
 void UringDisk::Rename(const std::string& from, const std::string& to, Op* op) {
   io_uring_sqe* entry = ring_->Entry();
   io_uring_prep_renameat(entry, AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), 0);
-  Ring::Attach(entry, op);
+  ring_->Attach(entry, op);
 }
 
 void UringDisk::SyncDirectory(const std::string& directory, Op* op) {

@@ -1,11 +1,13 @@
 #include "lib/io/uring/loop.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <system_error>
@@ -26,8 +28,8 @@ uint64_t ClockNs(clockid_t clock) {
 
 }  // namespace
 
-UringLoop::UringLoop(CoreId core, const void* family)
-    : core_(core), family_(family), disk_(&ring_) {
+UringLoop::UringLoop(CoreId core, const void* family, uint64_t poll_ns)
+    : core_(core), family_(family), poll_ns_(poll_ns), disk_(&ring_) {
   woken_.Bind<&UringLoop::OnWokenFromOutside>(this);
   wake_failed_.Bind<&UringLoop::OnWakeFailed>(this);
 }
@@ -64,14 +66,30 @@ void UringLoop::Stop() {
 }
 
 void UringLoop::Turn() {
-  ring_.SubmitAndWait(WaitNs());
+  if (!Poll()) ring_.SubmitAndWait(WaitNs());
   asleep_.store(false, std::memory_order_relaxed);
   ReadClocks();
-  ring_.DeliverReaped();
+  ring_.Deliver();
   timers_.Fire(now_ns_);
   mailbox_.RunWaiting();
   RunDeferred();
   RunTurnHooks();
+}
+
+// Whether there is something to do now. To sleep and be woken takes as long as a good part of a
+// write, and on a machine whose CPUs are virtual much of their time; so while the disk works, which
+// is not for long, this looks for it and for what else comes meanwhile. Others may have the CPU.
+bool UringLoop::Poll() {
+  if (poll_ns_ == 0 || ring_.ops_under_way() == 0 || !deferred_.empty() || stopping_) return false;
+  uint64_t end = fresh_ns() + poll_ns_;
+  if (!timers_.empty()) end = std::min(end, timers_.next_deadline_ns());
+  ring_.SubmitAndWait(0);
+  while (!ring_.completed() && mailbox_.empty()) {
+    if (fresh_ns() >= end) return false;
+    sched_yield();
+    ring_.SubmitAndWait(0);
+  }
+  return true;
 }
 
 uint64_t UringLoop::WaitNs() {
@@ -84,7 +102,9 @@ uint64_t UringLoop::WaitNs() {
     wait_ns = deadline - now;
   }
   asleep_.store(true, std::memory_order_seq_cst);
-  return mailbox_.empty() ? wait_ns : 0;
+  if (!mailbox_.empty()) return 0;
+  sleeps_.store(sleeps_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  return wait_ns;
 }
 
 void UringLoop::ReadClocks() {

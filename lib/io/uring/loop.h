@@ -3,9 +3,9 @@
 // The Loop of one core on io_uring. Its thread constructs nothing and shares nothing: what reaches
 // it from outside comes through the mailbox.
 //
-// Invariant: the kernel is entered once a turn, and a turn sleeps only after it has said so
-// (asleep_) and then found the mailbox empty; so no Post goes unnoticed, and a busy loop is never
-// woken.
+// Invariant: a turn sleeps only after it has said so (asleep_) and then found the mailbox empty; so
+// no Post goes unnoticed, and a busy loop is never woken. The kernel is entered once a turn, but
+// while the disk works for this loop: then it polls for a while first (docs/decisions/0010).
 
 #pragma once
 
@@ -26,7 +26,8 @@ namespace ursula::io::uring {
 class UringLoop final : public Loop {
  public:
   // `family` tells loops that live equally long (one Runtime's) from others.
-  UringLoop(CoreId core, const void* family);
+  // `poll_ns`: how long it polls before it sleeps while the disk works for it.
+  UringLoop(CoreId core, const void* family, uint64_t poll_ns);
   ~UringLoop() override;  // REQUIRES: its thread has ended.
 
   // ---- its thread ----
@@ -37,6 +38,8 @@ class UringLoop final : public Loop {
   void Stop();  // What was posted before runs first.
   static UringLoop* Current();
   const void* family() const { return family_; }
+  // How often it has waited in the kernel, which includes waits that ended at once.
+  uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
 
   CoreId core() const override { return core_; }
   bool InLoop() const override { return Current() == this; }
@@ -64,6 +67,7 @@ class UringLoop final : public Loop {
 
  private:
   void Turn();
+  bool Poll();
   uint64_t WaitNs();
   void ReadClocks();
   void RunDeferred();
@@ -77,6 +81,7 @@ class UringLoop final : public Loop {
 
   const CoreId core_;
   const void* const family_;
+  const uint64_t poll_ns_;
   bool stopping_ = false;
   uint64_t now_ns_ = 0;
   int64_t wall_ms_ = 0;
@@ -90,6 +95,7 @@ class UringLoop final : public Loop {
 
   Mailbox mailbox_{kMailboxMax};
   std::atomic<bool> asleep_{false};
+  std::atomic<uint64_t> sleeps_{0};
   int event_fd_ = -1;
   Completion woken_;
   Completion wake_failed_;

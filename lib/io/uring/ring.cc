@@ -92,10 +92,11 @@ void Ring::Attach(io_uring_sqe* entry, Completion* completion) {
 
 void Ring::Attach(io_uring_sqe* entry, Op* op) {
   op->Begin();
+  ++ops_under_way_;
   io_uring_sqe_set_data64(entry, reinterpret_cast<uintptr_t>(op) | kOpBit);
 }
 
-uint32_t Ring::SubmitAndWait(uint64_t wait_ns) {
+void Ring::SubmitAndWait(uint64_t wait_ns) {
   int result = 0;
   if (wait_ns == 0) {
     result = io_uring_submit_and_get_events(&ring_);
@@ -111,8 +112,6 @@ uint32_t Ring::SubmitAndWait(uint64_t wait_ns) {
   // The next turn tries again after each of these.
   URSULA_CHECK(result >= 0 || result == -ETIME || result == -EINTR || result == -EBUSY ||
                result == -EAGAIN);
-  Reap();
-  return static_cast<uint32_t>(reaped_.size());
 }
 
 void Ring::Reap() {
@@ -127,12 +126,14 @@ void Ring::Reap() {
   io_uring_cq_advance(&ring_, count);
 }
 
-void Ring::DeliverReaped() {
+void Ring::Deliver() {
+  Reap();
   // By index: nothing is added meanwhile, but `Reap` checks that it is empty, so clear it last.
   for (std::size_t i = 0; i < reaped_.size(); ++i) {
     const Reaped completed = reaped_[i];
     uint64_t address = completed.user_data & ~kOpBit;
     if ((completed.user_data & kOpBit) != 0) {
+      --ops_under_way_;
       reinterpret_cast<Op*>(address)->Complete(completed.result);
     } else if (address != 0) {
       reinterpret_cast<Completion*>(address)->Deliver(completed.result, completed.flags);

@@ -55,14 +55,19 @@ class Ring {
   io_uring_sqe* Entry();
   // For an entry whose completions go to `completion`, or to `op` as its result.
   static void Attach(io_uring_sqe* entry, Completion* completion);
-  static void Attach(io_uring_sqe* entry, Op* op);
+  void Attach(io_uring_sqe* entry, Op* op);
 
   // Submits what is queued and waits until something completes or `wait_ns` have passed; 0: doesn't
-  // wait. Returns what was delivered.
+  // wait.
   static constexpr uint64_t kForever = UINT64_MAX;
-  uint32_t SubmitAndWait(uint64_t wait_ns);
-  // Calls those that SubmitAndWait found.
-  void DeliverReaped();
+  void SubmitAndWait(uint64_t wait_ns);
+  // Whether something has completed that isn't delivered yet, as of the last SubmitAndWait.
+  bool completed() const { return io_uring_cq_ready(&ring_) > 0; }
+  // Calls those that have completed.
+  void Deliver();
+
+  // Ops under way: only the disk's take one.
+  uint32_t ops_under_way() const { return ops_under_way_; }
 
   int fd() const { return ring_.ring_fd; }
   io_uring* raw() { return &ring_; }
@@ -78,6 +83,7 @@ class Ring {
 
   io_uring ring_ = {};
   bool started_ = false;
+  uint32_t ops_under_way_ = 0;
   std::vector<Reaped> reaped_;
 };
 

@@ -25,6 +25,7 @@ namespace {
 constexpr uint16_t kCoresMax = 1024;
 constexpr uint32_t kRingEntriesMin = 8;
 constexpr uint32_t kRingEntriesMax = 32768;
+constexpr uint32_t kBusyPollUsMax = 10'000;
 
 std::vector<int> AllowedCpus() {
   std::vector<int> cpus;
@@ -91,7 +92,8 @@ class UringRuntime final : public LoopRuntime {
     std::vector<int> cpus = AllowedCpus();
     std::size_t count = options.core_count == 0 ? cpus.size() : options.core_count;
     for (std::size_t i = 0; i < count; ++i) {
-      loops_.push_back(std::make_unique<UringLoop>(CoreId{static_cast<uint16_t>(i)}, this));
+      loops_.push_back(std::make_unique<UringLoop>(CoreId{static_cast<uint16_t>(i)}, this,
+                                                   uint64_t{options.busy_poll_us} * 1000));
     }
     auto report = std::make_shared<StartReport>();
     BlockedSignals blocked;  // The threads inherit the mask.
@@ -137,6 +139,7 @@ class UringRuntime final : public LoopRuntime {
 namespace ursula {
 
 Result<std::unique_ptr<Runtime>> NewRuntime(const RuntimeOptions& options) {
+  using io::uring::kBusyPollUsMax;
   using io::uring::kCoresMax;
   using io::uring::kRingEntriesMax;
   using io::uring::kRingEntriesMin;
@@ -148,6 +151,10 @@ Result<std::unique_ptr<Runtime>> NewRuntime(const RuntimeOptions& options) {
     return Status(StatusCode::kInvalidArgument, "ring_entries is between " +
                                                     std::to_string(kRingEntriesMin) + " and " +
                                                     std::to_string(kRingEntriesMax));
+  }
+  if (options.busy_poll_us > kBusyPollUsMax) {
+    return Status(StatusCode::kInvalidArgument,
+                  "busy_poll_us is at most " + std::to_string(kBusyPollUsMax));
   }
   auto runtime = std::make_unique<io::uring::UringRuntime>();
   if (Status status = runtime->Start(options); !status.ok()) return status;

@@ -1,15 +1,21 @@
 #include "lib/io/runtime.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "lib/base/ids.h"
+#include "lib/io/uring/loop.h"
 #include "lib/io/uring/ring.h"
 #include "tests/unit/io/real_loops.h"
 
@@ -19,6 +25,7 @@ namespace {
 TEST(RuntimeTest, RefusesOptionsOutOfBounds) {
   EXPECT_EQ(NewRuntime({.core_count = 60'000}).status().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(NewRuntime({.ring_entries = 1}).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(NewRuntime({.busy_poll_us = 10'001}).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(RuntimeTest, ZeroCoresMeansOneForEachCpu) {
@@ -237,6 +244,104 @@ TEST(LoopTest, ACancelledTimerDoesNotFire) {
   });
   later.done.Wait();
   loops.Run([&] { EXPECT_EQ(cancelled.fired_at, 0u); });
+}
+
+// A loop of its own with a read under way, which ends when the test writes: a disk at work.
+class LoopWithSlowDisk {
+ public:
+  explicit LoopWithSlowDisk(uint64_t poll_ns) : loop_(CoreId{0}, this, poll_ns) {
+    const std::string path = testing::TempDir() + "/fifo" + std::to_string(getpid());
+    unlink(path.c_str());
+    EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
+    Countdown started;
+    thread_ = std::thread([&] {
+      ASSERT_TRUE(loop_.Start(64).ok());
+      started.Done();
+      loop_.Run();
+    });
+    started.Wait();
+    Run([&] {
+      Result<std::unique_ptr<File>> file = loop_.disk().Open(path, {.write = true});
+      ASSERT_TRUE(file.ok());
+      file_ = std::move(*file);
+      file_->Read(0, std::span<char>(bytes_), read_.Armed());
+    });
+    writer_ = open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    EXPECT_GE(writer_, 0);
+    unlink(path.c_str());
+  }
+  LoopWithSlowDisk(const LoopWithSlowDisk&) = delete;
+  LoopWithSlowDisk& operator=(const LoopWithSlowDisk&) = delete;
+  ~LoopWithSlowDisk() {
+    loop_.Stop();
+    thread_.join();
+    close(writer_);
+  }
+
+  uring::UringLoop& loop() { return loop_; }
+  template <class F>
+  void Run(F function) {
+    Countdown done;
+    loop_.Post([&] {
+      function();
+      done.Done();
+    });
+    done.Wait();
+  }
+  void EndRead() {
+    EXPECT_EQ(write(writer_, "x", 1), 1);
+    read_.done.Wait();
+    EXPECT_EQ(read_.result, 1);
+  }
+  void AwaitSleep(uint64_t after) {
+    while (loop_.sleeps() <= after) std::this_thread::yield();
+  }
+
+ private:
+  std::array<char, 1> bytes_ = {};
+  Waiter read_;
+  uring::UringLoop loop_;
+  std::unique_ptr<File> file_;
+  std::thread thread_;
+  int writer_ = -1;
+};
+
+constexpr uint64_t kLongerThanATestNs = 3'600'000'000'000;
+
+TEST(LoopTest, PollsWhileTheDiskWorks) {
+  LoopWithSlowDisk slow(kLongerThanATestNs);
+  const uint64_t before = slow.loop().sleeps();
+  for (int i = 0; i < 200; ++i) slow.Run([] {});  // It hears of what is posted ...
+  Alarm alarm;                                    // ... of what is due ...
+  slow.Run([&] {
+    alarm.loop = &slow.loop();
+    const uint64_t due = slow.loop().now_ns() + 2'000'000;
+    slow.loop().StartTimer(alarm.timer.Then<&Alarm::OnTime>(&alarm), due);
+  });
+  alarm.done.Wait();
+  EXPECT_EQ(slow.loop().sleeps(), before);
+  slow.EndRead();  // ... and of what has completed.
+  slow.AwaitSleep(before);
+}
+
+TEST(LoopTest, PollsForALimitedTime) {
+  LoopWithSlowDisk slow(1'000'000);
+  for (int i = 0; i < 20; ++i) {
+    const uint64_t before = slow.loop().sleeps();
+    slow.Run([] {});
+    slow.AwaitSleep(before);
+  }
+  slow.EndRead();
+}
+
+TEST(LoopTest, SleepsAtOnceIfToldTo) {
+  LoopWithSlowDisk slow(0);
+  for (int i = 0; i < 20; ++i) {
+    const uint64_t before = slow.loop().sleeps();
+    slow.Run([] {});
+    slow.AwaitSleep(before);
+  }
+  slow.EndRead();
 }
 
 TEST(LoopTest, EntropyDiffers) {
