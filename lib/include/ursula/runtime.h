@@ -26,8 +26,8 @@ struct RuntimeOptions {
   uint16_t core_count = 1;       // 0: one per CPU this process may use.
   bool pin_threads = false;      // Pin core i to the i-th allowed CPU.
   uint32_t ring_entries = 1024;  // Submission queue entries of each core's io_uring.
-  // Microseconds that a core whose disk operations are under way polls, yielding its CPU, before it
-  // sleeps; 0: it sleeps at once. At most 10 000.
+  // Microseconds that a core whose disk operations are under way polls, yielding its CPU, each time
+  // before it sleeps; 0: it sleeps at once. At most 10 000.
   uint32_t busy_poll_us = 200;
 };
 

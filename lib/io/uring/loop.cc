@@ -26,6 +26,11 @@ uint64_t ClockNs(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
+// By the one thread that writes it.
+void CountUp(std::atomic<uint64_t>* counter) {
+  counter->store(counter->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 UringLoop::UringLoop(CoreId core, const void* family, uint64_t poll_ns)
@@ -78,15 +83,22 @@ void UringLoop::Turn() {
 
 // Whether there is something to do now. To sleep and be woken takes as long as a good part of a
 // write, and on a machine whose CPUs are virtual much of their time; so while the disk works, which
-// is not for long, this looks for it and for what else comes meanwhile. Others may have the CPU.
+// is rarely for long, this looks for it and for what else comes meanwhile. Others may have the CPU.
 bool UringLoop::Poll() {
   if (poll_ns_ == 0 || ring_.ops_under_way() == 0 || !deferred_.empty() || stopping_) return false;
-  uint64_t end = fresh_ns() + poll_ns_;
+  uint64_t now = fresh_ns();
+  if (!pace_.may_poll(now)) return false;
+  CountUp(&polls_);
+  uint64_t end = now + poll_ns_;
   if (!timers_.empty()) end = std::min(end, timers_.next_deadline_ns());
   ring_.SubmitAndWait(0);
+  now = fresh_ns();
   while (!ring_.completed() && mailbox_.empty()) {
-    if (fresh_ns() >= end) return false;
+    if (now >= end) return false;
+    const uint64_t from = now;
     sched_yield();
+    now = fresh_ns();
+    if (!pace_.Yielded(from, now)) return false;
     ring_.SubmitAndWait(0);
   }
   return true;
@@ -103,7 +115,7 @@ uint64_t UringLoop::WaitNs() {
   }
   asleep_.store(true, std::memory_order_seq_cst);
   if (!mailbox_.empty()) return 0;
-  sleeps_.store(sleeps_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  CountUp(&sleeps_);
   return wait_ns;
 }
 

@@ -17,6 +17,7 @@
 #include "lib/io/loop.h"
 #include "lib/io/mailbox.h"
 #include "lib/io/uring/disk.h"
+#include "lib/io/uring/poll_pace.h"
 #include "lib/io/uring/receive_buffers.h"
 #include "lib/io/uring/ring.h"
 #include "lib/io/uring/socket.h"
@@ -40,6 +41,7 @@ class UringLoop final : public Loop {
   const void* family() const { return family_; }
   // How often it has waited in the kernel, which includes waits that ended at once.
   uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
+  uint64_t polls() const { return polls_.load(std::memory_order_relaxed); }  // Before it slept.
 
   CoreId core() const override { return core_; }
   bool InLoop() const override { return Current() == this; }
@@ -88,6 +90,7 @@ class UringLoop final : public Loop {
   uint64_t entropy_[32] = {};
   uint32_t entropy_left_ = 0;
 
+  PollPace pace_;
   TimerHeap timers_;
   std::vector<Function<void()>> deferred_;
   std::vector<Function<void()>> running_;
@@ -96,6 +99,7 @@ class UringLoop final : public Loop {
   Mailbox mailbox_{kMailboxMax};
   std::atomic<bool> asleep_{false};
   std::atomic<uint64_t> sleeps_{0};
+  std::atomic<uint64_t> polls_{0};
   int event_fd_ = -1;
   Completion woken_;
   Completion wake_failed_;
