@@ -1,10 +1,10 @@
 // lib/io/uring/poll_pace.h
 //
 // When a loop may poll instead of sleeping. Each look for completions is followed by sched_yield,
-// which gives the rest of the thread's slice away: beside a program that uses all the CPU it can, it
-// returns after that one's slice, milliseconds later, while a thread that sleeps is woken at once.
-// So a yield that took long ends the poll and begins a pause, which doubles until yields are short
-// again.
+// which gives the rest of the thread's slice away: beside a program that uses all the CPU it can,
+// it returns after that one's slice, milliseconds later, while a thread that sleeps is woken at
+// once. So a yield that took long ends the poll and begins a pause, which doubles until yields are
+// short again.
 
 #pragma once
 
