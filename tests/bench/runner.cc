@@ -29,6 +29,7 @@ struct Runner::Shared {
     std::atomic<uint32_t> ready = 0;     // Workers.
     std::atomic<uint32_t> finished = 0;  // Workers.
     std::atomic<bool> started = false;   // `window` is set.
+    std::atomic<bool> sampled = false;   // The usage at the window's end: connections may close.
     std::atomic<bool> cancelled = false;
     Window window = {};
     std::atomic<uint64_t> last_ns = 0;  // When the last worker was done.
@@ -108,6 +109,7 @@ void Runner::RunWorker(uint32_t worker) {
       for (auto& driver : *drivers) driver->Start(state.window);
       mine.push_back(drivers);
       turn_until(state, [&] { return all([](auto& driver) { return driver->done(); }); });
+      turn_until(state, [&] { return state.sampled.load(); });
       mine.pop_back();
     }
     state.last_ns = std::max(state.last_ns.load(), NowNs());
@@ -191,6 +193,7 @@ bool Runner::RunStage(std::size_t index) {
       *usage = SampleUsage(options_->server_pid, options_->disk);
       what = "measuring";
     }
+    state.sampled = true;
     patient = Await(index, stage.timed ? "finishing" : "under way", true);
     if (!stage.timed) result.end = SampleUsage(options_->server_pid, options_->disk);
   }
