@@ -33,8 +33,8 @@ void CountUp(std::atomic<uint64_t>* counter) {
 
 }  // namespace
 
-UringLoop::UringLoop(CoreId core, const void* family, uint64_t poll_ns)
-    : core_(core), family_(family), poll_ns_(poll_ns), disk_(&ring_) {
+UringLoop::UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace)
+    : core_(core), family_(family), poll_ns_(poll_ns), pace_(pace), disk_(&ring_) {
   woken_.Bind<&UringLoop::OnWokenFromOutside>(this);
   wake_failed_.Bind<&UringLoop::OnWakeFailed>(this);
 }

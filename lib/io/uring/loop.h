@@ -28,7 +28,7 @@ class UringLoop final : public Loop {
  public:
   // `family` tells loops that live equally long (one Runtime's) from others.
   // `poll_ns`: how long it polls before it sleeps while the disk works for it.
-  UringLoop(CoreId core, const void* family, uint64_t poll_ns);
+  UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace = PollPace());
   ~UringLoop() override;  // REQUIRES: its thread has ended.
 
   // ---- its thread ----

@@ -20,11 +20,13 @@ class PollPace {
   static constexpr uint64_t kPauseMaxNs = 60'000'000'000;
   static constexpr uint32_t kShortYieldsMin = 1000;  // So many in a row end the doubling.
 
+  explicit PollPace(uint64_t long_yield_ns = kLongYieldNs) : long_yield_ns_(long_yield_ns) {}
+
   bool may_poll(uint64_t now_ns) const { return now_ns >= resume_ns_; }
 
   // A yield began and ended. False: not to poll any longer.
   bool Yielded(uint64_t from_ns, uint64_t to_ns) {
-    if (to_ns - from_ns < kLongYieldNs) {
+    if (to_ns - from_ns < long_yield_ns_) {
       if (short_yields_ < kShortYieldsMin) ++short_yields_;
       return true;
     }
@@ -36,6 +38,7 @@ class PollPace {
   }
 
  private:
+  uint64_t long_yield_ns_;
   uint64_t resume_ns_ = 0;
   uint64_t pause_ns_ = kPauseMinNs / 2;
   uint32_t short_yields_ = 0;

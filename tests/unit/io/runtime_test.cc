@@ -252,7 +252,8 @@ TEST(LoopTest, ACancelledTimerDoesNotFire) {
 // A loop of its own with a read under way, which ends when the test writes: a disk at work.
 class LoopWithSlowDisk {
  public:
-  explicit LoopWithSlowDisk(uint64_t poll_ns) : loop_(CoreId{0}, this, poll_ns) {
+  LoopWithSlowDisk(uint64_t poll_ns, uint64_t long_yield_ns)
+      : loop_(CoreId{0}, this, poll_ns, uring::PollPace(long_yield_ns)) {
     const std::string path = testing::TempDir() + "/fifo" + std::to_string(getpid());
     unlink(path.c_str());
     EXPECT_EQ(mkfifo(path.c_str(), 0600), 0);
@@ -312,7 +313,7 @@ class LoopWithSlowDisk {
 constexpr uint64_t kLongerThanATestNs = 3'600'000'000'000;
 
 TEST(LoopTest, PollsWhileTheDiskWorks) {
-  LoopWithSlowDisk slow(kLongerThanATestNs);
+  LoopWithSlowDisk slow(kLongerThanATestNs, kLongerThanATestNs);
   const uint64_t before = slow.loop().sleeps();
   for (int i = 0; i < 200; ++i) slow.Run([] {});  // It hears of what is posted ...
   Alarm alarm;                                    // ... of what is due ...
@@ -322,14 +323,13 @@ TEST(LoopTest, PollsWhileTheDiskWorks) {
     slow.loop().StartTimer(alarm.timer.Then<&Alarm::OnTime>(&alarm), due);
   });
   alarm.done.Wait();
-  // Only a yield that took too long, on a machine with other work, makes it sleep meanwhile.
-  EXPECT_GT(slow.loop().polls(), 0u);
+  EXPECT_EQ(slow.loop().sleeps(), before);
   slow.EndRead();  // ... and of what has completed.
   slow.AwaitSleep(before);
 }
 
 TEST(LoopTest, PollsForALimitedTime) {
-  LoopWithSlowDisk slow(1'000'000);
+  LoopWithSlowDisk slow(1'000'000, kLongerThanATestNs);
   for (int i = 0; i < 20; ++i) {
     const uint64_t before = slow.loop().sleeps();
     slow.Run([] {});
@@ -338,8 +338,19 @@ TEST(LoopTest, PollsForALimitedTime) {
   slow.EndRead();
 }
 
+TEST(LoopTest, ALongYieldPutsItToSleep) {
+  LoopWithSlowDisk slow(kLongerThanATestNs, 0);
+  for (int i = 0; i < 3; ++i) {  // One sleep may have been before the read began.
+    const uint64_t before = slow.loop().sleeps();
+    slow.Run([] {});
+    slow.AwaitSleep(before);
+  }
+  EXPECT_GT(slow.loop().polls(), 0u);
+  slow.EndRead();
+}
+
 TEST(LoopTest, SleepsAtOnceIfToldTo) {
-  LoopWithSlowDisk slow(0);
+  LoopWithSlowDisk slow(0, kLongerThanATestNs);
   for (int i = 0; i < 20; ++i) {
     const uint64_t before = slow.loop().sleeps();
     slow.Run([] {});
