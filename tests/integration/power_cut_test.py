@@ -11,6 +11,7 @@ seed.
 """
 import os
 import random
+import tempfile
 import unittest
 
 import harness
@@ -94,6 +95,23 @@ class PowerCut(unittest.TestCase):
                 acknowledged += load.acknowledged()
         print("%s, on a disk that lies: %d of %d cuts lost, %d of %d acknowledged appends"
               % (kind, CUTS, CUTS, lost, acknowledged), flush=True)
+
+    def test_a_report_is_whole_though_it_grows_while_it_is_read(self):
+        with tempfile.TemporaryDirectory(prefix="ursula-disk-") as directory:
+            disk = volume.PowerDisk(os.environ["URSULA_POWER_DISK"], directory, megabytes=1)
+            try:
+                whole = disk.report()
+                control = os.open(disk.directory / "control", os.O_RDONLY)
+                text = os.read(control, 16)
+                with open(disk.directory / "disk", "wb", buffering=0) as sectors:
+                    for _ in range(100):
+                        sectors.write(bytes(512))
+                text += os.read(control, 4096)
+                os.close(control)
+                self.assertEqual(volume.parse_report(text.decode()), whole)
+                self.assertEqual(disk.report()["writes"], 100)
+            finally:
+                disk.close()
 
     def test_ext4_loses_nothing_acknowledged(self):
         self.cut("ext4")

@@ -55,6 +55,10 @@ def run(tool, *arguments):
     return process.stdout.strip()
 
 
+def parse_report(text):
+    return {name: int(number) for name, number in (word.split("=") for word in text.split())}
+
+
 class PowerDisk:
     """A tests/support/power_disk; `program` is its path."""
 
@@ -72,9 +76,7 @@ class PowerDisk:
 
     def report(self):
         """Its counters, as {name: number}."""
-        text = (self.directory / "control").read_text()
-        return {name: int(number) for name, number in
-                (word.split("=") for word in text.split())}
+        return parse_report((self.directory / "control").read_text())
 
     def close(self):
         self.process.terminate()

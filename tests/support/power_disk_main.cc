@@ -33,6 +33,10 @@ constexpr std::string_view kControl = "/control";
 
 PowerDisk& Disk() { return *static_cast<PowerDisk*>(fuse_get_context()->private_data); }
 
+const std::string& ReportOf(const fuse_file_info& control) {
+  return *reinterpret_cast<const std::string*>(control.fh);
+}
+
 void* OnMounted(fuse_conn_info* /*connection*/, fuse_config* config) {
   config->direct_io = 1;  // A page cache in between would be a second, unknown one.
   std::puts("ready");
@@ -55,11 +59,23 @@ int GetAttributes(const char* path, struct stat* out, fuse_file_info* /*file*/) 
   return 0;
 }
 
-int Read(const char* path, char* into, size_t size, off_t offset, fuse_file_info* /*file*/) {
+// A report is of the moment its file was opened, however many reads it takes: one that grew in
+// between would be read with a piece of its end twice.
+int Open(const char* path, fuse_file_info* file) {
+  if (path == kControl) file->fh = reinterpret_cast<uintptr_t>(new std::string(Disk().Report()));
+  return 0;
+}
+
+int Release(const char* path, fuse_file_info* file) {
+  if (path == kControl) delete &ReportOf(*file);
+  return 0;
+}
+
+int Read(const char* path, char* into, size_t size, off_t offset, fuse_file_info* file) {
   if (path == kDisk) {
     return static_cast<int>(Disk().Read(static_cast<uint64_t>(offset), {into, size}));
   }
-  const std::string report = Disk().Report();
+  const std::string& report = ReportOf(*file);
   if (static_cast<std::size_t>(offset) >= report.size()) return 0;
   const std::string rest = report.substr(static_cast<std::size_t>(offset), size);
   std::memcpy(into, rest.data(), rest.size());
@@ -96,6 +112,8 @@ int Main(char* program, char* mountpoint, uint64_t megabytes) {
   fuse_operations operations = {};
   operations.init = OnMounted;
   operations.getattr = GetAttributes;
+  operations.open = Open;
+  operations.release = Release;
   operations.read = Read;
   operations.write = Write;
   operations.fsync = Sync;

@@ -159,6 +159,13 @@ TEST(MachineSnapshotTest, RecordsThatContradictEachOtherAreRefused) {
   EXPECT_EQ(Load(&same_name, twice).code(), StatusCode::kDataLoss);
 }
 
+TEST(MachineSnapshotTest, AHeaderWhoseTimeNeverComesIsRefused) {
+  Machine machine(GroupId{1});
+  const std::string longest = "\xff\xff\xff\xff\xff\xff\xff\x7f";  // 2^63 - 1, as a varint.
+  EXPECT_FALSE(machine.LoadRecord("h", "\x01\xff" + longest).ok());
+  EXPECT_TRUE(machine.LoadRecord("h", "\x01\xfe" + longest).ok());
+}
+
 TEST(MachineSnapshotTest, ACutOrUnknownRecordIsRefused) {
   MachineDriver driver;
   Fill(&driver);
