@@ -112,10 +112,10 @@ void Engine::Head(StreamId stream, Done<HeadReply> done) {
       [call](Status status) { call->done(std::move(status)); });
 }
 
-void Engine::Delete(StreamId stream, Done<DeleteReply> done) {
-  auto call = MakeCall(std::move(stream), std::move(done));
+void Engine::Delete(DeleteRequest request, Done<DeleteReply> done) {
+  auto call = MakeCall(std::move(request), std::move(done));
   Enter(
-      Home(call->request), [this, call] { DeleteAt(Home(call->request), call); },
+      Home(call->request.stream), [this, call] { DeleteAt(Home(call->request.stream), call); },
       [call](Status status) { call->done(std::move(status)); });
 }
 

@@ -79,7 +79,7 @@ class Engine final : public StreamEngine {
   void List(ListRequest request, Done<ListReply> done) override;
   void Create(CreateRequest request, Done<CreateReply> done) override;
   void Head(StreamId stream, Done<HeadReply> done) override;
-  void Delete(StreamId stream, Done<DeleteReply> done) override;
+  void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
   Ticket Follow(FollowRequest request, Follower* follower) override;
@@ -135,7 +135,7 @@ class Engine final : public StreamEngine {
   void LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done);
   // Follows a confirmed placement: where the stream's state is, or that there is none.
   void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
-  void DeleteAt(GroupId group, CallPtr<StreamId, DeleteReply> call);
+  void DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call);
   void ListFlow(ListCall call);
   // create_flow.cc
   void CreateFlow(CreateCall call);

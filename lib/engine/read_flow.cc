@@ -62,15 +62,16 @@ void Engine::Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located
   });
 }
 
-void Engine::DeleteAt(GroupId group, CallPtr<StreamId, DeleteReply> call) {
+void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
   CallGroup<stream::Reply>(
       group,
       [this, call](group::Replica& replica, group::ProposeDone reply) mutable {
-        replica.Propose(stream::Delete{call->request}, [this, &replica, reply = std::move(reply)](
-                                                           Result<stream::Reply> result) mutable {
-          reply(std::move(result));
-          ChoresOf(&replica);  // Tells the fork's home that its name is free.
-        });
+        replica.Propose(
+            stream::Delete{call->request.stream},
+            [this, &replica, reply = std::move(reply)](Result<stream::Reply> result) mutable {
+              reply(std::move(result));
+              ChoresOf(&replica);  // Tells the fork's home that its name is free.
+            });
       },
       [this, call](Result<stream::Reply> reply) {
         if (!reply.ok()) return call->done(reply.status());

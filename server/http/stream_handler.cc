@@ -69,7 +69,7 @@ void CallTask<protocol::HeadAction>::Start() {
 
 template <>
 void CallTask<protocol::DeleteAction>::Start() {
-  engine().Delete(action_.stream, Answer<DeleteReply, protocol::MapDeleteReply>());
+  engine().Delete({.stream = action_.stream}, Answer<DeleteReply, protocol::MapDeleteReply>());
 }
 
 template <>

@@ -54,6 +54,12 @@ Refusal RefusalOf(Outcome outcome) {
       return {409, "BUCKET_NOT_EMPTY", "the bucket still holds streams"};
     case Outcome::kTooLarge:
       return {413, "APPEND_TOO_LARGE", "the append would pass a limit"};
+    case Outcome::kPreconditionFailed:
+      return {412, "PRECONDITION_FAILED", "the stream isn't what the request is conditional on"};
+    case Outcome::kTooManyProducers:
+      return {429, "TOO_MANY_PRODUCERS", "the stream remembers as many producers as it may"};
+    case Outcome::kForkTooDeep:
+      return {409, "FORK_TOO_DEEP", "the fork would have too many sources above it"};
     case Outcome::kOk:
     case Outcome::kExisted:
     case Outcome::kDuplicate:

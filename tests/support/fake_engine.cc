@@ -76,10 +76,11 @@ void FakeEngine::Head(StreamId stream, Done<HeadReply> done) {
   Later<HeadReply>(std::move(done), std::move(reply));
 }
 
-void FakeEngine::Delete(StreamId stream, Done<DeleteReply> done) {
-  bool deleted = streams_.erase(stream) > 0;
-  Later<DeleteReply>(std::move(done), DeleteReply{deleted ? Outcome::kOk : Outcome::kNotFound});
-  Wake(stream);
+void FakeEngine::Delete(DeleteRequest request, Done<DeleteReply> done) {
+  DeleteReply reply;
+  if (streams_.erase(request.stream) == 0) reply.outcome = Outcome::kNotFound;
+  Later<DeleteReply>(std::move(done), std::move(reply));
+  Wake(request.stream);
 }
 
 void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {

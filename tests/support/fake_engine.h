@@ -29,7 +29,7 @@ class FakeEngine final : public StreamEngine {
   void List(ListRequest request, Done<ListReply> done) override;
   void Create(CreateRequest request, Done<CreateReply> done) override;
   void Head(StreamId stream, Done<HeadReply> done) override;
-  void Delete(StreamId stream, Done<DeleteReply> done) override;
+  void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
   Ticket Follow(FollowRequest request, Follower* follower) override;

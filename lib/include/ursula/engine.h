@@ -54,7 +54,32 @@ enum class Outcome : uint8_t {
   kOffsetInvalid,  // Inside a message of a JSON stream.
   kGone,           // Read: before the retained data.
   kBucketNotEmpty,
-  kTooLarge,  // The append would pass kOffsetEnd or a configured limit.
+  kTooLarge,            // The append would pass kOffsetEnd or a configured limit.
+  kPreconditionFailed,  // The request's Precondition doesn't hold; nothing changed.
+  kTooManyProducers,    // The stream remembers as many producers as it may, none of them idle.
+  kForkTooDeep,         // The fork would have more sources above it than is allowed.
+};
+
+// ---- preconditions ---------------------------------------------------------------------------
+
+// What a stream is to be like. What is empty isn't compared; an incarnation of 0 is no stream's.
+struct StateMatch {
+  std::optional<uint64_t> incarnation = {};
+  std::optional<Offset> tail = {};
+  std::optional<bool> closed = {};
+  friend bool operator==(const StateMatch&, const StateMatch&) = default;
+};
+
+// What a request is conditional on (RFC 9110, 13.1). Judged where the request is applied, after all
+// other checks (RFC 9110, 13.2.1): what would be refused anyway, or is a duplicate, is answered as
+// if there were no condition. If it doesn't hold: kPreconditionFailed, and nothing changes.
+struct Precondition {
+  bool exists = false;                   // If-Match: *
+  bool absent = false;                   // If-None-Match: *
+  std::vector<StateMatch> any_of = {};   // If-Match. Empty: no condition. At most 64.
+  std::vector<StateMatch> none_of = {};  // If-None-Match. At most 64.
+  bool empty() const { return !exists && !absent && any_of.empty() && none_of.empty(); }
+  friend bool operator==(const Precondition&, const Precondition&) = default;
 };
 
 // ---- buckets ---------------------------------------------------------------------------------
@@ -103,9 +128,11 @@ struct CreateRequest {
   std::vector<Bytes> messages = {};  // Initial content, as in AppendRequest. May be empty.
   std::optional<ForkPoint> fork = {};
   std::string sequence = {};  // Stream-Seq of the initial content.
+  Precondition condition = {};
 };
 
-// What a stream is. `incarnation` differs after delete and create under the same name.
+// What a stream is. `incarnation` differs after delete and create under the same name, and between
+// two lives of a directory or a memory engine: it is made from the replicated history id.
 struct StreamInfo {
   std::string content_type = {};
   Offset start = {};  // First retained byte.
@@ -117,7 +144,9 @@ struct StreamInfo {
 
 struct CreateReply {
   Outcome outcome = Outcome::kOk;  // kOk, kExisted, kConflict, kSoftDeleted, kBucketNotFound,
-  StreamInfo info = {};            // kFork…, kTooLarge. Info is set for kOk and kExisted.
+  // kFork…, kTooLarge, kPreconditionFailed. Info is set for kOk, kExisted and kPreconditionFailed
+  // (there of the stream that has the name, if any).
+  StreamInfo info = {};
 };
 
 struct HeadReply {
@@ -125,8 +154,15 @@ struct HeadReply {
   StreamInfo info = {};
 };
 
+struct DeleteRequest {
+  StreamId stream = {};
+  Precondition condition = {};
+};
+
 struct DeleteReply {
-  Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted (before), kBucketNotFound.
+  // kOk, kNotFound, kSoftDeleted (before), kBucketNotFound, kPreconditionFailed.
+  Outcome outcome = Outcome::kOk;
+  StreamInfo info = {};  // What was deleted or, kPreconditionFailed, is there.
 };
 
 struct AppendRequest {
@@ -140,13 +176,20 @@ struct AppendRequest {
   bool close = false;
   std::optional<Producer> producer = {};
   std::string sequence = {};  // Stream-Seq: opaque, compared bytewise, must grow. Empty: none.
+  // Append only if the tail is still this, and the stream this incarnation: of two writers that
+  // expect the same tail one succeeds. Without a producer a retry whose first try landed is
+  // kPreconditionFailed: equal bytes prove nothing.
+  std::optional<Offset> expected_tail = {};
+  std::optional<uint64_t> expected_incarnation = {};
+  Precondition condition = {};  // Holds besides.
 };
 
 struct AppendReply {
   Outcome outcome = Outcome::kOk;
-  Offset start = {};    // Of this append's first byte, when kOk.
-  Offset tail = {};     // After the append; on a refusal the stream's tail.
-  bool closed = false;  // The stream's flag after the append.
+  Offset start = {};         // Of this append's first byte, when kOk.
+  Offset tail = {};          // After the append; on a refusal the stream's tail.
+  bool closed = false;       // The stream's flag after the append.
+  uint64_t incarnation = 0;  // The stream's; 0 if there is none.
   // The producer's state after the append (or as it stands, on a refusal).
   uint64_t producer_epoch = 0;
   uint64_t producer_sequence = 0;           // The highest accepted.
@@ -244,7 +287,7 @@ class StreamEngine {
 
   virtual void Create(CreateRequest request, Done<CreateReply> done) = 0;
   virtual void Head(StreamId stream, Done<HeadReply> done) = 0;
-  virtual void Delete(StreamId stream, Done<DeleteReply> done) = 0;
+  virtual void Delete(DeleteRequest request, Done<DeleteReply> done) = 0;
   virtual void Append(AppendRequest request, Done<AppendReply> done) = 0;
 
   // Linearizable. A read that waits may be ended with Cancel(ticket): kCancelled.

@@ -161,8 +161,9 @@ TEST(EngineTest, BucketIsDeletedOnlyWhenEmptyAndThenRefusesCreates) {
   create.stream.name = "t";
   EXPECT_EQ(engine.Create(create)->outcome, Outcome::kOk) << "a refused deletion leaves no fence";
   for (const char* name : {"s", "t"}) {
-    auto gone = Wait<DeleteReply>(
-        [&](auto done) { engine->Delete({.bucket = "team", .name = name}, std::move(done)); });
+    auto gone = Wait<DeleteReply>([&](auto done) {
+      engine->Delete({.stream = {.bucket = "team", .name = name}}, std::move(done));
+    });
     EXPECT_EQ(gone->outcome, Outcome::kOk);
   }
   EXPECT_EQ(engine.Bucket(&StreamEngine::DeleteBucket, "team")->outcome, Outcome::kOk);

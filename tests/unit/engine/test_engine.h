@@ -96,7 +96,8 @@ class TestEngine {
     return Wait<HeadReply>([&](auto done) { engine_->Head(Id(name), std::move(done)); });
   }
   Result<DeleteReply> Delete(std::string name) {
-    return Wait<DeleteReply>([&](auto done) { engine_->Delete(Id(name), std::move(done)); });
+    return Wait<DeleteReply>(
+        [&](auto done) { engine_->Delete({.stream = Id(name)}, std::move(done)); });
   }
   Result<BucketReply> Bucket(void (StreamEngine::*method)(std::string, Done<BucketReply>),
                              std::string name) {

@@ -181,10 +181,13 @@ TEST(HeadReplyTest, Rule23And30HeadTellsTheWindowAndIsNotStored) {
 }
 
 TEST(DeleteReplyTest, Outcomes) {
-  EXPECT_EQ(MapDeleteReply(DeleteAction{}, DeleteReply{Outcome::kOk}, kConfig).status, 204);
-  EXPECT_EQ(ErrorOf(MapDeleteReply(DeleteAction{}, DeleteReply{Outcome::kNotFound}, kConfig)),
-            "404 STREAM_NOT_FOUND");
-  EXPECT_EQ(ErrorOf(MapDeleteReply(DeleteAction{}, DeleteReply{Outcome::kSoftDeleted}, kConfig)),
+  EXPECT_EQ(MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kOk}, kConfig).status,
+            204);
+  EXPECT_EQ(
+      ErrorOf(MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kNotFound}, kConfig)),
+      "404 STREAM_NOT_FOUND");
+  EXPECT_EQ(ErrorOf(MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kSoftDeleted},
+                                   kConfig)),
             "410 STREAM_DELETED");
 }
 
