@@ -14,7 +14,7 @@ namespace {
 constexpr uint32_t kGroupCountMax = 16384;
 constexpr uint32_t kGroupsPerCore = 4;
 constexpr uint64_t kMessageBytesMax = 256 << 20;
-constexpr NodeId kSelf{1};
+constexpr NodeId kMemorySelf{1};  // Without a directory that names this replica.
 constexpr uint64_t kWalBytesPerCoreDefault = 512 << 20;
 // Of the write-ahead log. A segment holds the largest append in one record.
 constexpr uint64_t kSegmentBytesMax = 64 << 20;
@@ -103,7 +103,7 @@ Status Engine::Start() {
     for (uint32_t i = 0; i < group_count_; ++i) {
       ShardStart& start = starts[Raw(CoreOf(GroupId{i}, cores))];
       start.groups.push_back(GroupId{i});
-      start.recovered.push_back(group::NewGroup(GroupId{i}, {kSelf}));
+      start.recovered.push_back(group::NewGroup(GroupId{i}, {kMemorySelf}));
     }
   } else {
     Status status = CheckWalLimit(options_, cores);
@@ -121,9 +121,16 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   wanted.group_count_wanted = options_.group_count;
   wanted.group_count_if_new = cores * kGroupsPerCore;
   wanted.id_if_new = io::SystemEntropy();
+  wanted.nonce = io::SystemEntropy();
+  wanted.if_new.cluster_id = io::SystemEntropy();
+  wanted.if_new.history_id = io::SystemEntropy();
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
+  if (directory_->state() != storage::DirectoryState::kMember) {
+    return Status(StatusCode::kFailedPrecondition,
+                  directory_->path() + " is no member of its cluster: nothing in it may be served");
+  }
   group_count_ = directory_->group_count();
   storage::LogLine log = [this](storage::LogLevel level, std::string_view message) {
     if (log_) log_(static_cast<int>(level), message);
@@ -131,7 +138,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
-  group::Recovery recovery(group_count_, {kSelf});
+  group::Recovery recovery(group_count_, directory_->founding_voters());
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
   if (!status.ok()) return status;
   auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log);
@@ -150,6 +157,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   logs->old_logs->Attach(&runtime_.loop(CoreId{0}));
   for (ShardStart& start : *starts) {
     start.directory = directory_.get();
+    start.self = directory_->replica_id();
     start.payload = *payload;
     start.snapshots = snapshot_files_.get();
     start.wal.old_logs = logs->old_logs;

@@ -48,6 +48,7 @@ void Shard::OnWalStarted(Status status) {
   services.payload = payload_.get();
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
+  services.self = start_.self;
   services.log = log_;
   for (std::size_t i = 0; i < start_.groups.size(); ++i) {
     if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);

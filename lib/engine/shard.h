@@ -30,6 +30,7 @@ using Log = Function<void(int level, std::string_view message)>;
 // What one core starts from.
 struct ShardStart {
   const storage::DataDirectory* directory = nullptr;  // Null: everything in memory.
+  NodeId self{1};                                     // What Raft calls this replica.
   storage::DiskWalOptions wal = {};
   std::shared_ptr<storage::RecoveredPayload> payload = {};
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.

@@ -2,19 +2,13 @@
 
 #include <algorithm>
 #include <span>
-#include <string_view>
-#include <vector>
+#include <utility>
 
-#include "lib/base/coding.h"
-#include "lib/base/crc32c.h"
 #include "lib/storage/io_status.h"
 
 namespace ursula::storage {
 namespace {
 
-constexpr std::string_view kMagic = "URSULADD";
-constexpr uint32_t kFormatVersion = 1;
-constexpr std::size_t kMetaBytes = 40;
 constexpr const char* kMetaName = "META";
 constexpr const char* kMetaTemporary = "META.tmp";
 
@@ -32,7 +26,7 @@ std::string ParentOf(const std::string& path) {
 Result<std::string> ReadWhole(io::Disk& disk, const std::string& path) {
   Result<std::unique_ptr<io::File>> file = disk.Open(path, {});
   if (!file.ok()) return file.status();
-  std::string bytes(kMetaBytes + 1, '\0');  // One more than there should be.
+  std::string bytes(kMetaBytesMax + 1, '\0');  // One more than there should be.
   int64_t count = (*file)->ReadNow(0, std::span<char>(bytes));
   if (count < 0) return IoStatus("reading", path, count);
   bytes.resize(static_cast<std::size_t>(count));
@@ -87,45 +81,17 @@ Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
   }
   uint32_t groups =
       options.group_count_wanted != 0 ? options.group_count_wanted : options.group_count_if_new;
-  return DirectoryMeta{.id = options.id_if_new, .generation = 0, .group_count = groups};
+  return DirectoryMeta{.id = options.id_if_new,
+                       .group_count = groups,
+                       .cluster_id = options.if_new.cluster_id,
+                       .node_id = options.if_new.node_id,
+                       .replica_id = options.if_new.replica_id,
+                       .founding_voters = options.if_new.voters,
+                       .history_id = options.if_new.history_id,
+                       .feature_level = kFeatureLevel};
 }
 
 }  // namespace
-
-std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
-  std::string bytes(kMagic);
-  PutFixed<uint32_t>(&bytes, kFormatVersion);
-  PutFixed<uint32_t>(&bytes, meta.group_count);
-  PutFixed<uint64_t>(&bytes, meta.id);
-  PutFixed<uint64_t>(&bytes, meta.generation);
-  PutFixed<uint32_t>(&bytes, 0);
-  PutFixed<uint32_t>(&bytes, Crc32c(0, bytes));
-  return bytes;
-}
-
-Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
-  Reader reader(bytes);
-  const bool ours = reader.Take(kMagic.size()) == kMagic;
-  const uint32_t version = reader.Fixed<uint32_t>();
-  if (!ours || !reader.ok()) {
-    return Refusal("not a data directory's META file; restore it, or give another directory");
-  }
-  if (version != kFormatVersion) {
-    return Refusal("data format version " + std::to_string(version) + ", this build reads " +
-                   std::to_string(kFormatVersion) + "; use the release that wrote it");
-  }
-  DirectoryMeta meta;
-  meta.group_count = reader.Fixed<uint32_t>();
-  meta.id = reader.Fixed<uint64_t>();
-  meta.generation = reader.Fixed<uint64_t>();
-  reader.Fixed<uint32_t>();
-  const uint32_t crc = reader.Fixed<uint32_t>();
-  if (!reader.AtEnd() || crc != Crc32c(0, bytes.substr(0, kMetaBytes - 4)) ||
-      meta.group_count == 0) {
-    return Refusal("damaged; restore it from a backup of this directory");
-  }
-  return meta;
-}
 
 Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
                                                            const DirectoryOptions& options) {
@@ -150,15 +116,14 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   Status folders = MakeFolders(disk, path);
   if (!folders.ok()) return folders;
   ++meta->generation;
+  meta->predecessor = std::exchange(meta->nonce, options.nonce);
   Status replaced = ReplaceMeta(disk, path, *meta);
   if (!replaced.ok()) return replaced;
 
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   directory->path_ = path;
   directory->lock_ = std::move(*lock);
-  directory->id_ = meta->id;
-  directory->group_count_ = meta->group_count;
-  directory->generation_ = meta->generation;
+  directory->meta_ = std::move(*meta);
   return directory;
 }
 

@@ -9,16 +9,30 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "lib/base/ids.h"
 #include "lib/io/disk.h"
+#include "lib/storage/directory_format.h"
 #include "ursula/status.h"
 
 namespace ursula::storage {
+
+// Of a new directory: who it is in which cluster. As it stands, a cluster of its own.
+struct DirectoryFounding {
+  uint64_t cluster_id = 0;  // Random.
+  uint64_t history_id = 0;  // Random.
+  uint64_t node_id = 1;
+  NodeId replica_id{1};
+  std::vector<NodeId> voters = {NodeId{1}};  // Replica ids.
+};
 
 struct DirectoryOptions {
   uint32_t group_count_wanted = 0;  // 0: what the directory has.
   uint32_t group_count_if_new = 1;  // Of a new directory when group_count_wanted is 0.
   uint64_t id_if_new = 0;           // Random: it seeds every checksum of the directory.
+  uint64_t nonce = 0;               // Random, of this opening.
+  DirectoryFounding if_new = {};
 };
 
 class DataDirectory {
@@ -37,28 +51,29 @@ class DataDirectory {
   std::string payload_path() const { return path_ + "/payload"; }
   std::string snapshot_path() const { return path_ + "/snapshot"; }
 
-  uint64_t id() const { return id_; }                    // Random, for the directory's life.
-  uint32_t group_count() const { return group_count_; }  // Fixed for the directory's life.
-  uint64_t generation() const { return generation_; }    // 1 at the first opening; then one more.
+  // ---- for the directory's life ----
+  uint64_t id() const { return meta_.id; }  // Random.
+  uint32_t group_count() const { return meta_.group_count; }
+  uint64_t cluster_id() const { return meta_.cluster_id; }
+  uint64_t node_id() const { return meta_.node_id; }
+  NodeId replica_id() const { return meta_.replica_id; }
+  // Members of every group that has no snapshot yet.
+  const std::vector<NodeId>& founding_voters() const { return meta_.founding_voters; }
+  uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
+
+  // ---- of this opening ----
+  uint64_t generation() const { return meta_.generation; }  // 1 at the first; then one more.
+  uint64_t nonce() const { return meta_.nonce; }
+  uint64_t predecessor() const { return meta_.predecessor; }  // The nonce before; 0 at the first.
+  uint32_t feature_level() const { return meta_.feature_level; }
+  DirectoryState state() const { return meta_.state; }
 
  private:
   DataDirectory() = default;
 
   std::string path_;
   std::shared_ptr<void> lock_;
-  uint64_t id_ = 0;
-  uint32_t group_count_ = 0;
-  uint64_t generation_ = 0;
+  DirectoryMeta meta_;
 };
-
-// The META file: what it says, and its bytes.
-struct DirectoryMeta {
-  uint64_t id = 0;
-  uint64_t generation = 0;
-  uint32_t group_count = 0;
-};
-std::string EncodeDirectoryMeta(const DirectoryMeta& meta);
-// kFailedPrecondition: damaged, or of another version.
-Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes);
 
 }  // namespace ursula::storage

@@ -501,7 +501,7 @@ class Directories(unittest.TestCase):
             meta[8] += 1  # docs/formats: the version follows eight bytes of magic.
             return meta
         good = self.meta(later)
-        self.refused("META", "version 2", "use the release that wrote it")
+        self.refused("META", "version 3", "use the release that wrote it")
         self.meta(lambda _: good)
         self.still_good()
 

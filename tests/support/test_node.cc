@@ -9,8 +9,9 @@
 namespace ursula::testing {
 namespace {
 
-constexpr NodeId kSelf{1};
 constexpr uint64_t kDirectoryId = 7;
+constexpr uint64_t kClusterId = 8;
+constexpr uint64_t kHistoryId = 9;
 
 // Shows every record to another sink first.
 class Teeing final : public storage::RecoverySink {
@@ -59,7 +60,11 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
                          std::vector<engine::ShardStart>* starts) {
   io::Disk& disk = runtime_->loop(CoreId{0}).disk();
   auto directory = storage::DataDirectory::Open(
-      disk, "/data", {.group_count_if_new = options.groups, .id_if_new = kDirectoryId});
+      disk, "/data",
+      {.group_count_if_new = options.groups,
+       .id_if_new = kDirectoryId,
+       .nonce = seed_,
+       .if_new = {.cluster_id = kClusterId, .history_id = kHistoryId}});
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   group_count_ = directory_->group_count();
@@ -69,7 +74,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
-  group::Recovery recovery(group_count_, {kSelf});
+  group::Recovery recovery(group_count_, directory_->founding_voters());
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
   if (!status.ok()) return status;
   Teeing sink(also, &recovery);
@@ -89,6 +94,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
   for (uint32_t core = 0; core < cores; ++core) {
     engine::ShardStart& start = (*starts)[core];
     start.directory = directory_.get();
+    start.self = directory_->replica_id();
     start.payload = *payload;
     start.snapshots = snapshot_files_.get();
     start.core_count = cores;

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lib/group/recovery.h"
-#include "lib/storage/directory.h"
+#include "lib/storage/directory_format.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/snapshot_format.h"
 #include "lib/storage/wal_format.h"
@@ -37,13 +37,44 @@ class FormatsTest : public testing::Test {
   void Check(const std::string& name, std::string_view bytes) {
     EXPECT_EQ(golden_[name], Hex(bytes)) << "the line would be\n" << name << " " << Hex(bytes);
   }
+  std::string Bytes(const std::string& name) {
+    const std::string& hex = golden_[name];
+    std::string bytes;
+    for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
+      bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    }
+    return bytes;
+  }
 
  private:
   std::map<std::string, std::string> golden_;
 };
 
 TEST_F(FormatsTest, Directory) {
-  Check("directory_meta", storage::EncodeDirectoryMeta({0x1122334455667788, 7, 8}));
+  using namespace storage;
+  DirectoryMeta meta{.id = 0x1122334455667788,
+                     .group_count = 8,
+                     .generation = 7,
+                     .nonce = 0x2122232425262728,
+                     .predecessor = 0x3132333435363738,
+                     .cluster_id = 0x4142434445464748,
+                     .node_id = 2,
+                     .replica_id = NodeId{5},
+                     .founding_voters = {NodeId{1}, NodeId{2}, NodeId{3}},
+                     .history_id = 0x5152535455565758,
+                     .feature_level = 1,
+                     .state = DirectoryState::kMember};
+  Check("directory_meta_2", EncodeDirectoryMeta(meta));
+  meta.unknown = {{200, "a later field"}};
+  Check("directory_meta_2_with_an_unknown_field", EncodeDirectoryMeta(meta));
+}
+
+TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {
+  Result<storage::DirectoryMeta> meta = storage::DecodeDirectoryMeta(Bytes("directory_meta"));
+  ASSERT_FALSE(meta.ok());
+  EXPECT_EQ(meta.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(meta.status().message().find("made by 0.1"), std::string::npos)
+      << meta.status().message();
 }
 
 TEST_F(FormatsTest, WriteAheadLog) {

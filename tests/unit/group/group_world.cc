@@ -8,8 +8,9 @@
 namespace ursula::group {
 namespace {
 
-constexpr NodeId kSelf{1};
 constexpr uint64_t kDirectoryId = 7;
+constexpr uint64_t kClusterId = 8;
+constexpr uint64_t kHistoryId = 9;
 constexpr uint64_t kTickNs = Replica::kTickMs * 1'000'000;
 
 // Shows every record to another sink first.
@@ -88,7 +89,11 @@ Status GroupWorld::Begin(storage::RecoverySink* also) {
 Status GroupWorld::Recover(storage::RecoverySink* also) {
   io::Disk& from = loop().disk();
   auto directory = storage::DataDirectory::Open(
-      from, "/data", {.group_count_if_new = options.groups, .id_if_new = kDirectoryId});
+      from, "/data",
+      {.group_count_if_new = options.groups,
+       .id_if_new = kDirectoryId,
+       .nonce = seed_,
+       .if_new = {.cluster_id = kClusterId, .history_id = kHistoryId}});
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   storage::LogLine log = [this](storage::LogLevel, std::string_view line) {
@@ -96,7 +101,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   };
   auto files = storage::SnapshotFiles::Scan(from, *directory_, log);
   if (!files.ok()) return files.status();
-  Recovery recovery(directory_->group_count(), {kSelf});
+  Recovery recovery(directory_->group_count(), directory_->founding_voters());
   Status status = recovery.LoadSnapshots(from, files->get());
   if (!status.ok()) return status;
   Teeing sink(also, &recovery);
@@ -144,7 +149,7 @@ void GroupWorld::OnWalStarted(Status status) {
   services.payload = payload_.get();
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
-  services.self = kSelf;
+  services.self = directory_->replica_id();
   services.log = &log_function_;
   for (RecoveredGroup& one : recovered_) {
     GroupId id{static_cast<uint32_t>(replicas_.size())};

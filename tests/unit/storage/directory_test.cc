@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/support/fault_disk.h"
 #include "tests/support/manual_loop.h"
@@ -36,6 +37,30 @@ TEST_F(DirectoryTest, ANewOneIsMadeAndEveryOpeningIsCounted) {
     EXPECT_TRUE(disk_.Exists("/data/wal") && disk_.Exists("/data/payload") &&
                 disk_.Exists("/data/snapshot"));
   }
+}
+
+TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
+  DirectoryOptions options{.id_if_new = 1, .nonce = 100};
+  options.if_new = {.cluster_id = 21,
+                    .history_id = 22,
+                    .node_id = 3,
+                    .replica_id = NodeId{3},
+                    .voters = {NodeId{1}, NodeId{2}, NodeId{3}}};
+  ASSERT_TRUE(DataDirectory::Open(loop_.disk(), "/data", options).ok());
+  options.nonce = 101;
+  options.if_new = {.cluster_id = 31, .history_id = 32, .voters = {NodeId{1}}};
+  Result<std::unique_ptr<DataDirectory>> opened =
+      DataDirectory::Open(loop_.disk(), "/data", options);
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  EXPECT_EQ((*opened)->cluster_id(), 21u);
+  EXPECT_EQ((*opened)->history_id(), 22u);
+  EXPECT_EQ((*opened)->node_id(), 3u);
+  EXPECT_EQ((*opened)->replica_id(), NodeId{3});
+  EXPECT_EQ((*opened)->founding_voters(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+  EXPECT_EQ((*opened)->feature_level(), kFeatureLevel);
+  EXPECT_EQ((*opened)->state(), DirectoryState::kMember);
+  EXPECT_EQ((*opened)->nonce(), 101u);
+  EXPECT_EQ((*opened)->predecessor(), 100u);
 }
 
 TEST_F(DirectoryTest, TheGenerationSurvivesACrash) {

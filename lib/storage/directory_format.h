@@ -1,0 +1,58 @@
+// lib/storage/directory_format.h
+//
+// The bytes of a data directory's META file: docs/formats/directory.md. What a directory is, in
+// tagged fields, so that a release can add some without a new format version.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/ids.h"
+#include "ursula/status.h"
+
+namespace ursula::storage {
+
+enum class DirectoryState : uint32_t {
+  kFounding = 1,    // Of a cluster whose plan isn't agreed on yet: nobody votes or serves.
+  kMember = 2,      // A single node's from the first.
+  kMustRejoin = 3,  // Its replicas were replaced or refused.
+};
+
+// The highest set of formats and commands that this release knows.
+inline constexpr uint32_t kFeatureLevel = 1;
+
+// A field that this release doesn't know and may leave as it is.
+struct UnknownMetaField {
+  uint16_t tag = 0;
+  std::string value = {};
+  friend bool operator==(const UnknownMetaField&, const UnknownMetaField&) = default;
+};
+
+struct DirectoryMeta {
+  uint64_t id = 0;  // Random; it goes into the seed of every checksum in the directory.
+  uint32_t group_count = 0;
+  uint64_t generation = 0;   // Openings so far.
+  uint64_t nonce = 0;        // Random, of the newest opening.
+  uint64_t predecessor = 0;  // The nonce of the opening before it; 0 at the first.
+  uint64_t cluster_id = 0;
+  uint64_t node_id = 0;
+  NodeId replica_id = {};                    // What Raft calls this directory.
+  std::vector<NodeId> founding_voters = {};  // Replica ids: every group's members at founding.
+  uint64_t history_id = 0;                   // Random, of the founding.
+  uint32_t feature_level = 0;
+  DirectoryState state = DirectoryState::kMember;
+  std::vector<UnknownMetaField> unknown = {};  // Ascending by tag.
+  friend bool operator==(const DirectoryMeta&, const DirectoryMeta&) = default;
+};
+
+inline constexpr std::size_t kMetaBytesMax = 64 << 10;
+
+std::string EncodeDirectoryMeta(const DirectoryMeta& meta);
+// kFailedPrecondition: damaged, of another format version, or with a field that must be understood
+// and isn't; the message says what to do.
+Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes);
+
+}  // namespace ursula::storage

@@ -1,0 +1,133 @@
+#include "lib/storage/directory_format.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr std::size_t kFieldsAt = 16;
+
+DirectoryMeta Meta() {
+  return {.id = 11,
+          .group_count = 4,
+          .generation = 3,
+          .nonce = 12,
+          .predecessor = 13,
+          .cluster_id = 14,
+          .node_id = 2,
+          .replica_id = NodeId{5},
+          .founding_voters = {NodeId{4}, NodeId{5}},
+          .history_id = 15,
+          .feature_level = kFeatureLevel};
+}
+
+std::string Field(uint16_t tag, std::string_view value) {
+  std::string field;
+  PutFixed<uint16_t>(&field, tag);
+  PutFixed<uint16_t>(&field, static_cast<uint16_t>(value.size()));
+  return field.append(value);
+}
+
+// META with `fields` between its header and a checksum that is right.
+std::string WithFields(std::string_view fields) {
+  std::string bytes = EncodeDirectoryMeta(Meta()).substr(0, kFieldsAt);
+  StoreFixed<uint32_t>(bytes.data() + 12, static_cast<uint32_t>(fields.size()));
+  bytes.append(fields);
+  PutFixed<uint32_t>(&bytes, Crc32c(0, bytes));
+  return bytes;
+}
+
+std::string FieldsOf(const DirectoryMeta& meta) {
+  const std::string bytes = EncodeDirectoryMeta(meta);
+  return bytes.substr(kFieldsAt, bytes.size() - kFieldsAt - 4);
+}
+
+std::string Refusal(std::string_view bytes) {
+  Result<DirectoryMeta> meta = DecodeDirectoryMeta(bytes);
+  if (meta.ok()) return "taken";
+  EXPECT_EQ(meta.status().code(), StatusCode::kFailedPrecondition);
+  return std::string(meta.status().message());
+}
+
+TEST(DirectoryFormatTest, ReadsBackWhatWasWritten) {
+  DirectoryMeta meta = Meta();
+  for (DirectoryState state :
+       {DirectoryState::kFounding, DirectoryState::kMember, DirectoryState::kMustRejoin}) {
+    meta.state = state;
+    Result<DirectoryMeta> read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(*read, meta);
+  }
+}
+
+TEST(DirectoryFormatTest, AnUnknownFieldIsKept) {
+  Result<DirectoryMeta> read =
+      DecodeDirectoryMeta(WithFields(FieldsOf(Meta()) + Field(300, "later")));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(read->history_id, 15u);
+  ASSERT_EQ(read->unknown.size(), 1u);
+  EXPECT_EQ(read->unknown[0], (UnknownMetaField{300, "later"}));
+  EXPECT_EQ(EncodeDirectoryMeta(*read), WithFields(FieldsOf(Meta()) + Field(300, "later")));
+}
+
+TEST(DirectoryFormatTest, AnUnknownFieldThatMustBeUnderstoodIsRefusedByItsNumber) {
+  const std::string refusal = Refusal(WithFields(FieldsOf(Meta()) + Field(300 | 0x8000, "later")));
+  EXPECT_NE(refusal.find("a newer release wrote it (field 300)"), std::string::npos) << refusal;
+}
+
+TEST(DirectoryFormatTest, AHigherFeatureLevelIsRefusedByItsNumber) {
+  DirectoryMeta meta = Meta();
+  meta.feature_level = kFeatureLevel + 1;
+  const std::string refusal = Refusal(EncodeDirectoryMeta(meta));
+  EXPECT_NE(refusal.find("feature level " + std::to_string(kFeatureLevel + 1)), std::string::npos)
+      << refusal;
+}
+
+TEST(DirectoryFormatTest, EachKnownFieldMustBeThereInItsForm) {
+  const std::string fields = FieldsOf(Meta());
+  std::size_t count = 0;
+  for (std::size_t at = 0; at < fields.size(); ++count) {
+    const std::size_t size = 4 + LoadFixed<uint16_t>(fields.data() + at + 2);
+    std::string without = fields;
+    without.erase(at, size);
+    EXPECT_NE(Refusal(WithFields(without)).find("damaged"), std::string::npos) << count;
+    std::string longer = fields;
+    longer.insert(at + size, "x");
+    StoreFixed<uint16_t>(longer.data() + at + 2, static_cast<uint16_t>(size - 4 + 1));
+    EXPECT_NE(Refusal(WithFields(longer)).find("damaged"), std::string::npos) << count;
+    at += size;
+  }
+  EXPECT_EQ(count, 12u);
+}
+
+TEST(DirectoryFormatTest, FieldsOutOfOrderOrTwiceAreDamage) {
+  const std::string fields = FieldsOf(Meta());
+  for (const std::string& wrong :
+       {fields + Field(12 | 0x8000, std::string("\2\0\0\0", 4)),
+        fields + Field(301, "a") + Field(300, "b"), fields + Field(300, "a").substr(0, 3)}) {
+    EXPECT_NE(Refusal(WithFields(wrong)).find("damaged"), std::string::npos);
+  }
+}
+
+TEST(DirectoryFormatTest, ValuesThatNoReleaseWritesAreDamage) {
+  DirectoryMeta meta = Meta();
+  meta.group_count = 0;
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+  meta = Meta();
+  meta.generation = 0;
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+  meta = Meta();
+  meta.state = DirectoryState{4};
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+  meta = Meta();
+  meta.founding_voters.clear();
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ursula::storage
