@@ -64,7 +64,7 @@ class Disk {
 
   virtual uint32_t block_bytes() const = 0;  // Alignment of direct I/O; 4096.
 
-  // ---- blocking: at start, or rare and quick ----
+  // ---- blocking: at start, not on a loop that serves ----
   virtual Result<std::unique_ptr<File>> Open(const std::string& path,
                                              const OpenOptions& options) = 0;
   virtual Result<std::vector<std::string>> List(
@@ -77,7 +77,10 @@ class Disk {
   virtual Status RenameNow(const std::string& from, const std::string& to) = 0;
   virtual Status SyncDirectoryNow(const std::string& directory) = 0;
 
-  // ---- not blocking; the strings live until completion ----
+  // ---- not blocking; the strings and `into` live until completion ----
+  // The same Open. 0, and `*into` is the file; or -errno.
+  virtual void Open(const std::string& path, const OpenOptions& options,
+                    std::unique_ptr<File>* into, Op* op) = 0;
   virtual void Remove(const std::string& path, Op* op) = 0;
   virtual void Rename(const std::string& from, const std::string& to, Op* op) = 0;
   virtual void SyncDirectory(const std::string& directory, Op* op) = 0;

@@ -109,18 +109,25 @@ bool MemoryDisk::IsDirectory(const std::string& normal_path) const {
   return IsRoot(normal_path) || directories_.contains(normal_path);
 }
 
-Result<std::unique_ptr<File>> MemoryDisk::Open(const std::string& path,
-                                               const OpenOptions& options) {
+int MemoryDisk::OpenPath(const std::string& path, const OpenOptions& options,
+                         std::unique_ptr<File>* into) {
   std::string name = NormalPath(path);
-  if (IsDirectory(name)) return IoError("open", path, EISDIR);
+  if (IsDirectory(name)) return -EISDIR;
   auto it = files_.find(name);
   if (it == files_.end()) {
-    if (!options.create || !IsDirectory(std::string(ParentPath(name)))) {
-      return IoError("open", path, ENOENT);
-    }
+    if (!options.create || !IsDirectory(std::string(ParentPath(name)))) return -ENOENT;
     it = files_.emplace(name, std::make_shared<Content>(shared_)).first;
   }
-  return std::unique_ptr<File>(new MemoryFile(it->second, options.direct));
+  *into = std::make_unique<MemoryFile>(it->second, options.direct);
+  return 0;
+}
+
+Result<std::unique_ptr<File>> MemoryDisk::Open(const std::string& path,
+                                               const OpenOptions& options) {
+  std::unique_ptr<File> file;
+  int result = OpenPath(path, options, &file);
+  if (result < 0) return IoError("open", path, -result);
+  return file;
 }
 
 Result<std::vector<std::string>> MemoryDisk::List(const std::string& directory) {
@@ -184,6 +191,11 @@ Status MemoryDisk::RenameNow(const std::string& from, const std::string& to) {
 
 Status MemoryDisk::SyncDirectoryNow(const std::string& directory) {
   return IsDirectory(NormalPath(directory)) ? Status() : IoError("open", directory, ENOENT);
+}
+
+void MemoryDisk::Open(const std::string& path, const OpenOptions& options,
+                      std::unique_ptr<File>* into, Op* op) {
+  shared_->CompleteLater(op, OpenPath(path, options, into));
 }
 
 void MemoryDisk::Remove(const std::string& path, Op* op) {

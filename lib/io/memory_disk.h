@@ -36,6 +36,8 @@ class MemoryDisk final : public Disk {
   Status RenameNow(const std::string& from, const std::string& to) override;
   Status SyncDirectoryNow(const std::string& directory) override;
 
+  void Open(const std::string& path, const OpenOptions& options, std::unique_ptr<File>* into,
+            Op* op) override;
   void Remove(const std::string& path, Op* op) override;
   void Rename(const std::string& from, const std::string& to, Op* op) override;
   void SyncDirectory(const std::string& directory, Op* op) override;
@@ -47,6 +49,7 @@ class MemoryDisk final : public Disk {
   struct Shared;
 
   bool IsDirectory(const std::string& normal_path) const;
+  int OpenPath(const std::string& path, const OpenOptions& options, std::unique_ptr<File>* into);
   int RemovePath(const std::string& path);
   int RenamePath(const std::string& from, const std::string& to);
 

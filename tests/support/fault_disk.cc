@@ -82,19 +82,10 @@ class FaultDiskOnLoop final : public io::Disk {
 
   Result<std::unique_ptr<io::File>> Open(const std::string& path,
                                          const io::OpenOptions& options) override {
-    std::string name = NormalPath(path);
-    if (disk_->names_.IsDirectory(name)) return IoError("open", path, EISDIR);
-    FaultDisk::NodePtr node = disk_->Find(name);
-    if (node == nullptr) {
-      bool possible = options.create && disk_->names_.IsDirectory(std::string(ParentPath(name)));
-      if (!possible) return IoError("open", path, ENOENT);
-      node = std::make_shared<FaultDisk::Node>();
-      disk_->Change({.kind = Kind::kCreate, .path = name, .node = node});
-    }
-    bool direct = options.direct && disk_->faults_.direct;
-    if (options.write) node->direct = direct;
-    if (options.direct && !direct) node->cached = FaultDisk::WrittenOut(*node);
-    return std::unique_ptr<io::File>(new FaultFile(disk_, loop_, std::move(node), direct));
+    std::unique_ptr<io::File> file;
+    int64_t result = OpenPath(path, options, &file);
+    if (result < 0) return IoError("open", path, static_cast<int>(-result));
+    return file;
   }
 
   Result<std::vector<std::string>> List(const std::string& directory) override {
@@ -150,6 +141,14 @@ class FaultDiskOnLoop final : public io::Disk {
     return Status();
   }
 
+  void Open(const std::string& path, const io::OpenOptions& options,
+            std::unique_ptr<io::File>* into, io::Op* op) override {
+    const int64_t fault = disk_->TakeFault(&disk_->open_errors_, ++disk_->opens_,
+                                           options.create ? disk_->faults_.name_error : 0);
+    disk_->Start(loop_, {.op = op}, [this, path, options, into, fault] {
+      return fault != 0 ? fault : OpenPath(path, options, into);
+    });
+  }
   void Remove(const std::string& path, io::Op* op) override {
     disk_->StartNaming(loop_, op,
                        [disk = disk_, path]() -> int64_t { return disk->RemovePath(path); });
@@ -171,6 +170,25 @@ class FaultDiskOnLoop final : public io::Disk {
 
  private:
   using Kind = FaultDisk::NameChange::Kind;
+
+  int64_t OpenPath(const std::string& path, const io::OpenOptions& options,
+                   std::unique_ptr<io::File>* into) {
+    std::string name = NormalPath(path);
+    if (disk_->names_.IsDirectory(name)) return -EISDIR;
+    FaultDisk::NodePtr node = disk_->Find(name);
+    if (node == nullptr) {
+      bool possible = options.create && disk_->names_.IsDirectory(std::string(ParentPath(name)));
+      if (!possible) return -ENOENT;
+      node = std::make_shared<FaultDisk::Node>();
+      disk_->Change({.kind = Kind::kCreate, .path = name, .node = node});
+    }
+    bool direct = options.direct && disk_->faults_.direct;
+    if (options.write) node->direct = direct;
+    if (options.direct && !direct) node->cached = FaultDisk::WrittenOut(*node);
+    *into = std::make_unique<FaultFile>(disk_, loop_, std::move(node), direct);
+    return 0;
+  }
+
   bool IsDirectory(const std::string& path) const {
     return disk_->names_.IsDirectory(NormalPath(path));
   }
@@ -429,6 +447,7 @@ void FaultDisk::Abandon(bool power_fails) {
 }
 
 void FaultDisk::PlanNothing() {
+  open_errors_.clear();
   write_errors_.clear();
   read_errors_.clear();
   sync_errors_.clear();

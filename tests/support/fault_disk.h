@@ -12,8 +12,8 @@
 //   direct write covers while the power fails may be left as neither. Kill, where only the process
 //   dies, keeps what was written and drops what was under way, or not.
 // - Operations under way take effect in any order: each when its own latency is over.
-// - Writes may fall short. Reads, writes, syncs and what is done to names may fail with EIO, by
-//   chance or the n-th from now.
+// - Writes may fall short. Opens, reads, writes, syncs and what is done to names may fail with EIO,
+//   by chance or the n-th from now.
 //   After a failed Sync the data it was to make durable is never durable, though it can be read and
 //   the next Sync succeeds: as Linux does. A direct read sees that it isn't there.
 // - Past `capacity_bytes` writes, and earlier Allocate, give ENOSPC.
@@ -75,6 +75,7 @@ class FaultDisk {
   uint64_t ReadAheadBytes() const { return read_ahead_bytes_; }
   // The n-th from now, 1 being the next: asynchronous ones of all files.
   void FailWrite(uint64_t n, int error) { write_errors_[writes_ + n] = error; }
+  void FailOpen(uint64_t n, int error) { open_errors_[opens_ + n] = error; }
   void FailRead(uint64_t n, int error) { read_errors_[reads_ + n] = error; }
   void FailSync(uint64_t n, int error) { sync_errors_[syncs_ + n] = error; }
   void CutWrite(uint64_t n, std::size_t bytes) { cut_writes_[writes_ + n] = bytes; }
@@ -110,6 +111,7 @@ class FaultDisk {
   std::string Content(const std::string& path) const;  // As a Read would see it. "" if not there.
   std::string Durable(const std::string& path) const;  // As it would stand if all else were lost.
   uint64_t writes() const { return writes_; }          // Asynchronous ones, so far.
+  uint64_t opens() const { return opens_; }
   uint64_t reads() const { return reads_; }
   uint64_t syncs() const { return syncs_; }
   uint64_t in_flight() const { return in_flight_.size(); }
@@ -194,10 +196,12 @@ class FaultDisk {
   Random random_;
   Faults faults_;
   uint64_t read_ahead_bytes_ = 0;
+  uint64_t opens_ = 0;
   uint64_t writes_ = 0;
   uint64_t reads_ = 0;
   uint64_t syncs_ = 0;
   uint64_t lies_ = 0;
+  std::map<uint64_t, int> open_errors_;
   std::map<uint64_t, int> write_errors_;
   std::map<uint64_t, int> read_errors_;
   std::map<uint64_t, int> sync_errors_;

@@ -100,6 +100,13 @@ class UringFile final : public File {
   const bool direct_;
 };
 
+int OpenFlags(const OpenOptions& options) {
+  return (options.write ? O_RDWR : O_RDONLY) | (options.create ? O_CREAT : 0);
+}
+
+// The file system has no O_DIRECT.
+bool RefusesDirect(int error) { return error == EINVAL || error == EOPNOTSUPP; }
+
 int OpenDescriptor(const std::string& path, int flags) {
   int fd = -1;
   do {
@@ -117,6 +124,78 @@ bool DirectWorks(int fd) {
   std::free(block);
   return got >= 0 || error != EINVAL;
 }
+
+// UringDisk::Open step by step. Owns itself.
+class FileOpening {
+ public:
+  static void Start(Ring* ring, const std::string& path, const OpenOptions& options,
+                    std::unique_ptr<File>* into, Op* op) {
+    auto* opening = new FileOpening(ring, path, options, into, op);
+    op->Begin();
+    opening->Submit(options.direct);
+  }
+
+ private:
+  FileOpening(Ring* ring, const std::string& path, const OpenOptions& options,
+              std::unique_ptr<File>* into, Op* op)
+      : ring_(ring), path_(path), options_(options), into_(into), op_(op) {}
+
+  void Submit(bool direct) {
+    direct_ = direct;
+    const int flags = OpenFlags(options_) | O_CLOEXEC | (direct ? O_DIRECT | O_DSYNC : 0);
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_openat(entry, AT_FDCWD, path_.c_str(), flags, 0600);
+    ring_->Attach(entry, step_.Then<&FileOpening::OnOpened>(this));
+  }
+
+  void OnOpened(int64_t result) {
+    if (result == -EINTR) return Submit(direct_);
+    if (result < 0 && direct_ && RefusesDirect(static_cast<int>(-result))) return Submit(false);
+    if (result < 0) return Finish(result);
+    fd_ = static_cast<int>(result);
+    if (!options_.direct) return Finish(0);
+    io_uring_sqe* entry = ring_->Entry();
+    if (direct_) {  // As DirectWorks.
+      block_.reset(
+          static_cast<char*>(std::aligned_alloc(UringDisk::kBlockBytes, UringDisk::kBlockBytes)));
+      URSULA_CHECK(block_ != nullptr);
+      io_uring_prep_read(entry, fd_, block_.get(), UringDisk::kBlockBytes, 0);
+      ring_->Attach(entry, step_.Then<&FileOpening::OnProbed>(this));
+    } else {  // As the blocking Open.
+      io_uring_prep_fadvise(entry, fd_, 0, 0, POSIX_FADV_DONTNEED);
+      ring_->Attach(entry, step_.Then<&FileOpening::OnForgotten>(this));
+    }
+  }
+
+  void OnProbed(int64_t result) {
+    if (result != -EINVAL) return Finish(0);
+    close(fd_);
+    Submit(false);
+  }
+
+  void OnForgotten(int64_t /*result*/) { Finish(0); }
+
+  void Finish(int64_t result) {
+    if (result == 0) *into_ = std::make_unique<UringFile>(ring_, fd_, direct_);
+    Op* op = op_;
+    delete this;
+    op->Complete(result);
+  }
+
+  struct Freed {
+    void operator()(char* block) const { std::free(block); }
+  };
+
+  Ring* const ring_;
+  const std::string& path_;
+  const OpenOptions options_;
+  std::unique_ptr<File>* const into_;
+  Op* const op_;
+  bool direct_ = false;
+  int fd_ = -1;
+  std::unique_ptr<char, Freed> block_;
+  Op step_;
+};
 
 // Opens `directory`, syncs it, closes it. Owns itself.
 class DirectorySync {
@@ -161,13 +240,12 @@ class DirectorySync {
 }  // namespace
 
 Result<std::unique_ptr<File>> UringDisk::Open(const std::string& path, const OpenOptions& options) {
-  int flags = options.write ? O_RDWR : O_RDONLY;
-  if (options.create) flags |= O_CREAT;
+  int flags = OpenFlags(options);
   int fd = -1;
   bool direct = options.direct;
   if (direct) {
     fd = OpenDescriptor(path, flags | O_DIRECT | O_DSYNC);
-    if (fd < 0 && errno != EINVAL && errno != EOPNOTSUPP) return IoError("open", path, errno);
+    if (fd < 0 && !RefusesDirect(errno)) return IoError("open", path, errno);
     if (fd >= 0 && !DirectWorks(fd)) {
       close(fd);
       fd = -1;
@@ -240,6 +318,11 @@ Status UringDisk::SyncDirectoryNow(const std::string& directory) {
   int error = fsync(fd) == 0 ? 0 : errno;
   close(fd);
   return error == 0 ? Status() : IoError("fsync", directory, error);
+}
+
+void UringDisk::Open(const std::string& path, const OpenOptions& options,
+                     std::unique_ptr<File>* into, Op* op) {
+  FileOpening::Start(ring_, path, options, into, op);
 }
 
 void UringDisk::Remove(const std::string& path, Op* op) {

@@ -29,6 +29,8 @@ class UringDisk final : public Disk {
   Status RenameNow(const std::string& from, const std::string& to) override;
   Status SyncDirectoryNow(const std::string& directory) override;
 
+  void Open(const std::string& path, const OpenOptions& options, std::unique_ptr<File>* into,
+            Op* op) override;
   void Remove(const std::string& path, Op* op) override;
   void Rename(const std::string& from, const std::string& to, Op* op) override;
   void SyncDirectory(const std::string& directory, Op* op) override;

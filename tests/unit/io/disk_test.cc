@@ -135,6 +135,33 @@ TEST_P(DiskTest, DirectReadsOfFilesThatEndInsideABlockStopThere) {
   EXPECT_EQ(file->ReadNow(0, into.span()), 5000);
 }
 
+TEST_P(DiskTest, OpeningOnTheLoopIsAsOpeningBlocks) {
+  std::unique_ptr<File> file;
+  auto open = [&](const std::string& path, const OpenOptions& options) {
+    file.reset();
+    return loops_.Do([&](Op* op) { disk().Open(path, options, &file, op); });
+  };
+  const std::string path = Path("a");
+  EXPECT_EQ(open(path, {}), -ENOENT);
+  EXPECT_EQ(open(Path("none/a"), {.create = true, .write = true}), -ENOENT);
+  EXPECT_EQ(file, nullptr);
+  ASSERT_EQ(open(path, {.create = true, .write = true}), 0);
+  EXPECT_FALSE(file->direct());
+  EXPECT_EQ(Write(*file, 0, "hello world"), 11);
+  for (bool direct : {false, true}) {
+    for (bool write : {false, true}) {
+      ASSERT_EQ(open(path, {.write = write, .direct = direct}), 0);
+      EXPECT_EQ(file->direct(), MustOpen("a", {.write = write, .direct = direct})->direct());
+      EXPECT_EQ(file->size(), 11u);
+      if (file->direct()) continue;
+      EXPECT_EQ(Read(*file, 6, 100), "world");
+    }
+  }
+  ASSERT_EQ(open(Path("b"), {.create = true, .write = true, .direct = true}), 0);
+  EXPECT_EQ(file->size(), 0u);
+  EXPECT_EQ(open(path + "/b", {.create = true, .write = true}), GetParam() ? -ENOENT : -ENOTDIR);
+}
+
 TEST_P(DiskTest, WriteSyncedNowWritesAll) {
   auto file = MustOpen("a", {.create = true, .write = true});
   EXPECT_EQ(file->WriteSyncedNow(3, std::string_view("abc")), 0);

@@ -61,6 +61,32 @@ std::unique_ptr<io::File> Make(ManualLoop* loop, const std::string& path, bool d
   return std::move(*file);
 }
 
+TEST(FaultDiskTest, AnOpenOnTheLoopTakesItsTimeAndMayFail) {
+  ManualLoop loop;
+  loop.fault_disk().faults().latency_min_ns = loop.fault_disk().faults().latency_max_ns = 1000;
+  Caller caller(&loop);
+  std::unique_ptr<io::File> file;
+  const std::string path = "a";
+  auto open = [&](io::OpenOptions options) {
+    caller.Begin([&](io::Op* op) { loop.disk().Open(path, options, &file, op); });
+    EXPECT_TRUE(caller.op.pending());
+    loop.AdvanceBy(1000);
+    return caller.result;
+  };
+  EXPECT_EQ(open({}), -ENOENT);
+  loop.fault_disk().FailOpen(1, EMFILE);
+  EXPECT_EQ(open({.create = true, .write = true}), -EMFILE);
+  EXPECT_FALSE(loop.fault_disk().Exists(path));
+  EXPECT_EQ(file, nullptr);
+  EXPECT_EQ(open({.create = true, .write = true}), 0);
+  EXPECT_TRUE(loop.fault_disk().Exists(path));
+  EXPECT_EQ(file->size(), 0u);
+  EXPECT_EQ(open({}), 0);
+  loop.fault_disk().Crash();  // No directory sync made the name durable.
+  EXPECT_EQ(open({}), loop.fault_disk().Exists(path) ? 0 : -ENOENT);
+  EXPECT_EQ(loop.fault_disk().opens(), 5u);
+}
+
 TEST(FaultDiskTest, NothingCompletesInsideItsCall) {
   ManualLoop loop;
   Caller caller(&loop);
