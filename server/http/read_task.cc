@@ -7,11 +7,22 @@
 
 namespace ursula::http {
 
+void AnswerMissedRead(StreamContext* context, Exchange* exchange,
+                      const protocol::ReadAction* action) {
+  context->engine->Head(action->request.stream, [=](Result<HeadReply> head) {
+    if (exchange->gone()) return exchange->Abandon();
+    exchange->Reply(protocol::MapMissedRead(*action, head, *context->config));
+  });
+}
+
 ReadTask::ReadTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action)
     : context_(context), exchange_(exchange), action_(std::move(action)) {}
 
 void ReadTask::Start() {
   if (exchange_->stopping()) action_.request.wait_ms = 0;
+  const protocol::Conditions& conditions = action_.conditions;
+  bool if_none = conditions.none_match && conditions.none_match->any;
+  if (conditions.match || if_none) wait_ms_after_ = std::exchange(action_.request.wait_ms, 0);
   Read();
 }
 
@@ -28,10 +39,31 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
     action_.request.wait_ms = 0;
     return Read();
   }
+  if (protocol::MissedIncarnation(action_, reply)) {
+    return AnswerMissedRead(context_, exchange_, &action_);
+  }
+  if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
   protocol::Response response =
       protocol::MapReadReply(action_, reply, context_->Now(), *context_->config);
   protocol::Compress(&response, action_.coding, *context_->config);
   exchange_->Reply(std::move(response));
+}
+
+// The conditions hold and there is no data yet. It changes what If-Match was about: don't ask
+// again.
+bool ReadTask::WaitsNow(const ReadReply& reply) {
+  uint64_t wait_ms = std::exchange(wait_ms_after_, 0);
+  ReadRequest& request = action_.request;
+  bool at_tail = reply.outcome == Outcome::kOk && reply.up_to_date && reply.start == reply.next &&
+                 (request.from_tail || request.from == reply.start);
+  if (!at_tail || reply.info.closed || exchange_->stopping()) return false;
+  if (protocol::RefuseRead(action_, reply, context_->Now(), *context_->config)) return false;
+  action_.conditions.match.reset();
+  request.from = reply.start;
+  request.from_tail = false;
+  request.incarnation = reply.info.incarnation;
+  request.wait_ms = wait_ms;
+  return true;
 }
 
 void ReadTask::OnGone() {

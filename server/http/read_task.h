@@ -1,7 +1,8 @@
 // server/http/read_task.h
 //
 // A catch-up read or a long poll: one engine read, one answer. A read that waits is cancelled when
-// its client goes away, and cut short when the server stops.
+// its client goes away, and cut short when the server stops. A long poll under conditions reads
+// first without waiting: they are judged when it comes, not when its data comes.
 
 #pragma once
 
@@ -11,6 +12,11 @@
 #include "ursula/engine.h"
 
 namespace ursula::http {
+
+// Answers a read that named an incarnation which isn't there (protocol::MissedIncarnation).
+// `action` lives as long as the exchange.
+void AnswerMissedRead(StreamContext* context, Exchange* exchange,
+                      const protocol::ReadAction* action);
 
 class ReadTask final : public Task {
  public:
@@ -24,12 +30,14 @@ class ReadTask final : public Task {
 
  private:
   void Read();
+  bool WaitsNow(const ReadReply& reply);
   void OnReply(Result<ReadReply> reply);
 
   StreamContext* const context_;
   Exchange* const exchange_;
   protocol::ReadAction action_;
   Ticket ticket_ = 0;
+  uint64_t wait_ms_after_ = 0;  // To wait for once the conditions are found to hold.
 };
 
 }  // namespace ursula::http

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "server/http/read_task.h"
 #include "server/protocol/response_mapping.h"
 
 namespace ursula::http {
@@ -34,18 +35,24 @@ void SseTask::Read(uint64_t wait_ms) {
 void SseTask::OnReply(Result<ReadReply> reply) {
   ticket_ = 0;
   if (exchange_->gone()) return End();
-  bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (state_ == State::kFirstRead) {
-    if (!found) {
-      state_ = State::kEnded;
-      return exchange_->Reply(
-          protocol::MapReadReply(action_, reply, context_->Now(), *context_->config));
-    }
+    std::optional<protocol::Response> refusal =
+        protocol::RefuseRead(action_, reply, context_->Now(), *context_->config);
+    if (refusal) return Refuse(reply, std::move(*refusal));
     Begin(reply->info);
   }
+  bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndWithControl();
   if (!found) return End();  // Deleted or expired meanwhile: reconnecting tells which.
   Deliver(*reply);
+}
+
+void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal) {
+  state_ = State::kEnded;
+  if (protocol::MissedIncarnation(action_, reply)) {
+    return AnswerMissedRead(context_, exchange_, &action_);
+  }
+  exchange_->Reply(std::move(refusal));
 }
 
 void SseTask::Begin(const StreamInfo& info) {

@@ -41,6 +41,7 @@ class SseTask final : public Task {
 
   void Read(uint64_t wait_ms);
   void OnReply(Result<ReadReply> reply);
+  void Refuse(const Result<ReadReply>& reply, protocol::Response refusal);
   void Begin(const StreamInfo& info);
   void Deliver(const ReadReply& reply);
   Frame FrameOf(const ReadReply& reply);

@@ -69,7 +69,7 @@ void CallTask<protocol::HeadAction>::Start() {
 
 template <>
 void CallTask<protocol::DeleteAction>::Start() {
-  engine().Delete({.stream = action_.stream}, Answer<DeleteReply, protocol::MapDeleteReply>());
+  engine().Delete(std::move(action_.request), Answer<DeleteReply, protocol::MapDeleteReply>());
 }
 
 template <>

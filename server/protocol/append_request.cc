@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "server/protocol/errors.h"
-#include "server/protocol/negotiation.h"
+#include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
 
 namespace ursula::protocol {
@@ -47,6 +47,9 @@ Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId 
   if (Refusal refusal = TakeSequence(request, config, &append.sequence)) {
     return std::move(*refusal);
   }
+  Conditions conditions;
+  if (Refusal refusal = TakeConditions(request, true, &conditions)) return std::move(*refusal);
+  append.condition = PreconditionOf(conditions);
   if (Refusal refusal = SplitBody(request.body, append.content_type, config, &append.messages)) {
     return Guarded(std::move(stream), std::move(append.content_type), std::move(*refusal));
   }

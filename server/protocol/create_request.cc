@@ -7,6 +7,7 @@
 
 #include "server/protocol/errors.h"
 #include "server/protocol/offset.h"
+#include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
 #include "server/protocol/routes.h"
 #include "server/protocol/text.h"
@@ -66,6 +67,9 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
   if (Refusal refusal = TakeSequence(request, config, &create.sequence)) {
     return std::move(*refusal);
   }
+  Conditions conditions;
+  if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
+  create.condition = PreconditionOf(conditions);
   std::string type;
   if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
   if (IsContentType(type)) create.content_type = std::move(type);

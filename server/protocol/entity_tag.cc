@@ -1,5 +1,6 @@
 #include "server/protocol/entity_tag.h"
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -9,27 +10,97 @@
 namespace ursula::protocol {
 namespace {
 
-char EndMark(RangeEnd end) {
+constexpr std::string_view kStateMark = "s-";
+constexpr std::size_t kIncarnationDigits = 16;
+
+constexpr std::string_view kPageEnd = ".p";
+constexpr std::string_view kTailEnd = ".t";
+constexpr std::string_view kClosedEnd = ".c";
+
+std::string_view EndMark(RangeEnd end) {
   switch (end) {
     case RangeEnd::kPage:
-      return 'p';
+      return kPageEnd;
     case RangeEnd::kTail:
-      return 't';
+      return kTailEnd;
     case RangeEnd::kClosed:
-      return 'c';
+      return kClosedEnd;
   }
-  return 'p';
+  return kPageEnd;
+}
+
+// Takes a number as absl::Hex writes it off the front of `*text`: lower case, no leading zeros.
+std::optional<uint64_t> TakeHex(std::string_view* text) {
+  std::size_t size = std::min(text->find_first_not_of("0123456789abcdef"), text->size());
+  std::optional<uint64_t> number = ParseHex(text->substr(0, size));
+  if (!number || (size > 1 && text->front() == '0')) return std::nullopt;
+  text->remove_prefix(size);
+  return number;
+}
+
+bool TakePrefix(std::string_view* text, std::string_view prefix) {
+  if (!text->starts_with(prefix)) return false;
+  text->remove_prefix(prefix.size());
+  return true;
+}
+
+// Of ends that name a state.
+bool TakeEnd(std::string_view* text, bool* closed) {
+  *closed = TakePrefix(text, kClosedEnd);
+  return *closed || TakePrefix(text, kTailEnd);
+}
+
+// As CodedEntityTag puts it behind a tag.
+bool IsCodingSuffix(std::string_view text) {
+  if (text.empty()) return true;
+  if (!TakePrefix(&text, "-")) return false;
+  return text == ContentCodingName(ContentCoding::kGzip) ||
+         text == ContentCodingName(ContentCoding::kZstd);
+}
+
+StateMatch Match(uint64_t incarnation, uint64_t tail, bool closed) {
+  return {.incarnation = incarnation, .tail = Offset{tail}, .closed = closed};
+}
+
+std::optional<StateMatch> ParseStateTag(std::string_view text) {
+  if (text.size() <= kIncarnationDigits) return std::nullopt;
+  std::optional<uint64_t> incarnation = ParseHex(text.substr(0, kIncarnationDigits));
+  text.remove_prefix(kIncarnationDigits);
+  if (!incarnation || !TakePrefix(&text, "-")) return std::nullopt;
+  std::optional<uint64_t> tail = TakeHex(&text);
+  bool closed = false;
+  if (!tail || !TakeEnd(&text, &closed) || !text.empty()) return std::nullopt;
+  return Match(*incarnation, *tail, closed);
+}
+
+std::optional<StateMatch> ParseReadTag(std::string_view text) {
+  std::optional<uint64_t> incarnation = TakeHex(&text);
+  if (!incarnation || !TakePrefix(&text, "-")) return std::nullopt;
+  std::optional<uint64_t> start = TakeHex(&text);
+  if (!start || !TakePrefix(&text, "-")) return std::nullopt;
+  std::optional<uint64_t> end = TakeHex(&text);
+  bool closed = false;
+  if (!end || !TakeEnd(&text, &closed)) return std::nullopt;
+  TakePrefix(&text, "l");
+  if (!IsCodingSuffix(text)) return std::nullopt;
+  return Match(*incarnation, *end, closed);
 }
 
 }  // namespace
 
 std::string EntityTag(const EntityRange& range) {
-  std::string tag = absl::StrCat("\"", absl::Hex(range.incarnation), "-",
-                                 absl::Hex(range.start.bytes), "-", absl::Hex(range.end.bytes));
-  tag.push_back(EndMark(range.ends_at));
+  std::string tag =
+      absl::StrCat("\"", absl::Hex(range.incarnation), "-", absl::Hex(range.start.bytes), "-",
+                   absl::Hex(range.end.bytes), A(EndMark(range.ends_at)));
   if (range.ndjson) tag.push_back('l');
   tag.push_back('"');
   return tag;
+}
+
+std::string StateTag(const StreamState& state) {
+  return absl::StrCat("\"", A(kStateMark), absl::Hex(state.incarnation, absl::kZeroPad16), "-",
+                      absl::Hex(state.tail.bytes),
+                      A(EndMark(state.closed ? RangeEnd::kClosed : RangeEnd::kTail)), "\"");
 }
 
 std::string CodedEntityTag(std::string_view tag, ContentCoding coding) {
@@ -40,20 +111,19 @@ std::string CodedEntityTag(std::string_view tag, ContentCoding coding) {
   return coded;
 }
 
-std::string MatchEntityTag(std::string_view if_none_match, std::string_view tag) {
-  if (TrimSpace(if_none_match) == "*") return std::string(tag);
-  for (;;) {
-    std::size_t open = if_none_match.find('"');
-    if (open == std::string_view::npos) return {};
-    std::size_t close = if_none_match.find('"', open + 1);
-    if (close == std::string_view::npos) return {};
-    std::string_view member = if_none_match.substr(open, close - open + 1);
-    for (ContentCoding coding :
-         {ContentCoding::kIdentity, ContentCoding::kGzip, ContentCoding::kZstd}) {
-      if (member == CodedEntityTag(tag, coding)) return std::string(member);
-    }
-    if_none_match.remove_prefix(close + 1);
-  }
+std::optional<StateMatch> StateNamedBy(std::string_view tag) {
+  if (tag.size() < 2 || !tag.starts_with('"') || !tag.ends_with('"')) return std::nullopt;
+  std::string_view text = tag.substr(1, tag.size() - 2);
+  return TakePrefix(&text, kStateMark) ? ParseStateTag(text) : ParseReadTag(text);
+}
+
+std::string FormatIncarnation(uint64_t incarnation) {
+  return absl::StrCat(absl::Hex(incarnation, absl::kZeroPad16));
+}
+
+std::optional<uint64_t> ParseIncarnation(std::string_view text) {
+  if (text.size() != kIncarnationDigits) return std::nullopt;
+  return ParseHex(AsciiLower(text));
 }
 
 }  // namespace ursula::protocol

@@ -21,8 +21,9 @@ constexpr std::string_view kCommonHeaders =
     "Cross-Origin-Resource-Policy: cross-origin\r\n"
     "Access-Control-Allow-Origin: *\r\n"
     "Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, "
-    "Stream-Cursor, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Producer-Epoch, "
-    "Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, Allow, "
+    "Stream-Cursor, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Stream-Incarnation, "
+    "Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, "
+    "Allow, "
     "Retry-After, Content-Encoding, X-Request-Id, Date\r\n";
 
 struct NamedStatus {
@@ -42,6 +43,7 @@ constexpr NamedStatus kStatuses[] = {
     {408, "Request Timeout"},
     {409, "Conflict"},
     {410, "Gone"},
+    {412, "Precondition Failed"},
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},

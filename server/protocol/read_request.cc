@@ -1,4 +1,4 @@
-// GET on a stream: catch-up, long-poll, SSE.
+// GET on a stream (catch-up, long-poll, SSE) and HEAD.
 
 #include <optional>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "server/protocol/errors.h"
 #include "server/protocol/offset.h"
+#include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
 #include "server/protocol/text.h"
 
@@ -72,15 +73,21 @@ Refusal TakePosition(const Request& request, const Query& query, ReadAction* act
 }
 
 Action Guarded(StreamId stream, Response refusal) {
-  GuardedRefusal guarded;
-  guarded.stream = std::move(stream);
-  guarded.refusal = std::move(refusal);
-  return guarded;
+  return GuardedRefusal{std::move(stream), std::move(refusal)};
 }
 
 }  // namespace
 
-// A missing stream's 404 comes before any complaint about the query.
+Action MapHead(const Request& request, StreamId stream) {
+  HeadAction action;
+  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
+  action.stream = std::move(stream);
+  return action;
+}
+
+// A missing stream's 404 comes before any complaint about the query or a condition.
 Action MapRead(const Request& request, const ProtocolConfig& config, StreamId stream) {
   ReadAction action;
   Query query(request.query());
@@ -90,17 +97,20 @@ Action MapRead(const Request& request, const ProtocolConfig& config, StreamId st
   if (Refusal refusal = TakePosition(request, query, &action)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
+  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
   std::string cursor;
   if (query.Find("cursor", &cursor) == Query::Presence::kOnce) {
     action.cursor = ParseDigits(cursor, kJavaScriptIntegerMax);  // Garbage is as good as none.
   }
   bool sse = action.live == LiveMode::kSse;
   action.request.stream = std::move(stream);
+  action.request.incarnation = action.conditions.incarnation;
   action.request.bytes_max = sse ? config.sse_read_bytes_max : config.read_bytes_max;
   action.request.wait_ms = action.live == LiveMode::kLongPoll ? config.long_poll_ms : 0;
   if (!sse) {
     action.ndjson = WantsNdjson(request.headers.Joined("Accept"));
-    action.if_none_match = request.headers.Joined("If-None-Match");
     action.coding = ChooseCoding(request.headers.Joined("Accept-Encoding"));
   }
   return action;

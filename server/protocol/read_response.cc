@@ -12,7 +12,9 @@
 #include "server/protocol/entity_tag.h"
 #include "server/protocol/negotiation.h"
 #include "server/protocol/offset.h"
+#include "server/protocol/precondition.h"
 #include "server/protocol/response_mapping.h"
+#include "server/protocol/response_parts.h"
 #include "server/protocol/sse.h"
 
 namespace ursula::protocol {
@@ -80,6 +82,7 @@ void AddPosition(Response* response, const ReadAction& action, const ReadReply& 
   if (action.live == LiveMode::kLongPoll && !closed) {
     headers.Add("Stream-Cursor", absl::StrCat(NextCursor(action.cursor, context)));
   }
+  AddIncarnation(response, reply.info.incarnation);
 }
 
 // A long-poll that found nothing: it timed out, or the stream is closed.
@@ -92,25 +95,52 @@ Response NothingYet(const ReadAction& action, ReadReply reply, const ReplyContex
   return response;
 }
 
-EntityRange RangeOf(const ReadReply& reply, bool ndjson) {
+bool WantsLines(const ReadAction& action, const ReadReply& reply) {
+  return action.ndjson && IsJson(reply.info.content_type);
+}
+
+// The tag of the bytes that this reply is answered with; empty: such an answer has none.
+std::string TagOf(const ReadAction& action, const ReadReply& reply) {
+  bool empty_now = action.from_now && action.live == LiveMode::kNone;
+  bool nothing_yet = action.live == LiveMode::kLongPoll && !HasData(reply);
+  if (action.live == LiveMode::kSse || empty_now || nothing_yet) return {};
   EntityRange range;
   range.incarnation = reply.info.incarnation;
   range.start = reply.start;
   range.end = reply.next;
-  range.ndjson = ndjson;
+  range.ndjson = WantsLines(action, reply);
   if (reply.up_to_date) range.ends_at = reply.info.closed ? RangeEnd::kClosed : RangeEnd::kTail;
-  return range;
+  return EntityTag(range);
+}
+
+// A stored page was asked for by its URL, what is accepted, and the incarnation that it is of.
+void AddCaching(Response* response, const ReadReply& reply, bool has_tag) {
+  bool json = IsJson(reply.info.content_type);
+  response->headers.Add("Vary", json ? "Accept, Accept-Encoding, Stream-Incarnation"
+                                     : "Accept-Encoding, Stream-Incarnation");
+  std::string_view control = reply.up_to_date ? kCacheTail : kCachePage;
+  response->headers.Add("Cache-Control", has_tag ? control : kCacheNever);
+}
+
+Response NotModified(const ReadAction& action, const ReadReply& reply, const ReplyContext& context,
+                     std::string_view tag) {
+  Response response;
+  response.status = 304;
+  AddPosition(&response, action, reply, context);
+  AddCaching(&response, reply, !tag.empty());
+  if (!tag.empty()) response.headers.Add("ETag", tag);
+  return response;
 }
 
 // Sets the body and its type. False: the stored form is broken.
-bool AddBody(Response* response, const ReadReply& reply, bool json, bool ndjson) {
-  if (ndjson) {
+bool AddBody(Response* response, const ReadReply& reply, bool lines) {
+  if (lines) {
     response->headers.Add("Content-Type", kNdjson);
     response->body = JsonLines(reply.parts);
     return true;
   }
   response->headers.Add("Content-Type", reply.info.content_type);
-  if (!json) {
+  if (!IsJson(reply.info.content_type)) {
     response->body = reply.parts;
     return true;
   }
@@ -121,37 +151,54 @@ bool AddBody(Response* response, const ReadReply& reply, bool json, bool ndjson)
 
 }  // namespace
 
-Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
-                      const ReplyContext& context, const ProtocolConfig& config) {
+std::optional<Response> RefuseRead(const ReadAction& action, const Result<ReadReply>& result,
+                                   const ReplyContext& context, const ProtocolConfig& config) {
   if (!result.ok()) return StatusResponse(result.status(), config);
   const ReadReply& reply = *result;
-  if (reply.outcome != Outcome::kOk) return OutcomeResponse(reply.outcome);
+  if (reply.outcome != Outcome::kOk) {
+    Response response = OutcomeResponse(reply.outcome);
+    AddIncarnation(&response, reply.info.incarnation);
+    return response;
+  }
+  if (action.conditions.empty()) return std::nullopt;
+  std::string tag = TagOf(action, reply);
+  StreamState state = StateOf(reply.info);
+  if (!Permits(action.conditions, state, tag)) return PreconditionFailedResponse(state);
+  std::optional<std::string> matched = MatchedTag(action.conditions, tag);
+  if (matched) return NotModified(action, reply, context, *matched);
+  return std::nullopt;
+}
+
+bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply) {
+  return action.conditions.incarnation && reply.ok() && reply->outcome == Outcome::kNotFound;
+}
+
+Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
+                       const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  StreamState state = StateOf(reply->info);
+  if (state.incarnation != action.conditions.incarnation) return PreconditionFailedResponse(state);
+  return OutcomeResponse(Outcome::kNotFound);
+}
+
+Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
+                      const ReplyContext& context, const ProtocolConfig& config) {
+  if (std::optional<Response> refusal = RefuseRead(action, result, context, config)) {
+    return std::move(*refusal);
+  }
+  const ReadReply& reply = *result;
   if (action.live == LiveMode::kLongPoll && !HasData(reply)) {
     return NothingYet(action, reply, context);
   }
-  bool json = IsJson(reply.info.content_type);
-  bool ndjson = json && action.ndjson;
-  bool empty_now = action.from_now && action.live == LiveMode::kNone;
-
   Response response;
-  if (!AddBody(&response, reply, json, ndjson)) {
+  if (!AddBody(&response, reply, WantsLines(action, reply))) {
     return ErrorResponse(500, "DATA_LOSS", "a stored message has no end");
   }
   AddPosition(&response, action, reply, context);
-  response.headers.Add("Vary", json ? "Accept, Accept-Encoding" : "Accept-Encoding");
-  if (empty_now) {
-    response.headers.Add("Cache-Control", kCacheNever);
-    return response;
-  }
-  response.headers.Add("Cache-Control", reply.up_to_date ? kCacheTail : kCachePage);
-  std::string tag = EntityTag(RangeOf(reply, ndjson));
-  std::string matched = MatchEntityTag(action.if_none_match, tag);
-  response.headers.Add("ETag", matched.empty() ? tag : matched);
-  if (!matched.empty()) {
-    response.status = 304;
-    response.body.clear();
-    response.headers.Remove("Content-Type");
-  }
+  std::string tag = TagOf(action, reply);
+  AddCaching(&response, reply, !tag.empty());
+  if (!tag.empty()) response.headers.Add("ETag", tag);
   return response;
 }
 
@@ -163,6 +210,7 @@ Response SseHead(const ReadAction&, const StreamInfo& info) {
   if (SseFormOf(info.content_type) == SseForm::kBase64) {
     response.headers.Add("Stream-SSE-Data-Encoding", "base64");
   }
+  AddIncarnation(&response, info.incarnation);
   return response;
 }
 

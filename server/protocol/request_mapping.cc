@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "server/protocol/errors.h"
+#include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
 #include "server/protocol/response_mapping.h"
 #include "server/protocol/routes.h"
@@ -25,6 +26,7 @@ Response MethodNotAllowed(std::string_view allow) {
 Response BadQuery(std::string_view message) { return ErrorResponse(400, "INVALID_QUERY", message); }
 
 Action MapBucket(const Request& request, const ProtocolConfig& config, std::string bucket) {
+  if (Refusal refusal = RefuseConditions(request)) return std::move(*refusal);
   switch (request.method) {
     case Method::kPut: {
       PublicBase base = PublicBaseOf(request, config);
@@ -47,6 +49,7 @@ Action MapBucket(const Request& request, const ProtocolConfig& config, std::stri
 }
 
 Action MapList(const Request& request, std::string bucket) {
+  if (Refusal refusal = RefuseConditions(request)) return std::move(*refusal);
   if (request.method != Method::kGet && request.method != Method::kHead) {
     return MethodNotAllowed("GET, HEAD, OPTIONS");
   }
@@ -70,6 +73,12 @@ Action MapList(const Request& request, std::string bucket) {
   return action;
 }
 
+Action MapDelete(const Request& request, StreamId stream) {
+  Conditions conditions;
+  if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
+  return DeleteAction{{.stream = std::move(stream), .condition = PreconditionOf(conditions)}};
+}
+
 Action MapStream(const Request& request, const ProtocolConfig& config, StreamId stream) {
   switch (request.method) {
     case Method::kPut:
@@ -79,9 +88,9 @@ Action MapStream(const Request& request, const ProtocolConfig& config, StreamId 
     case Method::kGet:
       return MapRead(request, config, std::move(stream));
     case Method::kHead:
-      return HeadAction{std::move(stream)};
+      return MapHead(request, std::move(stream));
     case Method::kDelete:
-      return DeleteAction{std::move(stream)};
+      return MapDelete(request, std::move(stream));
     case Method::kOptions:
     case Method::kOther:
       break;

@@ -13,7 +13,8 @@
 //   AppendAction       engine.Append(request), then MapAppendReply.
 //   HeadAction, DeleteAction     likewise.
 //   ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
-//                      live kSse: read or follow from `request`; see sse.h and SseHead.
+//                      live kSse: read or follow from `request`; see sse.h, RefuseRead and SseHead.
+//                      If MissedIncarnation(reply): engine.Head(stream), then MapMissedRead.
 //   GuardedRefusal     engine.Head(stream), then MapGuardedRefusal: the stream's own refusals (404,
 //                      409 …) come before complaints about a query or a body.
 // Requests may be moved out of an action before the reply is mapped: the Map…Reply functions read
@@ -31,6 +32,7 @@
 #include "server/protocol/config.h"
 #include "server/protocol/http_message.h"
 #include "server/protocol/negotiation.h"
+#include "server/protocol/precondition.h"
 #include "ursula/engine.h"
 #include "ursula/status.h"
 #include "ursula/types.h"
@@ -70,18 +72,19 @@ struct AppendAction {
 
 struct HeadAction {
   StreamId stream = {};
+  Conditions conditions = {};
 };
 struct DeleteAction {
-  StreamId stream = {};
+  DeleteRequest request = {};
 };
 
 struct ReadAction {
   ReadRequest request = {};  // wait_ms and bytes_max are set from the configuration.
   LiveMode live = LiveMode::kNone;
-  bool from_now = false;                            // offset=now.
-  bool ndjson = false;                              // The client accepts JSON lines.
-  std::optional<uint64_t> cursor = {};              // As sent.
-  std::string if_none_match = {};                   // The header's list; empty if absent.
+  bool from_now = false;                // offset=now.
+  bool ndjson = false;                  // The client accepts JSON lines.
+  std::optional<uint64_t> cursor = {};  // As sent.
+  Conditions conditions = {};
   ContentCoding coding = ContentCoding::kIdentity;  // What the client would like best.
 };
 

@@ -14,6 +14,7 @@ namespace ursula::protocol {
 
 Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId stream);
 Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId stream);
+Action MapHead(const Request& request, StreamId stream);
 Action MapRead(const Request& request, const ProtocolConfig& config, StreamId stream);
 
 }  // namespace ursula::protocol

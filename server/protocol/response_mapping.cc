@@ -9,6 +9,8 @@
 #include "lib/base/strings.h"
 #include "server/protocol/negotiation.h"
 #include "server/protocol/offset.h"
+#include "server/protocol/precondition.h"
+#include "server/protocol/response_parts.h"
 #include "server/protocol/text.h"
 #include "server/protocol/timestamp.h"
 
@@ -31,14 +33,9 @@ Response Json(std::string body) {
   return response;
 }
 
-void AddPosition(Response* response, Offset next, bool closed) {
-  response->headers.Add("Stream-Next-Offset", FormatOffset(next));
-  if (closed) response->headers.Add("Stream-Closed", "true");
-}
-
 void AddInfo(Response* response, const StreamInfo& info) {
   response->headers.Add("Content-Type", info.content_type);
-  AddPosition(response, info.tail, info.closed);
+  AddState(response, StateOf(info));
   const Lifetime& lifetime = info.lifetime;
   if (lifetime.ttl_seconds) response->headers.Add("Stream-TTL", Number(*lifetime.ttl_seconds));
   if (lifetime.expires_at_ms) {
@@ -48,15 +45,20 @@ void AddInfo(Response* response, const StreamInfo& info) {
   }
 }
 
-Response ClosedResponse(Offset tail) {
+Response ClosedResponse(StreamState state) {
   Response response = OutcomeResponse(Outcome::kClosed);
-  AddPosition(&response, tail, true);
+  state.closed = true;
+  AddState(&response, state);
   return response;
 }
 
 Response AppendRefusal(const AppendAction& action, const AppendReply& reply) {
-  if (reply.outcome == Outcome::kClosed) return ClosedResponse(reply.tail);
+  if (reply.outcome == Outcome::kClosed) return ClosedResponse(StateOf(reply));
+  if (reply.outcome == Outcome::kPreconditionFailed) {
+    return PreconditionFailedResponse(StateOf(reply));
+  }
   Response response = OutcomeResponse(reply.outcome);
+  AddIncarnation(&response, reply.incarnation);
   if (reply.outcome == Outcome::kProducerStale) {
     response.headers.Add("Producer-Epoch", Number(reply.producer_epoch));
   }
@@ -135,8 +137,13 @@ Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& r
     case Outcome::kSoftDeleted:
       return ErrorResponse(409, "STREAM_DELETED",
                            "the name is taken by a deleted stream that forks still read from");
-    default:
-      return OutcomeResponse(reply->outcome);
+    case Outcome::kPreconditionFailed:
+      return PreconditionFailedResponse(StateOf(reply->info));
+    default: {
+      Response response = OutcomeResponse(reply->outcome);
+      AddIncarnation(&response, reply->info.incarnation);
+      return response;
+    }
   }
 }
 
@@ -149,7 +156,7 @@ Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& r
   }
   bool producer = action.producer_sequence.has_value();
   Response response = Empty(accepted && producer && action.has_body ? 200 : 204);
-  AddPosition(&response, reply->tail, reply->closed);
+  AddState(&response, StateOf(*reply));
   if (producer) {
     response.headers.Add("Producer-Epoch", Number(reply->producer_epoch));
     response.headers.Add("Producer-Seq", Number(reply->producer_sequence));
@@ -157,20 +164,32 @@ Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& r
   return response;
 }
 
-Response MapHeadReply(const HeadAction&, const Result<HeadReply>& reply,
+Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
                       const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
   if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  StreamState state = StateOf(reply->info);
+  if (!Permits(action.conditions, state, {})) return PreconditionFailedResponse(state);
   Response response = Empty(200);
   AddInfo(&response, reply->info);
+  if (std::optional<std::string> matched = MatchedState(action.conditions, state)) {
+    response.status = 304;
+    response.headers.Remove("Content-Type");
+    response.headers.Set("ETag", *matched);
+  }
   return response;
 }
 
 Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>& reply,
                         const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome == Outcome::kPreconditionFailed) {
+    return PreconditionFailedResponse(StateOf(reply->info));
+  }
   if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
-  return Empty(204);
+  Response response = Empty(204);
+  AddIncarnation(&response, reply->info.incarnation);
+  return response;
 }
 
 Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply>& reply,
@@ -178,12 +197,14 @@ Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply
   if (!reply.ok()) return StatusResponse(reply.status(), config);
   if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
   if (guarded.append) {
-    if (reply->info.closed) return ClosedResponse(reply->info.tail);
+    if (reply->info.closed) return ClosedResponse(StateOf(reply->info));
     if (MediaType(reply->info.content_type) != MediaType(guarded.content_type)) {
       return OutcomeResponse(Outcome::kContentTypeMismatch);
     }
   }
-  return guarded.refusal;
+  Response refusal = guarded.refusal;
+  AddIncarnation(&refusal, reply->info.incarnation);
+  return refusal;
 }
 
 Response PreflightResponse() {
@@ -193,10 +214,10 @@ Response PreflightResponse() {
       {"Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
       {"Access-Control-Allow-Methods", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
       {"Access-Control-Allow-Headers",
-       "accept, authorization, cache-control, content-type, if-none-match, last-event-id, "
-       "producer-epoch, producer-id, producer-seq, stream-closed, stream-expires-at, "
-       "stream-fork-offset, stream-fork-sub-offset, stream-forked-from, stream-seq, stream-ttl, "
-       "x-request-id"},
+       "accept, authorization, cache-control, content-type, if-match, if-none-match, "
+       "last-event-id, producer-epoch, producer-id, producer-seq, stream-closed, "
+       "stream-expires-at, stream-fork-offset, stream-fork-sub-offset, stream-forked-from, "
+       "stream-incarnation, stream-seq, stream-ttl, x-request-id"},
       {"Access-Control-Max-Age", "86400"},
       {"Cache-Control", "no-store"},
   };

@@ -33,7 +33,18 @@ Response MapAppendReply(const AppendAction&, const Result<AppendReply>&, const P
 Response MapHeadReply(const HeadAction&, const Result<HeadReply>&, const ProtocolConfig&);
 Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>&, const ProtocolConfig&);
 
-// Catch-up and long-poll; of SSE the refusals. The body shares the reply's memory. Does not
+// The answer to a read that gives no data: the engine's refusal, or a condition that doesn't hold.
+// Empty: go on. Of SSE that is all that is asked before the head.
+std::optional<Response> RefuseRead(const ReadAction& action, const Result<ReadReply>& reply,
+                                   const ReplyContext& context, const ProtocolConfig& config);
+
+// The request names an incarnation, and the engine has no such stream: Head tells whether there is
+// another one (412) or none (404).
+bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply);
+Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
+                       const ProtocolConfig& config);
+
+// Catch-up and long-poll. The body shares the reply's memory. Does not
 // compress: see compress.h.
 Response MapReadReply(const ReadAction& action, const Result<ReadReply>& reply,
                       const ReplyContext& context, const ProtocolConfig& config);

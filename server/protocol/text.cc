@@ -40,6 +40,17 @@ std::optional<uint64_t> ParseCanonicalNumber(std::string_view text, uint64_t max
   return ParseDigits(text, max);
 }
 
+std::optional<uint64_t> ParseHex(std::string_view text) {
+  if (text.empty() || text.size() > 16) return std::nullopt;
+  uint64_t value = 0;
+  for (char c : text) {
+    int digit = c == Lower(c) ? HexValue(c) : -1;
+    if (digit < 0) return std::nullopt;
+    value = value * 16 + static_cast<uint64_t>(digit);
+  }
+  return value;
+}
+
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space) {
   const bool plain = text.find('%') == std::string_view::npos &&
                      !(plus_is_space && text.find('+') != std::string_view::npos);

@@ -21,6 +21,9 @@ std::optional<uint64_t> ParseDigits(std::string_view text, uint64_t max);
 // 0|[1-9][0-9]*, at most `max`.
 std::optional<uint64_t> ParseCanonicalNumber(std::string_view text, uint64_t max);
 
+// One to sixteen hexadecimal digits in lower case.
+std::optional<uint64_t> ParseHex(std::string_view text);
+
 // Empty result: a '%' without two hex digits. `plus_is_space` as in queries.
 std::optional<std::string> PercentDecode(std::string_view text, bool plus_is_space);
 

@@ -12,6 +12,7 @@
 
 #include "lib/base/check.h"
 #include "server/protocol/request_mapping.h"
+#include "server/protocol/response_mapping.h"
 #include "server/protocol/routes.h"
 #include "server/protocol/text.h"
 #include "tests/fuzz/http_text.h"
@@ -107,6 +108,17 @@ void CheckLocation(std::string_view location, const StreamId& id) {
   URSULA_CHECK(route.kind == RouteKind::kStream && route.stream == id);
 }
 
+// What the engine's contract allows; and a condition that was asked is there.
+void CheckCondition(const Precondition& condition, const Request& request) {
+  URSULA_CHECK(condition.any_of.size() <= 64 && condition.none_of.size() <= 64);
+  if (request.headers.Count("If-Match") > 0 || request.headers.Count("Stream-Incarnation") > 0) {
+    URSULA_CHECK(condition.exists || !condition.any_of.empty());
+  }
+  for (const StateMatch& match : condition.any_of) {
+    URSULA_CHECK(match.incarnation || match.tail);
+  }
+}
+
 class Checker {
  public:
   Checker(const Request& request, const ProtocolConfig& config)
@@ -133,6 +145,7 @@ class Checker {
     URSULA_CHECK(!create.lifetime.ttl_seconds || !create.lifetime.expires_at_ms);
     URSULA_CHECK(create.content_type.size() <= config_.header_value_bytes_max);
     URSULA_CHECK(create.sequence.size() <= config_.header_value_bytes_max);
+    CheckCondition(create.condition);
     if (create.fork) CheckStream(create.fork->source);
     URSULA_CHECK(!action.needs_source_type || create.fork);
     if (action.needs_source_type) CheckFork(action);
@@ -144,17 +157,22 @@ class Checker {
     URSULA_CHECK(!append.messages.empty() || append.close);
     URSULA_CHECK(append.content_type.empty() != action.has_body || append.close);
     URSULA_CHECK(append.sequence.size() <= config_.header_value_bytes_max);
+    CheckCondition(append.condition);
     if (!append.producer) return;
     URSULA_CHECK(!append.producer->id.empty());
     URSULA_CHECK(append.producer->epoch <= kJavaScriptIntegerMax);
     URSULA_CHECK(append.producer->sequence <= kJavaScriptIntegerMax);
   }
   void operator()(const HeadAction& action) const { CheckStream(action.stream); }
-  void operator()(const DeleteAction& action) const { CheckStream(action.stream); }
+  void operator()(const DeleteAction& action) const {
+    CheckStream(action.request.stream);
+    CheckCondition(action.request.condition);
+  }
   void operator()(const ReadAction& action) const {
     CheckStream(action.request.stream);
     URSULA_CHECK(action.request.from.bytes < kOffsetEnd && action.request.bytes_max > 0);
     URSULA_CHECK(action.request.wait_ms <= config_.long_poll_ms);
+    CheckRefusal(action);
   }
   void operator()(const GuardedRefusal& action) const {
     CheckStream(action.stream);
@@ -163,6 +181,19 @@ class Checker {
   }
 
  private:
+  void CheckCondition(const Precondition& condition) const {
+    protocol::CheckCondition(condition, request_);
+  }
+  // Whatever is asked, an empty stream is answered.
+  void CheckRefusal(const ReadAction& action) const {
+    ReadReply reply;
+    reply.info.incarnation = 1;
+    reply.up_to_date = true;
+    const std::optional<Response> refusal = RefuseRead(action, reply, ReplyContext{}, config_);
+    if (!refusal) return;
+    CheckResponse(*refusal);
+    URSULA_CHECK(refusal->status == 304 || refusal->status == 412);
+  }
   void CheckFork(const CreateAction& action) const {
     for (const char* type : {"application/json", "text/plain"}) {
       CreateAction fork = action;

@@ -4,6 +4,30 @@
 #include <utility>
 
 namespace ursula::testing {
+namespace {
+
+bool Is(const StateMatch& match, const StreamInfo& info) {
+  return (!match.incarnation || *match.incarnation == info.incarnation) &&
+         (!match.tail || *match.tail == info.tail) &&
+         (!match.closed || *match.closed == info.closed);
+}
+
+// `info`: null if there is no such stream.
+bool Holds(const Precondition& condition, const StreamInfo* info) {
+  auto is = [info](const StateMatch& match) { return info != nullptr && Is(match, *info); };
+  if (condition.exists && info == nullptr) return false;
+  if (condition.absent && info != nullptr) return false;
+  const std::vector<StateMatch>& any_of = condition.any_of;
+  if (!any_of.empty() && std::none_of(any_of.begin(), any_of.end(), is)) return false;
+  return std::none_of(condition.none_of.begin(), condition.none_of.end(), is);
+}
+
+bool Holds(const AppendRequest& request, const StreamInfo& info) {
+  StateMatch expected = {request.expected_incarnation, request.expected_tail, {}};
+  return Is(expected, info) && Holds(request.condition, &info);
+}
+
+}  // namespace
 
 template <class Reply>
 void FakeEngine::Later(Done<Reply> done, Result<Reply> reply) {
@@ -52,6 +76,9 @@ void FakeEngine::Create(CreateRequest request, Done<CreateReply> done) {
   Stream* found = Find(request.stream);
   if (!HasBucket(request.stream.bucket)) {
     reply.outcome = Outcome::kBucketNotFound;
+  } else if (!Holds(request.condition, found == nullptr ? nullptr : &found->info)) {
+    reply.outcome = Outcome::kPreconditionFailed;
+    if (found != nullptr) reply.info = found->info;
   } else if (found != nullptr) {
     reply.outcome = Outcome::kExisted;
     reply.info = found->info;
@@ -69,6 +96,13 @@ void FakeEngine::Create(CreateRequest request, Done<CreateReply> done) {
 }
 
 void FakeEngine::Head(StreamId stream, Done<HeadReply> done) {
+  if (!holding_) return DoHead(stream, std::move(done));
+  held_.push_back([this, stream = std::move(stream), done = std::move(done)]() mutable {
+    DoHead(stream, std::move(done));
+  });
+}
+
+void FakeEngine::DoHead(const StreamId& stream, Done<HeadReply> done) {
   HeadReply reply;
   Stream* found = Find(stream);
   if (found == nullptr) reply.outcome = Outcome::kNotFound;
@@ -78,7 +112,15 @@ void FakeEngine::Head(StreamId stream, Done<HeadReply> done) {
 
 void FakeEngine::Delete(DeleteRequest request, Done<DeleteReply> done) {
   DeleteReply reply;
-  if (streams_.erase(request.stream) == 0) reply.outcome = Outcome::kNotFound;
+  Stream* found = Find(request.stream);
+  if (found != nullptr) reply.info = found->info;
+  if (found == nullptr) {
+    reply.outcome = Outcome::kNotFound;
+  } else if (!Holds(request.condition, &found->info)) {
+    reply.outcome = Outcome::kPreconditionFailed;
+  } else {
+    streams_.erase(request.stream);
+  }
   Later<DeleteReply>(std::move(done), std::move(reply));
   Wake(request.stream);
 }
@@ -94,7 +136,7 @@ void FakeEngine::Release() {
   holding_ = false;
   std::vector<Function<void()>> held = std::move(held_);
   held_.clear();
-  for (Function<void()>& append : held) append();
+  for (Function<void()>& call : held) call();
 }
 
 void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
@@ -104,6 +146,8 @@ void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
     reply.outcome = Outcome::kNotFound;
   } else if (stream->info.closed) {
     reply.outcome = Outcome::kClosed;
+  } else if (!Holds(request, stream->info)) {
+    reply.outcome = Outcome::kPreconditionFailed;
   } else {
     reply.start = stream->info.tail;
     for (const Bytes& message : request.messages) stream->data += message.view();
@@ -113,6 +157,7 @@ void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
   if (stream != nullptr) {
     reply.tail = stream->info.tail;
     reply.closed = stream->info.closed;
+    reply.incarnation = stream->info.incarnation;
   }
   Later<AppendReply>(std::move(done), std::move(reply));
   Wake(request.stream);
@@ -132,9 +177,13 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
   return reply;
 }
 
+bool FakeEngine::IsWanted(const ReadRequest& request, const Stream& stream) {
+  return !request.incarnation || *request.incarnation == stream.info.incarnation;
+}
+
 Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
   Stream* stream = Find(request.stream);
-  if (stream == nullptr) {
+  if (stream == nullptr || !IsWanted(request, *stream)) {
     ReadReply reply;
     reply.outcome = Outcome::kNotFound;
     Later<ReadReply>(std::move(done), std::move(reply));
@@ -151,6 +200,7 @@ Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
   waiter->request = std::move(request);
   waiter->request.from = now.start;
   waiter->request.from_tail = false;
+  waiter->request.incarnation = stream->info.incarnation;
   waiter->done = std::move(done);
   waiter->timer.Then<&Waiter::OnTimer>(waiter.get());
   loop_->StartTimer(&waiter->timer,
@@ -175,7 +225,7 @@ void FakeEngine::Finish(Ticket ticket) {
   waiters_.erase(found);
   ReadReply reply;
   Stream* stream = Find(waiter->request.stream);
-  if (stream == nullptr) {
+  if (stream == nullptr || !IsWanted(waiter->request, *stream)) {
     reply.outcome = Outcome::kNotFound;
   } else {
     reply = ReplyOf(waiter->request, *stream);

@@ -1,8 +1,8 @@
 // tests/support/fake_engine.h
 //
 // FakeEngine is a StreamEngine of a few hundred lines for tests of what stands in front of it: byte
-// streams in memory, closing, waiting reads. No producers, forks, JSON or lifetimes. Everything
-// runs on one loop, which must be the caller's.
+// streams in memory, closing, preconditions, waiting reads. No producers, forks, JSON or lifetimes.
+// Everything runs on one loop, which must be the caller's.
 
 #pragma once
 
@@ -39,7 +39,7 @@ class FakeEngine final : public StreamEngine {
   EngineStats Stats() const override { return {}; }
   void Stop(Done<Stopped> done) override;
 
-  // Appends wait until Release, to see what others do meanwhile.
+  // Appends and Heads wait until Release, to see what others do meanwhile.
   void Hold() { holding_ = true; }
   void Release();
   std::size_t held() const { return held_.size(); }
@@ -66,7 +66,9 @@ class FakeEngine final : public StreamEngine {
   void Later(Done<Reply> done, Result<Reply> reply);
   Stream* Find(const StreamId& id);
   bool HasBucket(const std::string& bucket) const;
+  static bool IsWanted(const ReadRequest& request, const Stream& stream);
   ReadReply ReplyOf(const ReadRequest& request, const Stream& stream) const;
+  void DoHead(const StreamId& stream, Done<HeadReply> done);
   void DoAppend(AppendRequest request, Done<AppendReply> done);
   void Wake(const StreamId& id);
   void Finish(Ticket ticket);

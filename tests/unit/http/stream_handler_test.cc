@@ -35,6 +35,13 @@ class StreamHandlerTest : public ::testing::Test {
     Send(peer.get(), method, target, body);
     return peer->TakeReceived();
   }
+  // `header` without its CRLF.
+  std::string AskUnder(std::string_view header, std::string_view method, std::string_view target,
+                       std::string_view body = {}) {
+    auto peer = rig().Connect();
+    Send(peer.get(), method, target, body, std::string(header) + "\r\n");
+    return peer->TakeReceived();
+  }
   static void Send(FakePeer* peer, std::string_view method, std::string_view target,
                    std::string_view body = {}, std::string_view headers = {}) {
     std::string request =
@@ -255,6 +262,140 @@ TEST_F(StreamHandlerTest, SubscriberOfADeletedStreamIsLetGo) {
   peer->TakeReceived();
   Ask("DELETE", kStream);
   EXPECT_EQ(peer->TakeReceived(), "0\r\n\r\n");
+}
+
+// ---- conditional requests
+// ------------------------------------------------------------------------
+
+// The value of a header, or "".
+std::string ValueOf(std::string_view response, std::string_view name) {
+  std::string start = "\r\n" + std::string(name) + ": ";
+  std::size_t at = response.find(start);
+  if (at == std::string_view::npos) return "";
+  response.remove_prefix(at + start.size());
+  return std::string(response.substr(0, response.find("\r\n")));
+}
+
+TEST_F(StreamHandlerTest, WritesHappenOnlyUnderTheirConditions) {
+  std::string made = AskUnder("If-None-Match: *", "PUT", kStream, "first ");
+  EXPECT_EQ(StatusOf(made), 201);
+  EXPECT_EQ(StatusOf(AskUnder("If-None-Match: *", "PUT", kStream, "first ")), 412);
+  std::string tag = ValueOf(made, "ETag");
+  std::string second = AskUnder("If-Match: " + tag, "POST", kStream, "second");
+  EXPECT_EQ(StatusOf(second), 204);
+  std::string late = AskUnder("If-Match: " + tag, "POST", kStream, "late");
+  EXPECT_EQ(StatusOf(late), 412);
+  for (const char* name : {"ETag", "Stream-Next-Offset", "Stream-Incarnation"}) {
+    EXPECT_NE(ValueOf(second, name), "") << name;
+    EXPECT_EQ(ValueOf(late, name), ValueOf(second, name)) << name;
+  }
+  EXPECT_EQ(StatusOf(AskUnder("If-Match: " + std::string(kTail6), "POST", kStream, "late")), 412);
+  EXPECT_EQ(StatusOf(AskUnder("If-Match: " + tag, "DELETE", kStream)), 412);
+  EXPECT_EQ(BodyOf(Ask("GET", kStream)), "first second");
+  EXPECT_EQ(StatusOf(AskUnder("If-Match: " + ValueOf(second, "ETag"), "DELETE", kStream)), 204);
+  EXPECT_EQ(StatusOf(AskUnder("If-Match: *", "PUT", kStream, "first ")), 412);
+}
+
+TEST_F(StreamHandlerTest, ReadsOfAnotherIncarnationAre412) {
+  CreateText(kStream);
+  std::string old = "Stream-Incarnation: " + ValueOf(Ask("HEAD", kStream), "Stream-Incarnation");
+  std::string queries[] = {"", "?offset=now", "?live=long-poll&offset=now",
+                           "?live=long-poll&offset=-1", "?live=sse&offset=-1"};
+  for (const std::string& query : queries) {
+    std::string target = std::string(kStream) + query;
+    auto peer = Subscribe(target, old + "\r\n");
+    rig().AdvanceMs(config_.long_poll_ms + 1);
+    std::string answer = peer->TakeReceived();
+    EXPECT_LT(StatusOf(answer), 300) << query;
+    EXPECT_EQ("Stream-Incarnation: " + ValueOf(answer, "Stream-Incarnation"), old) << query;
+    peer->End();
+  }
+  Ask("DELETE", kStream);
+  for (const std::string& query : queries) {
+    EXPECT_EQ(StatusOf(AskUnder(old, "GET", std::string(kStream) + query)), 404) << query;
+  }
+  CreateText(kStream);
+  std::string own = ValueOf(Ask("HEAD", kStream), "Stream-Incarnation");
+  EXPECT_EQ(StatusOf(AskUnder(old, "HEAD", kStream)), 412);
+  for (const std::string& query : queries) {
+    // At once, a long poll and SSE before its head too.
+    std::string answer = AskUnder(old, "GET", std::string(kStream) + query);
+    EXPECT_EQ(StatusOf(answer), 412) << query;
+    EXPECT_EQ(ValueOf(answer, "Stream-Incarnation"), own);
+    EXPECT_EQ(ValueOf(answer, "Stream-Next-Offset"), kTail6);
+    EXPECT_EQ(ValueOf(answer, "Content-Type"), "application/json");
+  }
+  EXPECT_EQ(engine_->waiting(), 0u);
+}
+
+TEST_F(StreamHandlerTest, LongPollsAreJudgedWhenTheyComeNotWhenTheirDataComes) {
+  CreateText(kStream);
+  std::string if_match = "If-Match: " + ValueOf(Ask("HEAD", kStream), "ETag") + "\r\n";
+  for (std::string_view offset : {std::string_view("now"), kTail6}) {
+    std::string target = std::string(kStream) + "?live=long-poll&offset=" + std::string(offset);
+    auto peer = Subscribe(target, if_match);
+    EXPECT_EQ(peer->received(), "");
+    EXPECT_EQ(engine_->waiting(), 1u);
+    Ask("POST", kStream, "more");
+    std::string answer = peer->TakeReceived();
+    EXPECT_EQ(StatusOf(answer), 200);
+    EXPECT_EQ(BodyOf(answer), "more");
+    EXPECT_EQ(StatusOf(Subscribe(target, if_match)->TakeReceived()), 412);
+    EXPECT_EQ(engine_->waiting(), 0u);
+    Ask("DELETE", kStream);
+    CreateText(kStream);
+    if_match = "If-Match: " + ValueOf(Ask("HEAD", kStream), "ETag") + "\r\n";
+  }
+  auto idle = Subscribe(std::string(kStream) + "?live=long-poll&offset=now", if_match);
+  rig().AdvanceMs(config_.long_poll_ms + 1);
+  EXPECT_EQ(StatusOf(idle->TakeReceived()), 204);
+}
+
+TEST_F(StreamHandlerTest, ConditionalLongPollsEndLikeOthers) {
+  CreateText(kStream);
+  std::string target = std::string(kStream) + "?live=long-poll&offset=now";
+  auto left = Subscribe(target, "If-Match: *\r\n");
+  EXPECT_EQ(engine_->waiting(), 1u);
+  left->End();
+  EXPECT_EQ(engine_->waiting(), 0u);
+  // Past the tail there is nothing to wait for.
+  std::string past =
+      std::string(kStream) + "?live=long-poll&offset=0000000000000000_0000000000000009";
+  EXPECT_EQ(StatusOf(Subscribe(past, "If-Match: *\r\n")->TakeReceived()), 204);
+  EXPECT_EQ(StatusOf(Subscribe(target, "If-None-Match: *\r\n")->TakeReceived()), 304);
+  auto closer = rig().Connect();
+  Send(closer.get(), "POST", kStream, {}, "Stream-Closed: true\r\n");
+  std::string closed = Subscribe(target, "If-Match: *\r\n")->TakeReceived();
+  EXPECT_EQ(StatusOf(closed), 204);
+  EXPECT_EQ(ValueOf(closed, "Stream-Closed"), "true");
+}
+
+TEST_F(StreamHandlerTest, SubscriberUnderAConditionThatFailsGetsThePlainError) {
+  CreateText(kStream);
+  std::string target = std::string(kStream) + "?live=sse&offset=-1";
+  std::string answer = AskUnder("If-Match: \"x\"", "GET", target);
+  EXPECT_EQ(StatusOf(answer), 412);
+  EXPECT_NE(answer.find("PRECONDITION_FAILED"), std::string::npos);
+  auto peer = Subscribe(target, "If-Match: *\r\n");
+  EXPECT_NE(ValueOf(peer->received(), "Stream-Incarnation"), "");
+  Ask("POST", kStream, "more");
+  EXPECT_EQ(CountOf(peer->received(), "event: data"), 2u);
+}
+
+TEST_F(StreamHandlerTest, ReadOfAnotherIncarnationWhoseClientLeavesStillEnds) {
+  CreateText(kStream);
+  for (std::string_view query : {"", "?live=long-poll&offset=now", "?live=sse&offset=-1"}) {
+    engine_->Hold();
+    auto peer = Subscribe(std::string(kStream) + std::string(query),
+                          "Stream-Incarnation: 00000000000000ff\r\n");
+    EXPECT_EQ(engine_->held(), 1u);
+    peer->Break(ECONNRESET);
+    EXPECT_EQ(rig().server->counters().requests_open.Get(), 1u);
+    engine_->Release();
+    rig().manual.RunUntilIdle();
+    EXPECT_EQ(rig().server->counters().requests_open.Get(), 0u) << query;
+    EXPECT_EQ(peer->received(), "");
+  }
 }
 
 TEST_F(StreamHandlerTest, SlowSubscriberCostsBoundedMemoryAndIsCutInTheEnd) {

@@ -79,10 +79,11 @@ TEST(MapRequestTest, Rule29PreflightOnAnyPath) {
     Response response = Take<Response>(Map(MakeRequest(Method::kOptions, path)));
     EXPECT_EQ(response.status, 204);
     std::string allowed = HeaderOf(response, "Access-Control-Allow-Headers");
-    for (const char* name : {"if-none-match", "content-type", "authorization", "last-event-id",
-                             "stream-ttl", "stream-expires-at", "stream-closed", "stream-seq",
-                             "stream-forked-from", "stream-fork-offset", "stream-fork-sub-offset",
-                             "producer-id", "producer-epoch", "producer-seq"}) {
+    for (const char* name :
+         {"if-match", "if-none-match", "stream-incarnation", "content-type", "authorization",
+          "last-event-id", "stream-ttl", "stream-expires-at", "stream-closed", "stream-seq",
+          "stream-forked-from", "stream-fork-offset", "stream-fork-sub-offset", "producer-id",
+          "producer-epoch", "producer-seq"}) {
       EXPECT_NE(allowed.find(name), std::string::npos) << name;
     }
   }
@@ -432,13 +433,15 @@ TEST(MapReadTest, NegotiationGoesAlong) {
                                           {"If-None-Match", "\"b\""}}));
   EXPECT_TRUE(action.ndjson);
   EXPECT_EQ(action.coding, ContentCoding::kGzip);
-  EXPECT_EQ(action.if_none_match, "\"a\", \"b\"");
+  ASSERT_TRUE(action.conditions.none_match.has_value());
+  ASSERT_EQ(action.conditions.none_match->tags.size(), 2u);
+  EXPECT_EQ(action.conditions.none_match->tags[1].tag, "\"b\"");
 }
 
 TEST(MapRequestTest, HeadAndDeleteNameTheStream) {
   EXPECT_EQ(Take<HeadAction>(Map(MakeRequest(Method::kHead, "/demo/a/b"))).stream,
             (StreamId{"demo", "a", "b"}));
-  EXPECT_EQ(Take<DeleteAction>(Map(MakeRequest(Method::kDelete, kPath))).stream,
+  EXPECT_EQ(Take<DeleteAction>(Map(MakeRequest(Method::kDelete, kPath))).request.stream,
             (StreamId{"v1", "", "s"}));
 }
 

@@ -9,12 +9,16 @@ namespace ursula::protocol {
 namespace {
 
 constexpr const char* kTen = "0000000000000000_0000000000000010";
+constexpr const char* kIncarnation = "0000000000000abc";
+constexpr const char* kStateTag = "\"s-0000000000000abc-a.t\"";
+constexpr const char* kClosedTag = "\"s-0000000000000abc-a.c\"";
 const ProtocolConfig kConfig;
 
 AppendReply Appended(Outcome outcome) {
   AppendReply reply;
   reply.outcome = outcome;
   reply.tail = Offset{10};
+  reply.incarnation = 0xabc;
   return reply;
 }
 
@@ -113,6 +117,7 @@ TEST(CreateReplyTest, NewAndSame) {
   reply.info.content_type = "Text/Plain; x=y";
   reply.info.tail = Offset{10};
   reply.info.closed = true;
+  reply.info.incarnation = 0xabc;
   reply.info.lifetime.ttl_seconds = 60;
   Response response = MapCreateReply(action, reply, kConfig);
   EXPECT_EQ(response.status, 201);
@@ -121,10 +126,13 @@ TEST(CreateReplyTest, NewAndSame) {
   EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), kTen);
   EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "true");
   EXPECT_EQ(HeaderOf(response, "Stream-TTL"), "60");
+  EXPECT_EQ(HeaderOf(response, "ETag"), kClosedTag);
+  EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
   reply.outcome = Outcome::kExisted;
   response = MapCreateReply(action, reply, kConfig);
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(HeaderOf(response, "Location"), "(none)");
+  EXPECT_EQ(HeaderOf(response, "ETag"), kClosedTag);
 }
 
 TEST(CreateReplyTest, Refusals) {
@@ -143,6 +151,8 @@ TEST(CreateReplyTest, Refusals) {
     CreateReply reply;
     reply.outcome = c.outcome;
     EXPECT_EQ(ErrorOf(MapCreateReply(CreateAction{}, reply, kConfig)), c.error);
+    reply.info.incarnation = 0xabc;
+    EXPECT_EQ(HeaderOf(MapCreateReply(CreateAction{}, reply, kConfig), "ETag"), "(none)");
   }
 }
 
@@ -162,13 +172,15 @@ TEST(HeadReplyTest, Rule23And30HeadTellsTheWindowAndIsNotStored) {
   reply.info.content_type = "application/json";
   reply.info.tail = Offset{10};
   reply.info.lifetime.ttl_seconds = 3600;
+  reply.info.incarnation = 0xabc;
   Response response = MapHeadReply(HeadAction{}, reply, kConfig);
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(HeaderOf(response, "Cache-Control"), "no-store");
   EXPECT_EQ(HeaderOf(response, "Stream-TTL"), "3600");
   EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), kTen);
   EXPECT_EQ(HeaderOf(response, "Stream-Closed"), "(none)");
-  EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
+  EXPECT_EQ(HeaderOf(response, "ETag"), kStateTag);
+  EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
   reply.info.lifetime = Lifetime{};
   reply.info.lifetime.expires_at_ms = 1'728'432'000'000;
   EXPECT_EQ(HeaderOf(MapHeadReply(HeadAction{}, reply, kConfig), "Stream-Expires-At"),
@@ -181,8 +193,12 @@ TEST(HeadReplyTest, Rule23And30HeadTellsTheWindowAndIsNotStored) {
 }
 
 TEST(DeleteReplyTest, Outcomes) {
-  EXPECT_EQ(MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kOk}, kConfig).status,
-            204);
+  DeleteReply deleted;
+  deleted.info.incarnation = 0xabc;
+  Response response = MapDeleteReply(DeleteAction{}, deleted, kConfig);
+  EXPECT_EQ(response.status, 204);
+  EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
+  EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
   EXPECT_EQ(
       ErrorOf(MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kNotFound}, kConfig)),
       "404 STREAM_NOT_FOUND");
@@ -203,6 +219,17 @@ TEST(AppendReplyTest, Rule11StatusTellsNewFromDuplicate) {
   EXPECT_EQ(MapAppendReply(ProducerAppend(true), Appended(Outcome::kDuplicate), kConfig).status,
             204);
   EXPECT_EQ(MapAppendReply(ProducerAppend(false), Appended(Outcome::kOk), kConfig).status, 204);
+}
+
+TEST(AppendReplyTest, SuccessNamesTheStateAfterIt) {
+  for (Outcome outcome : {Outcome::kOk, Outcome::kDuplicate}) {
+    AppendReply reply = Appended(outcome);
+    Response response = MapAppendReply(ProducerAppend(true), reply, kConfig);
+    EXPECT_EQ(HeaderOf(response, "ETag"), kStateTag);
+    EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
+    reply.closed = true;
+    EXPECT_EQ(HeaderOf(MapAppendReply(ProducerAppend(true), reply, kConfig), "ETag"), kClosedTag);
+  }
 }
 
 // Rule 14: on duplicates Producer-Seq is the highest accepted.
@@ -256,7 +283,10 @@ TEST(AppendReplyTest, OtherRefusals) {
                         Case{Outcome::kContentTypeMismatch, "409 CONTENT_TYPE_MISMATCH"},
                         Case{Outcome::kSequenceConflict, "409 SEQUENCE_CONFLICT"},
                         Case{Outcome::kTooLarge, "413 APPEND_TOO_LARGE"}}) {
-    EXPECT_EQ(ErrorOf(MapAppendReply(AppendAction{}, Appended(c.outcome), kConfig)), c.error);
+    Response response = MapAppendReply(AppendAction{}, Appended(c.outcome), kConfig);
+    EXPECT_EQ(ErrorOf(response), c.error);
+    EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
+    EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
   }
   Status unknown(StatusCode::kOutcomeUnknown, "");
   EXPECT_EQ(ErrorOf(MapAppendReply(AppendAction{}, unknown, kConfig)), "504 OUTCOME_UNKNOWN");
@@ -274,7 +304,10 @@ TEST(GuardedRefusalTest, Rule26TheStreamsOwnRefusalComesFirst) {
   EXPECT_EQ(ErrorOf(MapGuardedRefusal(guarded, head, kConfig)), "404 STREAM_NOT_FOUND");
   head.outcome = Outcome::kOk;
   head.info.closed = true;
-  EXPECT_EQ(ErrorOf(MapGuardedRefusal(guarded, head, kConfig)), "400 INVALID_OFFSET");
+  head.info.incarnation = 0xabc;
+  Response response = MapGuardedRefusal(guarded, head, kConfig);
+  EXPECT_EQ(ErrorOf(response), "400 INVALID_OFFSET");
+  EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
 }
 
 TEST(GuardedRefusalTest, AppendsYieldToClosedAndToTheType) {

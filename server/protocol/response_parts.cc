@@ -1,0 +1,33 @@
+#include "server/protocol/response_parts.h"
+
+#include "server/protocol/errors.h"
+#include "server/protocol/offset.h"
+
+namespace ursula::protocol {
+
+StreamState StateOf(const StreamInfo& info) { return {info.incarnation, info.tail, info.closed}; }
+
+StreamState StateOf(const AppendReply& reply) {
+  return {reply.incarnation, reply.tail, reply.closed};
+}
+
+void AddIncarnation(Response* response, uint64_t incarnation) {
+  if (incarnation == 0) return;
+  response->headers.Add("Stream-Incarnation", FormatIncarnation(incarnation));
+}
+
+void AddState(Response* response, const StreamState& state) {
+  response->headers.Add("Stream-Next-Offset", FormatOffset(state.tail));
+  if (state.closed) response->headers.Add("Stream-Closed", "true");
+  if (state.incarnation == 0) return;
+  response->headers.Add("ETag", StateTag(state));
+  AddIncarnation(response, state.incarnation);
+}
+
+Response PreconditionFailedResponse(const StreamState& state) {
+  Response response = OutcomeResponse(Outcome::kPreconditionFailed);
+  if (state.incarnation != 0) AddState(&response, state);
+  return response;
+}
+
+}  // namespace ursula::protocol
