@@ -89,6 +89,11 @@ class Engine final : public StreamEngine {
   EngineStats Stats() const override;
   void Stop(Done<Stopped> done) override;
 
+  // ---- simulators ----
+  Shard& shard(CoreId core) { return *shards_.at(Raw(core)); }
+  // In place of Stop, once the world it ran in has crashed: nobody is called any more.
+  void Abandon();
+
  private:
   template <class Reply>
   friend class Return;

@@ -6,7 +6,6 @@
 #include "lib/engine/engine.h"
 #include "lib/group/recovery.h"
 #include "lib/io/entropy.h"
-#include "ursula/sync.h"
 
 namespace ursula::engine {
 namespace {
@@ -21,8 +20,6 @@ constexpr uint64_t kSegmentBytesMax = 64 << 20;
 constexpr uint64_t kRecordOverheadBytes = 1 << 20;  // Names, content types, headers.
 constexpr uint64_t kSegmentsPerLogMin = 4;
 constexpr uint64_t kSegmentsPerLog = 8;
-
-struct Unit {};
 
 uint64_t WalBytesPerCore(const EngineOptions& options, uint64_t cores) {
   return options.wal_bytes_max == 0 ? kWalBytesPerCoreDefault : options.wal_bytes_max / cores;
@@ -194,9 +191,9 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
 
 Status Engine::StartShards(std::vector<ShardStart> starts) {
   std::vector<Status> statuses(shards_.size());
-  Result<Unit> all = Wait<Unit>([&](Function<void(Result<Unit>)> done) {
+  runtime_.Await([&](Function<void()> done) {
     auto missing = std::make_shared<std::atomic<std::size_t>>(shards_.size());
-    auto shared = std::make_shared<Function<void(Result<Unit>)>>(std::move(done));
+    auto shared = std::make_shared<Function<void()>>(std::move(done));
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       shards_[i]->loop().Post(
           [this, i, missing, shared, &statuses, start = std::move(starts[i])]() mutable {
@@ -204,7 +201,7 @@ Status Engine::StartShards(std::vector<ShardStart> starts) {
             shard->SetTickHook([this, shard] { RunChores(shard); });
             shard->Start(std::move(start), [i, missing, shared, &statuses](Status status) {
               statuses[i] = std::move(status);
-              if (missing->fetch_sub(1) == 1) (*shared)(Unit{});
+              if (missing->fetch_sub(1) == 1) (*shared)();
             });
           });
     }
@@ -264,7 +261,16 @@ void Engine::CallEnded() {
 
 void Engine::StopNow() {
   if (stop_called_.load()) return;
-  (void)Wait<Stopped>([this](Done<Stopped> done) { Stop(std::move(done)); });
+  runtime_.Await([this](Function<void()> done) {
+    Stop([done = std::move(done)](Result<Stopped>) mutable { done(); });
+  });
+}
+
+void Engine::Abandon() {
+  stop_called_.store(true);
+  accepting_.store(false, std::memory_order_release);
+  for (auto& shard : shards_) shard->Abandon();
+  shards_.clear();
 }
 
 Engine::~Engine() { StopNow(); }

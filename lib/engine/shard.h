@@ -6,12 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "lib/base/strings.h"
 #include "lib/engine/follow_task.h"
 #include "lib/group/replica.h"
@@ -68,7 +68,7 @@ class Shard final : private storage::Wal::Listener {
   void LearnBucket(std::string_view bucket, stream::Incarnation incarnation);
   void ForgetBucket(std::string_view bucket);
 
-  absl::flat_hash_map<Ticket, std::shared_ptr<FollowTask>>& follows() { return follows_; }
+  std::map<Ticket, std::shared_ptr<FollowTask>>& follows() { return follows_; }
 
   // Called every tick of this core, for work that spans groups.
   void SetTickHook(Function<void()> hook) { tick_hook_ = std::move(hook); }
@@ -100,7 +100,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::Wal> wal_;
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
-  absl::flat_hash_map<GroupId, std::unique_ptr<group::Replica>> replicas_;
+  std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
   std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
   uint64_t log_bytes_per_group_max_ = 0;
   std::size_t starting_ = 0;
@@ -112,7 +112,7 @@ class Shard final : private storage::Wal::Listener {
 
   static constexpr std::size_t kKnownBucketsMax = 16384;
   StringMap<stream::Incarnation> known_buckets_;
-  absl::flat_hash_map<Ticket, std::shared_ptr<FollowTask>> follows_;
+  std::map<Ticket, std::shared_ptr<FollowTask>> follows_;
 
   io::Timer tick_;
   Function<void()> tick_hook_;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lib/io/loop.h"
+#include "ursula/function.h"
 #include "ursula/runtime.h"
 
 namespace ursula::io {
@@ -17,6 +18,9 @@ class LoopRuntime : public Runtime {
   virtual Loop& loop(CoreId core) = 0;
   // The loop whose thread calls, or null.
   virtual Loop* Current() = 0;
+  // Begins `start` and blocks until what it was given has been called: once, on any thread. Not to
+  // be called on a loop. One that has no threads turns its loops meanwhile.
+  virtual void Await(Function<void(Function<void()> finished)> start);
 
   static LoopRuntime& Of(Runtime& runtime) { return static_cast<LoopRuntime&>(runtime); }
 };

@@ -196,4 +196,11 @@ io::Loop* ManualRuntime::Current() {
   return nullptr;
 }
 
+void ManualRuntime::Await(Function<void(Function<void()> finished)> start) {
+  bool finished = false;
+  start([&finished] { finished = true; });
+  const bool ended = RunUntil([&finished] { return finished; });
+  URSULA_CHECK(ended);
+}
+
 }  // namespace ursula::testing

@@ -150,6 +150,7 @@ class ManualRuntime final : public io::LoopRuntime {
   uint16_t core_count() const override { return static_cast<uint16_t>(loops_.size()); }
   io::Loop& loop(CoreId core) override { return manual_loop(core); }
   io::Loop* Current() override;
+  void Await(Function<void(Function<void()> finished)> start) override;
 
  private:
   ManualClock clock_;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lib/base/check.h"
@@ -62,6 +63,21 @@ TEST(RuntimeTest, EachLoopKnowsItselfAndOnlyItsOwnRuntime) {
         },
         core);
   }
+}
+
+TEST(RuntimeTest, AwaitReturnsOnceItWasFinishedOnALoop) {
+  RealLoops loops(2);
+  std::atomic<int> steps = 0;
+  loops.runtime().Await([&](Function<void()> finished) {
+    loops.loop(0).Post([&, finished = std::move(finished)]() mutable {
+      ++steps;
+      loops.loop(1).Post([&, finished = std::move(finished)]() mutable {
+        ++steps;
+        finished();
+      });
+    });
+  });
+  EXPECT_EQ(steps, 2);
 }
 
 TEST(RuntimeTest, SignalsStayWithTheHost) {
