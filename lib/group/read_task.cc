@@ -228,8 +228,10 @@ void StreamRead::Cancel(Status status) {
 }
 
 void StreamRead::Reply() {
-  stream::LookupResult found = replica_.machine_->FindIncarnation(incarnation_);
-  if (found.kind != stream::LookupResult::Kind::kFound) return FinishWith(Outcome::kNotFound);
+  using Kind = stream::LookupResult::Kind;
+  Kind kind = replica_.machine_->FindIncarnation(incarnation_).kind;
+  if (kind == Kind::kSoftDeleted) return FinishWith(Outcome::kSoftDeleted);
+  if (kind != Kind::kFound) return FinishWith(Outcome::kNotFound);
   if (before_ && gathered_.bytes > 0) {
     gathered_.parts.front() = gathered_.parts.front().Slice(1);
     if (gathered_.parts.front().empty()) gathered_.parts.erase(gathered_.parts.begin());
@@ -319,6 +321,9 @@ void ForkPointRead::Start() {
 
 void ForkPointRead::OnGathered(Status status) {
   if (cancelled_) return Finish(*cancelled_);
+  // Freed meanwhile: there is nothing more to gather, and Start says what that means.
+  using Kind = stream::LookupResult::Kind;
+  if (replica_.machine_->FindIncarnation(source_).kind == Kind::kNotFound) return Start();
   if (!status.ok()) return Finish(std::move(status));
   if (before_ && (gathered_.bytes == 0 || gathered_.parts.front().data()[0] != '\n')) {
     ResolvedFork resolved;

@@ -1,6 +1,7 @@
 // Reads: behind the barrier, waiting, from memory and from files, and how they end.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -260,6 +261,52 @@ TEST_F(ReplicaReadsTest, AForkPointInsideBytesOnDiskIsResolved) {
   EXPECT_EQ(resolved[0].outcome, Outcome::kOk);
   EXPECT_EQ(resolved[0].offset.bytes, 3u);
   EXPECT_EQ(resolved[1].outcome, Outcome::kForkOffsetInvalid);
+}
+
+// Whenever the deletion is applied: before the point's bytes are asked for, while they come, after.
+TEST_F(ReplicaReadsTest, AForkPointWhoseSourceIsFreedUnderItIsRefused) {
+  for (uint64_t at = 0; at < 24; ++at) {
+    SCOPED_TRACE(at);
+    ASSERT_TRUE(world.CreateNow("u"));
+    ASSERT_TRUE(world.AppendNow("u", kStored));
+    ASSERT_TRUE(world.FlushNow());
+    world.replica().EvictTo(0);
+    stream::Incarnation source = world.replica().machine().Lookup(NameOf("u"), 0).incarnation;
+    ForkPoint point{.source = NameOf("u"), .offset = Offset{0}, .sub_offset = 3};
+    std::optional<Result<ResolvedFork>> resolved;
+    Asked deleted = world.Propose(stream::Delete{NameOf("u")});
+    world.runtime().AdvanceBy(at * kMs / 8);
+    world.replica().ResolveForkPoint(
+        source, point, [&](Result<ResolvedFork> fork) { resolved.emplace(std::move(fork)); });
+    ASSERT_TRUE(world.RunUntil([&] { return resolved.has_value(); }));
+    ASSERT_TRUE(resolved->ok());
+    Outcome outcome = (*resolved)->outcome;
+    EXPECT_TRUE(outcome == Outcome::kOk || outcome == Outcome::kForkSourceNotFound);
+    ASSERT_TRUE(world.Finish(deleted));
+  }
+}
+
+TEST_F(ReplicaReadsTest, AStreamSoftDeletedUnderAReadGivesItsBytesOrIsSaidToBeSo) {
+  for (uint64_t at = 0; at < 24; ++at) {
+    SCOPED_TRACE(at);
+    const std::string name = "u" + std::to_string(at);
+    ASSERT_TRUE(world.CreateNow(name));
+    ASSERT_TRUE(world.AppendNow(name, kStored));
+    ASSERT_TRUE(world.FlushNow());
+    world.replica().EvictTo(0);
+    stream::CreateFork fork;
+    fork.stream.id = NameOf(name + "-fork");
+    fork.point.source = NameOf(name);
+    fork.source = world.replica().machine().Lookup(NameOf(name), 0).incarnation;
+    fork.at_tail = true;
+    ASSERT_TRUE(world.Finish(world.Propose(fork)));
+    Asked deleted = world.Propose(stream::Delete{NameOf(name)});
+    world.runtime().AdvanceBy(at * kMs / 8);
+    std::string text = world.FinishRead(world.Read(From(name, 0)));
+    bool soft = text == "outcome " + std::to_string(static_cast<int>(Outcome::kSoftDeleted));
+    EXPECT_TRUE(soft || text == kStored) << text;
+    ASSERT_TRUE(world.Finish(deleted));
+  }
 }
 
 }  // namespace
