@@ -90,7 +90,8 @@ void Engine::EndBucketDelete(NameCall call, stream::Incarnation incarnation, Out
 
 void Engine::ResumeBucketDelete(const std::string& bucket) {
   if (bucket_deletes_.contains(bucket)) return;
-  DeleteBucketFlow(std::make_shared<Call<std::string, BucketReply>>(bucket));
+  auto call = Admit(kMetaGroup, std::string(bucket), Done<BucketReply>([](Result<BucketReply>) {}));
+  if (call != nullptr) DeleteBucketFlow(std::move(call));
 }
 
 }  // namespace ursula::engine

@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "lib/engine/call_gate.h"
+#include "lib/engine/outside.h"
 #include "lib/engine/placement.h"
 #include "lib/engine/shard.h"
 #include "lib/io/runtime.h"
@@ -31,21 +33,24 @@ class Engine;
 template <class Reply>
 class Return {
  public:
-  Return() = default;  // Nobody waits.
-  Return(Engine* engine, Done<Reply> done);
-  void operator()(Result<Reply> result);  // Once.
+  Return(Engine* engine, Done<Reply> done);  // REQUIRES: the gate let the call in.
+  void operator()(Result<Reply> result);     // Once. The call leaves the gate.
+
+  // While the public call hasn't returned, what ends here is answered later.
+  void SetInside(bool inside) { inside_ = inside; }
 
  private:
-  Engine* engine_ = nullptr;
-  io::Loop* origin_ = nullptr;
+  Engine* engine_;
+  io::Loop* origin_;
   Done<Reply> done_;
+  bool inside_ = false;
 };
 
 // A request on its way, shared by the steps that serve it.
 template <class Request, class Reply>
 struct Call {
   Request request;
-  Return<Reply> done = {};
+  Return<Reply> done;
   int attempts = 0;
 };
 template <class Request, class Reply>
@@ -110,26 +115,37 @@ class Engine final : public StreamEngine {
   Status Recover(std::vector<ShardStart>* starts);
   void PrepareShards(std::vector<ShardStart>* starts);
   Status StartShards(std::vector<ShardStart> starts);
+  void BeginStop(Done<Stopped> done);
   void StopNow();
   void OnShardStopped();
+  void CloseShards();
+  void OnShardClosed();
+  void OnClosed();
 
   // ---- routing (engine.cc) ----
   GroupId Home(const StreamId& stream) const { return GroupOf(stream, group_count_); }
   Shard& ShardOf(GroupId group) {
     return *shards_[Raw(CoreOf(group, static_cast<uint16_t>(shards_.size())))];
   }
-  // The shared state of a call whose answer goes to where it came from.
+  // The shared state of a call whose answer goes to where it came from. Null if the engine is
+  // stopping or has stopped: then `done` is told, later.
   template <class Request, class Reply>
-  CallPtr<Request, Reply> MakeCall(Request&& request, Done<Reply> done);
-  // Runs `flow` on the group's core, at once if that is here. If its mailbox is full or the engine
-  // is stopping, `refused` runs instead, later.
-  void Enter(GroupId group, Function<void()> flow, Function<void(Status)> refused);
+  CallPtr<Request, Reply> Admit(GroupId group, Request&& request, Done<Reply> done);
+  // Runs `flow` on the group's core, at once if that is here. If `valid` isn't ok or its mailbox is
+  // full, the call ends with that instead, later. `call` may be null.
+  template <class Request, class Reply>
+  void Enter(GroupId group, const CallPtr<Request, Reply>& call, Status valid,
+             Function<void()> flow);
+  // Answers, later, a call that the gate didn't let in: on its core, else on `owner` or outside.
+  template <class Reply>
+  void AnswerUncounted(io::Loop* owner, Done<Reply> done, Result<Reply> result);
   // For flows: `work(replica, reply)` on the group's core, `done` back on this loop.
   template <class T>
   void CallGroup(GroupId group, Function<void(group::Replica&, Function<void(Result<T>)>)> work,
                  Function<void(Result<T>)> done);
   void ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done);
-  void CallEnded();
+  void CancelAt(Shard* shard, Ticket ticket);
+  void CallEnded();  // It leaves the gate; the last one's end is the engine's.
 
   // ---- flows ----
   // append_flow.cc
@@ -159,6 +175,7 @@ class Engine final : public StreamEngine {
   // Work of the leader that outlives requests: pending placements, releases, bucket deletions.
   void RunChores(Shard* shard);
   void ChoresOf(group::Replica* replica);
+  void StartChores(group::Replica* replica);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
   void FenceAll(NameCall call, stream::Incarnation incarnation);
@@ -170,18 +187,21 @@ class Engine final : public StreamEngine {
   std::unique_ptr<Runtime> owned_runtime_;
   io::LoopRuntime& runtime_;
   Log log_;
-  Executor executor_;
+  Outside outside_;
   uint32_t group_count_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;
   absl::flat_hash_set<std::string> bucket_deletes_;  // Under way here; the meta group's loop only.
   std::atomic<uint64_t> next_ticket_ = 1;
-  std::atomic<bool> accepting_ = false;
-  std::atomic<int64_t> open_calls_ = 1;  // Public calls not yet answered; 1 for being open.
+  CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.
   std::atomic<bool> stop_called_ = false;
-  std::atomic<std::size_t> shards_stopping_ = 0;
+  bool abandoned_ = false;
+  std::atomic<std::size_t> shards_left_ = 0;  // While stopping, then while closing.
+  // ---- core 0's loop only ----
   Done<Stopped> stop_done_;
+  bool closed_ = false;
+  Function<void()> closed_waiter_;  // The destructor.
 };
 
 }  // namespace ursula::engine

@@ -12,35 +12,76 @@
 
 namespace ursula::engine {
 
+inline Status EngineStopping() {
+  return Status(StatusCode::kFailedPrecondition, "the engine is stopping or has stopped");
+}
+
 template <class Reply>
 Return<Reply>::Return(Engine* engine, Done<Reply> done)
-    : engine_(engine), origin_(engine->runtime_.Current()), done_(std::move(done)) {
-  engine_->open_calls_.fetch_add(1, std::memory_order_relaxed);
-}
+    : engine_(engine), origin_(engine->runtime_.Current()), done_(std::move(done)) {}
 
 template <class Reply>
 void Return<Reply>::operator()(Result<Reply> result) {
-  if (engine_ == nullptr) return;
-  bool here = origin_ != nullptr ? origin_->InLoop() : !engine_->executor_;
-  if (here) {
+  // Let in, but not before what it came to had stopped. Nothing was applied then either.
+  if (result.status().code() == StatusCode::kUnavailable && engine_->gate_.closed()) {
+    result = EngineStopping();
+  }
+  bool here = origin_ != nullptr ? origin_->InLoop() : !engine_->outside_;
+  if (here && !inside_) {
     done_(std::move(result));
     return engine_->CallEnded();
   }
-  auto answer = [engine = engine_, done = std::move(done_), result = std::move(result)]() mutable {
+  auto answer = [done = std::move(done_), result = std::move(result)]() mutable {
     done(std::move(result));
-    engine->CallEnded();
   };
-  if (origin_ != nullptr) {
-    origin_->Post(std::move(answer));
-  } else {
-    engine_->executor_(std::move(answer));
+  if (origin_ == nullptr) {
+    return engine_->outside_.Run(std::move(answer),
+                                 [engine = engine_](bool) { engine->CallEnded(); });
   }
+  origin_->Post([engine = engine_, answer = std::move(answer)]() mutable {
+    answer();
+    engine->CallEnded();
+  });
+}
+
+template <class Reply>
+void Engine::AnswerUncounted(io::Loop* owner, Done<Reply> done, Result<Reply> result) {
+  io::Loop* origin = runtime_.Current();
+  io::Loop* loop = origin != nullptr ? origin : owner;
+  loop->Post([this, origin, done = std::move(done), result = std::move(result)]() mutable {
+    if (origin != nullptr || !outside_) return done(std::move(result));
+    outside_.Run([done = std::move(done), result = std::move(result)]() mutable {
+      done(std::move(result));
+    });
+  });
 }
 
 template <class Request, class Reply>
-CallPtr<Request, Reply> Engine::MakeCall(Request&& request, Done<Reply> done) {
-  Return<Reply> back(this, std::move(done));
-  return std::make_shared<Call<Request, Reply>>(std::move(request), std::move(back));
+CallPtr<Request, Reply> Engine::Admit(GroupId group, Request&& request, Done<Reply> done) {
+  if (!gate_.Enter()) {
+    AnswerUncounted<Reply>(&ShardOf(group).loop(), std::move(done), EngineStopping());
+    return nullptr;
+  }
+  return std::make_shared<Call<Request, Reply>>(std::move(request),
+                                                Return<Reply>(this, std::move(done)));
+}
+
+template <class Request, class Reply>
+void Engine::Enter(GroupId group, const CallPtr<Request, Reply>& call, Status valid,
+                   Function<void()> flow) {
+  if (call == nullptr) return;
+  io::Loop& loop = ShardOf(group).loop();
+  if (valid.ok() && loop.InLoop()) {
+    call->done.SetInside(true);
+    flow();
+    return call->done.SetInside(false);
+  }
+  if (valid.ok()) {
+    if (loop.TryPost(std::move(flow))) return;
+    valid = Status(StatusCode::kResourceExhausted,
+                   "too many requests wait for this core; try again shortly");
+  }
+  loop.Post([call, valid = std::move(valid)]() mutable { call->done(std::move(valid)); });
 }
 
 template <class T>

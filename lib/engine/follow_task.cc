@@ -13,16 +13,19 @@ constexpr uint64_t kWaitMs = 30'000;
 
 }  // namespace
 
-FollowTask::FollowTask(StreamEngine* engine, io::Loop* loop, Executor* executor,
+FollowTask::FollowTask(StreamEngine* engine, io::Loop* loop, Outside* outside,
                        FollowRequest request, Follower* follower, Function<void()> ended)
     : engine_(*engine),
       loop_(*loop),
-      executor_(executor),
+      outside_(outside),
       request_(std::move(request)),
       follower_(follower),
       ended_(std::move(ended)) {}
 
-void FollowTask::Start() { ReadNext(); }
+void FollowTask::Start(Status valid) {
+  if (!valid.ok()) return End(std::move(valid), Outcome::kOk);
+  ReadNext();
+}
 
 void FollowTask::ReadNext() {
   URSULA_CHECK(state_ == State::kIdle || state_ == State::kPaused);
@@ -99,15 +102,16 @@ void FollowTask::End(Status status, Outcome outcome) {
 
 void FollowTask::Run(Function<void()> call, Function<void()> after) {
   auto self = shared_from_this();
-  if (executor_ == nullptr) {
+  if (outside_ == nullptr) {
     call();
     after();
     return;
   }
-  io::Loop* loop = &loop_;
-  (*executor_)([self, loop, call = std::move(call), after = std::move(after)]() mutable {
-    call();
-    loop->Post([self, after = std::move(after)]() mutable { after(); });
+  outside_->Run(std::move(call), [self, after = std::move(after)](bool ran) mutable {
+    self->loop_.Post([self, ran, after = std::move(after)]() mutable {
+      if (!ran) self->cancelled_ = true;  // What the executor dropped would be a gap.
+      after();
+    });
   });
 }
 

@@ -9,23 +9,23 @@
 #include <memory>
 #include <optional>
 
+#include "lib/engine/outside.h"
 #include "lib/io/loop.h"
 #include "ursula/engine.h"
 
 namespace ursula::engine {
-
-using Executor = Function<void(Function<void()>)>;
 
 // Lives on `loop`: every method runs there. Keeps itself alive until OnEnd has returned.
 // Invariant: at most one of {a Read under way, a delivery under way} at any time, so that the
 // follower's calls never overlap and come in order.
 class FollowTask : public std::enable_shared_from_this<FollowTask> {
  public:
-  // `executor` may be null; `ended` runs on `loop` after OnEnd has returned.
-  FollowTask(StreamEngine* engine, io::Loop* loop, Executor* executor, FollowRequest request,
+  // `outside` is where the follower's calls run; null: on `loop`. `ended` runs on `loop` after
+  // OnEnd has returned.
+  FollowTask(StreamEngine* engine, io::Loop* loop, Outside* outside, FollowRequest request,
              Follower* follower, Function<void()> ended);
 
-  void Start();
+  void Start(Status valid);  // Ends with `valid` if that isn't ok.
   void Grant(uint64_t bytes);
   void Cancel();
 
@@ -42,7 +42,7 @@ class FollowTask : public std::enable_shared_from_this<FollowTask> {
 
   StreamEngine& engine_;
   io::Loop& loop_;
-  Executor* const executor_;
+  Outside* const outside_;
   FollowRequest request_;
   Follower* const follower_;
   Function<void()> ended_;

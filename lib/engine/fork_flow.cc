@@ -149,22 +149,30 @@ void Engine::ResolvePlacement(StreamId id, stream::Placement placement,
 }
 
 void Engine::RunChores(Shard* shard) {
-  if (!accepting_.load(std::memory_order_acquire)) return;
   for (group::Replica* replica : shard->Replicas()) ChoresOf(replica);
 }
 
+// Each chore is inside the gate, so that the groups it goes on to are there for all of its steps.
 void Engine::ChoresOf(group::Replica* replica) {
-  if (!replica->Ready().ok()) return;
+  if (!gate_.Enter()) return;
+  if (replica->Ready().ok()) StartChores(replica);
+  CallEnded();
+}
+
+void Engine::StartChores(group::Replica* replica) {
   for (stream::PendingReservation& pending : replica->machine().PendingReservations(kChoresMax)) {
     if (pending.placement.reservation.until_ms >= replica->NowMs()) continue;
-    ResolvePlacement(pending.id, pending.placement, [](Status) {});
+    if (!gate_.Enter()) return;
+    ResolvePlacement(pending.id, pending.placement, [this](Status) { CallEnded(); });
   }
   for (stream::Release& release : replica->machine().Outbox(kChoresMax)) {
     GroupId group = replica->group();
+    if (!gate_.Enter()) return;
     ProposeAt(release.reservation.home, stream::Unreserve{release.id, release.reservation.id},
               [this, group, fork = release.fork](Result<stream::Reply> reply) {
-                if (!reply.ok()) return;
-                ProposeAt(group, stream::DropReleases{{fork}}, [](Result<stream::Reply>) {});
+                if (!reply.ok()) return CallEnded();
+                ProposeAt(group, stream::DropReleases{{fork}},
+                          [this](Result<stream::Reply>) { CallEnded(); });
               });
   }
   if (replica->group() == kMetaGroup) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "lib/engine/engine.h"
 #include "lib/group/recovery.h"
 #include "lib/io/entropy.h"
@@ -72,7 +73,7 @@ Engine::Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime)
       owned_runtime_(std::move(owned_runtime)),
       runtime_(io::LoopRuntime::Of(owned_runtime_ ? *owned_runtime_ : *options_.runtime)),
       log_(std::move(options_.log)),
-      executor_(std::move(options_.executor)) {}
+      outside_(std::move(options_.executor)) {}
 
 Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
   Status status = CheckOptions(options);
@@ -210,69 +211,104 @@ Status Engine::StartShards(std::vector<ShardStart> starts) {
   for (Status& status : statuses) {
     if (!status.ok()) return status;
   }
-  accepting_.store(true, std::memory_order_release);
+  gate_.Open();
   return {};
 }
 
+// ---- the end ---------------------------------------------------------------------------------
+//
+// The gate closes; every shard ends what is under way; the last answer opens the way to free them.
+
 void Engine::Stop(Done<Stopped> done) {
-  bool first = !stop_called_.exchange(true);
-  if (!first) {
-    return runtime_.loop(CoreId{0}).Post([done = std::move(done)]() mutable {
-      done(Status(StatusCode::kFailedPrecondition, "Stop was called before"));
-    });
+  io::Loop* first = &runtime_.loop(CoreId{0});
+  if (stop_called_.exchange(true)) {
+    return AnswerUncounted<Stopped>(
+        first, std::move(done), Status(StatusCode::kFailedPrecondition, "Stop was called before"));
   }
   io::Loop* origin = runtime_.Current();
-  stop_done_ = [origin, done = std::move(done)](Result<Stopped> result) mutable {
-    if (origin == nullptr || origin->InLoop()) return done(std::move(result));
-    origin->Post([done = std::move(done), result = std::move(result)]() mutable {
+  BeginStop([this, origin, done = std::move(done)](Result<Stopped> result) mutable {
+    auto answer = [done = std::move(done), result = std::move(result)]() mutable {
       done(std::move(result));
-    });
-  };
-  accepting_.store(false, std::memory_order_release);
-  shards_stopping_.store(shards_.size() + 1);
+    };
+    if (origin != nullptr) return origin->Post(std::move(answer));
+    if (outside_) return outside_.Run(std::move(answer));
+    answer();
+  });
+}
+
+void Engine::BeginStop(Done<Stopped> done) {
+  gate_.Close();
+  shards_left_.store(shards_.size() + 1);
   for (auto& shard : shards_) {
     shard->loop().Post(
         [this, target = shard.get()] { target->Stop([this] { OnShardStopped(); }); });
   }
-  runtime_.loop(CoreId{0}).Post([this] { OnShardStopped(); });
+  runtime_.loop(CoreId{0}).Post([this, done = std::move(done)]() mutable {
+    stop_done_ = std::move(done);
+    OnShardStopped();
+  });
 }
 
 // Once all shards are still, the last call's answer ends the engine.
 void Engine::OnShardStopped() {
-  if (shards_stopping_.fetch_sub(1) == 1) CallEnded();
+  if (shards_left_.fetch_sub(1) == 1) CallEnded();
 }
 
 void Engine::CallEnded() {
-  if (open_calls_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-  shards_stopping_.store(shards_.size() + 1);
-  auto closed = [this] {
-    if (shards_stopping_.fetch_sub(1) != 1) return;
-    Done<Stopped> done = std::move(stop_done_);
-    done(Stopped{});
-  };
-  for (auto& shard : shards_) {
-    shard->loop().Post([target = shard.get(), closed] {
-      target->Close();
-      closed();
-    });
-  }
-  runtime_.loop(CoreId{0}).Post(closed);
+  if (gate_.Leave()) CloseShards();
 }
 
+void Engine::CloseShards() {
+  shards_left_.store(shards_.size() + 1);
+  for (auto& shard : shards_) {
+    shard->loop().Post([this, target = shard.get()] {
+      target->Close();
+      OnShardClosed();
+    });
+  }
+  runtime_.loop(CoreId{0}).Post([this] { OnShardClosed(); });
+}
+
+void Engine::OnShardClosed() {
+  if (shards_left_.fetch_sub(1) == 1) runtime_.loop(CoreId{0}).Post([this] { OnClosed(); });
+}
+
+void Engine::OnClosed() {
+  closed_ = true;
+  std::exchange(stop_done_, nullptr)(Stopped{});
+  if (closed_waiter_) std::exchange(closed_waiter_, nullptr)();
+}
+
+// Stops, unless that is under way, and waits until nothing refers to the engine any more.
 void Engine::StopNow() {
-  if (stop_called_.load()) return;
+  if (!stop_called_.exchange(true)) BeginStop([](Result<Stopped>) {});
   runtime_.Await([this](Function<void()> done) {
-    Stop([done = std::move(done)](Result<Stopped>) mutable { done(); });
+    runtime_.loop(CoreId{0}).Post([this, done = std::move(done)]() mutable {
+      if (closed_) return done();
+      closed_waiter_ = std::move(done);
+    });
   });
+  // Answers to those who came too late are on the loops still, and so may be the call of OnClosed.
+  for (uint16_t i = 0; i < runtime_.core_count(); ++i) {
+    runtime_.Await(
+        [this, i](Function<void()> done) { runtime_.loop(CoreId{i}).Post(std::move(done)); });
+  }
+  outside_.AwaitNobody();
 }
 
 void Engine::Abandon() {
+  abandoned_ = true;
   stop_called_.store(true);
-  accepting_.store(false, std::memory_order_release);
+  gate_.Close();
   for (auto& shard : shards_) shard->Abandon();
   shards_.clear();
 }
 
-Engine::~Engine() { StopNow(); }
+Engine::~Engine() {
+  if (abandoned_) return;
+  URSULA_CHECK(runtime_.Current() == nullptr &&
+               "an engine is destroyed on one of its cores, which would wait for itself");
+  StopNow();
+}
 
 }  // namespace ursula::engine

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -23,18 +24,28 @@ struct TestEngineOptions {
   uint32_t groups = 4;
   std::string data_dir = {};
   uint64_t hot_bytes_max = 256 << 20;
+  Runtime* runtime = nullptr;  // Null: one of its own, with `cores`.
+  Function<void(Function<void()>)> executor = {};
 };
+
+inline std::unique_ptr<Runtime> MakeRuntime(uint16_t cores) {
+  RuntimeOptions options;
+  options.core_count = cores;
+  auto made = NewRuntime(options);
+  if (!made.ok()) {
+    std::fprintf(stderr, "%s\n", made.status().ToString().c_str());
+    std::abort();
+  }
+  return std::move(*made);
+}
 
 class TestEngine {
  public:
-  explicit TestEngine(const TestEngineOptions& options) {
-    RuntimeOptions runtime;
-    runtime.core_count = options.cores;
-    auto made = NewRuntime(runtime);
-    if (!made.ok()) std::abort();
-    runtime_ = std::move(*made);
+  explicit TestEngine(TestEngineOptions options) {
+    if (options.runtime == nullptr) runtime_ = MakeRuntime(options.cores);
     EngineOptions engine;
-    engine.runtime = runtime_.get();
+    engine.runtime = runtime_ ? runtime_.get() : options.runtime;
+    engine.executor = std::move(options.executor);
     engine.group_count = options.groups;
     engine.data_dir = options.data_dir;
     engine.hot_bytes_max = options.hot_bytes_max;

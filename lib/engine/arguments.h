@@ -1,0 +1,24 @@
+// lib/engine/arguments.h
+//
+// What a caller may ask for: the rules of ursula/types.h and ursula/engine.h, each kInvalidArgument
+// with a sentence where it is broken. What gets past here can be written to the log and read back.
+
+#pragma once
+
+#include <string_view>
+
+#include "ursula/engine.h"
+
+namespace ursula::engine {
+
+Status CheckBucket(std::string_view bucket);
+Status CheckStream(const StreamId& stream);
+Status Check(const Precondition& condition);
+Status Check(const ListRequest& request);
+Status Check(const CreateRequest& request);
+Status Check(const DeleteRequest& request);
+Status Check(const AppendRequest& request);
+Status Check(const ReadRequest& request);
+Status Check(const FollowRequest& request);
+
+}  // namespace ursula::engine
