@@ -3,30 +3,33 @@
 #include <utility>
 
 #include "lib/engine/engine.h"
-#include "lib/stream/media_type.h"
+#include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 namespace {
 
+constexpr int kReframedMax = 8;
+
 bool Refused(Outcome outcome) { return outcome != Outcome::kOk; }
 
-// On the core of the group that has the stream.
-void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone reply) {
+// The stream's form of the payload, as applied; Apply refuses another one.
+void SetFraming(group::Replica& replica, AppendWork* work) {
   stream::Append& append = work->append();
-  const bool any_type = append.content_type.empty();
-  if (any_type) {
-    append.content_type = replica.machine().Lookup(append.id, replica.NowMs()).content_type;
-  }
-  stream::Framing framing =
-      stream::IsJson(append.content_type) ? stream::Framing::kJson : stream::Framing::kConcatenated;
-  replica.Propose(&work->command, work->messages, framing, std::move(reply));
-  if (any_type) append.content_type.clear();  // It was this group's stream's.
+  append.framing = FramingOf(append.content_type.empty()
+                                 ? replica.machine().Lookup(append.id, replica.NowMs()).content_type
+                                 : std::string_view(append.content_type));
+}
+
+void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone reply) {
+  SetFraming(replica, work);
+  replica.Propose(&work->command, work->messages, std::move(reply));
 }
 
 // What the state as applied would refuse needn't go through the log, as long as nothing pending can
 // change it; but a refusal is an answer too, and is given behind the barrier.
 bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* refusal) {
   if (replica.proposals_pending() > 0) return false;
+  SetFraming(replica, work);
   if (!work->messages.empty()) work->append().payload = work->messages.front();
   *refusal = replica.machine().Preview(work->command, replica.NowMs());
   work->append().payload = {};
@@ -55,16 +58,22 @@ void Engine::AppendAt(GroupId group, AppendCall call) {
           ProposeAppend(replica, &call->request, std::move(reply));
         });
       },
-      [this, call](Result<stream::Reply> reply) { OnAppended(call, std::move(reply)); });
+      [this, call, group](Result<stream::Reply> reply) {
+        OnAppended(call, group, std::move(reply));
+      });
 }
 
-void Engine::OnAppended(AppendCall call, Result<stream::Reply> reply) {
+void Engine::OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply) {
   if (!reply.ok()) return call->done(reply.status());
   if (reply->placement) {
     bool there = reply->placement->confirmed && call->attempts++ == 0;
     if (there) return AppendAt(reply->placement->target, call);
     return Answer(call, Outcome::kNotFound);
   }
+  // An untyped append is in the form of the stream that had the name when it was proposed.
+  const bool other_form = reply->outcome == Outcome::kContentTypeMismatch &&
+                          call->request.append().content_type.empty();
+  if (other_form && call->request.reframed++ < kReframedMax) return AppendAt(group, call);
   reply->append.outcome = reply->outcome;
   call->done(std::move(reply->append));
 }

@@ -39,9 +39,7 @@ void Engine::DeleteBucketFlow(NameCall call) {
     return call->done(
         Status(StatusCode::kUnavailable, "this bucket is being deleted already; try again"));
   }
-  ProposeAt(kMetaGroup,
-            stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin,
-                                 stream::kNoIncarnation},
+  ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin, {}},
             [this, call](Result<stream::Reply> reply) {
               if (!reply.ok()) {
                 bucket_deletes_.erase(call->request);
@@ -51,40 +49,43 @@ void Engine::DeleteBucketFlow(NameCall call) {
                 bucket_deletes_.erase(call->request);
                 return Answer(call, reply->outcome);
               }
-              FenceAll(call, reply->incarnation);
+              FenceAll(call, reply->incarnation, reply->attempt);
             });
 }
 
-void Engine::FenceAll(NameCall call, stream::Incarnation incarnation) {
-  OnAllGroups(stream::FenceBucket{call->request, incarnation},
-              [this, call, incarnation](Result<Outcome> outcome) {
+void Engine::FenceAll(NameCall call, stream::Incarnation incarnation, stream::Incarnation attempt) {
+  OnAllGroups(stream::FenceBucket{call->request, incarnation, attempt},
+              [this, call, incarnation, attempt](Result<Outcome> outcome) {
                 // Failed half-way: the bucket stays "deleting", and RunChores goes on.
                 if (!outcome.ok()) {
                   bucket_deletes_.erase(call->request);
                   return call->done(outcome.status());
                 }
-                if (*outcome == Outcome::kOk) return EndBucketDelete(call, incarnation, *outcome);
-                OnAllGroups(stream::UnfenceBucket{call->request, incarnation},
-                            [this, call, incarnation, refusal = *outcome](Result<Outcome> undone) {
+                if (*outcome == Outcome::kOk) return EndBucketDelete(call, attempt, *outcome);
+                OnAllGroups(stream::UnfenceBucket{call->request, incarnation, attempt},
+                            [this, call, attempt, refusal = *outcome](Result<Outcome> undone) {
                               if (!undone.ok()) {
                                 bucket_deletes_.erase(call->request);
                                 return call->done(undone.status());
                               }
-                              EndBucketDelete(call, incarnation, refusal);
+                              EndBucketDelete(call, attempt, refusal);
                             });
               });
 }
 
-void Engine::EndBucketDelete(NameCall call, stream::Incarnation incarnation, Outcome outcome) {
+void Engine::EndBucketDelete(NameCall call, stream::Incarnation attempt, Outcome outcome) {
   using Step = stream::DeleteBucket::Step;
   Step step = outcome == Outcome::kOk ? Step::kFinish : Step::kAbort;
-  ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, step, incarnation},
+  ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, step, attempt},
             [this, call, outcome](Result<stream::Reply> reply) {
               bucket_deletes_.erase(call->request);
               if (!reply.ok()) return call->done(reply.status());
               // Other cores learn of it by the fences.
               shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request);
-              Answer(call, outcome);
+              if (reply->settled_through == stream::kNoIncarnation) return Answer(call, outcome);
+              // Lost, it is made up for by the next deletion's.
+              OnAllGroups(stream::SettleFences{reply->settled_through},
+                          [call, outcome](Result<Outcome>) { Answer(call, outcome); });
             });
 }
 

@@ -14,31 +14,31 @@ constexpr int kAttemptsMax = 8;
 
 // kFailedPrecondition: no such bucket, or it is being deleted.
 void Engine::WithBucket(const std::string& bucket,
-                        Function<void(Result<stream::Incarnation>)> done) {
-  if (bucket == kUpstreamBucket) return done(stream::kNoIncarnation);
+                        Function<void(Result<stream::BucketStamp>)> done) {
+  if (bucket == kUpstreamBucket) return done(stream::BucketStamp{});
   Shard& here = *shards_[Raw(runtime_.Current()->core())];
-  std::optional<stream::Incarnation> known = here.KnownBucket(bucket);
+  std::optional<stream::BucketStamp> known = here.KnownBucket(bucket);
   if (known) return done(*known);
-  CallGroup<stream::Incarnation>(
+  CallGroup<stream::BucketStamp>(
       kMetaGroup,
-      [bucket](group::Replica& meta, Function<void(Result<stream::Incarnation>)> reply) {
+      [bucket](group::Replica& meta, Function<void(Result<stream::BucketStamp>)> reply) {
         meta.AfterBarrier([bucket, &meta, reply = std::move(reply)](Status status) mutable {
           if (!status.ok()) return reply(std::move(status));
           std::optional<stream::BucketInfo> found = meta.machine().BucketFind(bucket);
           if (!found || found->deleting) {
             return reply(Status(StatusCode::kFailedPrecondition, "no such bucket"));
           }
-          reply(found->incarnation);
+          reply(stream::BucketStamp{found->incarnation, stream::Incarnation{Raw(meta.applied())}});
         });
       },
-      [&here, bucket, done = std::move(done)](Result<stream::Incarnation> found) mutable {
+      [&here, bucket, done = std::move(done)](Result<stream::BucketStamp> found) mutable {
         if (found.ok()) here.LearnBucket(bucket, *found);
         done(std::move(found));
       });
 }
 
 void Engine::CreateFlow(CreateCall call) {
-  WithBucket(call->request.stream.bucket, [this, call](Result<stream::Incarnation> bucket) {
+  WithBucket(call->request.stream.bucket, [this, call](Result<stream::BucketStamp> bucket) {
     if (!bucket.ok()) {
       if (bucket.status().code() == StatusCode::kFailedPrecondition) {
         return Answer(call, Outcome::kBucketNotFound);
@@ -50,14 +50,13 @@ void Engine::CreateFlow(CreateCall call) {
   });
 }
 
-void Engine::CreateNative(CreateCall call, stream::Incarnation bucket) {
+void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
   CallGroup<stream::Reply>(
       Home(call->request.stream),
       [call, bucket](group::Replica& replica, group::ProposeDone reply) {
         stream::Command command;
         command.body = StreamCommand(call->request, bucket);
-        replica.Propose(&command, call->request.messages, FramingOf(call->request.content_type),
-                        std::move(reply));
+        replica.Propose(&command, call->request.messages, std::move(reply));
       },
       [this, call](Result<stream::Reply> reply) { OnCreated(call, std::move(reply)); });
 }
@@ -91,35 +90,19 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
       [call](group::Replica& replica, group::ProposeDone reply) {
         replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
           if (!status.ok()) return reply(std::move(status));
-          stream::Command command;
-          command.now_ms = replica.NowMs();
-          stream::CreateStream create = StreamCommand(call->request, stream::kNoIncarnation);
-          if (call->request.fork) {
-            stream::CreateFork fork;
-            fork.stream = std::move(create);
-            fork.point = *call->request.fork;
-            command.body = std::move(fork);
-          } else {
-            command.body = std::move(create);
-          }
-          reply(replica.machine().Preview(command, command.now_ms));
+          CompareAt(&replica, call->request, std::move(reply));
         });
       },
       [this, call, id, placement](Result<stream::Reply> reply) {
         if (!reply.ok()) return call->done(reply.status());
-        bool there = reply->outcome == Outcome::kExisted || reply->outcome == Outcome::kConflict ||
-                     reply->outcome == Outcome::kSoftDeleted;
-        if (there) {
-          CreateReply answer;
-          answer.outcome = reply->outcome;
-          answer.info = std::move(reply->info);
-          return call->done(std::move(answer));
+        if (reply->incarnation != stream::kNoIncarnation) {
+          reply->placement.reset();
+          return OnCreated(call, std::move(reply));
         }
-        ProposeAt(Home(id), stream::Unreserve{id, placement.reservation.id},
-                  [this, call](Result<stream::Reply> freed) {
-                    if (!freed.ok()) return call->done(freed.status());
-                    RetryCreate(call);
-                  });
+        Unreserve(id, placement.reservation, [this, call](Result<stream::Incarnation> freed) {
+          if (!freed.ok()) return call->done(freed.status());
+          RetryCreate(call);
+        });
       });
 }
 

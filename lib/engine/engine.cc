@@ -1,6 +1,7 @@
 #include "lib/engine/engine.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 #include "lib/engine/arguments.h"
@@ -95,6 +96,34 @@ void Engine::Delete(DeleteRequest request, Done<DeleteReply> done) {
   Enter(home, call, std::move(valid), [this, call, home] { DeleteAt(home, call); });
 }
 
+void Engine::StepClock(Done<ClockReply> done) {
+  struct Round {
+    std::size_t missing = 0;
+    ClockReply reply = {};
+    Status failure = {};
+  };
+  auto call = Admit(kMetaGroup, Round{group_count_}, std::move(done));
+  Enter(kMetaGroup, call, Status(), [this, call] {
+    for (uint32_t i = 0; i < group_count_; ++i) {
+      CallGroup<int64_t>(
+          GroupId{i},
+          [](group::Replica& replica, Function<void(Result<int64_t>)> reply) {
+            replica.StepClock(std::move(reply));
+          },
+          [call](Result<int64_t> moved) {
+            Round& round = call->request;
+            if (!moved.ok()) round.failure = moved.status();
+            if (moved.ok() && std::abs(*moved) > std::abs(round.reply.moved_ms)) {
+              round.reply.moved_ms = *moved;
+            }
+            if (--round.missing > 0) return;
+            if (!round.failure.ok()) return call->done(round.failure);
+            call->done(round.reply);
+          });
+    }
+  });
+}
+
 void Engine::Append(AppendRequest request, Done<AppendReply> done) {
   Status valid = Check(request);
   AppendWork work;
@@ -104,6 +133,9 @@ void Engine::Append(AppendRequest request, Done<AppendReply> done) {
   append.close = request.close;
   append.producer = std::move(request.producer);
   append.sequence = std::move(request.sequence);
+  append.expected.tail = request.expected_tail;
+  append.expected.incarnation = request.expected_incarnation;
+  append.condition = std::move(request.condition);
   work.messages = std::move(request.messages);
   GroupId home = Home(append.id);
   auto call = Admit(home, std::move(work), std::move(done));

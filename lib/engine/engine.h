@@ -60,8 +60,17 @@ using CallPtr = std::shared_ptr<Call<Request, Reply>>;
 struct AppendWork {
   stream::Command command = {};
   std::vector<Bytes> messages = {};
+  int reframed = 0;  // How often it met a stream of another form than it was proposed in.
 
   stream::Append& append() { return std::get<stream::Append>(command.body); }
+};
+
+// How far one group's chores are.
+struct GroupChores {
+  uint64_t resolve_at_ns = 0;  // Not before.
+  uint64_t settle_at_ns = 0;
+  std::size_t resolving = 0;  // Questions under way.
+  std::size_t handing_on = 0;
 };
 
 // A stream as another group sees it: LookupResult without borrowed parts.
@@ -90,6 +99,7 @@ class Engine final : public StreamEngine {
   Ticket Follow(FollowRequest request, Follower* follower) override;
   void Grant(Ticket ticket, uint64_t bytes) override;
   void Cancel(Ticket ticket) override;
+  void StepClock(Done<ClockReply> done) override;
   Status Ready() const override;
   EngineStats Stats() const override;
   void Stop(Done<Stopped> done) override;
@@ -115,6 +125,7 @@ class Engine final : public StreamEngine {
   Status Recover(std::vector<ShardStart>* starts);
   void PrepareShards(std::vector<ShardStart>* starts);
   Status StartShards(std::vector<ShardStart> starts);
+  Status BeginHistory();
   void BeginStop(Done<Stopped> done);
   void StopNow();
   void OnShardStopped();
@@ -150,7 +161,7 @@ class Engine final : public StreamEngine {
   // ---- flows ----
   // append_flow.cc
   void AppendAt(GroupId group, AppendCall call);
-  void OnAppended(AppendCall call, Result<stream::Reply> reply);
+  void OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply);
   // read_flow.cc
   void ReadAt(GroupId group, ReadCall call, Ticket ticket);
   void LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done);
@@ -160,26 +171,35 @@ class Engine final : public StreamEngine {
   void ListFlow(ListCall call);
   // create_flow.cc
   void CreateFlow(CreateCall call);
-  void WithBucket(const std::string& bucket, Function<void(Result<stream::Incarnation>)> done);
-  void CreateNative(CreateCall call, stream::Incarnation bucket);
+  void WithBucket(const std::string& bucket, Function<void(Result<stream::BucketStamp>)> done);
+  void CreateNative(CreateCall call, stream::BucketStamp bucket);
   void OnCreated(CreateCall call, Result<stream::Reply> reply);
   void CreateWherePlaced(CreateCall call, stream::Placement placement);
   void RetryCreate(CreateCall call);
   // fork_flow.cc
-  void CreateFork(CreateCall call, stream::Incarnation bucket);
-  void ForkFrom(CreateCall call, stream::Incarnation bucket, GroupId target, Located source);
+  void CreateFork(CreateCall call, stream::BucketStamp bucket);
+  void ForkFrom(CreateCall call, stream::BucketStamp bucket, GroupId target, Located source);
   void ForkAt(CreateCall call, stream::CreateFork fork, GroupId target);
-  void OnForked(CreateCall call, stream::CreateFork fork, GroupId target,
-                Result<stream::Reply> reply);
+  void OnForked(CreateCall call, stream::CreateFork fork, Result<stream::Reply> reply);
+  void EndFork(CreateCall call, Result<stream::Reply> reply);
+  // chores.cc: work of the leader that outlives requests.
   void ResolvePlacement(StreamId id, stream::Placement placement, Function<void(Status)> done);
-  // Work of the leader that outlives requests: pending placements, releases, bucket deletions.
+  // Frees the name at home; `done` with what all older reservations there have settled.
+  void Unreserve(StreamId id, stream::Reservation reservation,
+                 Function<void(Result<stream::Incarnation>)> done);
   void RunChores(Shard* shard);
   void ChoresOf(group::Replica* replica);
   void StartChores(group::Replica* replica);
+  void ResolvePending(group::Replica* replica);
+  void HandOnReleases(group::Replica* replica);
+  void FreeAtHome(GroupId group, GroupId home, std::vector<stream::Release> releases,
+                  Function<void()> done);
+  void DropReleases(GroupId group, GroupId home, std::vector<stream::Incarnation> forks,
+                    stream::Incarnation settled_below, Function<void()> done);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
-  void FenceAll(NameCall call, stream::Incarnation incarnation);
-  void EndBucketDelete(NameCall call, stream::Incarnation incarnation, Outcome outcome);
+  void FenceAll(NameCall call, stream::Incarnation incarnation, stream::Incarnation attempt);
+  void EndBucketDelete(NameCall call, stream::Incarnation attempt, Outcome outcome);
   void OnAllGroups(stream::Command::Body body, Function<void(Result<Outcome>)> done);
   void ResumeBucketDelete(const std::string& bucket);
 
@@ -192,6 +212,7 @@ class Engine final : public StreamEngine {
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<GroupChores> chores_;                  // By group; each on its group's core.
   absl::flat_hash_set<std::string> bucket_deletes_;  // Under way here; the meta group's loop only.
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.

@@ -1,7 +1,14 @@
 // Forks, across groups (lib/stream/command.h, "forks across groups"): the name is reserved in its
 // home group, the state is made in the source's group, the placement is confirmed at home. Each
-// step is idempotent; what a crash leaves half-way is found by RunChores.
+// step is idempotent; what a crash leaves half-way is found by the chores.
+//
+// What the flow learns before it proposes (where the source is, which life of it, where the point
+// lies) is checked again where the fork is applied: a command that was resolved against something
+// else makes nothing, and the flow begins anew. A refusal is given by the source's group while the
+// name is held: so there is a moment at which both were as the answer says.
 
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "lib/engine/engine.h"
@@ -12,55 +19,104 @@ namespace {
 
 using Kind = stream::LookupResult::Kind;
 
-constexpr uint64_t kHoldMs = 10'000;  // A reservation that isn't used by then never will be.
-constexpr std::size_t kChoresMax = 64;
+// On the core of the source's group. Where the point can't be resolved, for the source is gone or
+// the point is no good, the command goes on unresolved: applied, it creates nothing and says what
+// there is.
+class ForkProposal {
+ public:
+  ForkProposal(CreateRequest* request, stream::CreateFork fork, group::Replica* replica,
+               group::ProposeDone done)
+      : request_(request), fork_(std::move(fork)), replica_(replica), done_(std::move(done)) {}
+
+  static void Run(std::shared_ptr<ForkProposal> self) {
+    // Who has the name is compared with first: its source may have changed since.
+    self->replica_->AfterBarrier([self](Status status) {
+      if (!status.ok()) return self->done_(std::move(status));
+      CompareAt(self->replica_, *self->request_, [self](Result<stream::Reply> there) {
+        const bool settled = !there.ok() || there->incarnation != stream::kNoIncarnation ||
+                             there->placement.has_value();
+        if (settled) return self->done_(std::move(there));
+        Resolve(self);
+      });
+    });
+  }
+
+ private:
+  static void Resolve(const std::shared_ptr<ForkProposal>& self) {
+    if (self->fork_.source == stream::kNoIncarnation) return self->Propose();
+    self->replica_->ResolveForkPoint(self->fork_.source, self->fork_.point,
+                                     [self](Result<group::ResolvedFork> resolved) {
+                                       if (!resolved.ok()) return self->done_(resolved.status());
+                                       self->OnResolved(*resolved);
+                                     });
+  }
+
+  void OnResolved(const group::ResolvedFork& resolved) {
+    invalid_ = resolved.outcome == Outcome::kForkOffsetInvalid;
+    if (resolved.outcome == Outcome::kOk) {
+      fork_.offset = resolved.offset;
+      fork_.at_tail = resolved.at_tail;
+    } else {
+      fork_.source = stream::kNoIncarnation;
+    }
+    Propose();
+  }
+
+  void Propose() {
+    stream::LookupResult source = replica_->machine().FindIncarnation(fork_.source);
+    const std::string& given = fork_.stream.content_type;
+    fork_.stream.framing = FramingOf(given.empty() ? source.content_type : std::string_view(given));
+    stream::Command command;
+    command.body = std::move(fork_);
+    replica_->Propose(
+        &command, request_->messages,
+        [done = std::move(done_), invalid = invalid_](Result<stream::Reply> reply) mutable {
+          // The source was there, and it hasn't such a point.
+          if (reply.ok() && reply->unresolved && invalid) {
+            reply->unresolved = false;
+            reply->outcome = Outcome::kForkOffsetInvalid;
+          }
+          done(std::move(reply));
+        });
+  }
+
+  CreateRequest* const request_;  // Of the call, which waits.
+  stream::CreateFork fork_;
+  group::Replica* const replica_;
+  group::ProposeDone done_;
+  bool invalid_ = false;
+};
 
 }  // namespace
 
-void Engine::CreateFork(CreateCall call, stream::Incarnation bucket) {
-  // A repeated request meets its fork even when the source has gone since.
-  Locate(call->request.stream, [this, call, bucket](Result<std::pair<GroupId, Located>> own) {
-    if (!own.ok()) return call->done(own.status());
-    if (own->second.kind == Kind::kFound || own->second.kind == Kind::kSoftDeleted) {
-      stream::Placement there;
-      there.target = own->first;
-      there.confirmed = true;
-      if (own->first != Home(call->request.stream)) return CreateWherePlaced(call, there);
-      return ForkFrom(call, bucket, own->first, std::move(own->second));
-    }
-    Locate(call->request.fork->source,
-           [this, call, bucket](Result<std::pair<GroupId, Located>> source) {
-             if (!source.ok()) return call->done(source.status());
-             if (source->second.kind == Kind::kSoftDeleted) {
-               return Answer(call, Outcome::kForkSourceDeleted);
-             }
-             if (source->second.kind != Kind::kFound) {
-               return Answer(call, Outcome::kForkSourceNotFound);
-             }
-             ForkFrom(call, bucket, source->first, std::move(source->second));
-           });
-  });
+void Engine::CreateFork(CreateCall call, stream::BucketStamp bucket) {
+  Locate(call->request.fork->source,
+         [this, call, bucket](Result<std::pair<GroupId, Located>> source) {
+           if (!source.ok()) return call->done(source.status());
+           ForkFrom(call, bucket, source->first, std::move(source->second));
+         });
 }
 
-void Engine::ForkFrom(CreateCall call, stream::Incarnation bucket, GroupId target, Located source) {
+void Engine::ForkFrom(CreateCall call, stream::BucketStamp bucket, GroupId target, Located source) {
+  const std::optional<uint64_t>& wanted = call->request.source_incarnation;
+  const bool right =
+      source.kind == Kind::kFound && (!wanted.has_value() || *wanted == source.info.incarnation);
   stream::CreateFork fork;
   fork.stream = StreamCommand(call->request, bucket);
   fork.point = *call->request.fork;
-  fork.source = source.incarnation;
+  fork.source = right ? source.incarnation : stream::kNoIncarnation;
   GroupId home = Home(call->request.stream);
   if (target == home) return ForkAt(call, std::move(fork), target);
   stream::Reserve reserve;
   reserve.stream = fork.stream;
   reserve.point = fork.point;
   reserve.target = target;
-  reserve.hold_ms = kHoldMs;
   ProposeAt(home, std::move(reserve),
             [this, call, target, fork = std::move(fork)](Result<stream::Reply> reply) mutable {
               if (!reply.ok()) return call->done(reply.status());
-              if (reply->placement && reply->outcome != Outcome::kOk) {
-                return CreateWherePlaced(call, *reply->placement);
+              if (!reply->placement || reply->outcome != Outcome::kOk) {
+                return OnCreated(call, std::move(reply));
               }
-              if (!reply->placement) return OnCreated(call, std::move(reply));
               fork.reservation = reply->placement->reservation;
               ForkAt(call, std::move(fork), target);
             });
@@ -70,114 +126,46 @@ void Engine::ForkAt(CreateCall call, stream::CreateFork fork, GroupId target) {
   CallGroup<stream::Reply>(
       target,
       [call, fork](group::Replica& replica, group::ProposeDone reply) mutable {
-        // What has the name already is compared first: its source may have changed since.
-        auto propose = [call, &replica](stream::CreateFork ready, group::ProposeDone answer) {
-          stream::LookupResult source = replica.machine().FindIncarnation(ready.source);
-          std::string content_type = ready.stream.content_type;
-          if (content_type.empty()) content_type = std::string(source.content_type);
-          stream::Command command;
-          command.body = std::move(ready);
-          replica.Propose(&command, call->request.messages, FramingOf(content_type),
-                          std::move(answer));
-        };
-        stream::Command probe;
-        probe.now_ms = replica.NowMs();
-        probe.body = fork;
-        stream::Reply preview = replica.machine().Preview(probe, probe.now_ms);
-        if (preview.outcome == Outcome::kExisted || preview.outcome == Outcome::kConflict) {
-          return propose(std::move(fork), std::move(reply));
-        }
-        replica.ResolveForkPoint(fork.source, fork.point,
-                                 [propose, fork, reply = std::move(reply)](
-                                     Result<group::ResolvedFork> resolved) mutable {
-                                   if (!resolved.ok()) return reply(resolved.status());
-                                   if (resolved->outcome != Outcome::kOk) {
-                                     stream::Reply refusal;
-                                     refusal.outcome = resolved->outcome;
-                                     return reply(std::move(refusal));
-                                   }
-                                   fork.offset = resolved->offset;
-                                   fork.at_tail = resolved->at_tail;
-                                   propose(std::move(fork), std::move(reply));
-                                 });
+        ForkProposal::Run(std::make_shared<ForkProposal>(&call->request, std::move(fork), &replica,
+                                                         std::move(reply)));
       },
-      [this, call, fork, target](Result<stream::Reply> reply) mutable {
-        OnForked(call, std::move(fork), target, std::move(reply));
+      [this, call, fork](Result<stream::Reply> reply) mutable {
+        OnForked(call, std::move(fork), std::move(reply));
       });
 }
 
-void Engine::OnForked(CreateCall call, stream::CreateFork fork, GroupId /*target*/,
-                      Result<stream::Reply> reply) {
-  if (!fork.reservation) return OnCreated(call, std::move(reply));
+void Engine::OnForked(CreateCall call, stream::CreateFork fork, Result<stream::Reply> reply) {
+  if (!fork.reservation) return EndFork(call, std::move(reply));
   if (!reply.ok() && reply.status().code() == StatusCode::kOutcomeUnknown) {
-    return call->done(reply.status());  // RunChores finds out.
+    return call->done(reply.status());  // The chores find out.
   }
   StreamId id = call->request.stream;
   bool made = reply.ok() && (reply->outcome == Outcome::kOk || reply->outcome == Outcome::kExisted);
-  stream::Command::Body step;
-  if (made) {
-    step = stream::Confirm{id, fork.reservation->id, reply->incarnation};
-  } else {
-    step = stream::Unreserve{id, fork.reservation->id};
+  if (!made) {
+    return Unreserve(id, *fork.reservation,
+                     [this, call, reply = std::move(reply)](Result<stream::Incarnation>) mutable {
+                       EndFork(call, std::move(reply));
+                     });
   }
-  ProposeAt(Home(id), std::move(step),
-            [this, call, made, reply = std::move(reply)](Result<stream::Reply> ended) mutable {
-              if (made && !ended.ok()) return call->done(ended.status());
-              if (reply.ok() && reply->reservation_lapsed) return RetryCreate(call);
-              OnCreated(call, std::move(reply));
-            });
-}
-
-void Engine::ResolvePlacement(StreamId id, stream::Placement placement,
-                              Function<void(Status)> done) {
-  ProposeAt(placement.target, stream::ResolveFork{id, placement.reservation},
-            [this, id, placement, done = std::move(done)](Result<stream::Reply> reply) mutable {
-              if (!reply.ok()) return done(reply.status());
-              stream::Command::Body step;
-              if (reply->resolution == stream::ForkResolution::kExists) {
-                step = stream::Confirm{id, placement.reservation.id, reply->incarnation};
-              } else if (reply->resolution == stream::ForkResolution::kNever) {
-                step = stream::Unreserve{id, placement.reservation.id};
-              } else {
-                return done(Status());  // It may still come.
+  ProposeAt(Home(id), stream::Confirm{id, fork.reservation->id, reply->incarnation},
+            [this, call, reply = std::move(reply)](Result<stream::Reply> confirmed) mutable {
+              if (!confirmed.ok()) {  // The fork is there, and its name will lead to it.
+                return call->done(Status(StatusCode::kOutcomeUnknown,
+                                         "the fork was made, but its name isn't confirmed yet"));
               }
-              ProposeAt(Home(id), std::move(step),
-                        [done = std::move(done)](Result<stream::Reply> ended) mutable {
-                          done(ended.status());
-                        });
+              EndFork(call, std::move(reply));
             });
 }
 
-void Engine::RunChores(Shard* shard) {
-  for (group::Replica* replica : shard->Replicas()) ChoresOf(replica);
-}
-
-// Each chore is inside the gate, so that the groups it goes on to are there for all of its steps.
-void Engine::ChoresOf(group::Replica* replica) {
-  if (!gate_.Enter()) return;
-  if (replica->Ready().ok()) StartChores(replica);
-  CallEnded();
-}
-
-void Engine::StartChores(group::Replica* replica) {
-  for (stream::PendingReservation& pending : replica->machine().PendingReservations(kChoresMax)) {
-    if (pending.placement.reservation.until_ms >= replica->NowMs()) continue;
-    if (!gate_.Enter()) return;
-    ResolvePlacement(pending.id, pending.placement, [this](Status) { CallEnded(); });
+// The name is not held any more, or leads to the fork.
+void Engine::EndFork(CreateCall call, Result<stream::Reply> reply) {
+  if (reply.ok() && reply->reservation_lapsed) return RetryCreate(call);
+  if (reply.ok() && reply->unresolved) {
+    // Another life of the source than the one that was asked for, or than the one met before.
+    if (call->request.source_incarnation) return Answer(call, Outcome::kForkSourceNotFound);
+    return RetryCreate(call);
   }
-  for (stream::Release& release : replica->machine().Outbox(kChoresMax)) {
-    GroupId group = replica->group();
-    if (!gate_.Enter()) return;
-    ProposeAt(release.reservation.home, stream::Unreserve{release.id, release.reservation.id},
-              [this, group, fork = release.fork](Result<stream::Reply> reply) {
-                if (!reply.ok()) return CallEnded();
-                ProposeAt(group, stream::DropReleases{{fork}},
-                          [this](Result<stream::Reply>) { CallEnded(); });
-              });
-  }
-  if (replica->group() == kMetaGroup) {
-    for (std::string& bucket : replica->machine().DeletingBuckets()) ResumeBucketDelete(bucket);
-  }
+  OnCreated(call, std::move(reply));
 }
 
 }  // namespace ursula::engine

@@ -98,16 +98,18 @@ Status Engine::Start() {
   std::vector<ShardStart> starts(cores);
   if (options_.data_dir.empty()) {
     group_count_ = options_.group_count != 0 ? options_.group_count : cores * kGroupsPerCore;
+    const group::Founding founding = {{kMemorySelf}, io::SystemEntropy()};
     for (uint32_t i = 0; i < group_count_; ++i) {
       ShardStart& start = starts[Raw(CoreOf(GroupId{i}, cores))];
       start.groups.push_back(GroupId{i});
-      start.recovered.push_back(group::NewGroup(GroupId{i}, {kMemorySelf}));
+      start.recovered.push_back(group::NewGroup(GroupId{i}, founding));
     }
   } else {
     Status status = CheckWalLimit(options_, cores);
     if (status.ok()) status = Recover(&starts);
     if (!status.ok()) return status;
   }
+  chores_.resize(group_count_);
   PrepareShards(&starts);
   return StartShards(std::move(starts));
 }
@@ -136,7 +138,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
-  group::Recovery recovery(group_count_, directory_->founding_voters());
+  group::Recovery recovery(group_count_, group::FoundingOf(*directory_));
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
   if (!status.ok()) return status;
   auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log);
@@ -211,8 +213,28 @@ Status Engine::StartShards(std::vector<ShardStart> starts) {
   for (Status& status : statuses) {
     if (!status.ok()) return status;
   }
+  if (options_.new_history) {
+    Status status = BeginHistory();
+    if (!status.ok()) return status;
+  }
   gate_.Open();
   return {};
+}
+
+// Nobody has been let in yet.
+Status Engine::BeginHistory() {
+  const uint64_t history = io::SystemEntropy();
+  Status status;
+  runtime_.Await([&](Function<void()> done) {
+    runtime_.loop(CoreId{0}).Post([this, history, &status, done = std::move(done)]() mutable {
+      OnAllGroups(stream::SetHistory{history},
+                  [&status, done = std::move(done)](Result<Outcome> set) mutable {
+                    status = set.status();
+                    done();
+                  });
+    });
+  });
+  return status;
 }
 
 // ---- the end ---------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
       group,
       [this, call](group::Replica& replica, group::ProposeDone reply) mutable {
         replica.Propose(
-            stream::Delete{call->request.stream},
+            stream::Delete{call->request.stream, call->request.condition},
             [this, &replica, reply = std::move(reply)](Result<stream::Reply> result) mutable {
               reply(std::move(result));
               ChoresOf(&replica);  // Tells the fork's home that its name is free.
@@ -75,7 +75,12 @@ void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
       },
       [this, call](Result<stream::Reply> reply) {
         if (!reply.ok()) return call->done(reply.status());
-        if (!reply->placement) return Answer(call, reply->outcome);
+        if (!reply->placement) {
+          DeleteReply answer;
+          answer.outcome = reply->outcome;
+          answer.info = std::move(reply->info);
+          return call->done(std::move(answer));
+        }
         bool there = reply->placement->confirmed && call->attempts++ == 0;
         if (there) return DeleteAt(reply->placement->target, call);
         Answer(call, Outcome::kNotFound);
@@ -112,7 +117,7 @@ void FinishListing(const CallPtr<ListRequest, ListReply>& call, Listing* listing
 void Engine::ListFlow(ListCall call) {
   ListRequest& request = call->request;
   request.limit = std::clamp<uint32_t>(request.limit, 1, 1000);
-  WithBucket(request.bucket, [this, call](Result<stream::Incarnation> bucket) {
+  WithBucket(request.bucket, [this, call](Result<stream::BucketStamp> bucket) {
     if (!bucket.ok()) {
       if (bucket.status().code() == StatusCode::kFailedPrecondition) {
         return Answer(call, Outcome::kBucketNotFound);

@@ -172,15 +172,15 @@ void Shard::Publish() {
   published_ready_.Set(std::move(ready));
 }
 
-std::optional<stream::Incarnation> Shard::KnownBucket(std::string_view bucket) const {
+std::optional<stream::BucketStamp> Shard::KnownBucket(std::string_view bucket) const {
   auto found = known_buckets_.find(bucket);
   if (found == known_buckets_.end()) return std::nullopt;
   return found->second;
 }
 
-void Shard::LearnBucket(std::string_view bucket, stream::Incarnation incarnation) {
+void Shard::LearnBucket(std::string_view bucket, stream::BucketStamp stamp) {
   if (known_buckets_.size() >= kKnownBucketsMax) known_buckets_.clear();
-  known_buckets_[std::string(bucket)] = incarnation;
+  known_buckets_[std::string(bucket)] = stamp;
 }
 
 void Shard::ForgetBucket(std::string_view bucket) {

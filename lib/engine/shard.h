@@ -64,8 +64,8 @@ class Shard final : private storage::Wal::Listener {
 
   // ---- for flows ----
   // What is known of buckets; a hint that the group's fence corrects.
-  std::optional<stream::Incarnation> KnownBucket(std::string_view bucket) const;
-  void LearnBucket(std::string_view bucket, stream::Incarnation incarnation);
+  std::optional<stream::BucketStamp> KnownBucket(std::string_view bucket) const;
+  void LearnBucket(std::string_view bucket, stream::BucketStamp stamp);
   void ForgetBucket(std::string_view bucket);
 
   std::map<Ticket, std::shared_ptr<FollowTask>>& follows() { return follows_; }
@@ -111,7 +111,7 @@ class Shard final : private storage::Wal::Listener {
   bool stopped_ = false;
 
   static constexpr std::size_t kKnownBucketsMax = 16384;
-  StringMap<stream::Incarnation> known_buckets_;
+  StringMap<stream::BucketStamp> known_buckets_;
   std::map<Ticket, std::shared_ptr<FollowTask>> follows_;
 
   io::Timer tick_;

@@ -28,19 +28,56 @@ class Pause {
 
 }  // namespace
 
-stream::CreateStream StreamCommand(const CreateRequest& request, stream::Incarnation bucket) {
+stream::CreateStream StreamCommand(const CreateRequest& request, stream::BucketStamp bucket) {
   stream::CreateStream create;
   create.id = request.stream;
   create.content_type = request.content_type;
   create.lifetime = request.lifetime;
   create.closed = request.closed;
   create.sequence = request.sequence;
-  create.bucket_incarnation = bucket;
+  create.bucket = bucket;
+  create.condition = request.condition;
+  create.framing = FramingOf(request.content_type);
   return create;
 }
 
 stream::Framing FramingOf(std::string_view content_type) {
   return stream::IsJson(content_type) ? stream::Framing::kJson : stream::Framing::kConcatenated;
+}
+
+namespace {
+
+stream::Reply PreviewCreate(group::Replica* replica, stream::Command::Body body) {
+  stream::Command command;
+  command.now_ms = replica->NowMs();
+  command.body = std::move(body);
+  return replica->machine().Preview(command, command.now_ms);
+}
+
+}  // namespace
+
+void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done) {
+  stream::CreateStream create = StreamCommand(request, {});
+  if (!request.fork) return done(PreviewCreate(replica, std::move(create)));
+  stream::CreateFork fork;
+  fork.stream = std::move(create);
+  fork.point = *request.fork;
+  stream::Reply reply = PreviewCreate(replica, fork);
+  const stream::Incarnation source = replica->machine().ForkSource(reply.incarnation);
+  const bool by_point_alone = reply.outcome == Outcome::kConflict && fork.point.sub_offset > 0 &&
+                              source != stream::kNoIncarnation;
+  if (!by_point_alone) return done(std::move(reply));
+  const ForkPoint point = fork.point;
+  replica->ResolveForkPoint(source, point,
+                            [replica, source, fork = std::move(fork),
+                             done = std::move(done)](Result<group::ResolvedFork> resolved) mutable {
+                              if (!resolved.ok()) return done(resolved.status());
+                              if (resolved->outcome == Outcome::kOk) {
+                                fork.source = source;
+                                fork.offset = resolved->offset;
+                              }
+                              done(PreviewCreate(replica, std::move(fork)));
+                            });
 }
 
 void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lib/group/replica.h"
 #include "lib/io/loop.h"
 #include "lib/stream/command.h"
 #include "ursula/engine.h"
@@ -14,9 +15,14 @@
 namespace ursula::engine {
 
 // Without payload.
-stream::CreateStream StreamCommand(const CreateRequest& request, stream::Incarnation bucket);
+stream::CreateStream StreamCommand(const CreateRequest& request, stream::BucketStamp bucket);
 
 stream::Framing FramingOf(std::string_view content_type);
+
+// What a create would meet under its name in this group, as applied: a reply without an incarnation
+// says that there is nothing. A fork's point is resolved if only that can tell whether it is the
+// one that is there. On the replica's loop, behind its barrier.
+void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done);
 
 // Runs `function` on this loop after `delay_ns`. Loop thread only.
 void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function);

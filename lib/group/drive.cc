@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "lib/base/check.h"
 #include "lib/group/replica.h"
@@ -105,7 +106,9 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
     if (!command.ok()) return Corrupt(command.status());
     clock_.Observe(command->now_ms);
     result = machine_->Apply(entry.index, *command);
-    result.reply.info.incarnation = PublicIncarnation(group_, result.reply.info.incarnation);
+    if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
+      clock_.Restart(machine_->now_ms());
+    }
     CarryOut(&result);
   }
   applied_index_ = entry.index;

@@ -18,6 +18,32 @@ bool Replica::HasWaiters(stream::Incarnation incarnation) const {
   return found != waiters_.end() && !found->second.empty();
 }
 
+void Replica::WatchClock() {
+  const int64_t ahead_ms = clock_.AheadMs();
+  const bool ahead = ahead_ms > StampClock::kAheadMaxMs;
+  if (ahead && !clock_ahead_logged_) {
+    services_.Log(2, "the time of group " + std::to_string(Raw(group_)) + " is " +
+                         std::to_string(ahead_ms / 1000) +
+                         " s ahead of this node's clock: deadlines come late; when the clock is "
+                         "right, step the groups' time to it (docs/OPERATING.md, Clocks)");
+  }
+  clock_ahead_logged_ = ahead;
+}
+
+void Replica::StepClock(Function<void(Result<int64_t>)> done) {
+  const int64_t delta_ms = -clock_.AheadMs();
+  Propose(stream::StepClock{delta_ms},
+          [this, delta_ms, done = std::move(done)](Result<stream::Reply> reply) mutable {
+            --clock_steps_;
+            if (reply.ok()) return done(delta_ms);
+            clock_.Observe(machine_->now_ms());  // It isn't applied after all, or not yet.
+            done(reply.status());
+          });
+  // What is stamped from here on comes after it in the log.
+  ++clock_steps_;
+  clock_.Step(delta_ms);
+}
+
 void Replica::SweepExpired() {
   if (state_ != State::kRunning || expire_pending_ || !core_->is_leader()) return;
   std::optional<int64_t> deadline = machine_->NextDeadline();

@@ -42,7 +42,14 @@ bool ReadTask::TakeHot(const stream::ReadRange& range, uint64_t bytes_max) {
   for (Bytes& part : hot.parts) gathered_.parts.push_back(std::move(part));
   gathered_.bytes += hot.reach - range.from;
   AddEnds(hot.append_ends, range.to);
+  AddOwnersEnd(range.to);
   return true;
+}
+
+// What a stream has of its own ends a message, wherever it lies now: at a fork's start the append
+// that its source goes on with is cut, and the disk knows nothing of that.
+void ReadTask::AddOwnersEnd(uint64_t owned_to) {
+  if (from_ + gathered_.bytes == owned_to) AddEnds({owned_to}, owned_to);
 }
 
 void ReadTask::AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to) {
@@ -75,6 +82,7 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
         if (taken == 0) return OnGathered(Status(StatusCode::kDataLoss, "stored payload is gone"));
         gathered_.bytes += taken;
         AddEnds(slice->message_ends, owned_to);
+        AddOwnersEnd(owned_to);
         Continue();
       });
 }
@@ -108,7 +116,7 @@ void StreamRead::Look(const stream::LookupResult& found) {
   }
   if (found.kind == Kind::kSoftDeleted) return FinishWith(Outcome::kSoftDeleted);
   if (found.kind != Kind::kFound) return FinishWith(Outcome::kNotFound);
-  uint64_t incarnation = PublicIncarnation(replica_.group_, Raw(found.incarnation));
+  uint64_t incarnation = replica_.machine_->PublicIncarnation(found.incarnation);
   if (request_.incarnation && *request_.incarnation != incarnation) {
     return FinishWith(Outcome::kNotFound);
   }
@@ -294,7 +302,8 @@ void ForkPointRead::Start() {
   if (cancelled_) return Finish(*cancelled_);
   ResolvedFork resolved;
   stream::LookupResult found = replica_.machine_->FindIncarnation(source_);
-  if (found.kind != stream::LookupResult::Kind::kFound) {
+  // An ended source that forks read from still tells where its points lie.
+  if (found.kind == stream::LookupResult::Kind::kNotFound) {
     resolved.outcome = Outcome::kForkSourceNotFound;
     return Finish(resolved);
   }

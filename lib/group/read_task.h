@@ -63,6 +63,7 @@ class ReadTask : public ListHook<ReadTask> {
  private:
   void Continue();
   void AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to);
+  void AddOwnersEnd(uint64_t owned_to);
   bool TakeHot(const stream::ReadRange& range, uint64_t bytes_max);
   void ReadStored(const stream::ReadRange& range, uint64_t bytes_max);
 

@@ -49,10 +49,14 @@ std::string GroupName(GroupId group) { return "group " + std::to_string(Raw(grou
 
 }  // namespace
 
-RecoveredGroup NewGroup(GroupId group, const std::vector<NodeId>& voters) {
+Founding FoundingOf(const storage::DataDirectory& directory) {
+  return {directory.founding_voters(), directory.history_id()};
+}
+
+RecoveredGroup NewGroup(GroupId group, const Founding& founding) {
   RecoveredGroup recovered;
-  recovered.machine = std::make_unique<stream::Machine>(group);
-  recovered.compacted.conf.voters = voters;
+  recovered.machine = std::make_unique<stream::Machine>(group, founding.history);
+  recovered.compacted.conf.voters = founding.voters;
   return recovered;
 }
 
@@ -117,8 +121,8 @@ Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record) {
   return entry;
 }
 
-Recovery::Recovery(uint32_t group_count, std::vector<NodeId> voters) {
-  for (uint32_t i = 0; i < group_count; ++i) groups_.push_back(NewGroup(GroupId{i}, voters));
+Recovery::Recovery(uint32_t group_count, const Founding& founding) {
+  for (uint32_t i = 0; i < group_count; ++i) groups_.push_back(NewGroup(GroupId{i}, founding));
 }
 
 Status Recovery::LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files) {

@@ -14,6 +14,7 @@
 
 #include "lib/raft/config.h"
 #include "lib/raft/types.h"
+#include "lib/storage/directory.h"
 #include "lib/storage/snapshot_store.h"
 #include "lib/storage/wal_recovery.h"
 #include "lib/stream/machine.h"
@@ -28,8 +29,16 @@ struct RecoveredGroup {
   std::vector<raft::Entry> entries;  // Contiguous, from compacted.index + 1.
 };
 
-// A new group: nobody has written anything, and `voters` are its members.
-RecoveredGroup NewGroup(GroupId group, const std::vector<NodeId>& voters);
+// What a directory, or a process that keeps everything in memory, was founded with.
+struct Founding {
+  std::vector<NodeId> voters = {};
+  uint64_t history = 0;
+};
+
+Founding FoundingOf(const storage::DataDirectory& directory);
+
+// A new group: nobody has written anything.
+RecoveredGroup NewGroup(GroupId group, const Founding& founding);
 
 // The opaque parts of storage's records.
 std::string EncodeState(const raft::HardState& hard);
@@ -43,7 +52,7 @@ Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record);
 // Gathers what storage finds, for all groups.
 class Recovery final : public storage::RecoverySink {
  public:
-  Recovery(uint32_t group_count, std::vector<NodeId> voters);
+  Recovery(uint32_t group_count, const Founding& founding);
 
   // First: every group's snapshot.
   Status LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files);

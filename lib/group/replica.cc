@@ -38,7 +38,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
-  clock_.Observe(machine_->now_ms());
+  clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
 }
 
@@ -131,17 +131,20 @@ Status Replica::AdmitPayload(uint64_t bytes) const {
 void Replica::Propose(stream::Command::Body body, ProposeDone done) {
   stream::Command command;
   command.body = std::move(body);
-  Propose(&command, {}, stream::Framing::kConcatenated, std::move(done));
+  Propose(&command, {}, std::move(done));
 }
 
-void Replica::Propose(stream::Command* command, std::span<const Bytes> messages,
-                      stream::Framing framing, ProposeDone done) {
-  uint64_t payload_bytes = stream::PayloadSize(messages, framing);
+void Replica::Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done) {
+  uint64_t payload_bytes = stream::PayloadSize(messages, stream::FramingOf(*command));
   Status status = Admit(*command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
   command->now_ms = clock_.NowMs();
-  Bytes encoded =
-      messages.empty() ? stream::Encode(*command) : stream::Encode(*command, messages, framing);
+  if (!stream::IsEncodable(*command)) {
+    return Reject(std::move(done),
+                  Status(StatusCode::kInvalidArgument,
+                         "a name holds NUL or is too long, or a condition names too many states"));
+  }
+  Bytes encoded = messages.empty() ? stream::Encode(*command) : stream::Encode(*command, messages);
   if (encoded.size() + 1 > services_.wal->record_bytes_max()) {
     return Reject(std::move(done),
                   Status(StatusCode::kInvalidArgument, "one append is larger than the log takes"));
@@ -223,12 +226,6 @@ void Replica::Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> d
   });
 }
 
-StreamInfo Replica::Info(stream::Incarnation incarnation) const {
-  StreamInfo info = machine_->Info(incarnation);
-  info.incarnation = PublicIncarnation(group_, info.incarnation);
-  return info;
-}
-
 uint64_t Replica::EvictTo(uint64_t bytes) {
   ring_.Evict(bytes);
   CountMemory();
@@ -268,6 +265,7 @@ void Replica::OnPayloadFailed(const Status& status) {
 void Replica::Tick() {
   if (state_ != State::kRunning && state_ != State::kStarting) return;
   core_->Tick();
+  WatchClock();
   SweepExpired();
   checkpoint_.Tick();
   Schedule();

@@ -35,12 +35,6 @@
 
 namespace ursula::group {
 
-// Incarnations are unique in a group; a name may live in one group now and, as a fork, in another
-// later. So the public one carries the group. 0 stays 0.
-inline uint64_t PublicIncarnation(GroupId group, uint64_t incarnation) {
-  return incarnation == 0 ? 0 : (uint64_t{Raw(group)} << 48) | incarnation;
-}
-
 class Replica final : private raft::Driver, private io::TurnHook, private CheckpointHost {
  public:
   // `recovered` is what recovery found of this group. kDataLoss when it contradicts itself.
@@ -60,12 +54,14 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   //   kUnavailable         nothing was applied: no leader here, the log has failed, stopping;
   //   kResourceExhausted   nothing was applied: a limit;
   //   kStorageFull         nothing was applied: the disk, or the memory in its place;
-  //   kInvalidArgument     larger than a log record can be;
+  //   kInvalidArgument     no command can say this, or it is larger than a log record can be;
   //   kOutcomeUnknown      it may or may not be applied.
-  // `messages` make up the payload (framed by `framing`); the command's own is empty then.
-  void Propose(stream::Command* command, std::span<const Bytes> messages, stream::Framing framing,
-               ProposeDone done);
+  // `messages` make up the payload (in the command's framing); the command's own is empty then.
+  void Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
+
+  // Sets the group's time to the wall clock; `done` with what it moved by, or as Propose.
+  void StepClock(Function<void(Result<int64_t>)> done);
 
   // ---- reads ----
   // `done(ok)`: every command acknowledged before this call is in machine(). kUnavailable.
@@ -80,15 +76,16 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // True if it was found here; its `done` then ends with kCancelled.
   bool CancelRead(uint64_t read_id);
 
-  // Where a fork of the live stream `source` begins: an absolute offset, or what is wrong with the
-  // point.
+  // Where a fork of `source`, a stream of any life, begins: an absolute offset, or what is wrong
+  // with the point.
   void ResolveForkPoint(stream::Incarnation source, ForkPoint point,
                         Function<void(Result<ResolvedFork>)> done);
 
   const stream::Machine& machine() const { return *machine_; }
   // REQUIRES: machine().FindIncarnation finds it.
-  StreamInfo Info(stream::Incarnation incarnation) const;
+  StreamInfo Info(stream::Incarnation incarnation) const { return machine_->Info(incarnation); }
   int64_t NowMs() { return clock_.NowMs(); }
+  int64_t ClockAheadMs() { return clock_.AheadMs(); }  // Of the wall clock.
   bool is_leader() const { return core_->is_leader(); }
   Index applied() const { return applied_index_; }
   Status Ready() const;
@@ -167,6 +164,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void MaybeFinishStop();
 
   // expiry.cc: time passes for streams.
+  void WatchClock();
   void SweepExpired();
   void Settle(stream::Incarnation incarnation, Function<void(Status)> done);
   void TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found);
@@ -215,6 +213,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
   bool expire_pending_ = false;
+  bool clock_ahead_logged_ = false;
+  int clock_steps_ = 0;  // Proposed here, and not yet applied.
 
   CheckpointJob checkpoint_;
   uint64_t counted_hot_bytes_ = 0;  // What budget holds of this group.

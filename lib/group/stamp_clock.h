@@ -1,8 +1,12 @@
 // lib/group/stamp_clock.h
 //
-// The time that a leader stamps into commands: the wall clock as its term began, from there on the
-// monotonic clock, and never less than what was stamped before. A wall clock that is set back or
-// forth therefore moves no deadline within a term.
+// The time that a leader stamps into commands. It begins at what was stamped last, or at the wall
+// clock where that is later, and runs with CLOCK_BOOTTIME: a wall clock that jumps ahead is caught
+// up at twice the speed at most, one that jumps back is waited for. Where the group's time is more
+// than kAheadMax ahead of the wall clock (a wrong clock stamped it once), it runs on at half speed:
+// time never stands still, and the wall clock comes nearer. An operator's step sets it right.
+//
+// Invariant: NowMs never falls but by Step.
 
 #pragma once
 
@@ -15,28 +19,70 @@ namespace ursula::group {
 
 class StampClock {
  public:
-  explicit StampClock(const io::Loop* loop) : loop_(*loop) { Rebase(); }
+  static constexpr int64_t kAheadMaxMs = 10'000;
 
-  // A term begins.
+  explicit StampClock(const io::Loop* loop) : loop_(*loop), read_ns_(loop->now_ns()) {}
+
+  // A term begins here: from now on this replica's wall clock counts.
   void Rebase() {
-    base_ms_ = loop_.wall_ms();
-    base_ns_ = loop_.now_ns();
+    Advance();
+    last_ms_ = std::max({last_ms_, loop_.wall_ms(), int64_t{0}});
+    began_ = true;
   }
 
   int64_t NowMs() {
-    int64_t elapsed_ms = static_cast<int64_t>((loop_.now_ns() - base_ns_) / 1'000'000);
-    last_ms_ = std::max({last_ms_, base_ms_ + elapsed_ms, int64_t{0}});
+    if (!began_) Rebase();
+    Advance();
     return last_ms_;
   }
 
   // A command stamped by an earlier leader was applied.
   void Observe(int64_t stamped_ms) { last_ms_ = std::max(last_ms_, stamped_ms); }
 
+  void Step(int64_t delta_ms) { last_ms_ = std::max<int64_t>(last_ms_ + delta_ms, 0); }
+
+  // A step that another replica proposed was applied: what was seen before counts no more.
+  void Restart(int64_t stamped_ms) {
+    last_ms_ = stamped_ms;
+    read_ns_ = loop_.now_ns();
+  }
+
+  // Of the wall clock; negative: behind it.
+  int64_t AheadMs() {
+    NowMs();
+    return last_ms_ - loop_.wall_ms();
+  }
+
  private:
+  static constexpr uint64_t kNsPerMs = 1'000'000;
+
+  void Advance() {
+    const uint64_t now_ns = loop_.now_ns();
+    if (now_ns <= read_ns_) return;
+    const uint64_t elapsed_ns = now_ns - read_ns_;
+    read_ns_ = now_ns;
+    const int64_t wall_ms = loop_.wall_ms();
+    if (last_ms_ < wall_ms) {
+      const int64_t passed = static_cast<int64_t>(elapsed_ns / kNsPerMs);
+      const int64_t latest = std::max(wall_ms, last_ms_ + passed);
+      Run(elapsed_ns * 2);
+      last_ms_ = std::min(last_ms_, latest);
+    } else {
+      Run(last_ms_ - wall_ms > kAheadMaxMs ? elapsed_ns / 2 : elapsed_ns);
+    }
+  }
+
+  void Run(uint64_t ns) {
+    rest_ns_ += ns;
+    last_ms_ += static_cast<int64_t>(rest_ns_ / kNsPerMs);
+    rest_ns_ %= kNsPerMs;
+  }
+
   const io::Loop& loop_;
-  int64_t base_ms_ = 0;
-  uint64_t base_ns_ = 0;
+  uint64_t read_ns_;
+  uint64_t rest_ns_ = 0;  // Passed, and not yet a millisecond.
   int64_t last_ms_ = 0;
+  bool began_ = false;
 };
 
 }  // namespace ursula::group

@@ -8,15 +8,16 @@
 #include "lib/stream/media_type.h"
 
 // The order of an append's checks is the protocol's: existence, closed, content type, producer,
-// Stream-Seq, size. A refusal changes nothing, producer state included.
+// Stream-Seq, size, and last the preconditions. A refusal changes nothing, producer state included.
 
 namespace ursula::stream {
 namespace {
 
-Reply AppendReplyOf(const StreamState& stream, Outcome outcome) {
+Reply AppendReplyOf(const StreamState& stream, uint64_t public_incarnation, Outcome outcome) {
   Reply reply;
   reply.outcome = outcome;
   reply.incarnation = stream.incarnation;
+  reply.append.incarnation = public_incarnation;
   reply.append.outcome = outcome;
   reply.append.start = Offset{stream.tail};
   reply.append.tail = Offset{stream.tail};
@@ -26,8 +27,8 @@ Reply AppendReplyOf(const StreamState& stream, Outcome outcome) {
 
 const ProducerState* FindProducer(const StreamState& stream, const std::string& id) {
   if (stream.producers == nullptr) return nullptr;
-  auto found = stream.producers->find(id);
-  return found == stream.producers->end() ? nullptr : &found->second;
+  auto found = stream.producers->by_id.find(id);
+  return found == stream.producers->by_id.end() ? nullptr : &found->second;
 }
 
 Outcome ProducerOutcome(const ProducerState* state, const Producer& producer) {
@@ -38,6 +39,11 @@ Outcome ProducerOutcome(const ProducerState* state, const Producer& producer) {
   }
   if (producer.sequence <= state->sequence) return Outcome::kDuplicate;
   return producer.sequence - 1 == state->sequence ? Outcome::kOk : Outcome::kProducerGap;
+}
+
+bool IdleSince(int64_t seen_ms, int64_t now, const Limits& limits) {
+  if (seen_ms >= now) return false;
+  return static_cast<uint64_t>(now) - static_cast<uint64_t>(seen_ms) >= limits.producer_idle_ms;
 }
 
 }  // namespace
@@ -52,22 +58,29 @@ Reply Machine::Decide(const Append& command, int64_t now) const {
     return reply;
   }
   const StreamState& stream = *name.stream;
-  if (stream.life == Life::kSoftDeleted) return AppendReplyOf(stream, Outcome::kSoftDeleted);
-  if (stream.closed) return DecideClosed(stream, command);
-  Reply reply = AppendReplyOf(stream, Outcome::kOk);
+  Reply reply = AppendReplyOf(stream, PublicIncarnation(stream.incarnation), Outcome::kOk);
   auto refuse = [&reply](Outcome outcome) {
     reply.outcome = reply.append.outcome = outcome;
     return reply;
   };
-  if (!command.payload.empty() && !command.content_type.empty() &&
-      !SameMediaType(command.content_type, *stream.content_type)) {
-    return refuse(Outcome::kContentTypeMismatch);
+  if (stream.life == Life::kSoftDeleted) return refuse(Outcome::kSoftDeleted);
+  if (stream.closed) return DecideClosed(stream, command);
+  if (!command.payload.empty()) {
+    const bool other =
+        !command.content_type.empty() && !SameMediaType(command.content_type, *stream.content_type);
+    const bool json = command.framing == Framing::kJson;
+    if (other || json != IsJson(*stream.content_type)) {
+      return refuse(Outcome::kContentTypeMismatch);
+    }
   }
-  if (command.producer && !DecideProducer(stream, *command.producer, &reply)) return reply;
+  if (command.producer && !DecideProducer(stream, *command.producer, now, &reply)) return reply;
   if (!command.sequence.empty() && command.sequence <= stream.sequence()) {
     return refuse(Outcome::kSequenceConflict);
   }
   if (command.payload.size() >= kOffsetEnd - stream.tail) return refuse(Outcome::kTooLarge);
+  if (!Matches(command.expected, stream) || !Holds(command.condition, &stream)) {
+    return refuse(Outcome::kPreconditionFailed);
+  }
   reply.append.tail = Offset{stream.tail + command.payload.size()};
   reply.append.closed = command.close;
   if (command.producer) {
@@ -79,18 +92,22 @@ Reply Machine::Decide(const Append& command, int64_t now) const {
 
 // Of a closed stream: the closing append again and closing again are fine, all else is refused.
 Reply Machine::DecideClosed(const StreamState& stream, const Append& command) const {
-  if (command.producer && stream.closed_by != nullptr && *command.producer == *stream.closed_by) {
-    Reply reply = AppendReplyOf(stream, Outcome::kDuplicate);
-    reply.append.producer_epoch = stream.closed_by->epoch;
-    reply.append.producer_sequence = stream.closed_by->sequence;
+  const uint64_t incarnation = PublicIncarnation(stream.incarnation);
+  const Producer* closed_by = stream.closed_by();
+  if (command.producer && closed_by != nullptr && *command.producer == *closed_by) {
+    Reply reply = AppendReplyOf(stream, incarnation, Outcome::kDuplicate);
+    reply.append.producer_epoch = closed_by->epoch;
+    reply.append.producer_sequence = closed_by->sequence;
     return reply;
   }
   bool close_again = command.close && command.payload.empty() && !command.producer;
-  return AppendReplyOf(stream, close_again ? Outcome::kOk : Outcome::kClosed);
+  if (!close_again) return AppendReplyOf(stream, incarnation, Outcome::kClosed);
+  bool holds = Matches(command.expected, stream) && Holds(command.condition, &stream);
+  return AppendReplyOf(stream, incarnation, holds ? Outcome::kOk : Outcome::kPreconditionFailed);
 }
 
 // False when the reply is settled. The reply shows the producer's state as it stands.
-bool Machine::DecideProducer(const StreamState& stream, const Producer& producer,
+bool Machine::DecideProducer(const StreamState& stream, const Producer& producer, int64_t now,
                              Reply* reply) const {
   const ProducerState* state = FindProducer(stream, producer.id);
   Outcome outcome = ProducerOutcome(state, producer);
@@ -101,11 +118,28 @@ bool Machine::DecideProducer(const StreamState& stream, const Producer& producer
   if (outcome == Outcome::kProducerGap) {
     reply->append.producer_expected_sequence = state == nullptr ? 0 : state->sequence + 1;
   }
+  if (outcome == Outcome::kOk && state == nullptr && !RoomForProducer(stream, now)) {
+    outcome = Outcome::kTooManyProducers;
+  }
   reply->outcome = reply->append.outcome = outcome;
   return outcome == Outcome::kOk;
 }
 
-void Machine::Commit(Index index, const Append& command, ApplyResult* result) {
+// A producer is forgotten only when it was idle for long and another needs the room: never one
+// that may still retry.
+bool Machine::RoomForProducer(const StreamState& stream, int64_t now) const {
+  if (limits_.producers_per_stream_max == 0) return false;
+  if (stream.producers == nullptr) return true;
+  const Producers& producers = *stream.producers;
+  if (producers.by_id.size() < limits_.producers_per_stream_max) return true;
+  if (!IdleSince(producers.seen_from_ms, now, limits_)) return false;
+  int64_t first = kNever;
+  for (const auto& [id, state] : producers.by_id) first = std::min(first, state.seen_ms);
+  producers.seen_from_ms = first;
+  return IdleSince(first, now, limits_);
+}
+
+void Machine::Commit(Index, const Append& command, ApplyResult* result) {
   StreamState* stream = streams_.Find(result->reply.incarnation);
   URSULA_CHECK(stream != nullptr);
   Renew(stream);
@@ -116,32 +150,26 @@ void Machine::Commit(Index index, const Append& command, ApplyResult* result) {
   }
   if (command.close) {
     stream->closed = true;
-    if (command.producer) stream->closed_by = std::make_unique<Producer>(*command.producer);
+    if (command.producer) {
+      if (stream->extra == nullptr) stream->extra = std::make_unique<StreamExtra>();
+      stream->extra->closed_by = *command.producer;
+    }
   }
   if (!command.sequence.empty()) stream->set_sequence(command.sequence);
-  if (command.producer) CommitProducer(index, stream, *command.producer);
+  if (command.producer) CommitProducer(stream, *command.producer);
   streams_.MarkChanged(stream);
   if (!command.payload.empty() || command.close) result->changed.push_back(stream->incarnation);
 }
 
-void Machine::CommitProducer(Index index, StreamState* stream, const Producer& producer) {
+void Machine::CommitProducer(StreamState* stream, const Producer& producer) {
   if (stream->producers == nullptr) stream->producers = std::make_unique<Producers>();
-  Producers& producers = *stream->producers;
-  producers.insert_or_assign(producer.id, ProducerState{producer.epoch, producer.sequence, index});
-  if (producers.size() <= limits_.producers_per_stream_max) return;
-  // Several at once, so that a stream at its limit doesn't pay a scan for each new producer.
-  constexpr std::size_t kEvictedFraction = 16;
-  std::size_t keep =
-      limits_.producers_per_stream_max - limits_.producers_per_stream_max / kEvictedFraction;
-  std::vector<Index> accepted;
-  accepted.reserve(producers.size());
-  for (const auto& [id, state] : producers) accepted.push_back(state.accepted);
-  std::size_t drop = producers.size() - std::max<std::size_t>(keep, 1);
-  std::ranges::nth_element(accepted, accepted.begin() + static_cast<std::ptrdiff_t>(drop));
-  Index oldest_kept = accepted[drop];  // Each entry accepts one append: no two are equal.
-  for (auto at = producers.begin(); at != producers.end();) {
-    at = at->second.accepted < oldest_kept ? producers.erase(at) : std::next(at);
+  auto& by_id = stream->producers->by_id;
+  auto found = by_id.find(producer.id);
+  if (found == by_id.end() && by_id.size() >= limits_.producers_per_stream_max) {
+    absl::erase_if(
+        by_id, [this](const auto& one) { return IdleSince(one.second.seen_ms, now_ms_, limits_); });
   }
+  by_id.insert_or_assign(producer.id, ProducerState{producer.epoch, producer.sequence, now_ms_});
 }
 
 }  // namespace ursula::stream

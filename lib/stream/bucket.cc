@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -19,7 +20,7 @@ Reply Machine::Decide(const CreateBucket& command, int64_t) const {
 
 void Machine::Commit(Index index, const CreateBucket& command, ApplyResult* result) {
   Incarnation incarnation{Raw(index)};
-  buckets_.insert_or_assign(command.bucket, Bucket{incarnation, false});
+  buckets_.insert_or_assign(command.bucket, Bucket{incarnation});
   MarkRecord(kBucketRecord, command.bucket);
   result->reply.incarnation = incarnation;
 }
@@ -27,10 +28,11 @@ void Machine::Commit(Index index, const CreateBucket& command, ApplyResult* resu
 Reply Machine::Decide(const DeleteBucket& command, int64_t) const {
   Reply reply;
   auto found = buckets_.find(command.bucket);
+  bool begin = command.step == DeleteBucket::Step::kBegin;
   if (command.bucket == kUpstreamBucket) {
     reply.outcome = Outcome::kBucketNotEmpty;
-  } else if (found == buckets_.end() || (command.step != DeleteBucket::Step::kBegin &&
-                                         found->second.incarnation != command.incarnation)) {
+  } else if (found == buckets_.end() ||
+             (!begin && (!found->second.deleting || found->second.attempt != command.attempt))) {
     reply.outcome = Outcome::kBucketNotFound;
   } else {
     reply.incarnation = found->second.incarnation;
@@ -38,20 +40,27 @@ Reply Machine::Decide(const DeleteBucket& command, int64_t) const {
   return reply;
 }
 
-void Machine::Commit(Index, const DeleteBucket& command, ApplyResult*) {
+void Machine::Commit(Index index, const DeleteBucket& command, ApplyResult* result) {
   auto found = buckets_.find(command.bucket);
-  switch (command.step) {
-    case DeleteBucket::Step::kBegin:
-      found->second.deleting = true;
-      break;
-    case DeleteBucket::Step::kFinish:
-      buckets_.erase(found);
-      break;
-    case DeleteBucket::Step::kAbort:
-      found->second.deleting = false;
-      break;
-  }
   MarkRecord(kBucketRecord, command.bucket);
+  if (command.step == DeleteBucket::Step::kBegin) {
+    found->second.deleting = true;
+    found->second.attempt = Incarnation{Raw(index)};
+    result->reply.attempt = found->second.attempt;
+    return;
+  }
+  if (command.step == DeleteBucket::Step::kFinish) {
+    buckets_.erase(found);
+  } else {
+    found->second.deleting = false;
+    found->second.attempt = kNoIncarnation;
+  }
+  // Every attempt begun before the oldest that goes on has ended.
+  Incarnation through{Raw(index)};
+  for (const auto& [name, bucket] : buckets_) {
+    if (bucket.deleting) through = std::min(through, Incarnation{Raw(bucket.attempt) - 1});
+  }
+  result->reply.settled_through = through;
 }
 
 // Soft-deleted streams and placements count: their names are taken.
@@ -67,27 +76,56 @@ bool Machine::HasNames(std::string_view bucket, int64_t now) const {
 
 Reply Machine::Decide(const FenceBucket& command, int64_t now) const {
   Reply reply;
-  if (command.bucket == kUpstreamBucket || HasNames(command.bucket, now)) {
+  auto found = fences_.find(command.bucket);
+  const bool late = command.attempt <= fences_settled_ ||
+                    (found != fences_.end() &&
+                     (found->second.attempt > command.attempt ||
+                      (found->second.attempt == command.attempt && found->second.undone)));
+  if (late) {
+    reply.outcome = Outcome::kConflict;
+  } else if (command.bucket == kUpstreamBucket || HasNames(command.bucket, now)) {
     reply.outcome = Outcome::kBucketNotEmpty;
   }
   return reply;
 }
 
 void Machine::Commit(Index, const FenceBucket& command, ApplyResult*) {
-  Incarnation& fence = fences_[command.bucket];
-  if (fence < command.bucket_incarnation) fence = command.bucket_incarnation;
+  Fence& fence = fences_[command.bucket];
+  fence.refused = std::max(fence.refused, command.bucket_incarnation);
+  fence.attempt = command.attempt;
+  fence.undone = false;
   MarkRecord(kFenceRecord, command.bucket);
 }
 
 Reply Machine::Decide(const UnfenceBucket&, int64_t) const { return {}; }
 
-// Older incarnations stay fenced: a node with an old cache may still stamp them.
+// Older incarnations stay fenced: who has an old cache may still stamp them. The attempt is kept,
+// also where its fence never came.
 void Machine::Commit(Index, const UnfenceBucket& command, ApplyResult*) {
-  auto found = fences_.find(command.bucket);
-  if (found == fences_.end() || found->second != command.bucket_incarnation) return;
-  found->second = Incarnation{Raw(found->second) - 1};
-  if (found->second == kNoIncarnation) fences_.erase(found);
+  if (command.attempt <= fences_settled_) return;
+  Fence& fence = fences_[command.bucket];
+  if (fence.attempt > command.attempt) return;
+  if (fence.refused == command.bucket_incarnation && fence.refused != kNoIncarnation) {
+    fence.refused = Incarnation{Raw(fence.refused) - 1};
+  }
+  fence.attempt = command.attempt;
+  fence.undone = true;
   MarkRecord(kFenceRecord, command.bucket);
+}
+
+Reply Machine::Decide(const SettleFences&, int64_t) const { return {}; }
+
+void Machine::Commit(Index, const SettleFences& command, ApplyResult*) {
+  if (command.through <= fences_settled_) return;
+  fences_settled_ = command.through;
+  for (auto at = fences_.begin(); at != fences_.end();) {
+    if (at->second.attempt <= fences_settled_) {
+      MarkRecord(kFenceRecord, at->first);
+      at = fences_.erase(at);
+    } else {
+      ++at;
+    }
+  }
 }
 
 }  // namespace ursula::stream

@@ -2,14 +2,17 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <string_view>
 #include <utility>
 
 #include "lib/base/check.h"
 #include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
 #include "lib/stream/command_format.h"
 #include "lib/stream/json_boundaries.h"
+#include "lib/stream/stream_state.h"
 
 namespace ursula::stream {
 namespace {
@@ -24,48 +27,58 @@ class Encoder {
   void operator()(const DeleteBucket& c) {
     PutString(out_, c.bucket);
     PutFixed<uint8_t>(out_, static_cast<uint8_t>(c.step));
-    Id(c.incarnation);
+    Id(c.attempt);
   }
   void operator()(const FenceBucket& c) {
     PutString(out_, c.bucket);
     Id(c.bucket_incarnation);
+    Id(c.attempt);
   }
   void operator()(const UnfenceBucket& c) {
     PutString(out_, c.bucket);
     Id(c.bucket_incarnation);
+    Id(c.attempt);
   }
+  void operator()(const SettleFences& c) { Id(c.through); }
   void operator()(const CreateStream& c) {
-    PutFixed<uint8_t>(out_, c.closed ? kFlagClosed : 0);
+    Flags((c.closed ? kFlagClosed : 0u) | FlagsOf(c.framing) | FlagsOf(c.condition));
     PutStreamId(out_, c.id);
     PutString(out_, c.content_type);
     PutLifetime(out_, c.lifetime);
     PutString(out_, c.sequence);
-    Id(c.bucket_incarnation);
+    Id(c.bucket.incarnation);
+    Id(c.bucket.seen);
+    Condition(c.condition);
   }
   void operator()(const CreateFork& c) {
     PutForkPoint(out_, c.point);
     Id(c.source);
-    PutFixed<uint8_t>(out_, static_cast<uint8_t>((c.at_tail ? kFlagAtTail : 0) |
-                                                 (c.reservation ? kFlagReservation : 0)));
+    Flags((c.at_tail ? kFlagAtTail : 0u) | (c.reservation ? kFlagReservation : 0u));
     PutVarint(out_, c.offset.bytes);
     if (c.reservation) PutReservation(out_, *c.reservation);
     (*this)(c.stream);
   }
   void operator()(const Append& c) {
-    PutFixed<uint8_t>(
-        out_, static_cast<uint8_t>((c.close ? kFlagClosed : 0) | (c.producer ? kFlagProducer : 0)));
+    const bool expects = c.expected != StateMatch{};
+    Flags((c.close ? kFlagClosed : 0u) | (c.producer ? kFlagProducer : 0u) | FlagsOf(c.framing) |
+          FlagsOf(c.condition) | (expects ? kFlagExpected : 0u));
     PutStreamId(out_, c.id);
     PutString(out_, c.content_type);
     PutString(out_, c.sequence);
     if (c.producer) PutProducer(out_, *c.producer);
+    if (expects) PutStateMatch(out_, c.expected);
+    Condition(c.condition);
   }
-  void operator()(const Delete& c) { PutStreamId(out_, c.id); }
+  void operator()(const Delete& c) {
+    Flags(FlagsOf(c.condition));
+    PutStreamId(out_, c.id);
+    Condition(c.condition);
+  }
   void operator()(const Expire& c) { Ids(c.incarnations); }
   void operator()(const Touch& c) { Ids(c.incarnations); }
   void operator()(const Reserve& c) {
     PutForkPoint(out_, c.point);
     PutVarint(out_, Raw(c.target));
-    PutVarint(out_, c.hold_ms);
     (*this)(c.stream);
   }
   void operator()(const Confirm& c) {
@@ -80,10 +93,26 @@ class Encoder {
   void operator()(const ResolveFork& c) {
     PutStreamId(out_, c.id);
     PutReservation(out_, c.reservation);
+    PutVarint(out_, c.hold_ms);
+    Id(c.settled_below);
   }
-  void operator()(const DropReleases& c) { Ids(c.forks); }
+  void operator()(const DropReleases& c) {
+    PutVarint(out_, Raw(c.home));
+    Id(c.settled_below);
+    Ids(c.forks);
+  }
+  void operator()(const SetLimits& c) { PutLimits(out_, c.limits); }
+  void operator()(const SetFeatureLevel& c) { PutVarint(out_, c.level); }
+  void operator()(const SetHistory& c) { PutFixed<uint64_t>(out_, c.history); }
+  void operator()(const StepClock& c) { PutFixed<int64_t>(out_, c.delta_ms); }
 
  private:
+  static unsigned FlagsOf(Framing framing) { return framing == Framing::kJson ? kFlagJson : 0; }
+  static unsigned FlagsOf(const Precondition& c) { return c.empty() ? 0 : kFlagCondition; }
+  void Flags(unsigned flags) { PutFixed<uint8_t>(out_, static_cast<uint8_t>(flags)); }
+  void Condition(const Precondition& c) {
+    if (!c.empty()) PutPrecondition(out_, c);
+  }
   void Id(Incarnation id) { PutVarint(out_, Raw(id)); }
   void Ids(const std::vector<Incarnation>& ids) {
     PutVarint(out_, ids.size());
@@ -93,8 +122,14 @@ class Encoder {
   std::string* out_;
 };
 
+bool HasPayload(const Command& command) {
+  return std::holds_alternative<Append>(command.body) ||
+         std::holds_alternative<CreateStream>(command.body) ||
+         std::holds_alternative<CreateFork>(command.body);
+}
+
 std::string EncodeHead(const Command& command) {
-  URSULA_CHECK(command.now_ms >= 0);
+  URSULA_CHECK(IsEncodable(command));
   std::string out;
   constexpr std::size_t kGuess = 128;
   out.reserve(kGuess);
@@ -107,34 +142,85 @@ std::string EncodeHead(const Command& command) {
 }
 
 // In one block of just the size: it stays in the log, and with its payload in the hot ring.
-Bytes Assemble(std::string_view head, std::span<const Bytes> messages, Framing framing) {
-  const std::size_t size = head.size() + static_cast<std::size_t>(PayloadSize(messages, framing));
+Bytes Assemble(const Command& command, std::span<const Bytes> messages, Framing framing) {
+  const std::string head = EncodeHead(command);
+  const std::size_t checksum = HasPayload(command) ? sizeof(uint32_t) : 0;
+  const std::size_t size =
+      head.size() + checksum + static_cast<std::size_t>(PayloadSize(messages, framing));
   std::shared_ptr<char[]> block = std::make_shared_for_overwrite<char[]>(size);
-  char* at = std::copy(head.begin(), head.end(), block.get());
+  char* at = std::copy(head.begin(), head.end(), block.get()) + checksum;
+  const char* const payload = at;
   for (const Bytes& message : messages) {
     at = std::copy_n(message.data(), message.size(), at);
     if (framing == Framing::kJson)
       at = std::copy(kJsonTerminator.begin(), kJsonTerminator.end(), at);
   }
   const std::string_view all(block.get(), size);
+  if (checksum > 0) {
+    const std::string_view stored(payload, static_cast<std::size_t>(at - payload));
+    StoreFixed<uint32_t>(block.get() + head.size(), Crc32c(0, stored));
+  }
   return Bytes(std::move(block), all);
+}
+
+bool IsName(std::string_view name) { return name.find('\0') == std::string_view::npos; }
+
+bool IsEncodable(const StreamId& id) {
+  return IsName(id.bucket) && IsName(id.affinity) && IsName(id.name) &&
+         id.affinity.size() <= std::numeric_limits<uint16_t>::max();
+}
+
+bool IsEncodable(const Precondition& condition) {
+  return condition.any_of.size() <= kStateMatchesMax &&
+         condition.none_of.size() <= kStateMatchesMax;
 }
 
 }  // namespace
 
-Bytes Encode(const Command& command) {
-  return Assemble(EncodeHead(command), {&PayloadOf(command), 1}, Framing::kConcatenated);
+bool IsEncodable(const Command& command) {
+  if (command.now_ms < 0 || command.now_ms == kNever) return false;
+  return std::visit(
+      [](const auto& body) {
+        if constexpr (requires { body.id; }) {
+          if (!IsEncodable(body.id)) return false;
+        }
+        if constexpr (requires { body.bucket.size(); }) {
+          if (!IsName(body.bucket)) return false;
+        }
+        if constexpr (requires { body.condition; }) {
+          if (!IsEncodable(body.condition)) return false;
+        }
+        if constexpr (requires { body.stream; }) {
+          if (!IsEncodable(body.stream.id) || !IsEncodable(body.stream.condition)) return false;
+        }
+        if constexpr (requires { body.point; }) {
+          if (!IsEncodable(body.point.source)) return false;
+        }
+        return true;
+      },
+      command.body);
 }
 
-Bytes Encode(const Command& command, std::span<const Bytes> messages, Framing framing) {
+Bytes Encode(const Command& command) {
+  return Assemble(command, {&PayloadOf(command), 1}, Framing::kConcatenated);
+}
+
+Bytes Encode(const Command& command, std::span<const Bytes> messages) {
   URSULA_CHECK(PayloadOf(command).empty());
-  return Assemble(EncodeHead(command), messages, framing);
+  return Assemble(command, messages, FramingOf(command));
 }
 
 uint64_t PayloadSize(std::span<const Bytes> messages, Framing framing) {
   uint64_t size = framing == Framing::kJson ? messages.size() * kJsonTerminator.size() : 0;
   for (const Bytes& message : messages) size += message.size();
   return size;
+}
+
+Framing FramingOf(const Command& command) {
+  if (const Append* append = std::get_if<Append>(&command.body)) return append->framing;
+  if (const CreateStream* create = std::get_if<CreateStream>(&command.body)) return create->framing;
+  if (const CreateFork* fork = std::get_if<CreateFork>(&command.body)) return fork->stream.framing;
+  return Framing::kConcatenated;
 }
 
 const Bytes& PayloadOf(const Command& command) {

@@ -1,9 +1,10 @@
 #include <cstddef>
-#include <limits>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
 #include "lib/stream/command.h"
 #include "lib/stream/command_format.h"
 #include "lib/stream/stream_state.h"
@@ -37,26 +38,38 @@ void Get(Reader* in, DeleteBucket* c) {
   uint8_t step = in->Fixed<uint8_t>();
   if (step < 1 || step > static_cast<uint8_t>(DeleteBucket::Step::kAbort)) in->Fail();
   c->step = static_cast<DeleteBucket::Step>(step);
-  c->incarnation = GetIncarnation(in);
+  c->attempt = GetIncarnation(in);
 }
 
 void Get(Reader* in, FenceBucket* c) {
   c->bucket = GetBucket(in);
   c->bucket_incarnation = GetIncarnation(in);
+  c->attempt = GetIncarnation(in);
 }
 
 void Get(Reader* in, UnfenceBucket* c) {
   c->bucket = GetBucket(in);
   c->bucket_incarnation = GetIncarnation(in);
+  c->attempt = GetIncarnation(in);
+}
+
+void Get(Reader* in, SettleFences* c) { c->through = GetIncarnation(in); }
+
+Framing FramingOf(uint8_t flags) {
+  return (flags & kFlagJson) != 0 ? Framing::kJson : Framing::kConcatenated;
 }
 
 void Get(Reader* in, CreateStream* c) {
-  c->closed = (GetFlags(in, kFlagClosed) & kFlagClosed) != 0;
+  uint8_t flags = GetFlags(in, kFlagClosed | kFlagJson | kFlagCondition);
+  c->closed = (flags & kFlagClosed) != 0;
+  c->framing = FramingOf(flags);
   c->id = GetStreamId(in);
   c->content_type = in->String();
   c->lifetime = GetLifetime(in);
   c->sequence = in->String();
-  c->bucket_incarnation = GetIncarnation(in);
+  c->bucket.incarnation = GetIncarnation(in);
+  c->bucket.seen = GetIncarnation(in);
+  if ((flags & kFlagCondition) != 0) c->condition = GetPrecondition(in);
 }
 
 void Get(Reader* in, CreateFork* c) {
@@ -70,24 +83,29 @@ void Get(Reader* in, CreateFork* c) {
 }
 
 void Get(Reader* in, Append* c) {
-  uint8_t flags = GetFlags(in, kFlagClosed | kFlagProducer);
+  uint8_t flags =
+      GetFlags(in, kFlagClosed | kFlagProducer | kFlagJson | kFlagCondition | kFlagExpected);
   c->close = (flags & kFlagClosed) != 0;
+  c->framing = FramingOf(flags);
   c->id = GetStreamId(in);
   c->content_type = in->String();
   c->sequence = in->String();
   if ((flags & kFlagProducer) != 0) c->producer = GetProducer(in);
+  if ((flags & kFlagExpected) != 0) c->expected = GetStateMatch(in);
+  if ((flags & kFlagCondition) != 0) c->condition = GetPrecondition(in);
 }
 
-void Get(Reader* in, Delete* c) { c->id = GetStreamId(in); }
+void Get(Reader* in, Delete* c) {
+  uint8_t flags = GetFlags(in, kFlagCondition);
+  c->id = GetStreamId(in);
+  if ((flags & kFlagCondition) != 0) c->condition = GetPrecondition(in);
+}
 void Get(Reader* in, Expire* c) { c->incarnations = GetIncarnations(in); }
 void Get(Reader* in, Touch* c) { c->incarnations = GetIncarnations(in); }
 
 void Get(Reader* in, Reserve* c) {
   c->point = GetForkPoint(in);
-  uint64_t target = in->Varint();
-  if (target > std::numeric_limits<uint32_t>::max()) in->Fail();
-  c->target = GroupId{static_cast<uint32_t>(target)};
-  c->hold_ms = in->Varint();
+  c->target = GetGroup(in);
   Get(in, &c->stream);
 }
 
@@ -105,9 +123,20 @@ void Get(Reader* in, Unreserve* c) {
 void Get(Reader* in, ResolveFork* c) {
   c->id = GetStreamId(in);
   c->reservation = GetReservation(in);
+  c->hold_ms = in->Varint();
+  c->settled_below = GetIncarnation(in);
 }
 
-void Get(Reader* in, DropReleases* c) { c->forks = GetIncarnations(in); }
+void Get(Reader* in, DropReleases* c) {
+  c->home = GetGroup(in);
+  c->settled_below = GetIncarnation(in);
+  c->forks = GetIncarnations(in);
+}
+
+void Get(Reader* in, SetLimits* c) { c->limits = GetLimits(in); }
+void Get(Reader* in, SetFeatureLevel* c) { c->level = in->Varint(); }
+void Get(Reader* in, SetHistory* c) { c->history = in->Fixed<uint64_t>(); }
+void Get(Reader* in, StepClock* c) { c->delta_ms = in->Fixed<int64_t>(); }
 
 template <std::size_t kIndex = 0>
 bool GetBody(std::size_t index, Reader* in, Command::Body* body) {
@@ -131,26 +160,43 @@ Status Malformed(std::string_view what) {
   return Status(StatusCode::kDataLoss, "stream command: " + std::string(what));
 }
 
+// Takes the payload and its checksum off the end.
+Status TakePayload(const Bytes& entry, Checksum verify, Reader* in, Bytes* payload) {
+  uint32_t checksum = in->Fixed<uint32_t>();
+  if (!in->ok()) return Malformed("malformed fields");
+  if (verify == Checksum::kVerify && Crc32c(0, in->rest()) != checksum) {
+    return Malformed("its payload differs from its checksum");
+  }
+  if (!in->rest().empty()) *payload = entry.Slice(entry.size() - in->rest().size());
+  return {};
+}
+
+Status Newer(std::string_view what) {
+  return Status(StatusCode::kFailedPrecondition,
+                "a newer release wrote a stream command: " + std::string(what));
+}
+
 }  // namespace
 
-Result<Command> Decode(const Bytes& entry) {
+Result<Command> Decode(const Bytes& entry, Checksum checksum) {
   Reader in(entry.view());
   uint8_t version = in.Fixed<uint8_t>();
+  if (in.ok() && version > kCommandFormatVersion) return Newer("format version");
   if (!in.ok() || version != kCommandFormatVersion) return Malformed("unknown format version");
   std::size_t kind = in.Fixed<uint8_t>();
   Command command;
   command.now_ms = GetTime(&in);
-  if (!in.ok() || kind == 0 || !GetBody(kind - 1, &in, &command.body)) {
-    return Malformed("unknown kind");
-  }
+  if (!in.ok() || kind == 0) return Malformed("unknown kind");
+  if (!GetBody(kind - 1, &in, &command.body)) return Newer("kind " + std::to_string(kind));
   if (!in.ok()) return Malformed("malformed fields");
   // Everything would be past its deadline, also what has none and is in no index of deadlines.
   if (command.now_ms == kNever) return Malformed("a time that never comes");
   Bytes* payload = PayloadSlot(&command);
-  if (payload == nullptr) {
-    if (!in.AtEnd()) return Malformed("bytes after the last field");
-  } else if (!in.rest().empty()) {
-    *payload = entry.Slice(entry.size() - in.rest().size());
+  if (payload != nullptr) {
+    Status status = TakePayload(entry, checksum, &in, payload);
+    if (!status.ok()) return status;
+  } else if (!in.AtEnd()) {
+    return Malformed("bytes after the last field");
   }
   return command;
 }

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <string_view>
+#include <vector>
 
 namespace ursula::stream {
 namespace {
@@ -9,6 +10,22 @@ namespace {
 constexpr uint8_t kLifetimeNone = 0;
 constexpr uint8_t kLifetimeTtl = 1;
 constexpr uint8_t kLifetimeExpiresAt = 2;
+
+constexpr uint8_t kMatchIncarnation = 1;
+constexpr uint8_t kMatchTail = 2;
+constexpr uint8_t kMatchClosed = 4;
+constexpr uint8_t kMatchIsClosed = 8;
+
+constexpr uint8_t kConditionExists = 1;
+constexpr uint8_t kConditionAbsent = 2;
+
+std::vector<StateMatch> GetMatches(Reader* in) {
+  std::vector<StateMatch> matches;
+  uint64_t count = in->Varint();
+  if (count > kStateMatchesMax) in->Fail();
+  for (uint64_t i = 0; i < count && in->ok(); ++i) matches.push_back(GetStateMatch(in));
+  return matches;
+}
 
 // Names are parts of keys in which NUL separates (stream_state.h).
 std::string GetName(Reader* in) {
@@ -97,17 +114,71 @@ Producer GetProducer(Reader* in) {
 void PutReservation(std::string* out, const Reservation& reservation) {
   PutVarint(out, Raw(reservation.home));
   PutVarint(out, Raw(reservation.id));
-  PutVarint(out, static_cast<uint64_t>(reservation.until_ms));
 }
 
 Reservation GetReservation(Reader* in) {
   Reservation reservation;
-  uint64_t home = in->Varint();
-  if (home > std::numeric_limits<uint32_t>::max()) in->Fail();
-  reservation.home = GroupId{static_cast<uint32_t>(home)};
+  reservation.home = GetGroup(in);
   reservation.id = GetIncarnation(in);
-  reservation.until_ms = GetTime(in);
   return reservation;
+}
+
+void PutStateMatch(std::string* out, const StateMatch& match) {
+  unsigned flags = (match.incarnation ? kMatchIncarnation : 0u) | (match.tail ? kMatchTail : 0u);
+  if (match.closed) flags |= kMatchClosed | (*match.closed ? kMatchIsClosed : 0u);
+  PutFixed<uint8_t>(out, static_cast<uint8_t>(flags));
+  if (match.incarnation) PutFixed<uint64_t>(out, *match.incarnation);
+  if (match.tail) PutVarint(out, match.tail->bytes);
+}
+
+StateMatch GetStateMatch(Reader* in) {
+  StateMatch match;
+  uint8_t flags = GetFlags(in, kMatchIncarnation | kMatchTail | kMatchClosed | kMatchIsClosed);
+  if ((flags & kMatchIncarnation) != 0) match.incarnation = in->Fixed<uint64_t>();
+  if ((flags & kMatchTail) != 0) match.tail = Offset{in->Varint()};
+  if ((flags & kMatchClosed) != 0) match.closed = (flags & kMatchIsClosed) != 0;
+  if ((flags & kMatchIsClosed) != 0 && (flags & kMatchClosed) == 0) in->Fail();
+  return match;
+}
+
+void PutPrecondition(std::string* out, const Precondition& condition) {
+  PutFixed<uint8_t>(out, static_cast<uint8_t>((condition.exists ? kConditionExists : 0u) |
+                                              (condition.absent ? kConditionAbsent : 0u)));
+  for (const std::vector<StateMatch>* list : {&condition.any_of, &condition.none_of}) {
+    PutVarint(out, list->size());
+    for (const StateMatch& match : *list) PutStateMatch(out, match);
+  }
+}
+
+Precondition GetPrecondition(Reader* in) {
+  Precondition condition;
+  uint8_t flags = GetFlags(in, kConditionExists | kConditionAbsent);
+  condition.exists = (flags & kConditionExists) != 0;
+  condition.absent = (flags & kConditionAbsent) != 0;
+  condition.any_of = GetMatches(in);
+  condition.none_of = GetMatches(in);
+  if (condition.empty()) in->Fail();
+  return condition;
+}
+
+void PutLimits(std::string* out, const Limits& limits) {
+  PutVarint(out, limits.producers_per_stream_max);
+  PutVarint(out, limits.producer_idle_ms);
+  PutVarint(out, limits.fork_depth_max);
+}
+
+Limits GetLimits(Reader* in) {
+  Limits limits;
+  limits.producers_per_stream_max = in->Varint();
+  limits.producer_idle_ms = in->Varint();
+  limits.fork_depth_max = in->Varint();
+  return limits;
+}
+
+GroupId GetGroup(Reader* in) {
+  uint64_t group = in->Varint();
+  if (group > std::numeric_limits<uint32_t>::max()) in->Fail();
+  return GroupId{static_cast<uint32_t>(group)};
 }
 
 Incarnation GetIncarnation(Reader* in) { return Incarnation{in->Varint()}; }

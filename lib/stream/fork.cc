@@ -1,4 +1,5 @@
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -13,32 +14,40 @@ namespace ursula::stream {
 
 Reply Machine::Decide(const CreateFork& command, int64_t now) const {
   Reply reply;
-  if (!DecideName(command.stream, &command.point, now, &reply)) return reply;
+  const bool resolved = command.source != kNoIncarnation;
+  const ForkAsked asked = {&command.point, command.at_tail ? kNoIncarnation : command.source,
+                           command.offset.bytes};
+  if (!DecideName(command.stream, &asked, now, &reply)) return reply;
   auto refuse = [&reply](Outcome outcome) {
     reply.outcome = outcome;
     return reply;
   };
-  if (command.reservation && (now > command.reservation->until_ms ||
-                              Released(NameKey(command.stream.id).view(), *command.reservation))) {
+  if (command.reservation && IsOver(*command.reservation)) {
     reply.reservation_lapsed = true;
     return refuse(Outcome::kConflict);
   }
   const StreamState* source = FindName(NameKey(command.point.source).view(), now).stream;
   if (source == nullptr) return refuse(Outcome::kForkSourceNotFound);
   if (source->life == Life::kSoftDeleted) return refuse(Outcome::kForkSourceDeleted);
-  if (command.source != kNoIncarnation && command.source != source->incarnation) {
-    return refuse(Outcome::kForkSourceNotFound);  // The one that was asked for is gone.
+  const std::string& type = *source->content_type;
+  if (!command.stream.content_type.empty() && !SameMediaType(command.stream.content_type, type)) {
+    return refuse(Outcome::kForkContentTypeMismatch);
   }
-  if (!command.stream.content_type.empty() &&
-      !SameMediaType(command.stream.content_type, *source->content_type)) {
+  // What was learned before this was proposed holds of one life of the source.
+  if (!resolved || command.source != source->incarnation) {
+    reply.unresolved = true;
+    return refuse(Outcome::kConflict);
+  }
+  if (!command.stream.payload.empty() &&
+      (command.stream.framing == Framing::kJson) != IsJson(type)) {
     return refuse(Outcome::kForkContentTypeMismatch);
   }
   uint64_t offset = command.at_tail ? source->tail : command.offset.bytes;
-  if (offset > source->tail) return refuse(Outcome::kForkOffsetInvalid);
+  if (offset > source->tail || offset < source->start()) return refuse(Outcome::kForkOffsetInvalid);
   uint32_t depth = source->fork == nullptr ? 1 : source->fork->depth + 1;
-  if (command.stream.payload.size() >= kOffsetEnd - offset || depth > limits_.fork_depth_max) {
-    return refuse(Outcome::kTooLarge);
-  }
+  if (depth > limits_.fork_depth_max) return refuse(Outcome::kForkTooDeep);
+  if (command.stream.payload.size() >= kOffsetEnd - offset) return refuse(Outcome::kTooLarge);
+  if (!Holds(command.stream.condition, nullptr)) return refuse(Outcome::kPreconditionFailed);
   return reply;
 }
 
@@ -64,7 +73,14 @@ void Machine::Commit(Index index, const CreateFork& command, ApplyResult* result
   stream->fork = std::move(fork);
   ++source->fork_count;
   result->reply.info = InfoOf(*stream);
-  SweepReleases();
+  if (!command.reservation) return;
+  const ReservationKey key{command.reservation->home, command.reservation->id};
+  if (sightings_.erase(key) > 0) MarkRecord(kSightingRecord, SightingKey(key.first, key.second));
+}
+
+Incarnation Machine::ForkSource(Incarnation fork) const {
+  const StreamState* stream = streams_.Find(fork);
+  return stream == nullptr || stream->fork == nullptr ? kNoIncarnation : stream->fork->source;
 }
 
 }  // namespace ursula::stream

@@ -19,25 +19,39 @@ const Lifetime& GivenLifetime(const StreamState& stream) {
   return given ? *stream.lifetime : *kNone;
 }
 
-bool SameConfig(const StreamState& stream, const CreateStream& command, const ForkPoint* point) {
-  if ((point == nullptr) != (stream.fork == nullptr)) return false;
-  if (point != nullptr && *point != stream.fork->point) return false;
+}  // namespace
+
+// Left out or named, positions that are the same place are the same request.
+bool Machine::SamePoint(const ForkState& there, const ForkAsked& asked) const {
+  if (asked.point->source != there.point.source) return false;
+  if (*asked.point == there.point) return true;
+  if (asked.source == there.source) return asked.offset == there.offset;
+  if (!asked.point->offset) {
+    const StreamState* source = streams_.Find(there.source);
+    return source != nullptr && source->life == Life::kLive && source->tail == there.offset;
+  }
+  return asked.point->sub_offset == 0 && asked.point->offset->bytes == there.offset;
+}
+
+bool Machine::SameConfig(const StreamState& stream, const CreateStream& command,
+                         const ForkAsked* fork) const {
+  if ((fork == nullptr) != (stream.fork == nullptr)) return false;
+  if (fork != nullptr && !SamePoint(*stream.fork, *fork)) return false;
   std::string_view type = command.content_type;
-  if (type.empty() && point == nullptr) type = kDefaultContentType;
+  if (type.empty() && fork == nullptr) type = kDefaultContentType;
   if (!type.empty() && !SameMediaType(type, *stream.content_type)) return false;
   return command.closed == stream.closed && command.lifetime == GivenLifetime(stream);
 }
 
-}  // namespace
-
 Reply Machine::DecideExisting(const StreamState& stream, const CreateStream& command,
-                              const ForkPoint* point) const {
+                              const ForkAsked* fork) const {
   Reply reply;
   reply.incarnation = stream.incarnation;
   if (stream.life == Life::kSoftDeleted) {
     reply.outcome = Outcome::kSoftDeleted;
-  } else if (SameConfig(stream, command, point)) {
-    reply.outcome = Outcome::kExisted;
+  } else if (SameConfig(stream, command, fork)) {
+    bool holds = Holds(command.condition, &stream);
+    reply.outcome = holds ? Outcome::kExisted : Outcome::kPreconditionFailed;
     reply.info = InfoOf(stream);
   } else {
     reply.outcome = Outcome::kConflict;
@@ -46,14 +60,14 @@ Reply Machine::DecideExisting(const StreamState& stream, const CreateStream& com
 }
 
 // False when what is known of the name, or of its bucket, settles the reply of a create.
-bool Machine::DecideName(const CreateStream& command, const ForkPoint* point, int64_t now,
+bool Machine::DecideName(const CreateStream& command, const ForkAsked* fork, int64_t now,
                          Reply* reply) const {
   NameState name = FindName(NameKey(command.id).view(), now);
   if (name.stream != nullptr) {
-    *reply = DecideExisting(*name.stream, command, point);
+    *reply = DecideExisting(*name.stream, command, fork);
     return false;
   }
-  if (IsFenced(command.id.bucket, command.bucket_incarnation)) {
+  if (IsFenced(command.id.bucket, command.bucket)) {
     reply->outcome = Outcome::kBucketNotFound;
     return false;
   }
@@ -68,7 +82,14 @@ bool Machine::DecideName(const CreateStream& command, const ForkPoint* point, in
 Reply Machine::Decide(const CreateStream& command, int64_t now) const {
   Reply reply;
   if (!DecideName(command, nullptr, now, &reply)) return reply;
-  if (command.payload.size() >= kOffsetEnd) reply.outcome = Outcome::kTooLarge;
+  if (command.payload.size() >= kOffsetEnd) {
+    reply.outcome = Outcome::kTooLarge;
+  } else if (!command.payload.empty() &&
+             (command.framing == Framing::kJson) != IsJson(command.content_type)) {
+    reply.outcome = Outcome::kContentTypeMismatch;
+  } else if (!Holds(command.condition, nullptr)) {
+    reply.outcome = Outcome::kPreconditionFailed;
+  }
   return reply;
 }
 
@@ -103,7 +124,12 @@ Reply Machine::Decide(const Delete& command, int64_t now) const {
   NameState name = FindName(NameKey(command.id).view(), now);
   if (name.stream != nullptr) {
     reply.incarnation = name.stream->incarnation;
-    if (name.stream->life == Life::kSoftDeleted) reply.outcome = Outcome::kSoftDeleted;
+    reply.info = InfoOf(*name.stream);
+    if (name.stream->life == Life::kSoftDeleted) {
+      reply.outcome = Outcome::kSoftDeleted;
+    } else if (!Holds(command.condition, name.stream)) {
+      reply.outcome = Outcome::kPreconditionFailed;
+    }
   } else if (name.placement != nullptr) {
     reply.outcome = Outcome::kConflict;
     reply.placement = *name.placement;
@@ -124,7 +150,7 @@ void Machine::Commit(Index, const Delete&, ApplyResult* result) {
 void Machine::End(StreamState* stream, Life life, ApplyResult* result) {
   streams_.SetLife(stream, life);
   stream->producers = nullptr;  // Nothing is appended any more.
-  stream->closed_by = nullptr;
+  if (stream->extra != nullptr) stream->extra->closed_by.reset();
   stream->last_sequence = nullptr;
   if (life == Life::kDetached) ReleaseName(*stream);
   FreeUnheld(stream, result);
@@ -152,7 +178,9 @@ void Machine::FreeUnheld(StreamState* stream, ApplyResult* result) {
 
 void Machine::ReleaseName(const StreamState& stream) {
   if (!stream.foreign()) return;
-  outbox_[stream.incarnation] = ReleaseState{stream.key, *stream.fork->reservation, false};
+  const Reservation& reservation = *stream.fork->reservation;
+  outbox_[stream.incarnation] = ReleaseState{stream.key, reservation, false};
+  releases_.insert({{reservation.home, reservation.id}, stream.incarnation});
   MarkRecord(kReleaseRecord, IncarnationKey(stream.incarnation));
 }
 

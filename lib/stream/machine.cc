@@ -15,7 +15,7 @@ void SortUnique(Incarnations* ids) {
 
 }  // namespace
 
-Machine::Machine(GroupId group, Limits limits) : group_(group), limits_(limits) {}
+Machine::Machine(GroupId group, uint64_t history) : group_(group), history_(history) {}
 
 ApplyResult Machine::Apply(Index index, const Command& command) {
   now_ms_ = std::max(now_ms_, command.now_ms);
@@ -54,10 +54,11 @@ Machine::NameState Machine::FindName(std::string_view key, int64_t now) const {
 StreamInfo Machine::InfoOf(const StreamState& stream) const {
   StreamInfo info;
   info.content_type = *stream.content_type;
+  info.start = Offset{stream.start()};
   info.tail = Offset{stream.tail};
   info.closed = stream.closed;
   if (stream.lifetime != nullptr) info.lifetime = *stream.lifetime;
-  info.incarnation = Raw(stream.incarnation);
+  info.incarnation = PublicIncarnation(stream.incarnation);
   return info;
 }
 
@@ -75,6 +76,7 @@ LookupResult Machine::Describe(const StreamState& stream) const {
       break;
   }
   result.incarnation = stream.incarnation;
+  result.start = stream.start();
   result.tail = stream.tail;
   result.closed = stream.closed;
   result.sliding = stream.lifetime != nullptr && stream.lifetime->ttl_seconds.has_value();

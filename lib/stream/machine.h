@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -30,12 +31,6 @@
 #include "ursula/types.h"
 
 namespace ursula::stream {
-
-// Part of the logged configuration: the same on every replica.
-struct Limits {
-  uint32_t producers_per_stream_max = 65536;  // Past it the least recently accepted are forgotten.
-  uint32_t fork_depth_max = 256;              // Sources above a fork: reads walk them.
-};
 
 struct LookupResult {
   enum class Kind : uint8_t {
@@ -71,7 +66,8 @@ struct BucketInfo {
 
 class Machine {
  public:
-  explicit Machine(GroupId group, Limits limits = {});
+  // `history`: what the directory (or, in memory, the process) was founded with.
+  explicit Machine(GroupId group, uint64_t history = 0);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -94,6 +90,11 @@ class Machine {
 
   // REQUIRES: FindIncarnation finds it.
   StreamInfo Info(Incarnation incarnation) const;
+  uint64_t PublicIncarnation(Incarnation incarnation) const {
+    return stream::PublicIncarnation(history_, group_, incarnation);
+  }
+  // What a fork reads from, and where it leaves that; none if it is no fork or isn't here.
+  Incarnation ForkSource(Incarnation fork) const;
   StreamId IdOf(Incarnation incarnation) const;
 
   // Whose payload makes up [from, min(tail, from + bytes_max)), in order, across fork ancestors.
@@ -117,15 +118,21 @@ class Machine {
 
   std::optional<BucketInfo> BucketFind(std::string_view bucket) const;  // Meta group.
   std::vector<std::string> DeletingBuckets() const;
-  bool IsFenced(std::string_view bucket, Incarnation bucket_incarnation) const;
+  bool IsFenced(std::string_view bucket, const BucketStamp& stamp) const;
 
-  // Work for a new leader: placements that are not confirmed, and releases not yet dropped.
+  // Work for a new leader: placements that are not confirmed, oldest first, and releases not yet
+  // dropped. Both cost what they give.
   std::vector<PendingReservation> PendingReservations(std::size_t count_max) const;
   std::vector<Release> Outbox(std::size_t count_max) const;
+  // All reservations of this group below this have ended. `applied`: the last command's index.
+  Incarnation SettledBelow(Index applied) const;
 
   uint64_t stream_count() const { return streams_.live_count(); }
   int64_t now_ms() const { return now_ms_; }  // The latest stamped time that was applied.
   GroupId group() const { return group_; }
+  uint64_t history() const { return history_; }
+  uint64_t feature_level() const { return feature_level_; }
+  const Limits& limits() const { return limits_; }
 
   // ---- snapshots (docs/formats/stream_records.md) -----------------------------------------------
 
@@ -148,12 +155,32 @@ class Machine {
   struct Bucket {
     Incarnation incarnation = kNoIncarnation;
     bool deleting = false;
+    Incarnation attempt = kNoIncarnation;  // The last kBegin, if it is being deleted.
   };
+  struct Fence {
+    Incarnation refused = kNoIncarnation;  // Creates in this or an older life of the bucket.
+    Incarnation attempt = kNoIncarnation;  // The newest that was seen.
+    bool undone = false;                   // Its Unfence was, too.
+  };
+  // Of a reservation: (home, id).
+  using ReservationKey = std::pair<GroupId, Incarnation>;
   struct ReleaseState {
     std::string key = {};
     Reservation reservation = {};
-    bool applied = false;  // At home. Kept on until the reservation has run out: a late CreateFork
-  };                       // under it is to be refused.
+    bool applied = false;  // At home. Kept on until the home group says that its reservations up
+  };                       // to this one have ended: a late CreateFork under it is to be refused.
+  // A reservation that was asked for and whose fork doesn't exist.
+  struct Sighting {
+    int64_t first_ms = 0;
+    bool ruled_out = false;
+  };
+
+  // A fork as a create asks for it, to be compared with one that is there.
+  struct ForkAsked {
+    const ForkPoint* point = nullptr;
+    Incarnation source = kNoIncarnation;  // None: `offset` says nothing.
+    uint64_t offset = 0;
+  };
 
   // What a create under a name meets.
   struct NameState {
@@ -182,6 +209,11 @@ class Machine {
   Reply Decide(const Unreserve& command, int64_t now) const;
   Reply Decide(const ResolveFork& command, int64_t now) const;
   Reply Decide(const DropReleases& command, int64_t now) const;
+  Reply Decide(const SettleFences& command, int64_t now) const;
+  Reply Decide(const SetLimits& command, int64_t now) const;
+  Reply Decide(const SetFeatureLevel& command, int64_t now) const;
+  Reply Decide(const SetHistory& command, int64_t now) const;
+  Reply Decide(const StepClock& command, int64_t now) const;
 
   void Commit(Index index, const CreateBucket& command, ApplyResult* result);
   void Commit(Index index, const DeleteBucket& command, ApplyResult* result);
@@ -198,6 +230,15 @@ class Machine {
   void Commit(Index index, const Unreserve& command, ApplyResult* result);
   void Commit(Index index, const ResolveFork& command, ApplyResult* result);
   void Commit(Index index, const DropReleases& command, ApplyResult* result);
+  void Commit(Index index, const SettleFences& command, ApplyResult* result);
+  void Commit(Index index, const SetLimits& command, ApplyResult* result);
+  void Commit(Index index, const SetFeatureLevel& command, ApplyResult* result);
+  void Commit(Index index, const SetHistory& command, ApplyResult* result);
+  void Commit(Index index, const StepClock& command, ApplyResult* result);
+
+  // condition.cc; `stream` null: there is none.
+  bool Matches(const StateMatch& match, const StreamState& stream) const;
+  bool Holds(const Precondition& condition, const StreamState* stream) const;
 
   // Before a command's decision: what it names and is due expires.
   void ExpireNamed(const Command& command, ApplyResult* result);
@@ -208,13 +249,18 @@ class Machine {
 
   // append.cc
   Reply DecideClosed(const StreamState& stream, const Append& command) const;
-  bool DecideProducer(const StreamState& stream, const Producer& producer, Reply* reply) const;
-  void CommitProducer(Index index, StreamState* stream, const Producer& producer);
+  bool DecideProducer(const StreamState& stream, const Producer& producer, int64_t now,
+                      Reply* reply) const;
+  bool RoomForProducer(const StreamState& stream, int64_t now) const;
+  void CommitProducer(StreamState* stream, const Producer& producer);
 
-  // lifecycle.cc
+  // lifecycle.cc; `fork` null: what is asked for is no fork.
+  bool SameConfig(const StreamState& stream, const CreateStream& command,
+                  const ForkAsked* fork) const;
+  bool SamePoint(const ForkState& there, const ForkAsked& asked) const;
   Reply DecideExisting(const StreamState& stream, const CreateStream& command,
-                       const ForkPoint* point) const;
-  bool DecideName(const CreateStream& command, const ForkPoint* point, int64_t now,
+                       const ForkAsked* fork) const;
+  bool DecideName(const CreateStream& command, const ForkAsked* fork, int64_t now,
                   Reply* reply) const;
   StreamState* AddStream(Index index, const CreateStream& command, std::string_view content_type,
                          const Lifetime& lifetime, uint64_t start, ApplyResult* result);
@@ -228,8 +274,8 @@ class Machine {
   bool HasNames(std::string_view bucket, int64_t now) const;
 
   // placement.cc
-  bool Released(std::string_view key, const Reservation& reservation) const;
-  void SweepReleases();
+  bool IsOver(const Reservation& reservation) const;
+  void Settle(GroupId home, Incarnation settled_below);
 
   // snapshot.cc
   void MarkRecord(char kind, std::string_view rest);
@@ -240,17 +286,28 @@ class Machine {
   Status LoadFence(std::string_view bucket, std::optional<std::string_view> value);
   Status LoadRelease(std::string_view rest, std::optional<std::string_view> value);
   Status LoadPlacement(std::string_view key, std::optional<std::string_view> value);
+  Status LoadSettled(std::string_view rest, std::optional<std::string_view> value);
+  Status LoadSighting(std::string_view rest, std::optional<std::string_view> value);
   Status LoadStream(std::string_view rest, std::optional<std::string_view> value);
 
   const GroupId group_;
-  const Limits limits_;
+  uint64_t history_;
+  uint64_t feature_level_ = 1;
+  Limits limits_;
   int64_t now_ms_ = 0;
   StreamTable streams_;
   absl::btree_map<std::string, Placement, std::less<>> placements_;  // By NameKey.
   absl::btree_map<std::string, Bucket, std::less<>> buckets_;        // Meta group.
-  absl::btree_map<std::string, Incarnation, std::less<>> fences_;    // By bucket.
+  absl::btree_map<std::string, Fence, std::less<>> fences_;          // By bucket.
+  Incarnation fences_settled_ = kNoIncarnation;                      // SettleFences::through.
   absl::btree_map<Incarnation, ReleaseState> outbox_;                // By fork.
+  absl::btree_map<GroupId, Incarnation> settled_;                    // By home group.
+  absl::btree_map<ReservationKey, Sighting> sightings_;
   absl::btree_set<std::string> changed_records_;  // Keys of the records that aren't streams.
+
+  // Derived.
+  absl::btree_map<Incarnation, std::string> pending_;  // Keys of unconfirmed, by reservation.
+  absl::btree_set<std::pair<ReservationKey, Incarnation>> releases_;  // Of outbox_.
 };
 
 }  // namespace ursula::stream

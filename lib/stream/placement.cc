@@ -1,6 +1,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/base/check.h"
 #include "lib/stream/machine.h"
@@ -13,7 +14,8 @@ namespace ursula::stream {
 
 Reply Machine::Decide(const Reserve& command, int64_t now) const {
   Reply reply;
-  if (!DecideName(command.stream, &command.point, now, &reply)) return reply;
+  const ForkAsked asked = {&command.point};
+  if (!DecideName(command.stream, &asked, now, &reply)) return reply;
   if (command.target == group_) reply.outcome = Outcome::kConflict;  // Needs no placement.
   return reply;
 }
@@ -22,11 +24,10 @@ void Machine::Commit(Index index, const Reserve& command, ApplyResult* result) {
   NameKey key(command.stream.id);
   Placement placement;
   placement.target = command.target;
-  uint64_t room = static_cast<uint64_t>(kNever - now_ms_);
-  placement.reservation = Reservation{
-      group_, Incarnation{Raw(index)},
-      command.hold_ms >= room ? kNever : now_ms_ + static_cast<int64_t>(command.hold_ms)};
+  placement.reservation = Reservation{group_, Incarnation{Raw(index)}};
+  placement.made_ms = now_ms_;
   placements_.insert_or_assign(std::string(key.view()), placement);
+  pending_.emplace(placement.reservation.id, key.view());
   MarkRecord(kPlacementRecord, key.view());
   result->reply.placement = placement;
 }
@@ -45,6 +46,7 @@ void Machine::Commit(Index, const Confirm& command, ApplyResult* result) {
   Placement& placement = placements_.find(key.view())->second;
   placement.confirmed = true;
   placement.incarnation = command.incarnation;
+  pending_.erase(command.reservation);
   MarkRecord(kPlacementRecord, key.view());
   result->reply.placement = placement;
 }
@@ -60,26 +62,40 @@ Reply Machine::Decide(const Unreserve& command, int64_t) const {
 
 void Machine::Commit(Index, const Unreserve& command, ApplyResult*) {
   NameKey key(command.id);
-  placements_.erase(placements_.find(key.view()));
+  auto found = placements_.find(key.view());
+  pending_.erase(found->second.reservation.id);
+  placements_.erase(found);
   MarkRecord(kPlacementRecord, key.view());
 }
 
 Reply Machine::Decide(const ResolveFork& command, int64_t now) const {
   Reply reply;
-  NameKey key(command.id);
-  const StreamState* stream = FindName(key.view(), now).stream;
-  if (stream != nullptr && stream->foreign() && *stream->fork->reservation == command.reservation) {
+  const Reservation& reservation = command.reservation;
+  const StreamState* stream = FindName(NameKey(command.id).view(), now).stream;
+  if (stream != nullptr && stream->foreign() && *stream->fork->reservation == reservation) {
     reply.incarnation = stream->incarnation;
     reply.resolution = ForkResolution::kExists;
-  } else if (now > command.reservation.until_ms || Released(key.view(), command.reservation)) {
-    reply.resolution = ForkResolution::kNever;
-  } else {
-    reply.resolution = ForkResolution::kPending;
+    return reply;
   }
+  auto sighting = sightings_.find({reservation.home, reservation.id});
+  const bool held = sighting != sightings_.end() && sighting->second.first_ms <= now &&
+                    static_cast<uint64_t>(now - sighting->second.first_ms) >= command.hold_ms;
+  reply.resolution =
+      held || IsOver(reservation) ? ForkResolution::kNever : ForkResolution::kPending;
   return reply;
 }
 
-void Machine::Commit(Index, const ResolveFork&, ApplyResult*) {}
+// The first question starts the hold; after it the fork is ruled out, and stays so.
+void Machine::Commit(Index, const ResolveFork& command, ApplyResult* result) {
+  const Reservation& reservation = command.reservation;
+  if (result->reply.resolution != ForkResolution::kExists && !IsOver(reservation)) {
+    auto [sighting, added] =
+        sightings_.try_emplace({reservation.home, reservation.id}, Sighting{now_ms_, false});
+    sighting->second.ruled_out = result->reply.resolution == ForkResolution::kNever;
+    MarkRecord(kSightingRecord, SightingKey(reservation.home, reservation.id));
+  }
+  Settle(reservation.home, command.settled_below);
+}
 
 Reply Machine::Decide(const DropReleases&, int64_t) const { return {}; }
 
@@ -90,28 +106,69 @@ void Machine::Commit(Index, const DropReleases& command, ApplyResult*) {
     found->second.applied = true;
     MarkRecord(kReleaseRecord, IncarnationKey(fork));
   }
-  SweepReleases();
+  Settle(command.home, command.settled_below);
 }
 
-// The fork of this reservation was here, and is gone.
-bool Machine::Released(std::string_view key, const Reservation& reservation) const {
-  for (const auto& [fork, release] : outbox_) {
-    if (release.key == key && release.reservation == reservation) return true;
+// No fork can come under it any more: its fork was here and is gone, or is ruled out, or all of its
+// home's reservations of that age have ended.
+bool Machine::IsOver(const Reservation& reservation) const {
+  const ReservationKey key{reservation.home, reservation.id};
+  auto release = releases_.lower_bound({key, kNoIncarnation});
+  if (release != releases_.end() && release->first == key) return true;
+  auto sighting = sightings_.find(key);
+  if (sighting != sightings_.end() && sighting->second.ruled_out) return true;
+  auto settled = settled_.find(reservation.home);
+  return settled != settled_.end() && reservation.id < settled->second;
+}
+
+// What is remembered of single reservations goes once it is known of all of their age.
+void Machine::Settle(GroupId home, Incarnation settled_below) {
+  auto known = settled_.find(home);
+  if (known == settled_.end() ? settled_below == kNoIncarnation : settled_below < known->second) {
+    settled_below = known == settled_.end() ? kNoIncarnation : known->second;
+  } else {
+    settled_.insert_or_assign(home, settled_below);
+    MarkRecord(kSettledRecord, SettledKey(home));
   }
-  return false;
-}
-
-// A release stays, applied or not, until its reservation has run out: then no late CreateFork can
-// come under it.
-void Machine::SweepReleases() {
-  for (auto at = outbox_.begin(); at != outbox_.end();) {
-    if (at->second.applied && at->second.reservation.until_ms < now_ms_) {
-      MarkRecord(kReleaseRecord, IncarnationKey(at->first));
-      at = outbox_.erase(at);
-    } else {
+  const ReservationKey end{home, settled_below};
+  for (auto at = sightings_.lower_bound({home, kNoIncarnation});
+       at != sightings_.end() && at->first < end;) {
+    MarkRecord(kSightingRecord, SightingKey(at->first.first, at->first.second));
+    at = sightings_.erase(at);
+  }
+  for (auto at = releases_.lower_bound({{home, kNoIncarnation}, kNoIncarnation});
+       at != releases_.end() && at->first < end;) {
+    auto release = outbox_.find(at->second);
+    if (!release->second.applied) {
       ++at;
+      continue;
     }
+    MarkRecord(kReleaseRecord, IncarnationKey(at->second));
+    outbox_.erase(release);
+    at = releases_.erase(at);
   }
+}
+
+Incarnation Machine::SettledBelow(Index applied) const {
+  return pending_.empty() ? Incarnation{Raw(applied) + 1} : pending_.begin()->first;
+}
+
+std::vector<PendingReservation> Machine::PendingReservations(std::size_t count_max) const {
+  std::vector<PendingReservation> pending;
+  for (const auto& [reservation, key] : pending_) {
+    if (pending.size() == count_max) break;
+    pending.push_back({IdOfKey(key), placements_.find(key)->second});
+  }
+  return pending;
+}
+
+std::vector<Release> Machine::Outbox(std::size_t count_max) const {
+  std::vector<Release> releases;
+  for (const auto& [fork, release] : outbox_) {
+    if (releases.size() == count_max) break;
+    releases.push_back({fork, IdOfKey(release.key), release.reservation, release.applied});
+  }
+  return releases;
 }
 
 }  // namespace ursula::stream

@@ -61,14 +61,13 @@ std::vector<ReadRange> Machine::PlanRead(Incarnation incarnation, uint64_t from,
 std::optional<ReadRange> Machine::OwnRange(Incarnation incarnation) const {
   const StreamState* stream = streams_.Find(incarnation);
   if (stream == nullptr) return std::nullopt;
-  return ReadRange{incarnation, stream->own_start(), stream->tail};
+  return ReadRange{incarnation, std::max(stream->own_start(), stream->start()), stream->tail};
 }
 
 void Machine::ForEachOwnRange(Function<void(const ReadRange&)> visit) const {
   for (const auto& [incarnation, stream] : streams_.streams()) {
-    if (stream->own_start() < stream->tail) {
-      visit(ReadRange{incarnation, stream->own_start(), stream->tail});
-    }
+    uint64_t from = std::max(stream->own_start(), stream->start());
+    if (from < stream->tail) visit(ReadRange{incarnation, from, stream->tail});
   }
 }
 
@@ -124,27 +123,11 @@ std::vector<std::string> Machine::DeletingBuckets() const {
   return deleting;
 }
 
-bool Machine::IsFenced(std::string_view bucket, Incarnation bucket_incarnation) const {
+bool Machine::IsFenced(std::string_view bucket, const BucketStamp& stamp) const {
+  if (bucket == kUpstreamBucket) return false;
+  if (stamp.seen < fences_settled_) return true;  // Fences that it may have missed are forgotten.
   auto found = fences_.find(bucket);
-  return found != fences_.end() && bucket_incarnation <= found->second;
-}
-
-std::vector<PendingReservation> Machine::PendingReservations(std::size_t count_max) const {
-  std::vector<PendingReservation> pending;
-  for (const auto& [key, placement] : placements_) {
-    if (pending.size() == count_max) break;
-    if (!placement.confirmed) pending.push_back({IdOfKey(key), placement});
-  }
-  return pending;
-}
-
-std::vector<Release> Machine::Outbox(std::size_t count_max) const {
-  std::vector<Release> releases;
-  for (const auto& [fork, release] : outbox_) {
-    if (releases.size() == count_max) break;
-    if (!release.applied) releases.push_back({fork, IdOfKey(release.key), release.reservation});
-  }
-  return releases;
+  return found != fences_.end() && stamp.incarnation <= found->second.refused;
 }
 
 }  // namespace ursula::stream

@@ -17,7 +17,7 @@
 
 namespace ursula::stream {
 
-inline constexpr uint8_t kRecordFormatVersion = 1;
+inline constexpr uint8_t kRecordFormatVersion = 2;
 
 // The first byte of a key.
 inline constexpr char kHeaderRecord = 'h';     // Nothing follows.
@@ -26,10 +26,18 @@ inline constexpr char kFenceRecord = 'f';      // Bucket name.
 inline constexpr char kReleaseRecord = 'o';    // IncarnationKey of the fork.
 inline constexpr char kPlacementRecord = 'p';  // NameKey.
 inline constexpr char kStreamRecord = 's';     // IncarnationKey.
+inline constexpr char kSightingRecord = 'v';   // SightingKey.
+inline constexpr char kSettledRecord = 'w';    // SettledKey.
 
 // Eight bytes, big-endian: the order of keys is the order of incarnations.
 std::string IncarnationKey(Incarnation incarnation);
-bool ParseIncarnationKey(std::string_view key, Incarnation* incarnation);
+bool ParseIncarnationKey(std::string_view key, Incarnation* incarnation);  // Not of 0.
+bool ParseNumber(std::string_view key, Incarnation* number);               // Of any.
+
+// Groups in four bytes, big-endian; of a reservation its home group and its number.
+std::string SettledKey(GroupId home);
+std::string SightingKey(GroupId home, Incarnation reservation);
+bool ParseGroup(std::string_view* key, GroupId* group);  // Takes it off the front.
 
 std::string EncodeStream(const StreamState& stream);
 std::string EncodePlacement(const Placement& placement);

@@ -24,13 +24,14 @@ struct Placement {
   Reservation reservation = {};  // `home` is this group.
   bool confirmed = false;        // False: it may or may not exist yet; ResolveFork tells.
   Incarnation incarnation = kNoIncarnation;  // In the target group, once confirmed.
+  int64_t made_ms = 0;                       // When it was reserved, in this group's time.
   friend bool operator==(const Placement&, const Placement&) = default;
 };
 
 enum class ForkResolution : uint8_t {
   kNone,     // Not a ResolveFork.
   kExists,   // Confirm it: `incarnation` is set.
-  kPending,  // It may still come. Ask again after Reservation::until_ms.
+  kPending,  // It may still come. Ask again after the hold.
   kNever,    // It doesn't exist and never will under this reservation: Unreserve.
 };
 
@@ -41,7 +42,8 @@ struct Reply {
   // Append. `append.outcome` equals `outcome`.
   AppendReply append = {};
 
-  // CreateStream, CreateFork, and Reserve that met an existing stream: kOk and kExisted.
+  // CreateStream, CreateFork, and Reserve that met an existing stream: kOk, kExisted and
+  // kPreconditionFailed. Delete: what is, or was, there.
   StreamInfo info = {};
 
   // The stream or bucket that the command created, found or changed; 0 if none.
@@ -54,8 +56,16 @@ struct Reply {
 
   ForkResolution resolution = ForkResolution::kNone;
 
-  // CreateFork, outcome kConflict: its reservation had run out, and nothing was created.
+  // CreateFork, outcome kConflict: its reservation is over, and nothing was created.
   bool reservation_lapsed = false;
+
+  // CreateFork, outcome kConflict: the source is there, but what the point was resolved against is
+  // not, or nothing was. Resolve it again.
+  bool unresolved = false;
+
+  // DeleteBucket: kBegin's attempt; after kFinish and kAbort, SettleFences may say this.
+  Incarnation attempt = kNoIncarnation;
+  Incarnation settled_through = kNoIncarnation;
 };
 
 struct Appended {
@@ -80,6 +90,7 @@ struct Release {
   Incarnation fork = kNoIncarnation;  // As it was numbered in this group.
   StreamId id = {};
   Reservation reservation = {};
+  bool applied = false;  // It has; kept until the home group's older reservations have ended.
 };
 
 struct PendingReservation {

@@ -60,18 +60,25 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
   switch (key.front()) {
     case kHeaderRecord:
       PutVarint(&out, static_cast<uint64_t>(now_ms_));
+      PutFixed<uint64_t>(&out, history_);
+      PutVarint(&out, feature_level_);
+      PutLimits(&out, limits_);
+      PutVarint(&out, Raw(fences_settled_));
       return out;
     case kBucketRecord: {
       auto found = buckets_.find(rest);
       if (found == buckets_.end()) return std::nullopt;
       PutVarint(&out, Raw(found->second.incarnation));
       PutFixed<uint8_t>(&out, found->second.deleting ? 1 : 0);
+      if (found->second.deleting) PutVarint(&out, Raw(found->second.attempt));
       return out;
     }
     case kFenceRecord: {
       auto found = fences_.find(rest);
       if (found == fences_.end()) return std::nullopt;
-      PutVarint(&out, Raw(found->second));
+      PutVarint(&out, Raw(found->second.refused));
+      PutVarint(&out, Raw(found->second.attempt));
+      PutFixed<uint8_t>(&out, found->second.undone ? 1 : 0);
       return out;
     }
     case kReleaseRecord: {
@@ -88,6 +95,22 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
       auto found = placements_.find(rest);
       if (found == placements_.end()) return std::nullopt;
       return EncodePlacement(found->second);
+    }
+    case kSettledRecord: {
+      GroupId home{};
+      if (!ParseGroup(&rest, &home) || !settled_.contains(home)) return std::nullopt;
+      PutVarint(&out, Raw(settled_.at(home)));
+      return out;
+    }
+    case kSightingRecord: {
+      GroupId home{};
+      Incarnation id;
+      if (!ParseGroup(&rest, &home) || !ParseNumber(rest, &id)) return std::nullopt;
+      auto found = sightings_.find({home, id});
+      if (found == sightings_.end()) return std::nullopt;
+      PutVarint(&out, static_cast<uint64_t>(found->second.first_ms));
+      PutFixed<uint8_t>(&out, found->second.ruled_out ? 1 : 0);
+      return out;
     }
     default:
       return std::nullopt;
@@ -108,6 +131,10 @@ void Machine::ForEachRecord(Emit* emit) const {
   for (const auto& [incarnation, stream] : streams_.streams()) {
     (*emit)(KeyOf(kStreamRecord, IncarnationKey(incarnation)), EncodeStream(*stream));
   }
+  for (const auto& [key, sighting] : sightings_) {
+    record(kSightingRecord, SightingKey(key.first, key.second));
+  }
+  for (const auto& [home, settled] : settled_) record(kSettledRecord, SettledKey(home));
 }
 
 void Machine::CollectChanges(bool full, Emit emit) {
@@ -160,6 +187,10 @@ Status Machine::LoadRecord(std::string_view key, std::optional<std::string_view>
       return LoadPlacement(rest, value);
     case kStreamRecord:
       return LoadStream(rest, value);
+    case kSightingRecord:
+      return LoadSighting(rest, value);
+    case kSettledRecord:
+      return LoadSettled(rest, value);
     default:
       return Malformed("unknown kind");
   }
@@ -169,6 +200,10 @@ Status Machine::LoadHeader(std::string_view value) {
   Reader in(value);
   if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("header version");
   now_ms_ = GetTime(&in);
+  history_ = in.Fixed<uint64_t>();
+  feature_level_ = in.Varint();
+  limits_ = GetLimits(&in);
+  fences_settled_ = GetIncarnation(&in);
   return in.AtEnd() && now_ms_ != kNever ? Status() : Malformed("header");
 }
 
@@ -182,6 +217,7 @@ Status Machine::LoadBucket(std::string_view name, std::optional<std::string_view
   Bucket bucket;
   bucket.incarnation = GetIncarnation(&in);
   bucket.deleting = GetBool(&in);
+  if (bucket.deleting) bucket.attempt = GetIncarnation(&in);
   if (!in.AtEnd()) return Malformed("bucket");
   buckets_.insert_or_assign(std::string(name), bucket);
   return {};
@@ -194,7 +230,10 @@ Status Machine::LoadFence(std::string_view bucket, std::optional<std::string_vie
   }
   Reader in(*value);
   if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("fence version");
-  Incarnation fence = GetIncarnation(&in);
+  Fence fence;
+  fence.refused = GetIncarnation(&in);
+  fence.attempt = GetIncarnation(&in);
+  fence.undone = GetBool(&in);
   if (!in.AtEnd()) return Malformed("fence");
   fences_.insert_or_assign(std::string(bucket), fence);
   return {};
@@ -243,6 +282,46 @@ Status Machine::LoadStream(std::string_view rest, std::optional<std::string_view
   return {};
 }
 
-Status Machine::FinishLoad() { return streams_.BuildIndexes(); }
+Status Machine::LoadSettled(std::string_view rest, std::optional<std::string_view> value) {
+  GroupId home{};
+  if (!ParseGroup(&rest, &home) || !rest.empty() || !value) return Malformed("settled key");
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("settled version");
+  Incarnation settled = GetIncarnation(&in);
+  if (!in.AtEnd()) return Malformed("settled");
+  settled_.insert_or_assign(home, settled);
+  return {};
+}
+
+Status Machine::LoadSighting(std::string_view rest, std::optional<std::string_view> value) {
+  GroupId home{};
+  Incarnation id;
+  if (!ParseGroup(&rest, &home) || !ParseNumber(rest, &id)) {
+    return Malformed("sighting key");
+  }
+  if (!value) {
+    sightings_.erase({home, id});
+    return {};
+  }
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("sighting version");
+  Sighting sighting;
+  sighting.first_ms = GetTime(&in);
+  sighting.ruled_out = GetBool(&in);
+  if (!in.AtEnd()) return Malformed("sighting");
+  sightings_.insert_or_assign({home, id}, sighting);
+  return {};
+}
+
+Status Machine::FinishLoad() {
+  for (const auto& [key, placement] : placements_) {
+    if (placement.confirmed) continue;
+    if (!pending_.emplace(placement.reservation.id, key).second) return Malformed("reservations");
+  }
+  for (const auto& [fork, release] : outbox_) {
+    releases_.insert({{release.reservation.home, release.reservation.id}, fork});
+  }
+  return streams_.BuildIndexes();
+}
 
 }  // namespace ursula::stream

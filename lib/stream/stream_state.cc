@@ -12,6 +12,17 @@ constexpr std::size_t kAffinitySizeBytes = 2;
 
 }  // namespace
 
+uint64_t PublicIncarnation(uint64_t history, GroupId group, Incarnation incarnation) {
+  if (incarnation == kNoIncarnation) return 0;
+  constexpr int kGroupShift = 48;
+  // The finalizer of SplitMix64 (Steele et al., OOPSLA 2014): one to one.
+  uint64_t x = ((uint64_t{Raw(group)} << kGroupShift) | Raw(incarnation)) ^ history;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+  x ^= x >> 31;
+  return x == 0 ? 1 : x;
+}
+
 int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms) {
   if (lifetime.ttl_seconds) {
     constexpr uint64_t kMsPerSecond = 1000;

@@ -26,11 +26,15 @@ inline constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 struct ProducerState {
   uint64_t epoch = 0;
   uint64_t sequence = 0;  // The highest accepted.
-  Index accepted{};       // Entry of the last accepted append: the order of eviction.
+  int64_t seen_ms = 0;    // Time of the last accepted append.
   friend bool operator==(const ProducerState&, const ProducerState&) = default;
 };
 
-using Producers = absl::btree_map<std::string, ProducerState, std::less<>>;
+struct Producers {
+  absl::btree_map<std::string, ProducerState, std::less<>> by_id = {};
+  // None was seen before this: saves looking for idle ones. No part of the logical state.
+  mutable int64_t seen_from_ms = std::numeric_limits<int64_t>::min();
+};
 
 struct ForkState {
   Incarnation source = kNoIncarnation;  // Of this group. Older than the fork.
@@ -39,6 +43,16 @@ struct ForkState {
   bool inherits_lifetime = false;       // The request named none.
   std::optional<Reservation> reservation = {};
   uint32_t depth = 1;  // Sources above it. Derived, not stored.
+};
+
+// What hardly any stream has.
+struct StreamExtra {
+  std::optional<Producer> closed_by = {};  // The producer tuple of the closing append.
+  uint64_t start = 0;                      // First retained byte.
+  uint64_t cold_end = 0;                   // Payload before this is in the object store.
+  uint64_t retained_ms = 0;                // Retention, by age and by size; 0: none.
+  uint64_t retained_bytes = 0;
+  friend bool operator==(const StreamExtra&, const StreamExtra&) = default;
 };
 
 enum class Life : uint8_t {
@@ -61,8 +75,12 @@ struct StreamState {
   std::unique_ptr<Lifetime> lifetime = {};
   std::unique_ptr<ForkState> fork = {};
   std::unique_ptr<Producers> producers = {};
-  std::unique_ptr<Producer> closed_by = {};  // The producer tuple of the closing append.
+  std::unique_ptr<StreamExtra> extra = {};
 
+  const Producer* closed_by() const {
+    return extra != nullptr && extra->closed_by ? &*extra->closed_by : nullptr;
+  }
+  uint64_t start() const { return extra == nullptr ? 0 : extra->start; }
   std::string_view sequence() const {
     return last_sequence == nullptr ? std::string_view() : *last_sequence;
   }
@@ -77,6 +95,10 @@ struct StreamState {
 
 // There are millions of them: what most streams don't have goes behind a pointer.
 static_assert(sizeof(StreamState) <= 112);
+
+// How a stream is named outside its group: unlike that of any other stream of this history, and of
+// those of other histories but by a chance of 2^-64. 0 for none.
+uint64_t PublicIncarnation(uint64_t history, GroupId group, Incarnation incarnation);
 
 // The deadline of a lifetime that was last renewed at `now_ms`; kNever if there is none.
 int64_t DeadlineOf(const Lifetime& lifetime, int64_t now_ms);

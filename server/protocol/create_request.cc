@@ -91,18 +91,15 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
 std::optional<Response> FinishFork(CreateAction* action, const Result<HeadReply>& source,
                                    const ProtocolConfig& config) {
   if (!source.ok()) return StatusResponse(source.status(), config);
-  switch (source->outcome) {
-    case Outcome::kOk:
-      break;
-    case Outcome::kSoftDeleted:
-      return OutcomeResponse(Outcome::kForkSourceDeleted);
-    default:
-      return OutcomeResponse(Outcome::kForkSourceNotFound);
-  }
-  // Named from here on, so that Create refuses if the source changes its type meanwhile.
-  action->request.content_type = source->info.content_type;
   action->needs_source_type = false;
-  return SplitBody(action->body, action->request.content_type, config, &action->request.messages);
+  if (source->outcome != Outcome::kOk) {
+    // Only the fork itself, if it is there already, is of use now; else Create says what is wrong.
+    action->request.source_incarnation = 0;
+    return std::nullopt;
+  }
+  // The body is split as this life of the source has it: Create refuses another one.
+  action->request.source_incarnation = source->info.incarnation;
+  return SplitBody(action->body, source->info.content_type, config, &action->request.messages);
 }
 
 }  // namespace ursula::protocol

@@ -53,7 +53,7 @@ class LogKeeper final : public storage::RecoverySink {
 // The pure replay of one group, beside the slow model.
 class Replay {
  public:
-  explicit Replay(uint32_t group) : group_(group), twin_(GroupId{group}) {}
+  Replay(uint32_t group, uint64_t history) : group_(group), twin_(GroupId{group}, history) {}
 
   // Applies the entries above those applied before; tells `agreement` the hash after each of which
   // somebody spoke. Empty, or the first difference.

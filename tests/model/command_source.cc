@@ -53,9 +53,41 @@ CreateStream CommandSource::Create() {
   create.lifetime = SomeLifetime();
   create.closed = random_.OneIn(8);
   create.sequence = random_.OneIn(6) ? "1" : "";
-  if (create.id.bucket != "v1") create.bucket_incarnation = Incarnation{5 + random_.Below(3)};
+  if (create.id.bucket != "v1") {
+    create.bucket = {Incarnation{5 + random_.Below(3)}, Incarnation{random_.Below(60)}};
+  }
   create.payload = Payload();
+  create.framing = FramingFor(create.content_type);
+  if (random_.OneIn(6)) create.condition = Condition(create.id);
   return create;
+}
+
+// Mostly the right one.
+Framing CommandSource::FramingFor(std::string_view content_type) {
+  bool json = content_type == "application/json";
+  return json != random_.OneIn(20) ? Framing::kJson : Framing::kConcatenated;
+}
+
+StateMatch CommandSource::Match(const StreamId& id) {
+  StateMatch match;
+  const ModelStream* stream = twin_->model().Visible(id);
+  uint64_t tail = stream == nullptr ? 0 : stream->content.size();
+  if (random_.OneIn(2)) match.tail = Offset{tail + (random_.OneIn(3) ? 1 : 0)};
+  if (random_.OneIn(3)) match.closed = random_.OneIn(4);
+  if (random_.OneIn(3)) {
+    Incarnation life{stream == nullptr ? random_.Below(5) : stream->number};
+    match.incarnation = PublicIncarnation(twin_->model().history(), GroupId{3}, life);
+  }
+  return match;
+}
+
+Precondition CommandSource::Condition(const StreamId& id) {
+  Precondition condition;
+  condition.exists = random_.OneIn(4);
+  condition.absent = random_.OneIn(4);
+  for (uint64_t i = random_.Below(3); i > 0; --i) condition.any_of.push_back(Match(id));
+  for (uint64_t i = random_.Below(2); i > 0; --i) condition.none_of.push_back(Match(id));
+  return condition;
 }
 
 ForkPoint CommandSource::Point() {
@@ -67,8 +99,8 @@ ForkPoint CommandSource::Point() {
 }
 
 Reservation CommandSource::SomeReservation() {
-  return Reservation{GroupId{9}, Incarnation{1 + random_.Below(3)},
-                     random_.OneIn(3) ? now_ms_ - 1 : (now_ms_ / 10000 + 1) * 10000};
+  uint64_t newest = static_cast<uint64_t>(now_ms_) / 10000;
+  return Reservation{GroupId{9}, Incarnation{newest + random_.Below(3)}};
 }
 
 CreateFork CommandSource::Fork() {
@@ -79,7 +111,13 @@ CreateFork CommandSource::Fork() {
   fork.point = Point();
   fork.at_tail = random_.OneIn(3);
   fork.offset = Offset{random_.Below(6)};
+  const ModelStream* source = twin_->model().Visible(fork.point.source);
+  if (source != nullptr) fork.source = Incarnation{source->number};
+  if (source != nullptr && source->content_type == "application/json") {
+    fork.stream.framing = Framing::kJson;
+  }
   if (random_.OneIn(8)) fork.source = SomeIncarnation();
+  if (random_.OneIn(8)) fork.source = kNoIncarnation;
   if (fork.stream.id.name == "foreign" || random_.OneIn(8)) fork.reservation = SomeReservation();
   return fork;
 }
@@ -89,6 +127,10 @@ Append CommandSource::SomeAppend() {
   Append append;
   append.id = Name();
   append.content_type = ContentType();
+  const ModelStream* there = twin_->model().Visible(append.id);
+  append.framing = FramingFor(there == nullptr ? std::string() : there->content_type);
+  if (random_.OneIn(6)) append.expected = Match(append.id);
+  if (random_.OneIn(6)) append.condition = Condition(append.id);
   append.close = random_.OneIn(12);
   append.payload = Payload();
   if (random_.OneIn(3)) {
@@ -109,8 +151,10 @@ Command::Body CommandSource::StreamBody() {
     case 3:
     case 4:
       return Fork();
-    case 5:
-      return Delete{Name()};
+    case 5: {
+      StreamId id = Name();
+      return Delete{id, random_.OneIn(4) ? Condition(id) : Precondition{}};
+    }
     case 6:
       return Expire{{SomeIncarnation(), SomeIncarnation()}};
     case 7:
@@ -129,21 +173,25 @@ Command::Body CommandSource::ClusterBody() {
   if (placed != twin_->model().placements().end() && !random_.OneIn(4)) {
     reservation = placed->second.reservation.id;
   }
-  switch (random_.Below(9)) {
+  switch (random_.Below(11)) {
+    case 9:
+      if (random_.OneIn(3)) return SettleFences{Incarnation{random_.Below(50)}};
+      return Configuration();
     case 0:
       return CreateBucket{bucket};
     case 1: {
       auto found = twin_->model().buckets().find(bucket);
-      uint64_t number = found == twin_->model().buckets().end() ? 1 : found->second.number;
+      uint64_t number = found == twin_->model().buckets().end() ? 1 : found->second.attempt;
       return DeleteBucket{bucket, static_cast<DeleteBucket::Step>(1 + random_.Below(3)),
                           Incarnation{number}};
     }
     case 2:
-      return FenceBucket{bucket, Incarnation{4 + random_.Below(4)}};
+      return FenceBucket{bucket, Incarnation{4 + random_.Below(4)}, Incarnation{random_.Below(60)}};
     case 3:
-      return UnfenceBucket{bucket, Incarnation{4 + random_.Below(4)}};
+      return UnfenceBucket{bucket, Incarnation{4 + random_.Below(4)},
+                           Incarnation{random_.Below(60)}};
     case 4: {
-      Reserve reserve{Create(), Point(), GroupId{random_.OneIn(5) ? 3u : 9u}, random_.Below(3000)};
+      Reserve reserve{Create(), Point(), GroupId{random_.OneIn(5) ? 3u : 9u}};
       reserve.stream.payload = {};
       if (random_.OneIn(2)) reserve.stream.id = remote;
       return reserve;
@@ -153,18 +201,35 @@ Command::Body CommandSource::ClusterBody() {
     case 6:
       return Unreserve{remote, reservation};
     case 7: {
-      ResolveFork resolve{StreamId{"v1", "", "foreign"}, SomeReservation()};
+      ResolveFork resolve{StreamId{"v1", "", "foreign"}, SomeReservation(), random_.Below(3000)};
+      if (random_.OneIn(4)) resolve.settled_below = SomeReservation().id;
       const ModelStream* stream = twin_->model().Visible(resolve.id);
       if (stream != nullptr && stream->reservation) resolve.reservation = *stream->reservation;
       return resolve;
     }
     default: {
-      DropReleases drop;
+      DropReleases drop{GroupId{9}, {}, {}};
+      if (random_.OneIn(3)) drop.settled_below = SomeReservation().id;
       for (const StreamModel::Gone& gone : twin_->model().gone()) {
         if (random_.OneIn(2)) drop.forks.push_back(Incarnation{gone.fork});
       }
       return drop;
     }
+  }
+}
+
+Command::Body CommandSource::Configuration() {
+  switch (random_.Below(6)) {
+    case 0:
+      return SetHistory{random_.Below(3)};
+    case 1:
+      return SetFeatureLevel{random_.Below(3)};
+    case 2:
+      return SetLimits{{1 + random_.Below(3), 1000 + random_.Below(3000), 1 + random_.Below(4)}};
+    case 3:
+      return StepClock{static_cast<int64_t>(random_.Below(3000)) - 1500};
+    default:
+      return SetLimits{};
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/random.h"
@@ -38,6 +39,10 @@ class CommandSource {
   Command::Body StreamBody();
   Command::Body ClusterBody();
   Reservation SomeReservation();
+  Framing FramingFor(std::string_view content_type);
+  StateMatch Match(const StreamId& id);
+  Precondition Condition(const StreamId& id);
+  Command::Body Configuration();
 
   Random random_;
   const StreamTwin* twin_;

@@ -103,7 +103,7 @@ class World {
   explicit World(uint64_t seed) : seed_(seed), random_(seed), keeper_(kGroups) {
     for (uint32_t group = 0; group < kGroups; ++group) {
       scripts_.push_back(std::make_unique<Script>(seed, group));
-      replays_.push_back(std::make_unique<Replay>(group));
+      replays_.push_back(std::make_unique<Replay>(group, testing::kTestHistory));
     }
     for (uint64_t i = 0; i < 4; ++i) {
       members_.push_back(std::make_unique<Member>(seed * 10 + i));
@@ -224,11 +224,10 @@ class World {
       messages.push_back(std::exchange(append->payload, {}));
       if (member == planted_) messages.push_back(Bytes::Static("!"));
     }
-    member->node.replica(group).Propose(
-        &command, messages, Framing::kConcatenated, [this, member](Result<Reply> reply) {
-          EXPECT_TRUE(reply.ok()) << "seed=" << seed_ << " " << member->name << ": "
-                                  << reply.status().ToString();
-        });
+    member->node.replica(group).Propose(&command, messages, [this, member](Result<Reply> reply) {
+      EXPECT_TRUE(reply.ok()) << "seed=" << seed_ << " " << member->name << ": "
+                              << reply.status().ToString();
+    });
   }
 
   // The model's stream, if it has one that hasn't expired by now.
@@ -356,7 +355,7 @@ TEST(ReplicaAgreementTest, OneByteMoreOnOneNodeIsNoticed) {
 // Each way in which one applied command of the log may be another one.
 TEST(ReplicaAgreementTest, OneOtherCommandInTheReplayIsNoticed) {
   World world(1);
-  RunEpoch(&world, 60);
+  RunEpoch(&world, 300);
   RunEpoch(&world, 1);
   ASSERT_EQ(world.difference(), "");
   std::vector<raft::Entry> entries = world.keeper().entries(1);
@@ -374,7 +373,7 @@ TEST(ReplicaAgreementTest, OneOtherCommandInTheReplayIsNoticed) {
     if (append == nullptr || append->payload.empty() || append->close || append->producer) continue;
     if (!append->sequence.empty()) continue;
     // Only of one that had an effect; there will be some.
-    Machine machine(GroupId{1});
+    Machine machine(GroupId{1}, testing::kTestHistory);
     bool applied = false;
     for (std::size_t i = 0; i <= at; ++i) {
       if (entries[i].payload.empty()) continue;
@@ -388,7 +387,7 @@ TEST(ReplicaAgreementTest, OneOtherCommandInTheReplayIsNoticed) {
       changes[change](append);
       std::vector<raft::Entry> altered = entries;
       altered[at].payload = Encode(*command);
-      std::string difference = Replay(1).Run(altered, &world.agreement());
+      std::string difference = Replay(1, testing::kTestHistory).Run(altered, &world.agreement());
       EXPECT_TRUE(difference.starts_with("the replay differs from node 0 in group 1"))
           << "change " << change << " of entry " << at << ": " << difference;
     }

@@ -19,16 +19,6 @@ std::string Media(std::string_view content_type) {
   return media;
 }
 
-StreamInfo InfoOf(const ModelStream& stream) {
-  StreamInfo info;
-  info.content_type = stream.content_type;
-  info.tail = Offset{stream.content.size()};
-  info.closed = stream.closed;
-  info.lifetime = stream.effective;
-  info.incarnation = stream.number;
-  return info;
-}
-
 // What a reader of a stream can see of it.
 using View = std::tuple<bool, bool, std::size_t, bool>;
 
@@ -51,6 +41,36 @@ std::set<uint64_t> Numbers(const std::vector<ModelStream>& streams) {
 }
 
 }  // namespace
+
+uint64_t StreamModel::Public(const ModelStream& stream) const {
+  return PublicIncarnation(history_, group_, Incarnation{stream.number});
+}
+
+StreamInfo StreamModel::InfoOf(const ModelStream& stream) const {
+  StreamInfo info;
+  info.content_type = stream.content_type;
+  info.tail = Offset{stream.content.size()};
+  info.closed = stream.closed;
+  info.lifetime = stream.effective;
+  info.incarnation = Public(stream);
+  return info;
+}
+
+bool StreamModel::Is(const ModelStream& stream, const StateMatch& match) const {
+  return (!match.incarnation || *match.incarnation == Public(stream)) &&
+         (!match.tail || match.tail->bytes == stream.content.size()) &&
+         (!match.closed || *match.closed == stream.closed);
+}
+
+bool StreamModel::Meets(const ModelStream* stream, const Precondition& condition) const {
+  if (condition.exists && stream == nullptr) return false;
+  if (condition.absent && stream != nullptr) return false;
+  auto is = [&](const StateMatch& match) { return stream != nullptr && Is(*stream, match); };
+  bool none = std::none_of(condition.none_of.begin(), condition.none_of.end(), is);
+  bool any =
+      condition.any_of.empty() || std::any_of(condition.any_of.begin(), condition.any_of.end(), is);
+  return none && any;
+}
 
 ModelResult StreamModel::Apply(uint64_t index, const Command& command) {
   now_ = std::max(now_, command.now_ms);
@@ -149,84 +169,23 @@ void StreamModel::CollectGarbage() {
   }
 }
 
-void StreamModel::SweepGone() {
-  std::erase_if(gone_,
-                [&](const Gone& gone) { return gone.applied && gone.reservation.until_ms < now_; });
-}
-
-bool StreamModel::WasHere(const StreamId& id, const Reservation& reservation) const {
-  return std::any_of(gone_.begin(), gone_.end(), [&](const Gone& gone) {
-    return gone.id == id && gone.reservation == reservation;
-  });
-}
-
-void StreamModel::Do(uint64_t index, const CreateBucket& command, ModelResult* result) {
-  result->reply.outcome = Outcome::kExisted;
-  if (command.bucket == "v1") return;
-  if (buckets_.count(command.bucket) == 0) {
-    buckets_[command.bucket].number = index;
-    result->reply.outcome = Outcome::kOk;
+bool StreamModel::SamePlace(const ModelStream& there, const CreateFork& asked) const {
+  const ForkPoint& was = *there.forked_from;
+  if (was.source != asked.point.source) return false;
+  if (was == asked.point) return true;
+  bool resolved = !asked.at_tail && Raw(asked.source) == there.source && there.source != 0;
+  if (resolved) return asked.offset.bytes == there.inherited;
+  if (asked.point.offset) {
+    return asked.point.sub_offset == 0 && asked.point.offset->bytes == there.inherited;
   }
-  result->reply.incarnation = Incarnation{buckets_[command.bucket].number};
+  for (const ModelStream& source : streams_) {
+    if (source.number != there.source || source.state != State::kLive) continue;
+    return source.content.size() == there.inherited;
+  }
+  return false;
 }
 
-void StreamModel::Do(uint64_t, const DeleteBucket& command, ModelResult* result) {
-  Reply& reply = result->reply;
-  bool begin = command.step == DeleteBucket::Step::kBegin;
-  if (command.bucket == "v1") {
-    reply.outcome = Outcome::kBucketNotEmpty;
-  } else if (buckets_.count(command.bucket) == 0 ||
-             (!begin && buckets_[command.bucket].number != Raw(command.incarnation))) {
-    reply.outcome = Outcome::kBucketNotFound;
-  } else {
-    reply.incarnation = Incarnation{buckets_[command.bucket].number};
-    buckets_[command.bucket].deleting = begin;
-    if (command.step == DeleteBucket::Step::kFinish) buckets_.erase(command.bucket);
-  }
-}
-
-void StreamModel::Do(uint64_t, const FenceBucket& command, ModelResult* result) {
-  // The machine expires what is due in order of names until it meets one that isn't.
-  std::map<std::string, std::vector<uint64_t>> by_path;
-  for (const ModelStream& stream : streams_) {
-    if (stream.id.bucket != command.bucket) continue;
-    if (stream.state != State::kLive && stream.state != State::kSoftDeleted) continue;
-    std::string path = stream.id.affinity;
-    path += stream.id.affinity.empty() ? "" : "/";
-    by_path[path + stream.id.name].push_back(stream.number);
-  }
-  bool empty = command.bucket != "v1";
-  bool stop = false;
-  for (const auto& [path, numbers] : by_path) {
-    for (uint64_t number : numbers) {
-      ModelStream* stream = Numbered(Incarnation{number});
-      if (stream == nullptr) continue;
-      if (!IsDue(*stream)) stop = true;
-      if (!stop) ExpireIfDue(stream);
-    }
-  }
-  if (stop)
-    empty = std::none_of(streams_.begin(), streams_.end(), [&](const ModelStream& stream) {
-      return stream.id.bucket == command.bucket && Visible(stream.id) != nullptr;
-    });
-  for (const auto& [id, placement] : placements_) {
-    if (id.bucket == command.bucket) empty = false;
-  }
-  if (command.bucket == "v1") empty = false;
-  result->reply.outcome = empty ? Outcome::kOk : Outcome::kBucketNotEmpty;
-  if (!empty) return;
-  uint64_t& fence = fences_[command.bucket];
-  fence = std::max(fence, Raw(command.bucket_incarnation));
-}
-
-void StreamModel::Do(uint64_t, const UnfenceBucket& command, ModelResult*) {
-  auto found = fences_.find(command.bucket);
-  if (found == fences_.end() || found->second != Raw(command.bucket_incarnation)) return;
-  if (found->second > 0) --found->second;
-  if (found->second == 0) fences_.erase(found);
-}
-
-bool StreamModel::Occupied(const CreateStream& command, const ForkPoint* point, Reply* reply) {
+bool StreamModel::Occupied(const CreateStream& command, const CreateFork* fork, Reply* reply) {
   if (const ModelStream* there = Named(command.id)) {
     reply->incarnation = Incarnation{there->number};
     if (there->state == State::kSoftDeleted) {
@@ -234,23 +193,25 @@ bool StreamModel::Occupied(const CreateStream& command, const ForkPoint* point, 
       return true;
     }
     std::string type = command.content_type;
-    if (type.empty()) type = point != nullptr ? there->content_type : "application/octet-stream";
+    if (type.empty()) type = fork != nullptr ? there->content_type : "application/octet-stream";
     bool same = Media(type) == Media(there->content_type) && command.closed == there->closed &&
                 command.lifetime == there->given &&
-                (point != nullptr) == there->forked_from.has_value();
-    if (same && point != nullptr) {
-      const ForkPoint& was = *there->forked_from;
-      same = was.source == point->source && was.offset == point->offset &&
-             was.sub_offset == point->sub_offset;
-    }
-    reply->outcome = same ? Outcome::kExisted : Outcome::kConflict;
+                (fork != nullptr) == there->forked_from.has_value();
+    if (same && fork != nullptr) same = SamePlace(*there, *fork);
+    reply->outcome = !same                             ? Outcome::kConflict
+                     : Meets(there, command.condition) ? Outcome::kExisted
+                                                       : Outcome::kPreconditionFailed;
     if (same) reply->info = InfoOf(*there);
     return true;
   }
-  auto fence = fences_.find(command.id.bucket);
-  if (fence != fences_.end() && Raw(command.bucket_incarnation) <= fence->second) {
-    reply->outcome = Outcome::kBucketNotFound;
-    return true;
+  if (command.id.bucket != "v1") {
+    auto fence = fences_.find(command.id.bucket);
+    bool fenced =
+        fence != fences_.end() && Raw(command.bucket.incarnation) <= fence->second.refused;
+    if (fenced || Raw(command.bucket.seen) < fences_settled_) {
+      reply->outcome = Outcome::kBucketNotFound;
+      return true;
+    }
   }
   if (placements_.count(command.id) != 0) {
     reply->outcome = Outcome::kConflict;
@@ -277,6 +238,15 @@ ModelStream* StreamModel::New(uint64_t index, const CreateStream& command, Model
 
 void StreamModel::Do(uint64_t index, const CreateStream& command, ModelResult* result) {
   if (Occupied(command, nullptr, &result->reply)) return;
+  bool json = Media(command.content_type) == "application/json";
+  if (!command.payload.empty() && json != (command.framing == Framing::kJson)) {
+    result->reply.outcome = Outcome::kContentTypeMismatch;
+    return;
+  }
+  if (!Meets(nullptr, command.condition)) {
+    result->reply.outcome = Outcome::kPreconditionFailed;
+    return;
+  }
   ModelStream* stream = New(index, command, result);
   stream->content = command.payload.view();
   if (!command.payload.empty()) result->appended = Appended{Incarnation{index}, 0, command.payload};
@@ -285,17 +255,14 @@ void StreamModel::Do(uint64_t index, const CreateStream& command, ModelResult* r
 
 void StreamModel::Do(uint64_t index, const CreateFork& command, ModelResult* result) {
   Reply& reply = result->reply;
-  if (Occupied(command.stream, &command.point, &reply)) return;
-  if (command.reservation &&
-      (now_ > command.reservation->until_ms || WasHere(command.stream.id, *command.reservation))) {
+  if (Occupied(command.stream, &command, &reply)) return;
+  if (command.reservation && IsOver(*command.reservation)) {
     reply.outcome = Outcome::kConflict;
     reply.reservation_lapsed = true;
     return;
   }
   const ModelStream* found = Named(command.point.source);
-  bool other = found != nullptr && found->state == State::kLive && Raw(command.source) != 0 &&
-               Raw(command.source) != found->number;
-  if (found == nullptr || other) {
+  if (found == nullptr) {
     reply.outcome = Outcome::kForkSourceNotFound;
     return;
   }
@@ -308,9 +275,27 @@ void StreamModel::Do(uint64_t index, const CreateFork& command, ModelResult* res
     reply.outcome = Outcome::kForkContentTypeMismatch;
     return;
   }
+  if (Raw(command.source) != found->number) {
+    reply.outcome = Outcome::kConflict;
+    reply.unresolved = true;
+    return;
+  }
+  bool json = Media(found->content_type) == "application/json";
+  if (!command.stream.payload.empty() && json != (command.stream.framing == Framing::kJson)) {
+    reply.outcome = Outcome::kForkContentTypeMismatch;
+    return;
+  }
   uint64_t offset = command.at_tail ? found->content.size() : command.offset.bytes;
   if (offset > found->content.size()) {
     reply.outcome = Outcome::kForkOffsetInvalid;
+    return;
+  }
+  if (found->depth + 1 > limits_.fork_depth_max) {
+    reply.outcome = Outcome::kForkTooDeep;
+    return;
+  }
+  if (!Meets(nullptr, command.stream.condition)) {
+    reply.outcome = Outcome::kPreconditionFailed;
     return;
   }
   ModelStream source = *found;
@@ -322,12 +307,18 @@ void StreamModel::Do(uint64_t index, const CreateFork& command, ModelResult* res
   if (stream->given == Lifetime{}) stream->effective = source.effective;
   stream->forked_from = command.point;
   stream->source = source.number;
+  stream->depth = source.depth + 1;
   stream->reservation = command.reservation;
+  if (command.reservation) {
+    std::erase_if(asked_, [&](const Asked& asked) {
+      return asked.home == Raw(command.reservation->home) &&
+             asked.reservation == Raw(command.reservation->id);
+    });
+  }
   if (!command.stream.payload.empty()) {
     result->appended = Appended{Incarnation{index}, offset, command.stream.payload};
   }
   reply.info = InfoOf(*stream);
-  SweepGone();
 }
 
 bool StreamModel::AppendRefused(const ModelStream& stream, const Append& command, Reply* reply) {
@@ -343,17 +334,27 @@ bool StreamModel::AppendRefused(const ModelStream& stream, const Append& command
       return refuse(Outcome::kDuplicate);
     }
     bool only_close = command.close && command.payload.empty() && !command.producer;
-    return refuse(only_close ? Outcome::kOk : Outcome::kClosed);
+    bool meets = Is(stream, command.expected) && Meets(&stream, command.condition);
+    return refuse(!only_close ? Outcome::kClosed
+                  : meets     ? Outcome::kOk
+                              : Outcome::kPreconditionFailed);
   }
-  if (!command.payload.empty() && !command.content_type.empty() &&
-      Media(command.content_type) != Media(stream.content_type)) {
-    return refuse(Outcome::kContentTypeMismatch);
+  if (!command.payload.empty()) {
+    bool json = Media(stream.content_type) == "application/json";
+    bool other =
+        !command.content_type.empty() && Media(command.content_type) != Media(stream.content_type);
+    if (other || json != (command.framing == Framing::kJson)) {
+      return refuse(Outcome::kContentTypeMismatch);
+    }
   }
   if (command.producer) {
     const Producer& sent = *command.producer;
     auto known = stream.producers.find(sent.id);
     if (known == stream.producers.end()) {
       if (sent.sequence > 0) return refuse(Outcome::kProducerGap);
+      uint64_t busy = 0;
+      for (const auto& [id, seen] : stream.seen_ms) busy += Idle(seen) ? 0 : 1;
+      if (busy >= limits_.producers_per_stream_max) return refuse(Outcome::kTooManyProducers);
     } else {
       const Producer& last = known->second;
       reply->append.producer_epoch = last.epoch;
@@ -374,7 +375,14 @@ bool StreamModel::AppendRefused(const ModelStream& stream, const Append& command
   if (!command.sequence.empty() && command.sequence <= stream.last_sequence) {
     return refuse(Outcome::kSequenceConflict);
   }
+  if (!Is(stream, command.expected) || !Meets(&stream, command.condition)) {
+    return refuse(Outcome::kPreconditionFailed);
+  }
   return false;
+}
+
+bool StreamModel::Idle(int64_t seen_ms) const {
+  return seen_ms < now_ && static_cast<uint64_t>(now_ - seen_ms) >= limits_.producer_idle_ms;
 }
 
 void StreamModel::Do(uint64_t, const Append& command, ModelResult* result) {
@@ -391,6 +399,7 @@ void StreamModel::Do(uint64_t, const Append& command, ModelResult* result) {
   reply.incarnation = Incarnation{stream->number};
   reply.append.start = reply.append.tail = Offset{stream->content.size()};
   reply.append.closed = stream->closed;
+  reply.append.incarnation = Public(*stream);
   bool refused = AppendRefused(*stream, command, &reply);
   if (!refused || reply.outcome == Outcome::kDuplicate || reply.outcome == Outcome::kOk) {
     stream->last_use_ms = now_;
@@ -402,7 +411,14 @@ void StreamModel::Do(uint64_t, const Append& command, ModelResult* result) {
   if (command.close) stream->closing = command.producer;
   if (!command.sequence.empty()) stream->last_sequence = command.sequence;
   if (command.producer) {
+    bool known = stream->producers.count(command.producer->id) != 0;
+    if (!known && stream->producers.size() >= limits_.producers_per_stream_max) {
+      std::erase_if(stream->producers,
+                    [&](const auto& one) { return Idle(stream->seen_ms[one.first]); });
+      std::erase_if(stream->seen_ms, [&](const auto& one) { return Idle(one.second); });
+    }
     stream->producers[command.producer->id] = *command.producer;
+    stream->seen_ms[command.producer->id] = now_;
     reply.append.producer_epoch = command.producer->epoch;
     reply.append.producer_sequence = command.producer->sequence;
   }
@@ -425,8 +441,11 @@ void StreamModel::Do(uint64_t, const Delete& command, ModelResult* result) {
     return;
   }
   reply.incarnation = Incarnation{stream->number};
+  reply.info = InfoOf(*stream);
   if (stream->state == State::kSoftDeleted) {
     reply.outcome = Outcome::kSoftDeleted;
+  } else if (!Meets(stream, command.condition)) {
+    reply.outcome = Outcome::kPreconditionFailed;
   } else {
     stream->state = State::kSoftDeleted;  // Garbage at once if nothing reads from it.
   }
@@ -442,59 +461,6 @@ void StreamModel::Do(uint64_t, const Touch& command, ModelResult*) {
     ModelStream* stream = Numbered(incarnation);
     if (stream != nullptr && stream->state == State::kLive) stream->last_use_ms = now_;
   }
-}
-
-void StreamModel::Do(uint64_t index, const Reserve& command, ModelResult* result) {
-  if (Occupied(command.stream, &command.point, &result->reply)) return;
-  if (command.target == group_) {
-    result->reply.outcome = Outcome::kConflict;
-    return;
-  }
-  Placement placement;
-  placement.target = command.target;
-  placement.reservation = {group_, Incarnation{index},
-                           now_ + static_cast<int64_t>(command.hold_ms)};
-  placements_[command.stream.id] = placement;
-  result->reply.placement = placement;
-}
-
-void StreamModel::Do(uint64_t, const Confirm& command, ModelResult* result) {
-  auto found = placements_.find(command.id);
-  if (found == placements_.end() || found->second.reservation.id != command.reservation) {
-    result->reply.outcome = Outcome::kNotFound;
-    return;
-  }
-  found->second.confirmed = true;
-  found->second.incarnation = command.incarnation;
-  result->reply.placement = found->second;
-}
-
-void StreamModel::Do(uint64_t, const Unreserve& command, ModelResult* result) {
-  auto found = placements_.find(command.id);
-  if (found == placements_.end() || found->second.reservation.id != command.reservation) {
-    result->reply.outcome = Outcome::kNotFound;
-    return;
-  }
-  placements_.erase(found);
-}
-
-void StreamModel::Do(uint64_t, const ResolveFork& command, ModelResult* result) {
-  const ModelStream* stream = Named(command.id);
-  if (stream != nullptr && stream->reservation == command.reservation) {
-    result->reply.resolution = ForkResolution::kExists;
-    result->reply.incarnation = Incarnation{stream->number};
-  } else if (now_ > command.reservation.until_ms || WasHere(command.id, command.reservation)) {
-    result->reply.resolution = ForkResolution::kNever;
-  } else {
-    result->reply.resolution = ForkResolution::kPending;
-  }
-}
-
-void StreamModel::Do(uint64_t, const DropReleases& command, ModelResult*) {
-  for (Gone& gone : gone_) {
-    for (Incarnation fork : command.forks) gone.applied |= gone.fork == Raw(fork);
-  }
-  SweepGone();
 }
 
 }  // namespace ursula::stream

@@ -16,6 +16,7 @@
 
 #include "lib/stream/command.h"
 #include "lib/stream/reply.h"
+#include "lib/stream/stream_state.h"
 
 namespace ursula::stream {
 
@@ -34,9 +35,11 @@ struct ModelStream {
   int64_t last_use_ms = 0;
   std::string last_sequence = {};
   std::map<std::string, Producer> producers = {};  // Highest accepted.
+  std::map<std::string, int64_t> seen_ms = {};     // When.
   std::optional<Producer> closing = {};
   std::optional<ForkPoint> forked_from = {};
   uint64_t source = 0;  // Number of the source.
+  uint64_t depth = 0;   // Sources above it.
   std::optional<Reservation> reservation = {};
 };
 
@@ -49,7 +52,7 @@ struct ModelResult {
 
 class StreamModel {
  public:
-  explicit StreamModel(GroupId group) : group_(group) {}
+  StreamModel(GroupId group, uint64_t history) : group_(group), history_(history) {}
 
   ModelResult Apply(uint64_t index, const Command& command);
 
@@ -62,6 +65,18 @@ class StreamModel {
   struct Bucket {
     uint64_t number = 0;
     bool deleting = false;
+    uint64_t attempt = 0;
+  };
+  struct Fence {
+    uint64_t refused = 0;
+    uint64_t attempt = 0;
+    bool undone = false;
+  };
+  struct Asked {  // After a fork that isn't there.
+    uint64_t home = 0;
+    uint64_t reservation = 0;
+    int64_t first_ms = 0;
+    bool never = false;
   };
   struct Gone {
     uint64_t fork = 0;
@@ -72,6 +87,8 @@ class StreamModel {
   const std::map<std::string, Bucket>& buckets() const { return buckets_; }
   const std::map<StreamId, Placement>& placements() const { return placements_; }
   const std::vector<Gone>& gone() const { return gone_; }
+  const std::vector<Asked>& asked() const { return asked_; }
+  uint64_t history() const { return history_; }
 
  private:
   void Do(uint64_t index, const CreateBucket& command, ModelResult* result);
@@ -89,25 +106,42 @@ class StreamModel {
   void Do(uint64_t index, const Unreserve& command, ModelResult* result);
   void Do(uint64_t index, const ResolveFork& command, ModelResult* result);
   void Do(uint64_t index, const DropReleases& command, ModelResult* result);
+  void Do(uint64_t index, const SettleFences& command, ModelResult* result);
+  void Do(uint64_t index, const SetLimits& command, ModelResult* result);
+  void Do(uint64_t index, const SetFeatureLevel& command, ModelResult* result);
+  void Do(uint64_t index, const SetHistory& command, ModelResult* result);
+  void Do(uint64_t index, const StepClock& command, ModelResult* result);
 
+  StreamInfo InfoOf(const ModelStream& stream) const;
+  uint64_t Public(const ModelStream& stream) const;
+  bool Meets(const ModelStream* stream, const Precondition& condition) const;
+  bool Is(const ModelStream& stream, const StateMatch& match) const;
   ModelStream* Named(const StreamId& id);
   ModelStream* Numbered(Incarnation incarnation);
   bool HasForks(const ModelStream& stream) const;
   void ExpireIfDue(ModelStream* stream);
   void HideName(ModelStream* stream);
   void CollectGarbage();
-  void SweepGone();
-  bool WasHere(const StreamId& id, const Reservation& reservation) const;
+  void Settle(GroupId home, Incarnation below);
+  bool IsOver(const Reservation& reservation) const;
+  bool SamePlace(const ModelStream& there, const CreateFork& asked) const;
   // True when the name alone decides.
-  bool Occupied(const CreateStream& command, const ForkPoint* point, Reply* reply);
+  bool Occupied(const CreateStream& command, const CreateFork* fork, Reply* reply);
   ModelStream* New(uint64_t index, const CreateStream& command, ModelResult* result);
+  bool Idle(int64_t seen_ms) const;
   bool AppendRefused(const ModelStream& stream, const Append& command, Reply* reply);
 
   GroupId group_;
   int64_t now_ = 0;
   std::vector<ModelStream> streams_;
   std::map<std::string, Bucket> buckets_;
-  std::map<std::string, uint64_t> fences_;
+  std::map<std::string, Fence> fences_;
+  uint64_t fences_settled_ = 0;
+  std::map<uint64_t, uint64_t> settled_;  // By home group.
+  std::vector<Asked> asked_;
+  uint64_t history_;
+  uint64_t feature_level_ = 1;
+  Limits limits_;
   std::map<StreamId, Placement> placements_;
   std::vector<Gone> gone_;
 };

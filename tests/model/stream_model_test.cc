@@ -144,6 +144,10 @@ class Exhaustive {
       now_ms += 600;  // Two commands on, a lifetime of one second is over.
       command.now_ms = now_ms;
       command.body = alphabet_[letter];
+      if (auto* fork = std::get_if<CreateFork>(&command.body); fork != nullptr) {
+        const ModelStream* there = twin.model().Visible(fork->point.source);
+        if (there != nullptr) fork->source = Incarnation{there->number};
+      }
       if (difference.empty()) difference = twin.Apply(command);
     }
     if (difference.empty()) difference = twin.CompareState(names);

@@ -20,7 +20,8 @@ bool SameInfo(const StreamInfo& a, const StreamInfo& b) {
 bool SameAppend(const AppendReply& a, const AppendReply& b) {
   return a.outcome == b.outcome && a.start == b.start && a.tail == b.tail && a.closed == b.closed &&
          a.producer_epoch == b.producer_epoch && a.producer_sequence == b.producer_sequence &&
-         a.producer_expected_sequence == b.producer_expected_sequence;
+         a.producer_expected_sequence == b.producer_expected_sequence &&
+         a.incarnation == b.incarnation;
 }
 
 std::string CompareReplies(const Reply& got, const Reply& want) {
@@ -34,6 +35,9 @@ std::string CompareReplies(const Reply& got, const Reply& want) {
   if (got.placement != want.placement) return "placement";
   if (got.resolution != want.resolution) return "resolution";
   if (got.reservation_lapsed != want.reservation_lapsed) return "reservation_lapsed";
+  if (got.unresolved != want.unresolved) return "unresolved";
+  if (got.attempt != want.attempt) return "attempt";
+  if (got.settled_through != want.settled_through) return "settled_through";
   return "";
 }
 
@@ -45,8 +49,8 @@ std::set<uint64_t> AsSet(const Incarnations& ids) {
 
 }  // namespace
 
-StreamTwin::StreamTwin(GroupId group)
-    : group_(group), machine_(std::make_unique<Machine>(group)), model_(group) {}
+StreamTwin::StreamTwin(GroupId group, uint64_t history)
+    : group_(group), machine_(std::make_unique<Machine>(group, history)), model_(group, history) {}
 
 std::string StreamTwin::Apply(const Command& command) {
   ++index_;
@@ -210,9 +214,7 @@ std::string StreamTwin::CompareCluster() {
     }
   }
   std::set<uint64_t> releases;
-  for (const StreamModel::Gone& gone : model_.gone()) {
-    if (!gone.applied) releases.insert(gone.fork);
-  }
+  for (const StreamModel::Gone& gone : model_.gone()) releases.insert(gone.fork);
   std::vector<Release> outbox = machine_->Outbox(1000);
   if (outbox.size() != releases.size()) return "outbox size";
   for (const Release& release : outbox) {
@@ -245,6 +247,7 @@ std::string StreamTwin::Restore(bool full) {
   if (kinds['p'] != model_.placements().size()) return "placement records";
   if (kinds['b'] != model_.buckets().size()) return "bucket records";
   if (kinds['o'] != model_.gone().size()) return "release records";
+  if (kinds['v'] != model_.asked().size()) return "records of reservations asked for";
   // The records one by one, as base and deltas; and what they amount to.
   auto restored = std::make_unique<Machine>(group_);
   for (const auto& [key, value] : history_) {

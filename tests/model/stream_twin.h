@@ -23,7 +23,7 @@ namespace ursula::stream {
 
 class StreamTwin {
  public:
-  explicit StreamTwin(GroupId group = GroupId{3});
+  explicit StreamTwin(GroupId group = GroupId{3}, uint64_t history = 0);
 
   // Empty if both agree, else what differs. The command also passes through its encoding.
   std::string Apply(const Command& command);

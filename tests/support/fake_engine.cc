@@ -125,6 +125,10 @@ void FakeEngine::Delete(DeleteRequest request, Done<DeleteReply> done) {
   Wake(request.stream);
 }
 
+void FakeEngine::StepClock(Done<ClockReply> done) {
+  Later<ClockReply>(std::move(done), ClockReply{});
+}
+
 void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
   if (!holding_) return DoAppend(std::move(request), std::move(done));
   held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {

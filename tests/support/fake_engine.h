@@ -35,6 +35,7 @@ class FakeEngine final : public StreamEngine {
   Ticket Follow(FollowRequest request, Follower* follower) override;
   void Grant(Ticket ticket, uint64_t bytes) override;
   void Cancel(Ticket ticket) override;
+  void StepClock(Done<ClockReply> done) override;
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
   void Stop(Done<Stopped> done) override;

@@ -11,7 +11,6 @@ namespace {
 
 constexpr uint64_t kDirectoryId = 7;
 constexpr uint64_t kClusterId = 8;
-constexpr uint64_t kHistoryId = 9;
 
 // Shows every record to another sink first.
 class Teeing final : public storage::RecoverySink {
@@ -64,7 +63,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
       {.group_count_if_new = options.groups,
        .id_if_new = kDirectoryId,
        .nonce = seed_,
-       .if_new = {.cluster_id = kClusterId, .history_id = kHistoryId}});
+       .if_new = {.cluster_id = kClusterId, .history_id = kTestHistory}});
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   group_count_ = directory_->group_count();
@@ -74,7 +73,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
-  group::Recovery recovery(group_count_, directory_->founding_voters());
+  group::Recovery recovery(group_count_, group::FoundingOf(*directory_));
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
   if (!status.ok()) return status;
   Teeing sink(also, &recovery);

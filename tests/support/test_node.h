@@ -28,6 +28,9 @@
 
 namespace ursula::testing {
 
+// What every directory of a TestNode is founded with, so that replicas are of one history.
+inline constexpr uint64_t kTestHistory = 9;
+
 struct TestNodeOptions {
   uint16_t cores = 1;
   uint32_t groups = 4;                    // Of a new directory.

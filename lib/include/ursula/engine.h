@@ -127,6 +127,9 @@ struct CreateRequest {
   bool closed = false;
   std::vector<Bytes> messages = {};  // Initial content, as in AppendRequest. May be empty.
   std::optional<ForkPoint> fork = {};
+  // Of a fork: only of this life of its source, to which the messages were fitted. 0: of none, so
+  // that only a stream that is there already is found.
+  std::optional<uint64_t> source_incarnation = {};
   std::string sequence = {};  // Stream-Seq of the initial content.
   Precondition condition = {};
 };
@@ -246,8 +249,11 @@ struct FollowRequest {
 // ---- the engine ------------------------------------------------------------------------------
 
 struct EngineOptions {
-  std::string data_dir = {};           // Empty: everything in memory, nothing survives the engine.
-  uint32_t group_count = 0;            // Fixed for a directory. 0: what it has, else cores x 4.
+  std::string data_dir = {};  // Empty: everything in memory, nothing survives the engine.
+  uint32_t group_count = 0;   // Fixed for a directory. 0: what it has, else cores x 4.
+  // The directory is a copy, or was restored from one: its streams get other incarnations (and so
+  // entity tags) than those of the original. For one opening, not for each.
+  bool new_history = false;
   uint64_t hot_bytes_max = 256 << 20;  // Payload kept in memory, all groups together.
   uint64_t wal_bytes_max = 0;  // Write-ahead logs on disk, all cores together. 0: 512 MiB a core.
   uint64_t memory_bytes_max = uint64_t{1} << 30;  // Payload, when data_dir is empty.
@@ -262,6 +268,10 @@ struct EngineOptions {
   Function<void(Function<void()>)> executor = {};
   // Structured log lines, called on any core; must not block. Empty: silence.
   Function<void(int level, std::string_view message)> log = {};
+};
+
+struct ClockReply {
+  int64_t moved_ms = 0;  // The largest step of any group's time; negative: back.
 };
 
 struct Stopped {};
@@ -298,6 +308,10 @@ class StreamEngine {
   virtual void Grant(Ticket ticket, uint64_t bytes) = 0;  // `bytes` delivered were consumed.
 
   virtual void Cancel(Ticket ticket) = 0;
+
+  // Sets every group's time to this node's wall clock: an operator's step, once a clock that was
+  // far ahead is right. Sliding deadlines move along; fixed ones (Expires-At) don't.
+  virtual void StepClock(Done<ClockReply> done) = 0;
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
   virtual Status Ready() const = 0;

@@ -167,19 +167,22 @@ TEST_F(FormatsTest, Commands) {
   create.id = id;
   create.content_type = "application/json";
   create.lifetime.ttl_seconds = 60;
-  create.bucket_incarnation = stream::Incarnation{9};
+  create.bucket = {stream::Incarnation{9}, stream::Incarnation{12}};
+  create.framing = stream::Framing::kJson;
   create.payload = Bytes::Static("1,\n");
-  Check("command_create", stream::Encode({1234567, create}).view());
+  Check("command2_create", stream::Encode({1234567, create}).view());
   stream::Append append;
   append.id = id;
   append.content_type = "application/json";
   append.producer = Producer{"p", 1, 2};
   append.sequence = "a";
+  append.framing = stream::Framing::kJson;
   append.payload = Bytes::Static("2,\n");
-  Check("command_append", stream::Encode({1234567, append}).view());
-  Check("command_delete", stream::Encode({1234567, stream::Delete{id}}).view());
-  Check("command_touch", stream::Encode({1234567, stream::Touch{{stream::Incarnation{3}}}}).view());
-  Check("command_create_bucket", stream::Encode({1234567, stream::CreateBucket{"team"}}).view());
+  Check("command2_append", stream::Encode({1234567, append}).view());
+  Check("command2_delete", stream::Encode({1234567, stream::Delete{id, {}}}).view());
+  Check("command2_touch",
+        stream::Encode({1234567, stream::Touch{{stream::Incarnation{3}}}}).view());
+  Check("command2_create_bucket", stream::Encode({1234567, stream::CreateBucket{"team"}}).view());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ namespace {
 
 using testing_support::TestDirectory;
 using testing_support::TestEngine;
+using testing_support::TestEngineOptions;
 
 CreateRequest Fork(std::string name, std::string source, std::optional<uint64_t> offset = {},
                    uint64_t sub_offset = 0) {
@@ -97,6 +98,130 @@ TEST_P(ForkTest, NestedForksStitchEveryLevel) {
   EXPECT_EQ(engine_.Text("l1"), "abcd");
   EXPECT_EQ(engine_.Text("l3"), "abcXY");
   EXPECT_EQ(engine_.Create(Fork("l4", "l1", 0, 5))->outcome, Outcome::kForkOffsetInvalid);
+}
+
+// The name's placement may still lead to a fork that has just gone.
+TEST_P(ForkTest, AForkUnderANameThatAnotherForkHasJustLeftIsWhole) {
+  ASSERT_EQ(engine_.Create("a")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine_.Append("a", {"from a"})->outcome, Outcome::kOk);
+  for (int i = 0; i < 40; ++i) {
+    // Of the same group as the fork's name, so that no placement is needed.
+    std::string fork = "f" + std::to_string(i);
+    std::string home;
+    for (int k = 0; home.empty(); ++k) {
+      std::string name = "home" + std::to_string(i) + "-" + std::to_string(k);
+      bool same = engine::GroupOf(TestEngine::Id(name), GetParam()) ==
+                  engine::GroupOf(TestEngine::Id(fork), GetParam());
+      if (same) home = name;
+    }
+    ASSERT_EQ(engine_.Create(home)->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Append(home, {"from home"})->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Create(Fork(fork, "a"))->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Delete(fork)->outcome, Outcome::kOk);
+    auto made = engine_.Create(Fork(fork, home));
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    ASSERT_EQ(made->outcome, Outcome::kOk);
+    EXPECT_EQ(made->info.tail.bytes, 9u);
+    EXPECT_EQ(engine_.Text(fork), "from home");
+  }
+}
+
+TEST_P(ForkTest, AForkBesideADeleteOfItsNameIsMadeOrFound) {
+  ASSERT_EQ(engine_.Create("s")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine_.Append("s", {"abc"})->outcome, Outcome::kOk);
+  for (int i = 0; i < 60; ++i) {
+    std::string fork = "f" + std::to_string(i);
+    ASSERT_EQ(engine_.Create(Fork(fork, "s"))->outcome, Outcome::kOk);
+    auto made = Wait<CreateReply>([&](auto done) {
+      engine_->Delete({.stream = TestEngine::Id(fork)}, [](Result<DeleteReply>) {});
+      engine_->Create(Fork(fork, "s"), std::move(done));
+    });
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    EXPECT_TRUE(made->outcome == Outcome::kOk || made->outcome == Outcome::kExisted)
+        << static_cast<int>(made->outcome);
+  }
+}
+
+TEST_P(ForkTest, ANameThatIsSoftDeletedIsTaken) {
+  for (int i = 0; i < 8; ++i) {
+    std::string n = std::to_string(i);
+    ASSERT_EQ(engine_.Create("s" + n)->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Create(Fork("f" + n, "s" + n))->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Create(Fork("g" + n, "f" + n))->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Delete("f" + n)->outcome, Outcome::kOk);
+    EXPECT_EQ(engine_.Create(Fork("f" + n, "s" + n))->outcome, Outcome::kSoftDeleted);
+    EXPECT_EQ(engine_.Create("f" + n)->outcome, Outcome::kSoftDeleted);
+  }
+}
+
+TEST_P(ForkTest, AForkAskedForAgainIsFoundWhateverBecameOfItsSource) {
+  for (int i = 0; i < 8; ++i) {
+    std::string n = std::to_string(i);
+    ASSERT_EQ(engine_.Create("s" + n)->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Append("s" + n, {"abcd"})->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Create(Fork("tail" + n, "s" + n))->outcome, Outcome::kOk);
+    ASSERT_EQ(engine_.Create(Fork("sub" + n, "s" + n, 0, 3))->outcome, Outcome::kOk);
+    EXPECT_EQ(engine_.Create(Fork("tail" + n, "s" + n, 4))->outcome, Outcome::kExisted);
+    EXPECT_EQ(engine_.Create(Fork("sub" + n, "s" + n, 3))->outcome, Outcome::kExisted);
+    EXPECT_EQ(engine_.Create(Fork("sub" + n, "s" + n, 0, 2))->outcome, Outcome::kConflict);
+    ASSERT_EQ(engine_.Delete("s" + n)->outcome, Outcome::kOk);
+    EXPECT_EQ(engine_.Create(Fork("tail" + n, "s" + n))->outcome, Outcome::kExisted);
+    EXPECT_EQ(engine_.Create(Fork("tail" + n, "s" + n, 0, 4))->outcome, Outcome::kExisted);
+    EXPECT_EQ(engine_.Create(Fork("sub" + n, "s" + n, 0, 3))->outcome, Outcome::kExisted);
+    EXPECT_EQ(engine_.Create(Fork("sub" + n, "s" + n, 3))->outcome, Outcome::kExisted);
+    // A body can't be fitted to a source that is gone; the fork is found all the same.
+    CreateRequest gone = Fork("tail" + n, "s" + n);
+    gone.source_incarnation = 0;
+    EXPECT_EQ(engine_.Create(gone)->outcome, Outcome::kExisted);
+  }
+}
+
+TEST_P(ForkTest, OfAnotherLifeOfTheSourceNothingIsMade) {
+  ASSERT_EQ(engine_.Create("s")->outcome, Outcome::kOk);
+  uint64_t life = engine_.Head("s")->info.incarnation;
+  ASSERT_EQ(engine_.Delete("s")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine_.Create("s")->outcome, Outcome::kOk);
+  for (int i = 0; i < 4; ++i) {
+    CreateRequest fork = Fork("f" + std::to_string(i), "s");
+    fork.source_incarnation = life;
+    EXPECT_EQ(engine_.Create(fork)->outcome, Outcome::kForkSourceNotFound);
+    fork.source_incarnation = engine_.Head("s")->info.incarnation;
+    EXPECT_EQ(engine_.Create(fork)->outcome, Outcome::kOk);
+  }
+}
+
+// An append that a fork inherits the beginning of ends at the fork's start, in memory and on disk.
+TEST_P(ForkTest, AnInheritedCutAppendEndsWhereTheForkBegan) {
+  TestDirectory directory;
+  auto options = [&] {
+    return TestEngineOptions{
+        .groups = GetParam(), .data_dir = directory.data(), .hot_bytes_max = 1 << 20};
+  };
+  auto check = [](TestEngine& engine, const std::string& name) {
+    EXPECT_EQ(engine.Create(Fork("over" + name, "f", 0, 6))->outcome, Outcome::kForkOffsetInvalid);
+    EXPECT_EQ(engine.Create(Fork("upto" + name, "f", 0, 5))->outcome, Outcome::kOk);
+    ReadRequest read;
+    read.stream = TestEngine::Id("f");
+    read.boundaries = true;
+    EXPECT_EQ(engine.Read(read)->message_ends, (std::vector<Offset>{{5}, {8}}));
+  };
+  {
+    TestEngine engine(options());
+    ASSERT_EQ(engine.Create("s")->outcome, Outcome::kOk);
+    ASSERT_EQ(engine.Append("s", {"0123456789"})->outcome, Outcome::kOk);
+    ASSERT_EQ(engine.Create(Fork("f", "s", 0, 5))->outcome, Outcome::kOk);
+    ASSERT_EQ(engine.Append("f", {"xyz"})->outcome, Outcome::kOk);
+    check(engine, "-memory");
+    // Enough to push it out of memory.
+    ASSERT_EQ(engine.Create("big")->outcome, Outcome::kOk);
+    for (int i = 0; i < 64; ++i) {
+      auto append = engine.Append("big", {std::string(64 << 10, 'b')});
+      if (!append.ok()) --i;  // Payload comes faster than the disk takes it: again.
+    }
+  }
+  TestEngine engine(options());
+  ASSERT_TRUE(engine.status.ok()) << engine.status.ToString();
+  check(engine, "-disk");
 }
 
 INSTANTIATE_TEST_SUITE_P(Groups, ForkTest, testing::Values(1u, 16u));

@@ -40,7 +40,7 @@ class FullDiskTest : public ::testing::Test {
     stream::Command command;
     command.body = std::move(body);
     std::optional<Status> status;
-    replica().Propose(&command, messages, stream::Framing::kConcatenated,
+    replica().Propose(&command, messages,
                       [&](Result<stream::Reply> reply) { status = reply.status(); });
     EXPECT_TRUE(node_.runtime().RunUntil([&] { return status.has_value(); }));
     return *status;

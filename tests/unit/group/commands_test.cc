@@ -92,14 +92,13 @@ TEST(ReplicaCommandsTest, AnAnswerMayAskAgain) {
   append.id = NameOf("s");
   append.payload = Bytes::Static("a");
   command.body = append;
-  world.replica().Propose(&command, {}, stream::Framing::kConcatenated,
-                          [&](Result<stream::Reply> reply) {
-                            ASSERT_TRUE(reply.ok());
-                            second = world.Append("s", "b");
-                            ReadRequest request;
-                            request.stream = NameOf("s");
-                            read = world.Read(std::move(request));
-                          });
+  world.replica().Propose(&command, {}, [&](Result<stream::Reply> reply) {
+    ASSERT_TRUE(reply.ok());
+    second = world.Append("s", "b");
+    ReadRequest request;
+    request.stream = NameOf("s");
+    read = world.Read(std::move(request));
+  });
   world.RunUntil([&] { return second != nullptr; });
   EXPECT_EQ(world.FinishRead(read), "a");
   EXPECT_TRUE(world.Finish(second));

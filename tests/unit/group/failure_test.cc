@@ -165,7 +165,7 @@ TEST(ReplicaFailureTest, AnEntryThatCannotBeReadFailsTheGroupAndNobodyWaitsForIt
     storage::WalRecord record;
     record.index = last + 1;
     record.term = Term{1};
-    record.parts = {std::string_view(&kind, 1), "\xff no command"};
+    record.parts = {std::string_view(&kind, 1), "\x02\x01 no command"};
     world.wal().Append(record);
     world.runtime().AdvanceBy(10 * kMs);
     world.Crash();

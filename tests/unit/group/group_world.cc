@@ -101,7 +101,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   };
   auto files = storage::SnapshotFiles::Scan(from, *directory_, log);
   if (!files.ok()) return files.status();
-  Recovery recovery(directory_->group_count(), directory_->founding_voters());
+  Recovery recovery(directory_->group_count(), FoundingOf(*directory_));
   Status status = recovery.LoadSnapshots(from, files->get());
   if (!status.ok()) return status;
   Teeing sink(also, &recovery);
@@ -246,12 +246,11 @@ Asked GroupWorld::Propose(stream::Command::Body body, uint32_t group) {
       append != nullptr && !append->payload.empty()) {
     messages.push_back(std::exchange(append->payload, {}));
   }
-  replica(group).Propose(&command, messages, stream::Framing::kConcatenated,
-                         [this, asked](Result<stream::Reply> reply) {
-                           URSULA_CHECK(!asked->reply);
-                           asked->reply.emplace(std::move(reply));
-                           asked->order = ++answers_;
-                         });
+  replica(group).Propose(&command, messages, [this, asked](Result<stream::Reply> reply) {
+    URSULA_CHECK(!asked->reply);
+    asked->reply.emplace(std::move(reply));
+    asked->order = ++answers_;
+  });
   return asked;
 }
 

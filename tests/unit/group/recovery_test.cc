@@ -39,7 +39,7 @@ storage::RecoveredRecord State(uint64_t term, uint64_t commit = 0) {
 
 // The first refusal, or what kGroup starts from.
 Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records) {
-  Recovery recovery(2, {NodeId{1}});
+  Recovery recovery(2, {.voters = {NodeId{1}}});
   for (storage::RecoveredRecord& record : records) {
     Status status = recovery.OnRecord(std::move(record));
     if (!status.ok()) return status;

@@ -148,19 +148,41 @@ TEST(MachineAppendTest, StreamSeqComparesAsBytes) {
   EXPECT_EQ(append("B"), Outcome::kSequenceConflict);
 }
 
-TEST(MachineAppendTest, TheLeastRecentlyAcceptedProducersAreForgottenAtTheLimit) {
+// A producer that may still retry is never pushed out: its retry would be stored twice.
+TEST(MachineAppendTest, ProducersAreForgottenWhenIdleAndNotByTheirNumber) {
   Limits limits;
-  limits.producers_per_stream_max = 16;
+  limits.producers_per_stream_max = 4;
+  limits.producer_idle_ms = 1000;
   MachineDriver driver(limits);
   driver.Do(Creating("s"));
-  for (int i = 0; i < 16; ++i) driver.Do(Producing("s", "x", {"p" + std::to_string(i), 0, 0}));
-  driver.Do(Producing("s", "x", {"p0", 0, 1}));  // Now p1 and p2 are the oldest.
-  driver.Do(Producing("s", "x", {"new", 0, 0}));
-  EXPECT_EQ(driver.Do(Producing("s", "x", {"p0", 0, 2})).outcome, Outcome::kOk);
-  EXPECT_EQ(driver.Do(Producing("s", "x", {"p1", 0, 1})).outcome, Outcome::kProducerGap);
-  EXPECT_EQ(driver.Do(Producing("s", "x", {"p2", 0, 1})).outcome, Outcome::kProducerGap);
-  EXPECT_EQ(driver.Do(Producing("s", "x", {"p3", 0, 1})).outcome, Outcome::kOk);
-  EXPECT_EQ(driver.Do(Producing("s", "x", {"new", 0, 1})).outcome, Outcome::kOk);
+  auto produce = [&](const std::string& id, uint64_t sequence) {
+    return driver.Do(Producing("s", "x", {id, 0, sequence})).outcome;
+  };
+  for (const char* id : {"a", "b", "c", "d"}) EXPECT_EQ(produce(id, 0), Outcome::kOk);
+  EXPECT_EQ(produce("new", 0), Outcome::kTooManyProducers);
+  EXPECT_EQ(produce("a", 0), Outcome::kDuplicate);
+  driver.Advance(999);
+  EXPECT_EQ(produce("a", 1), Outcome::kOk);
+  EXPECT_EQ(produce("new", 0), Outcome::kTooManyProducers);
+  driver.Advance(1);
+  EXPECT_EQ(produce("b", 0), Outcome::kDuplicate) << "forgotten though nobody needed the room";
+  EXPECT_EQ(produce("new", 0), Outcome::kOk);
+  EXPECT_EQ(produce("a", 2), Outcome::kOk);
+  EXPECT_EQ(produce("b", 1), Outcome::kProducerGap) << "idle, and not forgotten";
+}
+
+TEST(MachineAppendTest, AnAppendInAnotherFormThanTheStreamsIsRefused) {
+  MachineDriver driver;
+  CreateStream json = Creating("j");
+  json.content_type = "application/json";
+  driver.Do(json);
+  driver.Do(Creating("t"));
+  Append append = Appending("j", "x");
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kContentTypeMismatch);
+  append.framing = Framing::kJson;
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kOk);
+  append.id = Id("t");
+  EXPECT_EQ(driver.Do(append).outcome, Outcome::kContentTypeMismatch);
 }
 
 TEST(MachineAppendTest, PositionsEndBelowTheirSixteenDigits) {

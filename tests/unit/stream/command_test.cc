@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ CreateStream Create() {
   create.lifetime.ttl_seconds = 60;
   create.closed = true;
   create.sequence = "s";
-  create.bucket_incarnation = Incarnation{9};
+  create.bucket = {Incarnation{9}, Incarnation{12}};
   create.payload = Bytes::Static("xy");
   return create;
 }
@@ -43,7 +44,7 @@ CreateFork Fork() {
   fork.point = kPoint;
   fork.source = Incarnation{4};
   fork.offset = Offset{302};
-  fork.reservation = Reservation{GroupId{7}, Incarnation{8}, 1000};
+  fork.reservation = Reservation{GroupId{7}, Incarnation{8}};
   return fork;
 }
 
@@ -66,6 +67,24 @@ Append Appended() {
   return append;
 }
 
+Append Conditional() {
+  Append append;
+  append.id = kId;
+  append.framing = Framing::kJson;
+  append.expected = {0x1122334455667788, Offset{300}, std::nullopt};
+  append.condition.exists = true;
+  append.condition.any_of = {{std::nullopt, Offset{1}, true}, {std::nullopt, std::nullopt, false}};
+  append.condition.none_of = {{7, std::nullopt, std::nullopt}};
+  append.payload = Bytes::Static("1,\n");
+  return append;
+}
+
+Delete DeletingIf() {
+  Delete body{kId, {}};
+  body.condition.absent = true;
+  return body;
+}
+
 struct Golden {
   const char* hex;
   Command::Body body;
@@ -74,28 +93,39 @@ struct Golden {
 // A line is never changed: logs of every version are read for ever.
 std::vector<Golden> Goldens() {
   return {
-      {"0101ac02047465616d", CreateBucket{"team"}},
-      {"0102ac02047465616d0209", DeleteBucket{"team", DeleteBucket::Step::kFinish, Incarnation{9}}},
-      {"0103ac02047465616d09", FenceBucket{"team", Incarnation{9}}},
-      {"0104ac02047465616d09", UnfenceBucket{"team", Incarnation{9}}},
-      {"0105ac0201047465616d016b03646f630a746578742f706c61696e013c0173097879", Create()},
-      {"0106ac020276310003612f6201ac02020402ae020708e80701047465616d016b03646f630a746578742f706c61"
-       "696e013c0173097879",
+      {"0201ac02047465616d", CreateBucket{"team"}},
+      {"0202ac02047465616d0209", DeleteBucket{"team", DeleteBucket::Step::kFinish, Incarnation{9}}},
+      {"0203ac02047465616d090b", FenceBucket{"team", Incarnation{9}, Incarnation{11}}},
+      {"0204ac02047465616d090b", UnfenceBucket{"team", Incarnation{9}, Incarnation{11}}},
+      {"0205ac0201047465616d016b03646f630a746578742f706c61696e013c0173090c2cef06da7879", Create()},
+      {"0206ac020276310003612f6201ac02020402ae02070801047465616d016b03646f630a746578742f706c61696e0"
+       "13c0173090c2cef06da7879",
        Fork()},
-      {"0106ac02047465616d016b03646f63000000010000047465616d016b03646f6300000000", ForkAtTail()},
-      {"0107ac0203047465616d016b03646f630a746578742f706c61696e0171017001c8017061796c6f6164",
+      {"0206ac02047465616d016b03646f63000000010000047465616d016b03646f63000000000000000000",
+       ForkAtTail()},
+      {"0207ac0203047465616d016b03646f630a746578742f706c61696e0171017001c8017069e3f47061796c6f6164",
        Appended()},
-      {"0108ac02047465616d016b03646f63", Delete{kId}},
-      {"0109ac0202018002", Expire{{Incarnation{1}, Incarnation{256}}}},
-      {"010aac020103", Touch{{Incarnation{3}}}},
-      {"010bac020276310003612f6201ac020207882701047465616d016b03646f630a746578742f706c61696e02feff"
-       "ffffffffffff047468656e017309",
-       Reserve{CreateWithoutPayload(), kPoint, GroupId{7}, 5000}},
-      {"010cac02047465616d016b03646f630809", Confirm{kId, Incarnation{8}, Incarnation{9}}},
-      {"010dac02047465616d016b03646f6308", Unreserve{kId, Incarnation{8}}},
-      {"010eac02047465616d016b03646f630708e807",
-       ResolveFork{kId, {GroupId{7}, Incarnation{8}, 1000}}},
-      {"010fac02020506", DropReleases{{Incarnation{5}, Incarnation{6}}}},
+      {"0208ac0200047465616d016b03646f63", Delete{kId}},
+      {"0209ac0202018002", Expire{{Incarnation{1}, Incarnation{256}}}},
+      {"020aac020103", Touch{{Incarnation{3}}}},
+      {"020bac020276310003612f6201ac02020701047465616d016b03646f630a746578742f706c61696e02fefffffff"
+       "fffffff047468656e0173090c",
+       Reserve{CreateWithoutPayload(), kPoint, GroupId{7}}},
+      {"020cac02047465616d016b03646f630809", Confirm{kId, Incarnation{8}, Incarnation{9}}},
+      {"020dac02047465616d016b03646f6308", Unreserve{kId, Incarnation{8}}},
+      {"020eac02047465616d016b03646f630708e80705",
+       ResolveFork{kId, {GroupId{7}, Incarnation{8}}, 1000, Incarnation{5}}},
+      {"0207ac021c047465616d016b03646f630000038877665544332211ac0201020e010401010700000000000000c4d"
+       "e3493312c0a",
+       Conditional()},
+      {"0208ac0208047465616d016b03646f63020000", DeletingIf()},
+      {"0210ac02ac02", SettleFences{Incarnation{300}}},
+      {"0211ac02808004e8078002", SetLimits{{65536, 1000, 256}}},
+      {"0212ac0203", SetFeatureLevel{3}},
+      {"0213ac020807060504030201", SetHistory{0x0102030405060708}},
+      {"0214ac02feffffffffffffff", StepClock{-2}},
+      {"020fac0207ac02020506",
+       DropReleases{GroupId{7}, Incarnation{300}, {Incarnation{5}, Incarnation{6}}}},
   };
 }
 
@@ -139,7 +169,8 @@ TEST(CommandTest, MessagesAreFramedInThePayloadsPlace) {
   Append append = Appended();
   append.payload = {};
   auto payload = [&](Framing framing) {
-    Bytes encoded = Encode(Stamped(append), messages, framing);
+    append.framing = framing;
+    Bytes encoded = Encode(Stamped(append), messages);
     std::string view(PayloadOf(*Decode(encoded)).view());
     EXPECT_EQ(PayloadSize(messages, framing), view.size());
     return view;
@@ -166,7 +197,7 @@ TEST(CommandTest, UnknownVersionsKindsAndTrailingBytesAreRefused) {
   auto refused = [](std::string bytes) { return !Decode(Bytes::Take(std::move(bytes))).ok(); };
   EXPECT_FALSE(refused(good));
   for (std::size_t at : {0, 1}) {
-    for (char value : {'\0', '\x10', '\xff'}) {
+    for (char value : {'\0', '\x40', '\xff'}) {
       std::string bad = good;
       bad[at] = value;
       EXPECT_TRUE(refused(bad)) << "byte " << at << " is " << int{value};
@@ -175,19 +206,71 @@ TEST(CommandTest, UnknownVersionsKindsAndTrailingBytesAreRefused) {
   EXPECT_TRUE(refused(good + "x"));
 }
 
+// It is said to be newer, not broken: an older release is to be told apart from rot.
+TEST(CommandTest, ANewerReleasesCommandIsNamedAsSuch) {
+  std::string bytes(Encode(Stamped(Delete{kId})).view());
+  std::string version = bytes;
+  version[0] = static_cast<char>(version[0] + 1);
+  EXPECT_EQ(Decode(Bytes::Copy(version)).status().code(), StatusCode::kFailedPrecondition);
+  std::string kind = bytes;
+  kind[1] = '\x40';
+  EXPECT_EQ(Decode(Bytes::Copy(kind)).status().code(), StatusCode::kFailedPrecondition);
+}
+
+TEST(CommandTest, APayloadThatDiffersFromItsChecksumIsRefused) {
+  std::string bytes(Encode(Stamped(Appended())).view());
+  for (std::size_t from_end : {1u, 7u, 8u, 11u}) {  // Payload, then its checksum.
+    std::string bad = bytes;
+    bad[bad.size() - from_end] ^= 1;
+    EXPECT_EQ(Decode(Bytes::Copy(bad)).status().code(), StatusCode::kDataLoss) << from_end;
+  }
+}
+
 // No deadline is later, so it would end streams that have none.
 TEST(CommandTest, TheLastOfAllTimesIsRefused) {
   Command command = Stamped(Delete{kId});
-  command.now_ms = std::numeric_limits<int64_t>::max();
-  EXPECT_EQ(Decode(Encode(command)).status().code(), StatusCode::kDataLoss);
-  --command.now_ms;
-  EXPECT_TRUE(Decode(Encode(command)).ok());
+  command.now_ms = std::numeric_limits<int64_t>::max() - 1;
+  std::string bytes(Encode(command).view());
+  EXPECT_TRUE(Decode(Bytes::Copy(bytes)).ok());
+  bytes[2] = static_cast<char>(bytes[2] + 1);
+  EXPECT_EQ(Decode(Bytes::Copy(bytes)).status().code(), StatusCode::kDataLoss);
+  ++command.now_ms;
+  EXPECT_FALSE(IsEncodable(command));
 }
 
-TEST(CommandTest, NamesWithNulAreRefused) {
-  Delete body{kId};
-  body.id.name = std::string("a\0b", 3);
-  EXPECT_FALSE(Decode(Encode(Stamped(body))).ok());
+// What can't be decoded is never encoded: it would be in the log for good.
+TEST(CommandTest, WhatDecodeRefusesIsNotEncodable) {
+  const std::string nul("a\0b", 3);
+  auto encodable = [](Command::Body body) { return IsEncodable(Stamped(std::move(body))); };
+  EXPECT_TRUE(encodable(Delete{kId}));
+  for (std::string StreamId::*field : {&StreamId::bucket, &StreamId::affinity, &StreamId::name}) {
+    StreamId bad = kId;
+    bad.*field = nul;
+    CreateFork fork = Fork();
+    fork.stream.id = bad;
+    CreateFork from = Fork();
+    from.point.source = bad;
+    Append append = Appended();
+    append.id = bad;
+    Reserve reserve{CreateWithoutPayload(), kPoint, GroupId{7}};
+    reserve.point.source = bad;
+    for (const Command::Body& body :
+         {Command::Body{Delete{bad}}, Command::Body{fork}, Command::Body{from},
+          Command::Body{append}, Command::Body{reserve}, Command::Body{Confirm{bad, {}, {}}},
+          Command::Body{ResolveFork{bad, {}, 0, {}}}}) {
+      EXPECT_FALSE(encodable(body)) << body.index();
+    }
+  }
+  EXPECT_FALSE(encodable(CreateBucket{nul}));
+  EXPECT_FALSE(encodable(DeleteBucket{nul, DeleteBucket::Step::kBegin, {}}));
+  EXPECT_FALSE(encodable(FenceBucket{nul, {}, {}}));
+  StreamId long_affinity = kId;
+  long_affinity.affinity.assign(65'536, 'a');
+  EXPECT_FALSE(encodable(Delete{long_affinity}));
+  Delete many = DeletingIf();
+  many.condition.any_of.resize(65);
+  EXPECT_FALSE(encodable(many));
+  EXPECT_FALSE(IsEncodable(Command{-1, Delete{kId}}));
 }
 
 // What decodes encodes to something that decodes to the same; nothing else may happen.

@@ -1,3 +1,4 @@
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,10 +64,57 @@ TEST(MachineForkTest, RefusalsNameTheirReasonAndLeaveNoReference) {
   CreateFork other = Forking("f", "s");
   other.stream.content_type = "application/json";
   EXPECT_EQ(driver.Do(other).outcome, Outcome::kForkContentTypeMismatch);
-  CreateFork earlier = Forking("f", "s");
-  earlier.source = Incarnation{99};
-  EXPECT_EQ(driver.Do(earlier).outcome, Outcome::kForkSourceNotFound);
   EXPECT_EQ(driver.Apply(Delete{Id("s")}).freed.size(), 1u);
+}
+
+// What a proposer learned of the source is checked where the fork is applied: nothing is made of
+// what holds no more, and never is anything made unresolved.
+TEST(MachineForkTest, WhatWasResolvedAgainstAnotherLifeMakesNothing) {
+  MachineDriver driver;
+  driver.Do(Creating("s", "ab"));
+  for (Incarnation source : {kNoIncarnation, Incarnation{99}}) {
+    CreateFork fork = Forking("f", "s");
+    fork.source = source;
+    Reply reply = driver.ApplyAsIs(fork).reply;
+    EXPECT_EQ(reply.outcome, Outcome::kConflict);
+    EXPECT_TRUE(reply.unresolved);
+    EXPECT_EQ(driver.Find("f").kind, LookupResult::Kind::kNotFound);
+  }
+  // What doesn't hang on the point is told all the same.
+  CreateFork other = Forking("f", "s");
+  other.stream.content_type = "application/json";
+  EXPECT_EQ(driver.ApplyAsIs(other).reply.outcome, Outcome::kForkContentTypeMismatch);
+  EXPECT_EQ(driver.ApplyAsIs(Forking("f", "none")).reply.outcome, Outcome::kForkSourceNotFound);
+}
+
+TEST(MachineForkTest, PointsThatAreTheSamePlaceAreTheSameFork) {
+  MachineDriver driver;
+  driver.Do(Creating("s", "abcd"));
+  driver.Do(Forking("tail", "s"));
+  driver.Do(Forking("named", "s", 4));
+  CreateFork sub = Forking("sub", "s", 3);
+  sub.point.offset = Offset{0};
+  sub.point.sub_offset = 3;
+  driver.Do(sub);
+  auto again = [&](std::string_view name, std::optional<uint64_t> offset) {
+    return driver.ApplyAsIs(Forking(name, "s", offset)).reply.outcome;
+  };
+  EXPECT_EQ(again("tail", 4), Outcome::kExisted);
+  EXPECT_EQ(again("named", std::nullopt), Outcome::kExisted);
+  EXPECT_EQ(again("sub", 3), Outcome::kExisted);
+  EXPECT_EQ(again("sub", 4), Outcome::kConflict);
+  EXPECT_EQ(again("tail", 3), Outcome::kConflict);
+  // A sub-offset is the same place only where it was resolved.
+  CreateFork other = sub;
+  other.point.offset = Offset{1};
+  other.point.sub_offset = 2;
+  other.source = kNoIncarnation;
+  EXPECT_EQ(driver.ApplyAsIs(other).reply.outcome, Outcome::kConflict);
+  other.source = driver.Find("s").incarnation;
+  EXPECT_EQ(driver.ApplyAsIs(other).reply.outcome, Outcome::kExisted);
+  driver.Do(Appending("s", "e"));  // Now the tail is another place.
+  EXPECT_EQ(again("named", std::nullopt), Outcome::kConflict);
+  EXPECT_EQ(again("tail", std::nullopt), Outcome::kExisted);
 }
 
 TEST(MachineForkTest, TheSameForkAgainExistsWhateverBecameOfTheSource) {
@@ -75,7 +123,7 @@ TEST(MachineForkTest, TheSameForkAgainExistsWhateverBecameOfTheSource) {
   driver.Do(Forking("f", "s"));
   driver.Do(Appending("s", "cd"));
   EXPECT_EQ(driver.Do(Forking("f", "s")).outcome, Outcome::kExisted);
-  EXPECT_EQ(driver.Do(Forking("f", "s", 2)).outcome, Outcome::kConflict);
+  EXPECT_EQ(driver.Do(Forking("f", "s", 1)).outcome, Outcome::kConflict);
   EXPECT_EQ(driver.Do(Creating("f")).outcome, Outcome::kConflict);
   CreateFork sub = Forking("f", "s");
   sub.point.sub_offset = 1;
@@ -170,7 +218,7 @@ TEST(MachineForkTest, ForksNestToALimit) {
   for (int i = 1; i <= 3; ++i) {
     EXPECT_EQ(driver.Do(Forking(std::to_string(i), std::to_string(i - 1))).outcome, Outcome::kOk);
   }
-  EXPECT_EQ(driver.Do(Forking("4", "3")).outcome, Outcome::kTooLarge);
+  EXPECT_EQ(driver.Do(Forking("4", "3")).outcome, Outcome::kForkTooDeep);
 }
 
 }  // namespace

@@ -59,11 +59,23 @@ inline CreateFork Forking(std::string_view name, std::string_view source,
 
 class MachineDriver {
  public:
-  explicit MachineDriver(Limits limits = {}) : machine_(GroupId{1}, limits) {}
+  explicit MachineDriver(Limits limits = {}, GroupId group = GroupId{1}) : machine_(group) {
+    if (limits != Limits{}) Do(SetLimits{limits});
+  }
 
   Reply Do(Command::Body body) { return Apply(std::move(body)).reply; }
 
+  // A fork that says nothing of its source is resolved against the one that is there.
   ApplyResult Apply(Command::Body body) {
+    CreateFork* fork = std::get_if<CreateFork>(&body);
+    if (fork != nullptr && fork->source == kNoIncarnation) {
+      LookupResult source = machine_.Lookup(fork->point.source, now_ms_);
+      fork->source = source.incarnation == kNoIncarnation ? kResolvedElsewhere : source.incarnation;
+    }
+    return ApplyAsIs(std::move(body));
+  }
+
+  ApplyResult ApplyAsIs(Command::Body body) {
     ApplyResult result = machine_.Apply(Index{++index_}, Command{now_ms_, std::move(body)});
     if (result.appended) {
       Incarnation incarnation = result.appended->incarnation;
@@ -95,6 +107,8 @@ class MachineDriver {
   Machine& machine() { return machine_; }
 
  private:
+  static constexpr Incarnation kResolvedElsewhere{uint64_t{1} << 40};
+
   Machine machine_;
   uint64_t index_ = 0;
   int64_t now_ms_ = 1'000'000;

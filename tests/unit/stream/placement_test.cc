@@ -1,4 +1,5 @@
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -13,14 +14,13 @@ using Kind = LookupResult::Kind;
 // Two groups with one clock: the fork's name belongs to home, its source to target.
 class MachinePlacementTest : public testing::Test {
  protected:
-  MachinePlacementTest() { target_.Do(Creating("s", "ab")); }
+  MachinePlacementTest() : target_({}, GroupId{2}) { target_.Do(Creating("s", "ab")); }
 
   Reserve Reserving() {
     Reserve reserve;
     reserve.stream.id = Id("f");
     reserve.point.source = Id("s");
     reserve.target = GroupId{2};
-    reserve.hold_ms = 5000;
     return reserve;
   }
 
@@ -29,6 +29,17 @@ class MachinePlacementTest : public testing::Test {
     fork.reservation = placement.reservation;
     return fork;
   }
+
+  int Records(char kind) {
+    int count = 0;
+    target_.machine().CollectChanges(true,
+                                     [&](std::string_view key, std::optional<std::string_view>) {
+                                       count += key.front() == kind ? 1 : 0;
+                                     });
+    return count;
+  }
+
+  static constexpr int64_t kHoldMs = 5000;
 
   void Advance(int64_t ms) {
     home_.Advance(ms);
@@ -41,7 +52,7 @@ class MachinePlacementTest : public testing::Test {
 
 TEST_F(MachinePlacementTest, ReserveCreateConfirmMakesANameThatLeadsElsewhere) {
   Placement placement = *home_.Do(Reserving()).placement;
-  EXPECT_EQ(placement.reservation.until_ms, home_.now_ms() + 5000);
+  EXPECT_EQ(placement.made_ms, home_.now_ms());
   EXPECT_EQ(home_.machine().PendingReservations(10).size(), 1u);
   Reply forked = target_.Do(ForkUnder(placement));
   EXPECT_EQ(forked.outcome, Outcome::kOk);
@@ -71,11 +82,14 @@ TEST_F(MachinePlacementTest, AStreamAtHomeIsComparedWithTheReserve) {
   EXPECT_FALSE(home_.Do(Reserving()).placement.has_value());
 }
 
-TEST_F(MachinePlacementTest, ResolvingWaitsUntilTheReservationHasRunOut) {
+TEST_F(MachinePlacementTest, TheHoldBeginsWithTheFirstQuestionInTheTargetsTime) {
   Placement placement = *home_.Do(Reserving()).placement;
-  ResolveFork resolve{Id("f"), placement.reservation};
+  home_.Advance(1'000'000'000);  // Whatever the home group's clock says.
+  ResolveFork resolve{Id("f"), placement.reservation, kHoldMs, {}};
   EXPECT_EQ(target_.Do(resolve).resolution, ForkResolution::kPending);
-  Advance(5001);
+  target_.Advance(kHoldMs - 1);
+  EXPECT_EQ(target_.Do(resolve).resolution, ForkResolution::kPending);
+  target_.Advance(1);
   EXPECT_EQ(target_.Do(resolve).resolution, ForkResolution::kNever);
   // From that answer on the fork can't come any more, even if its command was under way.
   Reply late = target_.Do(ForkUnder(placement));
@@ -85,20 +99,62 @@ TEST_F(MachinePlacementTest, ResolvingWaitsUntilTheReservationHasRunOut) {
   EXPECT_EQ(home_.Find("f").kind, Kind::kNotFound);
 }
 
+TEST_F(MachinePlacementTest, AForkMayComeHoweverLateUntilItIsRuledOut) {
+  Placement placement = *home_.Do(Reserving()).placement;
+  target_.Advance(int64_t{365} * 24 * 3600 * 1000);
+  EXPECT_EQ(target_.Do(ForkUnder(placement)).outcome, Outcome::kOk);
+}
+
 TEST_F(MachinePlacementTest, NeverHoldsAlsoUnderALeaderWhoseClockIsBehind) {
   Placement placement = *home_.Do(Reserving()).placement;
-  Advance(5001);
-  EXPECT_EQ(target_.Do(ResolveFork{Id("f"), placement.reservation}).resolution,
-            ForkResolution::kNever);
+  ResolveFork resolve{Id("f"), placement.reservation, kHoldMs, {}};
+  target_.Do(resolve);
+  Advance(kHoldMs);
+  EXPECT_EQ(target_.Do(resolve).resolution, ForkResolution::kNever);
   target_.Advance(-3000);
   EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);
+  target_.Do(StepClock{-1'000'000});
+  EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);
+}
+
+// What was asked of single reservations is forgotten once all of their age have ended; they stay
+// over.
+TEST_F(MachinePlacementTest, SettledReservationsAreOverAndCostNothing) {
+  std::vector<Placement> placements;
+  for (int i = 0; i < 20; ++i) {
+    Reserve reserve = Reserving();
+    reserve.stream.id = Id("f" + std::to_string(i));
+    placements.push_back(*home_.Do(reserve).placement);
+    target_.Do(ResolveFork{reserve.stream.id, placements.back().reservation, 0, {}});
+    home_.Do(Unreserve{reserve.stream.id, placements.back().reservation.id});
+  }
+  EXPECT_EQ(Records(kSightingRecord), 20);
+  Incarnation settled = home_.machine().SettledBelow(Index{home_.index()});
+  target_.Do(DropReleases{GroupId{1}, settled, {}});
+  EXPECT_EQ(Records(kSightingRecord), 0);
+  CreateFork late = Forking("f3", "s");
+  late.reservation = placements[3].reservation;
+  EXPECT_TRUE(target_.Do(late).reservation_lapsed);
+}
+
+TEST_F(MachinePlacementTest, OnlyWhatIsPendingKeepsReservationsFromSettling) {
+  EXPECT_EQ(home_.machine().SettledBelow(Index{7}), Incarnation{8});
+  Placement first = *home_.Do(Reserving()).placement;
+  Reserve other = Reserving();
+  other.stream.id = Id("g");
+  Placement second = *home_.Do(other).placement;
+  EXPECT_EQ(home_.machine().SettledBelow(Index{home_.index()}), first.reservation.id);
+  home_.Do(Confirm{Id("f"), first.reservation.id, Incarnation{5}});
+  EXPECT_EQ(home_.machine().SettledBelow(Index{home_.index()}), second.reservation.id);
+  home_.Do(Unreserve{Id("g"), second.reservation.id});
+  EXPECT_EQ(home_.machine().SettledBelow(Index{home_.index()}), Incarnation{home_.index() + 1});
 }
 
 TEST_F(MachinePlacementTest, ResolvingFindsAForkThatWasMade) {
   Placement placement = *home_.Do(Reserving()).placement;
   Incarnation made = target_.Do(ForkUnder(placement)).incarnation;
   Advance(60'000);
-  Reply reply = target_.Do(ResolveFork{Id("f"), placement.reservation});
+  Reply reply = target_.Do(ResolveFork{Id("f"), placement.reservation, kHoldMs, {}});
   EXPECT_EQ(reply.resolution, ForkResolution::kExists);
   EXPECT_EQ(reply.incarnation, made);
 }
@@ -114,28 +170,22 @@ TEST_F(MachinePlacementTest, AFreedNameIsReleasedThroughTheOutbox) {
   EXPECT_EQ(home_.Do(Unreserve{outbox[0].id, outbox[0].reservation.id}).outcome, Outcome::kOk);
   EXPECT_EQ(home_.Do(Unreserve{outbox[0].id, outbox[0].reservation.id}).outcome,
             Outcome::kNotFound);
-  target_.Do(DropReleases{{made}});
-  EXPECT_TRUE(target_.machine().Outbox(10).empty());
+  target_.Do(DropReleases{GroupId{1}, {}, {made}});
+  ASSERT_EQ(target_.machine().Outbox(10).size(), 1u);
+  EXPECT_TRUE(target_.machine().Outbox(10)[0].applied);
   EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);  // A copy that comes late.
 }
 
-TEST_F(MachinePlacementTest, AnAppliedReleaseIsForgottenOnceItsReservationHasRunOut) {
-  auto releases = [&] {
-    int count = 0;
-    target_.machine().CollectChanges(true,
-                                     [&](std::string_view key, std::optional<std::string_view>) {
-                                       count += key.front() == kReleaseRecord ? 1 : 0;
-                                     });
-    return count;
-  };
+TEST_F(MachinePlacementTest, AnAppliedReleaseIsForgottenOnceItsReservationHasSettled) {
   Placement placement = *home_.Do(Reserving()).placement;
   Incarnation made = target_.Do(ForkUnder(placement)).incarnation;
   target_.Do(Delete{Id("f")});
-  target_.Do(DropReleases{{made}});
-  EXPECT_EQ(releases(), 1);
-  Advance(5001);
-  target_.Do(Forking("g", "s"));
-  EXPECT_EQ(releases(), 0);
+  const Incarnation after{Raw(placement.reservation.id) + 1};
+  target_.Do(DropReleases{GroupId{1}, after, {}});
+  EXPECT_EQ(Records(kReleaseRecord), 1) << "before the home group has freed the name";
+  target_.Do(DropReleases{GroupId{1}, placement.reservation.id, {made}});
+  EXPECT_EQ(Records(kReleaseRecord), 0);
+  EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);
 }
 
 TEST_F(MachinePlacementTest, AnExpiredForkIsReleasedThoughOthersReadFromIt) {

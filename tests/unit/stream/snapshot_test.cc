@@ -46,7 +46,7 @@ std::string Hex(std::string_view bytes) {
 // One of everything a machine keeps.
 void Fill(MachineDriver* driver) {
   driver->Do(CreateBucket{"photos"});
-  driver->Do(FenceBucket{"gone", Incarnation{4}});
+  driver->Do(FenceBucket{"gone", Incarnation{4}, Incarnation{5}});
   CreateStream create = Creating("s", "ab");
   create.lifetime.ttl_seconds = 60;
   create.sequence = "1";
@@ -56,18 +56,22 @@ void Fill(MachineDriver* driver) {
   driver->Do(close);
   driver->Do(Forking("f", "s", 2));  // 5
   CreateFork foreign = Forking("g", "f");
-  foreign.reservation = Reservation{GroupId{7}, Incarnation{8}, 2'000'000};
+  foreign.reservation = Reservation{GroupId{7}, Incarnation{8}};
   driver->Do(foreign);  // 6
   driver->Do(Delete{Id("g")});
   driver->Do(Delete{Id("s")});
   Reserve reserve;
   reserve.stream.id = Id("r");
   reserve.target = GroupId{2};
-  reserve.hold_ms = 500;
   driver->Do(reserve);        // 9
   driver->Do(Creating("p"));  // 10
   close.id = Id("p");
   driver->Do(close);
+  driver->Do(DeleteBucket{"photos", DeleteBucket::Step::kBegin, {}});  // 12
+  driver->Do(ResolveFork{Id("q"), {GroupId{7}, Incarnation{300}}, 1000, Incarnation{6}});
+  driver->Do(SetHistory{0x0102030405060708});
+  driver->Do(SetFeatureLevel{3});
+  driver->Do(SettleFences{Incarnation{2}});
 }
 
 TEST(MachineSnapshotTest, EveryRecordHasItsGoldenBytes) {
@@ -79,17 +83,19 @@ TEST(MachineSnapshotTest, EveryRecordHasItsGoldenBytes) {
   }
   // A line is never changed: snapshots of every version are read for ever.
   EXPECT_EQ(lines,
-            "68 01c0843d\n"
-            "6270686f746f73 010100\n"
-            "66676f6e65 0104\n"
-            "6f0000000000000006 010776310067000000070880897a00\n"
-            "7076310072000000 010209b4883d0000\n"
-            "730000000000000003 01020607763100730000000a746578742f706c61696e0300013c\n"
-            "730000000000000005 01010d07763100660000000a746578742f706c61696e0200a02c10000000000001"
+            "68 02c0843d0807060504030201038080048088b2a002800202\n"
+            "6270686f746f73 0201010c\n"
+            "66676f6e65 02040500\n"
+            "6f0000000000000006 020776310067000000070800\n"
+            "7076310072000000 020209c0843d0000\n"
+            "730000000000000003 02020607763100730000000a746578742f706c61696e0300013c\n"
+            "730000000000000005 02010d07763100660000000a746578742f706c61696e0200a02c10000000000001"
             "3c010302027631000173010200\n"
-            "73000000000000000a 01013207763100700000000a746578742f706c61696e0100010170"
-            "02000b"
-            "01700200\n");
+            "73000000000000000a 02013207763100700000000a746578742f706c61696e0100010170"
+            "0200c0843d"
+            "01700200\n"
+            "7600000007000000000000012c 02c0843d00\n"
+            "7700000007 0206\n");
 }
 
 TEST(MachineSnapshotTest, ABaseAndItsDeltasRestoreTheState) {
@@ -129,7 +135,8 @@ TEST(MachineSnapshotTest, TheHashTellsStatesApart) {
   for (const Command::Body& body : std::vector<Command::Body>{
            Creating("s"), Appending("s", "x"), Producing("s", "x", {"p", 0, 0}),
            Producing("s", "x", {"p", 0, 1}), Forking("f", "s"), Closing("s"), Delete{Id("s")},
-           CreateBucket{"photos"}, FenceBucket{"other", Incarnation{1}}, Delete{Id("f")}}) {
+           CreateBucket{"photos"}, FenceBucket{"other", Incarnation{1}, Incarnation{2}},
+           Delete{Id("f")}}) {
     driver.Do(body);
     ++hashes[driver.machine().StateHash()];
   }
@@ -162,8 +169,9 @@ TEST(MachineSnapshotTest, RecordsThatContradictEachOtherAreRefused) {
 TEST(MachineSnapshotTest, AHeaderWhoseTimeNeverComesIsRefused) {
   Machine machine(GroupId{1});
   const std::string longest = "\xff\xff\xff\xff\xff\xff\xff\x7f";  // 2^63 - 1, as a varint.
-  EXPECT_FALSE(machine.LoadRecord("h", "\x01\xff" + longest).ok());
-  EXPECT_TRUE(machine.LoadRecord("h", "\x01\xfe" + longest).ok());
+  const std::string rest = std::string(8, '\0') + "\x01\x02\x03\x04" + std::string(1, '\0');
+  EXPECT_FALSE(machine.LoadRecord("h", "\x02\xff" + longest + rest).ok());
+  EXPECT_TRUE(machine.LoadRecord("h", "\x02\xfe" + longest + rest).ok());
 }
 
 TEST(MachineSnapshotTest, ACutOrUnknownRecordIsRefused) {
@@ -176,7 +184,7 @@ TEST(MachineSnapshotTest, ACutOrUnknownRecordIsRefused) {
           << key.front() << " cut at " << size;
     }
     std::string other = *value;
-    other.front() = 2;
+    other.front() = 1;
     Machine machine(GroupId{1});
     EXPECT_FALSE(machine.LoadRecord(key, other).ok()) << key.front() << ": another version";
     EXPECT_FALSE(machine.LoadRecord(key, *value + "x").ok()) << key.front() << ": longer";
