@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "server/protocol/compress.h"
 #include "server/protocol/response_mapping.h"
 
 namespace ursula::http {
@@ -45,8 +44,13 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
   if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
   protocol::Response response =
       protocol::MapReadReply(action_, reply, context_->Now(), *context_->config);
-  protocol::Compress(&response, action_.coding, *context_->config);
-  exchange_->Reply(std::move(response));
+  if (!protocol::Compression::Wanted(response, action_.coding, *context_->config)) {
+    return exchange_->Reply(std::move(response));
+  }
+  compress_ = std::make_unique<CompressJob>(
+      &context_->compress_queue, protocol::Compression(std::move(response), action_.coding),
+      [this] { exchange_->Reply(compress_->TakeResponse()); });
+  compress_->Start();
 }
 
 // The conditions hold and there is no data yet. It changes what If-Match was about: don't ask
@@ -67,12 +71,17 @@ bool ReadTask::WaitsNow(const ReadReply& reply) {
 }
 
 void ReadTask::OnGone() {
-  if (ticket_ != 0) context_->engine->Cancel(ticket_);
+  if (ticket_ != 0) {
+    context_->engine->Cancel(ticket_);  // Its completion ends the exchange.
+  } else if (compress_ != nullptr) {
+    compress_.reset();
+    exchange_->Abandon();
+  }
 }
 
 void ReadTask::OnPeerEnded() {
-  if (action_.request.wait_ms == 0)
-    return;  // The answer is on its way; a half-closed peer reads it.
+  // The answer is on its way; a half-closed peer reads it.
+  if (action_.request.wait_ms == 0 || compress_ != nullptr) return;
   exchange_->Abort();
   OnGone();
 }

@@ -1,11 +1,15 @@
 // server/http/read_task.h
 //
-// A catch-up read or a long poll: one engine read, one answer. A read that waits is cancelled when
-// its client goes away, and cut short when the server stops. A long poll under conditions reads
-// first without waiting: they are judged when it comes, not when its data comes.
+// A catch-up read or a long poll: one engine read, one answer, compressed where the client takes
+// that. A read that waits is cancelled when its client goes away, and cut short when the server
+// stops. A long poll under conditions reads first without waiting: they are judged when it comes,
+// not when its data comes.
 
 #pragma once
 
+#include <memory>
+
+#include "server/http/compress_queue.h"
 #include "server/http/exchange.h"
 #include "server/http/stream_handler.h"
 #include "server/protocol/request_mapping.h"
@@ -36,8 +40,9 @@ class ReadTask final : public Task {
   StreamContext* const context_;
   Exchange* const exchange_;
   protocol::ReadAction action_;
-  Ticket ticket_ = 0;
-  uint64_t wait_ms_after_ = 0;  // To wait for once the conditions are found to hold.
+  Ticket ticket_ = 0;                      // While it reads;
+  std::unique_ptr<CompressJob> compress_;  // and then while it compresses.
+  uint64_t wait_ms_after_ = 0;             // To wait for once the conditions are found to hold.
 };
 
 }  // namespace ursula::http

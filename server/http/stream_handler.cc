@@ -127,13 +127,13 @@ protocol::ReplyContext StreamContext::Now() {
 
 StreamHandler::StreamHandler(StreamEngine* engine, const ProtocolConfig* config,
                              const LiveOptions* live, SharedFrames* frames, io::Loop* loop,
-                             CoreCounters* counters) {
+                             CoreCounters* counters)
+    : context_(loop) {
   context_.engine = engine;
   context_.config = config;
   context_.live = live;
   context_.shared_frames = frames;
   context_.heartbeat = Chunk::Of(protocol::kSseHeartbeat);
-  context_.loop = loop;
   context_.counters = counters;
 }
 

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "lib/io/loop.h"
+#include "server/http/compress_queue.h"
 #include "server/http/counters.h"
 #include "server/http/exchange.h"
 #include "server/http/frame_cache.h"
@@ -28,10 +29,13 @@ struct LiveOptions {
 
 // What the tasks of one core share.
 struct StreamContext {
+  explicit StreamContext(io::Loop* on) : loop(on), compress_queue(on) {}
+
   StreamEngine* engine = nullptr;
   const protocol::ProtocolConfig* config = nullptr;
   const LiveOptions* live = nullptr;
-  io::Loop* loop = nullptr;
+  io::Loop* const loop;
+  CompressQueue compress_queue;
   CoreCounters* counters = nullptr;
   FrameCache frames = {};
   SharedFrames* shared_frames = nullptr;  // Of all cores.

@@ -4,13 +4,12 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <memory>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "lib/base/check.h"
 #include "server/protocol/entity_tag.h"
 
 namespace ursula::protocol {
@@ -21,36 +20,34 @@ constexpr int kGzipLevel = 1;
 constexpr int kZstdLevel = 1;
 constexpr std::size_t kBlockBytes = 64 << 10;
 
-// Both return an empty string when the result would reach `bytes_max`, or on failure.
+void AppendBlock(const char* block, std::size_t size, std::vector<Bytes>* out) {
+  if (size > 0) out->push_back(Bytes::Copy({block, size}));
+}
 
-class Deflater {
+class GzipEncoder final : public BodyEncoder {
  public:
-  Deflater() {
+  GzipEncoder() {
     constexpr int kGzipWindowBits = 15 + 16;
     constexpr int kMemoryLevel = 8;
     ok_ = deflateInit2(&stream_, kGzipLevel, Z_DEFLATED, kGzipWindowBits, kMemoryLevel,
                        Z_DEFAULT_STRATEGY) == Z_OK;
   }
-  ~Deflater() {
+  ~GzipEncoder() override {
     if (ok_) deflateEnd(&stream_);
   }
-  Deflater(const Deflater&) = delete;
-  Deflater& operator=(const Deflater&) = delete;
+  GzipEncoder(const GzipEncoder&) = delete;
+  GzipEncoder& operator=(const GzipEncoder&) = delete;
 
-  bool ok() const { return ok_; }
-
-  // Appends to `out` while it stays below `bytes_max`. False: it would not.
-  bool Add(std::string_view data, bool last, std::size_t bytes_max, std::string* out) {
+  bool Add(std::string_view data, bool last, std::vector<Bytes>* out) override {
+    if (!ok_) return false;
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
     stream_.avail_in = static_cast<uInt>(data.size());
     char block[kBlockBytes];
     for (;;) {
       stream_.next_out = reinterpret_cast<Bytef*>(block);
       stream_.avail_out = sizeof(block);
-      int result = deflate(&stream_, last ? Z_FINISH : Z_NO_FLUSH);
-      if (result == Z_STREAM_ERROR) return false;
-      out->append(block, sizeof(block) - stream_.avail_out);
-      if (out->size() >= bytes_max) return false;
+      if (deflate(&stream_, last ? Z_FINISH : Z_NO_FLUSH) == Z_STREAM_ERROR) return false;
+      AppendBlock(block, sizeof(block) - stream_.avail_out, out);
       if (stream_.avail_out != 0) return true;
     }
   }
@@ -60,41 +57,38 @@ class Deflater {
   bool ok_ = false;
 };
 
-std::string Gzip(const std::vector<Bytes>& parts, std::size_t bytes_max) {
-  Deflater deflater;
-  if (!deflater.ok()) return {};
-  std::string out;
-  for (const Bytes& part : parts) {
-    if (!deflater.Add(part.view(), false, bytes_max, &out)) return {};
+class ZstdEncoder final : public BodyEncoder {
+ public:
+  explicit ZstdEncoder(std::size_t body_bytes) : context_(ZSTD_createCCtx()) {
+    if (context_ == nullptr) return;
+    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kZstdLevel);
+    ZSTD_CCtx_setPledgedSrcSize(context_.get(), body_bytes);  // Its window is no larger then.
   }
-  if (!deflater.Add({}, true, bytes_max, &out)) return {};
-  return out;
-}
 
-std::string Zstd(const std::vector<Bytes>& parts, std::size_t bytes_max) {
+  bool Add(std::string_view data, bool last, std::vector<Bytes>* out) override {
+    if (context_ == nullptr) return false;
+    char block[kBlockBytes];
+    ZSTD_inBuffer input{data.data(), data.size(), 0};
+    for (;;) {
+      ZSTD_outBuffer output{block, sizeof(block), 0};
+      std::size_t left = ZSTD_compressStream2(context_.get(), &output, &input,
+                                              last ? ZSTD_e_end : ZSTD_e_continue);
+      if (ZSTD_isError(left)) return false;
+      AppendBlock(block, output.pos, out);
+      if (last ? left == 0 : input.pos == input.size) return true;
+    }
+  }
+
+ private:
   struct Free {
     void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
   };
-  std::unique_ptr<ZSTD_CCtx, Free> context(ZSTD_createCCtx());
-  if (context == nullptr) return {};
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kZstdLevel);
-  std::string out(bytes_max, '\0');
-  ZSTD_outBuffer output{out.data(), out.size(), 0};
-  for (std::size_t i = 0; i <= parts.size(); ++i) {
-    bool last = i == parts.size();
-    std::string_view data = last ? std::string_view() : parts[i].view();
-    ZSTD_inBuffer input{data.data(), data.size(), 0};
-    std::size_t left = 0;
-    do {
-      if (output.pos == output.size) return {};
-      left =
-          ZSTD_compressStream2(context.get(), &output, &input, last ? ZSTD_e_end : ZSTD_e_continue);
-      if (ZSTD_isError(left)) return {};
-    } while (last ? left != 0 : input.pos < input.size);
-  }
-  if (output.pos >= bytes_max) return {};
-  out.resize(output.pos);
-  return out;
+  std::unique_ptr<ZSTD_CCtx, Free> context_;
+};
+
+std::unique_ptr<BodyEncoder> MakeEncoder(ContentCoding coding, std::size_t body_bytes) {
+  if (coding == ContentCoding::kGzip) return std::make_unique<GzipEncoder>();
+  return std::make_unique<ZstdEncoder>(body_bytes);
 }
 
 bool IsCompressedType(std::string_view content_type) {
@@ -108,21 +102,61 @@ bool IsCompressedType(std::string_view content_type) {
 
 }  // namespace
 
-void Compress(Response* response, ContentCoding coding, const ProtocolConfig& config) {
-  if (coding == ContentCoding::kIdentity || response->status != 200) return;
-  std::size_t plain_bytes = response->body_bytes();
-  if (plain_bytes < std::max<std::size_t>(config.compress_bytes_min, 1)) return;
-  const std::string* type = response->headers.Find("Content-Type");
-  if (type == nullptr || IsCompressedType(*type)) return;
-  std::string body = coding == ContentCoding::kGzip ? Gzip(response->body, plain_bytes)
-                                                    : Zstd(response->body, plain_bytes);
-  if (body.empty()) return;
-  response->body.clear();
-  response->body.push_back(Bytes::Take(std::move(body)));
-  response->headers.Set("Content-Encoding", ContentCodingName(coding));
-  if (const std::string* tag = response->headers.Find("ETag")) {
-    response->headers.Set("ETag", CodedEntityTag(*tag, coding));
+bool Compression::Wanted(const Response& response, ContentCoding coding,
+                         const ProtocolConfig& config) {
+  if (coding == ContentCoding::kIdentity || response.status != 200) return false;
+  if (response.body_bytes() < std::max<std::size_t>(config.compress_bytes_min, 1)) return false;
+  const std::string* type = response.headers.Find("Content-Type");
+  return type != nullptr && !IsCompressedType(*type);
+}
+
+Compression::Compression(Response response, ContentCoding coding)
+    : response_(std::move(response)),
+      coding_(coding),
+      bytes_left_(response_.body_bytes()),
+      out_bytes_max_(bytes_left_) {
+  URSULA_CHECK(coding_ != ContentCoding::kIdentity && bytes_left_ > 0);
+}
+
+void Compression::Step(std::size_t bytes_max) {
+  URSULA_CHECK(!done_ && bytes_max > 0);
+  if (encoder_ == nullptr) encoder_ = MakeEncoder(coding_, bytes_left_);
+  while (bytes_max > 0 && !done_) {
+    std::string_view rest = response_.body[part_].view().substr(part_at_);
+    if (rest.empty()) {
+      ++part_;
+      part_at_ = 0;
+      continue;
+    }
+    std::string_view piece = rest.substr(0, bytes_max);
+    part_at_ += piece.size();
+    bytes_max -= piece.size();
+    bytes_left_ -= piece.size();
+    std::size_t blocks = out_.size();
+    bool ok = encoder_->Add(piece, bytes_left_ == 0, &out_);
+    for (; blocks < out_.size(); ++blocks) out_bytes_ += out_[blocks].size();
+    if (!ok || out_bytes_ >= out_bytes_max_) return End(false);
+    if (bytes_left_ == 0) End(true);
   }
+}
+
+void Compression::End(bool smaller) {
+  done_ = true;
+  encoder_.reset();
+  if (!smaller) {
+    out_.clear();
+    return;
+  }
+  response_.body = std::move(out_);
+  response_.headers.Set("Content-Encoding", ContentCodingName(coding_));
+  if (const std::string* tag = response_.headers.Find("ETag")) {
+    response_.headers.Set("ETag", CodedEntityTag(*tag, coding_));
+  }
+}
+
+Response Compression::TakeResponse() {
+  URSULA_CHECK(done_);
+  return std::move(response_);
 }
 
 }  // namespace ursula::protocol

@@ -132,6 +132,47 @@ TEST_F(StreamHandlerTest, LongPollOfAClientThatLeftIsCancelled) {
   EXPECT_TRUE(left->closed());
 }
 
+TEST_F(StreamHandlerTest, OthersAreServedWhileALargePageIsCompressed) {
+  CreateText(kStream);
+  Ask("POST", kStream, std::string(900'000, 'x'));
+  auto reader = rig().Connect();
+  Send(reader.get(), "GET", std::string(kStream) + "?offset=-1", {}, "Accept-Encoding: gzip\r\n");
+  EXPECT_EQ(reader->received(), "");
+  EXPECT_EQ(StatusOf(Ask("POST", kStream, "y")), 204);
+  EXPECT_EQ(reader->received(), "");
+  rig().AdvanceMs(1);
+  std::string page = reader->TakeReceived();
+  EXPECT_EQ(StatusOf(page), 200);
+  EXPECT_NE(page.find("Content-Encoding: gzip\r\n"), std::string::npos);
+  EXPECT_NE(page.find("-gzip\"\r\n"), std::string::npos);  // The ETag.
+  EXPECT_NE(page.find("Content-Length: " + std::to_string(BodyOf(page).size()) + "\r\n"),
+            std::string::npos);
+  EXPECT_LT(BodyOf(page).size(), 20'000u);
+}
+
+TEST_F(StreamHandlerTest, ClientThatLeavesEndsTheCompressionOfItsPage) {
+  CreateText(kStream);
+  Ask("POST", kStream, std::string(900'000, 'x'));
+  auto left = rig().Connect();
+  Send(left.get(), "GET", std::string(kStream) + "?offset=-1", {}, "Accept-Encoding: zstd\r\n");
+  EXPECT_EQ(rig().server->counters().requests_open.Get(), 1u);
+  left->Break(ECONNRESET);
+  EXPECT_EQ(rig().server->counters().requests_open.Get(), 0u);
+  EXPECT_TRUE(left->closed());
+}
+
+TEST_F(StreamHandlerTest, LongPollOfAHalfClosedClientIsAnsweredOnceItsDataIsThere) {
+  CreateText(kStream);
+  std::string target = std::string(kStream) + "?live=long-poll&offset=" + std::string(kTail6);
+  auto peer = Subscribe(target, "Accept-Encoding: gzip\r\n");
+  Ask("POST", kStream, std::string(900'000, 'x'));
+  EXPECT_EQ(peer->received(), "");
+  peer->End();
+  EXPECT_FALSE(peer->closed());
+  rig().AdvanceMs(1);
+  EXPECT_EQ(StatusOf(peer->TakeReceived()), 200);
+}
+
 TEST_F(StreamHandlerTest, StoppingAnswersLongPollsAsIfTimedOut) {
   CreateText(kStream);
   auto peer = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
