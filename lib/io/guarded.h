@@ -30,6 +30,14 @@ class Guarded {
     std::lock_guard<std::mutex> lock(mutex_);
     return use(value_);
   }
+  // The same, but never waits: false, and nothing was run, while another uses the value.
+  template <class Use>
+  bool TryWith(Use&& use) {
+    std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    use(value_);
+    return true;
+  }
 
  private:
   mutable std::mutex mutex_;

@@ -35,14 +35,20 @@ void FrameCache::Clear() {
 
 Frame SharedFrames::FindOrEncode(const FrameKey& key, Function<Encoded()> encode, bool* found) {
   // Not the bits that choose a slot.
-  return shards_[key.Hash() / 4096 % kShards].With([&](FrameCache& cache) {
+  io::Guarded<FrameCache>& shard = shards_[key.Hash() / 4096 % kShards];
+  Frame frame;
+  *found = false;
+  shard.TryWith([&](FrameCache& cache) {
     const Frame* there = cache.Find(key);
     *found = there != nullptr;
-    if (there != nullptr) return *there;
-    Encoded encoded = encode();
-    if (encoded.reusable) cache.Insert(key, encoded.frame);
-    return std::move(encoded.frame);
+    if (there != nullptr) frame = *there;
   });
+  if (*found) return frame;
+  Encoded encoded = encode();
+  if (encoded.reusable) {
+    shard.TryWith([&](FrameCache& cache) { cache.Insert(key, encoded.frame); });
+  }
+  return std::move(encoded.frame);
 }
 
 }  // namespace ursula::http

@@ -68,8 +68,8 @@ class FrameCache {
   std::size_t bytes_ = 0;
 };
 
-// Any thread. A frame is encoded under the lock of its shard: who wants the same one meanwhile
-// waits for it rather than encode it again.
+// Any thread, and none waits for another: a frame that another core is encoding, or that is looked
+// for while another core looks, is encoded here as well (docs/decisions/0021).
 class SharedFrames {
  public:
   struct Encoded {
@@ -77,7 +77,7 @@ class SharedFrames {
     bool reusable = false;  // It depends on nothing but its key.
   };
 
-  // `encode` runs at most once, inside the call; `*found`: it did not.
+  // `encode` runs at most once, inside the call and under no lock; `*found`: it did not.
   Frame FindOrEncode(const FrameKey& key, Function<Encoded()> encode, bool* found);
 
  private:

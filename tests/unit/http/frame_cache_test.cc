@@ -57,7 +57,49 @@ TEST(ChunkTest, IsThePieceWithAndWithoutTheChunkedCoding) {
   EXPECT_TRUE(Chunk::Of("").coded().empty());
 }
 
-TEST(SharedFramesTest, OneOfManyThreadsEncodesAFrame) {
+SharedFrames::Encoded FrameOf(uint64_t start) {
+  return {{Chunk::Of(std::to_string(start)), {start + 1}, false}, true};
+}
+
+TEST(SharedFramesTest, WhatOneCoreHasEncodedOthersFind) {
+  SharedFrames frames;
+  for (int core = 0; core < 4; ++core) {
+    for (uint64_t i = 0; i < 200; ++i) {
+      bool found = false;
+      std::thread([&] {
+        Frame frame = frames.FindOrEncode(
+            Key(i), [i] { return FrameOf(i); }, &found);
+        EXPECT_EQ(frame.chunk.plain().view(), std::to_string(i));
+      }).join();
+      EXPECT_EQ(found, core > 0);
+    }
+  }
+}
+
+TEST(SharedFramesTest, NobodyWaitsForACoreThatEncodes) {
+  SharedFrames frames;
+  bool first_found = true;
+  std::vector<uint64_t> found_meanwhile;
+  frames.FindOrEncode(
+      Key(0),
+      [&] {
+        // Whatever shard it lies in, and the same frame too.
+        std::thread([&] {
+          for (uint64_t i = 0; i < 100; ++i) {
+            bool found = false;
+            frames.FindOrEncode(
+                Key(i), [i] { return FrameOf(i); }, &found);
+            if (found) found_meanwhile.push_back(i);
+          }
+        }).join();
+        return FrameOf(0);
+      },
+      &first_found);
+  EXPECT_FALSE(first_found);
+  EXPECT_TRUE(found_meanwhile.empty());
+}
+
+TEST(SharedFramesTest, ThreadsThatLookTogetherGetTheFrameTheyAskedFor) {
   SharedFrames frames;
   std::atomic<int> encoded = 0;
   std::atomic<int> found_count = 0;
@@ -70,7 +112,7 @@ TEST(SharedFramesTest, OneOfManyThreadsEncodesAFrame) {
             Key(i),
             [&] {
               ++encoded;
-              return SharedFrames::Encoded{{Chunk::Of(std::to_string(i)), {i + 1}, false}, true};
+              return FrameOf(i);
             },
             &found);
         found_count += found;
@@ -79,8 +121,8 @@ TEST(SharedFramesTest, OneOfManyThreadsEncodesAFrame) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(encoded, 200);
-  EXPECT_EQ(found_count, 600);
+  EXPECT_GE(encoded, 200);
+  EXPECT_EQ(encoded + found_count, 800);
 }
 
 TEST(SharedFramesTest, AFrameThatDependsOnMoreThanItsKeyIsNotKept) {
