@@ -8,13 +8,14 @@
 
 namespace ursula::engine {
 
-Shard::Shard(io::Loop* loop, Log* log) : loop_(*loop), log_(log) {
+Shard::Shard(io::Loop* loop, Log* log) : loop_(*loop), log_(log), turn_log_(loop, log) {
   tick_.Then<&Shard::OnTick>(this);
 }
 
 Shard::~Shard() { URSULA_CHECK(replicas_.empty() && wal_ == nullptr); }
 
 void Shard::Start(ShardStart start, Function<void(Status)> done) {
+  loop_.WatchTurns(&turn_log_);
   start_ = std::move(start);
   start_done_ = std::move(done);
   budget_ = std::move(start_.budget);
@@ -148,6 +149,7 @@ void Shard::Publish() {
   EngineStats stats = budget_.stats;
   stats.inflight_bytes = budget_.inflight_bytes;
   stats.hot_bytes = budget_.hot_bytes;
+  stats.long_turns = turn_log_.count();
   Status ready;
   for (auto& [id, replica] : replicas_) {
     stats.streams += replica->machine().stream_count();
@@ -223,6 +225,7 @@ void Shard::Abandon() {
 }
 
 void Shard::Close() {
+  if (turn_log_.linked()) turn_log_.Unlink();
   replicas_.clear();
   snapshots_.reset();
   payload_.reset();

@@ -14,6 +14,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/engine/follow_task.h"
+#include "lib/engine/turn_log.h"
 #include "lib/group/replica.h"
 #include "lib/group/services.h"
 #include "lib/io/guarded.h"
@@ -114,6 +115,7 @@ class Shard final : private storage::Wal::Listener {
   StringMap<stream::BucketStamp> known_buckets_;
   std::map<Ticket, std::shared_ptr<FollowTask>> follows_;
 
+  TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;
   io::Guarded<EngineStats> published_stats_;

@@ -14,6 +14,7 @@
 #include "lib/io/disk.h"
 #include "lib/io/socket.h"
 #include "lib/io/timer.h"
+#include "lib/io/turn_meter.h"
 #include "ursula/function.h"
 #include "ursula/types.h"
 
@@ -53,9 +54,19 @@ class Loop {
   virtual void StartTimer(Timer* timer, uint64_t deadline_ns) = 0;  // Restarts a running one.
   void CancelTimer(Timer* timer) { TimerHeap::Cancel(timer); }
 
+  // `watcher` is told of long turns until it is unlinked, which is to be done on this thread too.
+  void WatchTurns(TurnWatcher* watcher) { turn_watchers_.PushBack(watcher); }
+  // For loops, and for tests in virtual time, where no turn is long.
+  void TellLongTurn(const LongTurn& turn) {
+    for (TurnWatcher& watcher : turn_watchers_) watcher.OnLongTurn(turn);
+  }
+
   virtual Disk& disk() = 0;
   virtual Result<std::unique_ptr<Listener>> Listen(const ListenOptions& options,
                                                    Acceptor* acceptor) = 0;
+
+ private:
+  IntrusiveList<TurnWatcher> turn_watchers_;
 };
 
 }  // namespace ursula::io

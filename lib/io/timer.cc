@@ -37,14 +37,17 @@ uint64_t TimerHeap::next_deadline_ns() const {
   return heap_.front()->deadline_ns_;
 }
 
-void TimerHeap::Fire(uint64_t now_ns) {
+uint32_t TimerHeap::Fire(uint64_t now_ns) {
+  uint32_t count = 0;
   firing_ns_ = now_ns;
   while (!heap_.empty() && heap_.front()->deadline_ns_ <= now_ns) {
     Timer* timer = heap_.front();
     Cancel(timer);
     timer->callback_(*timer);  // May destroy it.
+    ++count;
   }
   firing_ns_ = 0;
+  return count;
 }
 
 void TimerHeap::Clear() {

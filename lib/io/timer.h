@@ -58,8 +58,8 @@ class TimerHeap {
   uint64_t next_deadline_ns() const;  // REQUIRES: !empty().
   void Clear();                       // Cancels all.
   // Fires timers due at `now_ns`, earliest first. Those that their callbacks start for `now_ns` or
-  // before count as due at now_ns + 1. `now_ns` never decreases.
-  void Fire(uint64_t now_ns);
+  // before count as due at now_ns + 1. `now_ns` never decreases. Returns how many.
+  uint32_t Fire(uint64_t now_ns);
 
  private:
   bool Before(const Timer& a, const Timer& b) const;

@@ -82,6 +82,9 @@ void AddEngine(const EngineStats& stats, Families* out) {
              Number(stats.inflight_read_bytes));
   out->Gauge("hot_bytes", "Stream data in memory.", Number(stats.hot_bytes));
   out->Counter("snapshots_total", "Snapshots of group state written.", stats.snapshots);
+  out->Counter("long_turns_total",
+               "Turns of a core that took over 20 ms, in which nothing else of it got on.",
+               stats.long_turns);
   out->Seconds("append_seconds", "From an append's call to its completion, on the owning core.",
                stats.append_us);
 }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -26,6 +27,9 @@ uint64_t ClockNs(clockid_t clock) {
   return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
+uint64_t BootNs() { return ClockNs(CLOCK_BOOTTIME); }
+uint64_t ThreadCpuNs() { return ClockNs(CLOCK_THREAD_CPUTIME_ID); }
+
 // By the one thread that writes it.
 void CountUp(std::atomic<uint64_t>* counter) {
   counter->store(counter->load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -34,7 +38,12 @@ void CountUp(std::atomic<uint64_t>* counter) {
 }  // namespace
 
 UringLoop::UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace)
-    : core_(core), family_(family), poll_ns_(poll_ns), pace_(pace), disk_(&ring_) {
+    : core_(core),
+      family_(family),
+      poll_ns_(poll_ns),
+      pace_(pace),
+      meter_(&BootNs, &ThreadCpuNs),
+      disk_(&ring_) {
   woken_.Bind<&UringLoop::OnWokenFromOutside>(this);
   wake_failed_.Bind<&UringLoop::OnWakeFailed>(this);
 }
@@ -74,11 +83,13 @@ void UringLoop::Turn() {
   if (!Poll()) ring_.SubmitAndWait(WaitNs());
   asleep_.store(false, std::memory_order_relaxed);
   ReadClocks();
-  ring_.Deliver();
-  timers_.Fire(now_ns_);
-  mailbox_.RunWaiting();
-  RunDeferred();
-  RunTurnHooks();
+  meter_.Begin(now_ns_);
+  meter_.Did(TurnPart::kCompletions, ring_.Deliver());
+  meter_.Did(TurnPart::kTimers, timers_.Fire(now_ns_));
+  meter_.Did(TurnPart::kPosted, mailbox_.RunWaiting());
+  meter_.Did(TurnPart::kDeferred, RunDeferred());
+  meter_.Did(TurnPart::kTurnEnd, RunTurnHooks());
+  if (std::optional<LongTurn> turn = meter_.End()) TellLongTurn(*turn);
 }
 
 // Whether there is something to do now. To sleep and be woken takes as long as a good part of a
@@ -120,30 +131,33 @@ uint64_t UringLoop::WaitNs() {
 }
 
 void UringLoop::ReadClocks() {
-  now_ns_ = ClockNs(CLOCK_BOOTTIME);
+  now_ns_ = BootNs();
   wall_ms_ = static_cast<int64_t>(ClockNs(CLOCK_REALTIME) / 1'000'000);
 }
 
-void UringLoop::RunDeferred() {
+uint32_t UringLoop::RunDeferred() {
   running_.swap(deferred_);
   for (Function<void()>& function : running_) function();
+  const uint32_t count = static_cast<uint32_t>(running_.size());
   running_.clear();
+  return count;
 }
 
-void UringLoop::RunTurnHooks() {
+uint32_t UringLoop::RunTurnHooks() {
   constexpr uint32_t kHooksPerTurnMax = 1'000'000;  // More than that is a hook that feeds itself.
   uint32_t count = 0;
   for (TurnHook* hook = hooks_.PopFront(); hook != nullptr; hook = hooks_.PopFront()) {
     URSULA_CHECK(++count < kHooksPerTurnMax);
     hook->OnTurnEnd();
   }
+  return count;
 }
 
 void UringLoop::AtTurnEnd(TurnHook* hook) {
   if (!hook->linked()) hooks_.PushBack(hook);
 }
 
-uint64_t UringLoop::fresh_ns() const { return ClockNs(CLOCK_BOOTTIME); }
+uint64_t UringLoop::fresh_ns() const { return BootNs(); }
 
 uint64_t UringLoop::Entropy() {
   if (entropy_left_ == 0) {

@@ -72,8 +72,8 @@ class UringLoop final : public Loop {
   bool Poll();
   uint64_t WaitNs();
   void ReadClocks();
-  void RunDeferred();
-  void RunTurnHooks();
+  uint32_t RunDeferred();
+  uint32_t RunTurnHooks();
 
   void Wake();
   void SignalFromOutside();
@@ -91,6 +91,7 @@ class UringLoop final : public Loop {
   uint32_t entropy_left_ = 0;
 
   PollPace pace_;
+  TurnMeter meter_;
   TimerHeap timers_;
   std::vector<Function<void()>> deferred_;
   std::vector<Function<void()>> running_;

@@ -126,7 +126,7 @@ void Ring::Reap() {
   io_uring_cq_advance(&ring_, count);
 }
 
-void Ring::Deliver() {
+uint32_t Ring::Deliver() {
   Reap();
   // By index: nothing is added meanwhile, but `Reap` checks that it is empty, so clear it last.
   for (std::size_t i = 0; i < reaped_.size(); ++i) {
@@ -139,7 +139,9 @@ void Ring::Deliver() {
       reinterpret_cast<Completion*>(address)->Deliver(completed.result, completed.flags);
     }
   }
+  const uint32_t count = static_cast<uint32_t>(reaped_.size());
   reaped_.clear();
+  return count;
 }
 
 }  // namespace ursula::io::uring

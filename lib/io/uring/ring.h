@@ -63,8 +63,8 @@ class Ring {
   void SubmitAndWait(uint64_t wait_ns);
   // Whether something has completed that isn't delivered yet, as of the last SubmitAndWait.
   bool completed() const { return io_uring_cq_ready(&ring_) > 0; }
-  // Calls those that have completed.
-  void Deliver();
+  // Calls those that have completed, and returns how many.
+  uint32_t Deliver();
 
   // Ops under way: only the disk's take one.
   uint32_t ops_under_way() const { return ops_under_way_; }
