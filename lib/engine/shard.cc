@@ -155,6 +155,8 @@ void Shard::Publish() {
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
+    const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
+    stats.clock_ahead_ms = std::max(stats.clock_ahead_ms, static_cast<uint64_t>(ahead_ms));
   }
   if (wal_ != nullptr) {
     storage::WalStats wal = wal_->stats();

@@ -104,7 +104,8 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
   } else if (!entry.payload.empty()) {
     Result<stream::Command> command = stream::Decode(entry.payload);
     if (!command.ok()) return Corrupt(command.status());
-    clock_.Observe(command->now_ms);
+    // What precedes a step of our own was stamped by us, before it.
+    if (clock_steps_ == 0) clock_.Observe(command->now_ms);
     result = machine_->Apply(entry.index, *command);
     if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
       clock_.Restart(machine_->now_ms());

@@ -19,7 +19,30 @@ protocol::Response Text(int status, std::string text) {
 }  // namespace
 
 void AdminHandler::OnRequest(http::Exchange* exchange) {
-  exchange->Reply(Answer(exchange->request()));
+  const protocol::Request& request = exchange->request();
+  if (request.method == protocol::Method::kPost && request.path() == "/clock/step") {
+    return StepClock(exchange);
+  }
+  exchange->Reply(Answer(request));
+}
+
+// A browser says where a page comes from: none is to move a server's time.
+void AdminHandler::StepClock(http::Exchange* exchange) {
+  if (exchange->request().headers.Find("Origin") != nullptr) {
+    return exchange->Reply(protocol::ErrorResponse(403, "FORBIDDEN", "not from a page"));
+  }
+  view_->engine->StepClock([exchange](Result<ClockReply> stepped) {
+    if (!stepped.ok()) return exchange->Reply(Text(503, stepped.status().ToString() + "\n"));
+    exchange->Reply(Text(200, "moved by " + std::to_string(stepped->moved_ms) + " ms at most\n"));
+  });
+}
+
+std::string AdminHandler::Warnings() const {
+  constexpr uint64_t kAheadMs = 10'000;
+  const uint64_t ahead_ms = view_->engine->Stats().clock_ahead_ms;
+  if (ahead_ms <= kAheadMs) return {};
+  return "warning: the streams' time is " + std::to_string(ahead_ms / 1000) +
+         " s ahead of this node's clock; once the clock is right: POST /clock/step\n";
 }
 
 Status AdminHandler::Readiness() const {
@@ -37,7 +60,7 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
   if (path == "/healthz") return Text(200, "ok\n");
   if (path == "/readyz") {
     Status ready = Readiness();
-    return ready.ok() ? Text(200, "ready\n") : Text(503, ready.ToString() + "\n");
+    return ready.ok() ? Text(200, "ready\n" + Warnings()) : Text(503, ready.ToString() + "\n");
   }
   if (path == "/metrics") {
     protocol::Response response =
@@ -46,7 +69,8 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
     response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return response;
   }
-  return protocol::ErrorResponse(404, "NOT_FOUND", "try /healthz, /readyz or /metrics");
+  return protocol::ErrorResponse(404, "NOT_FOUND",
+                                 "try /healthz, /readyz, /metrics or POST /clock/step");
 }
 
 std::string AdminHandler::SerializeHead(const protocol::Response& response,

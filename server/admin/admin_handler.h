@@ -1,8 +1,8 @@
 // server/admin/admin_handler.h
 //
 // The admin listener's requests: /healthz (the process answers), /readyz (it has recovered, can
-// commit and is not stopping) and /metrics. Read-only, and without the CORS headers of the client
-// listener: pages of other origins have no business here.
+// commit and is not stopping), /metrics, and POST /clock/step (StreamEngine::StepClock). Without
+// the CORS headers of the client listener: pages of other origins have no business here.
 
 #pragma once
 
@@ -35,6 +35,8 @@ class AdminHandler final : public http::Handler {
 
  private:
   Status Readiness() const;
+  std::string Warnings() const;  // For people who look at /readyz. A line each.
+  void StepClock(http::Exchange* exchange);
   protocol::Response Answer(const protocol::Request& request) const;
 
   const AdminView* const view_;

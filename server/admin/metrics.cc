@@ -81,6 +81,9 @@ void AddEngine(const EngineStats& stats, Families* out) {
   out->Gauge("inflight_read_bytes", "Stream data read from disk that replies still hold.",
              Number(stats.inflight_read_bytes));
   out->Gauge("hot_bytes", "Stream data in memory.", Number(stats.hot_bytes));
+  out->Gauge("clock_ahead_seconds",
+             "How far the streams' time is ahead of this node's clock; past 10 it runs slowly.",
+             Number(stats.clock_ahead_ms) / 1000);
   out->Counter("snapshots_total", "Snapshots of group state written.", stats.snapshots);
   out->Counter("long_turns_total",
                "Turns of a core that took over 20 ms, in which nothing else of it got on.",

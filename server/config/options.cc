@@ -140,6 +140,10 @@ constexpr std::array kStorage = {
     Option{"memory", "",
            "Keep nothing: streams end with the process. Not together with --data-dir.",
            Switch<&ServerConfig::memory>},
+    Option{"new-history", "",
+           "The directory is a copy, or restored from one: at this start its streams get other\n"
+           "entity tags and incarnations than those of the original.",
+           Switch<&ServerConfig::new_history>},
     Option{"core-count", "N", "Threads, each with its own event loop and log. [the CPUs allowed]",
            Number<&ServerConfig::core_count, 1, 1024>},
     Option{"raft-group-count", "N",

@@ -30,6 +30,7 @@ struct ServerConfig {
   // What it keeps and where.
   std::string data_dir = "./ursula-data";
   bool memory = false;
+  bool new_history = false;
   uint32_t core_count = 0;        // 0: one for each CPU that this process may use.
   uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4.
   bool pin_threads = false;

@@ -81,6 +81,17 @@ class Starting(unittest.TestCase):
 
 
 class Admin(unittest.TestCase):
+    def test_clock_step_is_asked_for_on_the_admin_port_and_by_no_page(self):
+        with harness.Server(admin=True) as server:
+            port = server.admin_port()
+            status, _, body = server.ask("POST", "/clock/step", port=port)
+            self.assertEqual(status, 200)
+            self.assertIn(b"moved by", body)
+            status, _, _ = server.ask("POST", "/clock/step", port=port,
+                                      headers={"Origin": "http://example.org"})
+            self.assertEqual(status, 403)
+            self.assertNotEqual(server.ask("POST", "/clock/step")[0], 200)
+
     def test_health_readiness_and_metrics(self):
         with harness.Server(admin=True) as server:
             port = server.admin_port()

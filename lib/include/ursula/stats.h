@@ -61,6 +61,7 @@ struct EngineStats {
   uint64_t payload_written_bytes = 0;
   uint64_t snapshots = 0;
   uint64_t long_turns = 0;        // Of the cores' loops: over 20 ms, while nothing else got on.
+  uint64_t clock_ahead_ms = 0;    // Of the wall clock, of the group's time that is furthest ahead.
   uint64_t refused_inflight = 0;  // Appends refused at inflight_bytes_max.
   uint64_t refused_disk_full = 0;
   uint64_t refused_waiters = 0;
@@ -91,6 +92,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   payload_written_bytes += other.payload_written_bytes;
   snapshots += other.snapshots;
   long_turns += other.long_turns;
+  clock_ahead_ms = clock_ahead_ms > other.clock_ahead_ms ? clock_ahead_ms : other.clock_ahead_ms;
   refused_inflight += other.refused_inflight;
   refused_disk_full += other.refused_disk_full;
   refused_waiters += other.refused_waiters;
