@@ -20,6 +20,7 @@ enum class Notice : uint8_t {
   kForgetLeaderRefused,       // Under lease reads a leader can't be forgotten.
   kMalformedMessage,          // A peer's message was refused; its sender is not to be trusted.
   kConfChangeRefused,         // A proposed change was appended as an empty entry instead.
+  kSnapshotForOthers,         // A snapshot was refused: its configuration is without this replica.
 };
 
 // Called from inside the core's methods, on their thread; must not call the core.

@@ -76,6 +76,7 @@ bool Core::Restore(Snapshot* snapshot) {
   // A snapshot for another configuration than one with this replica is not for it.
   if (membership->Find(config_.self) == nullptr) {
     URSULA_SOMETIMES("raft: a snapshot for other replicas was refused");
+    Note(Notice::kSnapshotForOthers);
     return false;
   }
   if (log_.Matches({meta.term, meta.index})) {

@@ -107,7 +107,9 @@ void Core::TakeAppend(Ready* ready) {
   if (tail.SnapshotToHandOut()) append.snapshot = *tail.snapshot();
   append.responses.swap(responses_);
   responses_.swap(spare_responses_);
-  if (!tail.entries().empty() || tail.snapshot()) append.responses.push_back(AppendedResponse());
+  if (!tail.entries().empty() || tail.SnapshotToHandOut()) {
+    append.responses.push_back(AppendedResponse());
+  }
   handed_hard_ = hard;
   tail.HandOut();
 }
@@ -116,7 +118,8 @@ void Core::TakeAppend(Ready* ready) {
 // but a new term is what makes an earlier one, answered in an older term, count after all. It
 // counts only if this is still the term when it arrives. Else a slot may have been overwritten
 // twice, back to a term it had before, while the write between the two is still under way: the log
-// would be read from storage that is about to change (the ABA race).
+// would be read from storage that is about to change (the ABA race). A snapshot is named only by
+// the append that writes it: it is committed, so that this answer counts in whatever term.
 Message Core::AppendedResponse() const {
   Message response;
   response.kind = MessageKind::kAppended;
@@ -128,7 +131,7 @@ Message Core::AppendedResponse() const {
     response.index = last.index;
     response.log_term = last.term;
   }
-  if (log_.tail().snapshot()) response.snapshot = *log_.tail().snapshot();
+  if (log_.tail().SnapshotToHandOut()) response.snapshot = *log_.tail().snapshot();
   return response;
 }
 

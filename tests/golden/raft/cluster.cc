@@ -62,9 +62,18 @@ void Node::OnNotice(Notice notice) {
     case Notice::kMalformedMessage:
       output_->Line("malformed message");
       break;
+    case Notice::kSnapshotForOthers:
+      output_->Line("WARN " + self + " attempted to restore snapshot but it is not in the " +
+                    "ConfState " + DescribeConfState(delivered_conf_) + "; should never happen");
+      break;
     case Notice::kConfChangeRefused:
       break;
   }
+}
+
+StepResult Node::Step(Message message) {
+  if (message.kind == MessageKind::kSnapshot) delivered_conf_ = message.snapshot.meta.conf;
+  return core_->Step(std::move(message));
 }
 
 void Node::TakeReady() {
@@ -126,11 +135,10 @@ void Node::ProcessApply() {
 
 void Node::Persist(const StorageAppend& append) {
   if (append.hard_state) log_.SetHardState(*append.hard_state);
-  if (!append.snapshot.empty()) {
-    if (!log_.ApplySnapshot(append.snapshot)) output_->Line("snapshot out of date");
-  } else {
-    log_.Append(append.entries);
+  if (!append.snapshot.empty() && !log_.ApplySnapshot(append.snapshot)) {
+    output_->Line("snapshot out of date");
   }
+  log_.Append(append.entries);
 }
 
 void Node::Apply(const std::vector<Entry>& entries) {
@@ -160,13 +168,14 @@ void Node::Record(const Entry& entry, const std::optional<ConfState>& conf) {
   log_.history().push_back(std::move(next));
 }
 
-bool Cluster::AddNode(Config config, const Snapshot& first_snapshot) {
+bool Cluster::AddNode(Config config, const Snapshot& first_snapshot, bool snapshots_enter_history) {
   config.self = NodeId{nodes_.size() + 1};
   auto node = std::make_unique<Node>(config, &output_);
   if (!first_snapshot.empty()) {
     node->log().ApplySnapshot(first_snapshot);
     node->log().history() = {first_snapshot};
   }
+  node->log().set_snapshots_enter_history(snapshots_enter_history);
   if (!node->Start()) return false;
   nodes_.push_back(std::move(node));
   return true;
@@ -224,7 +233,7 @@ std::size_t Cluster::Deliver(const std::vector<Recipient>& recipients,
     for (Message& message : taken) {
       output_.Line((recipient.drop ? "dropped: " : "") + DescribeMessage(message));
       if (recipient.drop) continue;
-      switch (Find(Raw(recipient.id))->core().Step(std::move(message))) {
+      switch (Find(Raw(recipient.id))->Step(std::move(message))) {
         case StepResult::kOk:
         case StepResult::kMalformed:
           break;

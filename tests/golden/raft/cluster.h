@@ -38,6 +38,7 @@ class Node final : private Driver {
   // A new core over what the storage holds. False: it can't be.
   bool Start();
 
+  StepResult Step(Message message);
   void TakeReady();  // Prints it. Synchronous: persists, applies and answers it too.
   void ProcessAppend();
   void ProcessApply();
@@ -66,6 +67,7 @@ class Node final : private Driver {
   std::deque<StorageAppend> appends_;
   std::deque<StorageApply> applies_;
   std::vector<Message> outbox_;
+  ConfState delivered_conf_;  // Of the newest snapshot that was delivered.
 };
 
 struct Recipient {
@@ -76,7 +78,8 @@ struct Recipient {
 class Cluster {
  public:
   // `first_snapshot`: what the nodes' storages hold from the start; empty for none.
-  bool AddNode(Config config, const Snapshot& first_snapshot);
+  // `snapshots_enter_history`: NodeLog's.
+  bool AddNode(Config config, const Snapshot& first_snapshot, bool snapshots_enter_history);
   Node* Find(uint64_t id);
   std::vector<Node*> All();
 

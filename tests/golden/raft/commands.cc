@@ -69,7 +69,7 @@ void ClusterScript::Dispatch(const ScriptStep& step) {
   if (step.command == "log-level") {
     cluster_.output().SetQuiet(step.arguments.at(0).key == "none");
   } else if (step.command == "config") {
-    message_bytes_max_ = Number(step.Find("max-size-per-msg")->values[0]);
+    Configure(step);
   } else if (step.command == "add-nodes") {
     AddNodes(step);
   } else if (step.command == "deliver-msgs") {
@@ -139,6 +139,8 @@ bool ClusterScript::RunOnNode(const ScriptStep& step, Node* node) {
     core.ForgetLeader();
   } else if (step.command == "report-unreachable") {
     core.ReportUnreachable(NodeId{step.Numbers().at(1)});
+  } else if (step.command == "report-snapshot") {
+    core.ReportSnapshot(NodeId{step.Numbers().at(1)}, step.arguments.at(2).key == "ok");
   } else if (step.command == "send-snapshot") {
     SendSnapshot(node, step.Numbers().at(1));
   } else if (step.command == "compact") {
@@ -154,6 +156,16 @@ bool ClusterScript::RunOnNode(const ScriptStep& step, Node* node) {
     return false;
   }
   return true;
+}
+
+void ClusterScript::Configure(const ScriptStep& step) {
+  if (const Argument* bytes = step.Find("max-size-per-msg")) {
+    message_bytes_max_ = Number(bytes->values[0]);
+  } else if (const Argument* enter = step.Find("snapshots-enter-history")) {
+    snapshots_enter_history_ = enter->flag();
+  } else {
+    Fail("unknown setting");
+  }
 }
 
 void ClusterScript::AddNodes(const ScriptStep& step) {
@@ -191,7 +203,7 @@ void ClusterScript::AddNodes(const ScriptStep& step) {
     }
   }
   while (count-- > 0) {
-    if (!cluster_.AddNode(config, first)) Fail("can't add a node");
+    if (!cluster_.AddNode(config, first, snapshots_enter_history_)) Fail("can't add a node");
   }
 }
 

@@ -20,6 +20,7 @@ class ClusterScript {
   void Dispatch(const ScriptStep& step);
   bool RunOnNode(const ScriptStep& step, Node* node);
   bool RunOnQueues(const ScriptStep& step);
+  void Configure(const ScriptStep& step);
   void AddNodes(const ScriptStep& step);
   void Propose(const ScriptStep& step, Node* node);
   void ProposeConfChange(const ScriptStep& step, Node* node);
@@ -34,6 +35,7 @@ class ClusterScript {
   Cluster cluster_;
   std::string error_;
   uint64_t message_bytes_max_ = kUnlimited;
+  bool snapshots_enter_history_ = false;
 };
 
 }  // namespace ursula::raft::golden

@@ -191,6 +191,12 @@ std::string DescribeApply(NodeId node, const StorageApply& apply, bool with_resp
   return out;
 }
 
+std::string DescribeConfState(const ConfState& conf) {
+  return "{" + DescribeNodes(conf.voters) + " " + DescribeNodes(conf.learners) + " " +
+         DescribeNodes(conf.voters_outgoing) + " " + DescribeNodes(conf.learners_next) + " " +
+         (conf.auto_leave ? "true}" : "false}");
+}
+
 std::string DescribePeer(const PeerStatus& peer) {
   static constexpr const char* kStates[] = {"StateProbe", "StateReplicate", "StateSnapshot"};
   std::string out = Number(peer.id) + ": " + kStates[static_cast<int>(peer.state)] +

@@ -17,6 +17,7 @@ std::string DescribeEntries(const std::vector<Entry>& entries);  // A line each.
 std::string DescribeMessage(const Message& message, const std::string& indent = {});
 std::string DescribeAppend(NodeId node, const StorageAppend& append, bool with_responses);
 std::string DescribeApply(NodeId node, const StorageApply& apply, bool with_response);
+std::string DescribeConfState(const ConfState& conf);  // As warnings have it.
 std::string DescribePeer(const PeerStatus& peer);
 
 // `asynchronous`: appends and applies stand among the messages; else what leaves for peers does.

@@ -32,6 +32,7 @@ bool NodeLog::ApplySnapshot(const Snapshot& snapshot) {
   conf_ = snapshot.meta.conf;
   compacted_ = {snapshot.meta.term, snapshot.meta.index};
   entries_.clear();
+  if (snapshots_enter_history_) history_.push_back(snapshot);
   return true;
 }
 

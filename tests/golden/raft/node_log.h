@@ -30,6 +30,10 @@ class NodeLog final : public LogStorage {
   const HardState& hard() const { return hard_; }
   const ConfState& conf() const { return conf_; }
 
+  // A snapshot that is installed is the newest of history() too. (In the older recordings the state
+  // machine did not notice.)
+  void set_snapshots_enter_history(bool enter) { snapshots_enter_history_ = enter; }
+
   // The state machine after each entry it applied: a node sends the newest as its snapshot.
   std::vector<Snapshot>& history() { return history_; }
 
@@ -43,6 +47,7 @@ class NodeLog final : public LogStorage {
   Position compacted_;
   Index snapshot_index_{};
   std::vector<Entry> entries_;
+  bool snapshots_enter_history_ = false;
   std::vector<Snapshot> history_ = {Snapshot()};
 };
 

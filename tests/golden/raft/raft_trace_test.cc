@@ -1,6 +1,6 @@
-// Replays recordings of the reference: the random ones kept beside this file, and those in the
-// folder that URSULA_RAFT_TRACES names, when it names one. One test case for each script; for
-// tables, one for each of their steps.
+// Replays recordings of the reference: the random ones kept beside this file (the archives that the
+// command line names), and those in the folder that URSULA_RAFT_TRACES names, when it names one.
+// One test case for each script; for tables, one for each of their steps.
 
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +69,18 @@ void RegisterTable(const std::string& suite, const std::string& name, const std:
   }
 }
 
+// An archive's name says what it holds and how many: KIND-COUNT.tar.zst.
+void RegisterArchive(const std::filesystem::path& path) {
+  const std::string name = path.filename();
+  const std::size_t dash = name.find('-');
+  const std::string suite = "Recorded_" + name.substr(0, dash);
+  const std::vector<ArchivedFile> files = ReadArchive(path);
+  for (const ArchivedFile& file : files) RegisterCluster(suite, file.name, file.text);
+  Register(suite, "AreAllThere", [count = files.size(), said = name.substr(dash + 1)] {
+    EXPECT_EQ(std::to_string(count) + ".tar.zst", said);
+  });
+}
+
 void RegisterFolder(const std::filesystem::path& root) {
   std::vector<std::filesystem::path> files;
   for (const auto& file : std::filesystem::recursive_directory_iterator(root)) {
@@ -96,13 +108,7 @@ void RegisterFolder(const std::filesystem::path& root) {
 
 int main(int argc, char** argv) {
   testing::InitGoogleTest(&argc, argv);
-  const char* archive = argc > 1 ? argv[1] : "tests/golden/raft/random-392.tar.zst";
-  const auto files = ursula::raft::golden::ReadArchive(archive);
-  for (const auto& file : files) {
-    ursula::raft::golden::RegisterCluster("RandomTraces", file.name, file.text);
-  }
-  ursula::raft::golden::Register("RandomTraces", "AreAllThere",
-                                 [count = files.size()] { EXPECT_EQ(count, 392u); });
+  for (int i = 1; i < argc; ++i) ursula::raft::golden::RegisterArchive(argv[i]);
   const char* folder = std::getenv("URSULA_RAFT_TRACES");
   if (folder != nullptr && folder[0] != '\0') ursula::raft::golden::RegisterFolder(folder);
   return RUN_ALL_TESTS();

@@ -178,6 +178,39 @@ TEST(CoreStorageTest, NothingIsAppliedOverASnapshotThatIsNotDurable) {
   EXPECT_EQ(replica->core().applied(), Index{11});
 }
 
+// It is committed: that it is durable holds in whatever term the answer arrives.
+TEST(CoreStorageTest, ASnapshotIsAnsweredOnceAndInAnyTerm) {
+  auto replica = Follower({1, 1}, 1);
+  Message message = MakeMessage(MessageKind::kSnapshot, 2, 1, 1);
+  message.snapshot.meta = {Index{10}, Term{1}, Voters(3)};
+  (void)replica->core().Step(message);
+  Ready writing;
+  replica->core().TakeReady(&writing);
+  ASSERT_EQ(writing.append->responses.back().kind, MessageKind::kAppended);
+  EXPECT_EQ(writing.append->responses.back().snapshot.meta.index, Index{10});
+
+  (void)replica->core().Step(MakeMessage(MessageKind::kVote, 3, 1, 2));
+  Ready voting;
+  replica->core().TakeReady(&voting);
+  ASSERT_TRUE(voting.append.has_value());
+  EXPECT_TRUE(voting.append->snapshot.empty());
+  for (const Message& response : voting.append->responses) {
+    EXPECT_NE(response.kind, MessageKind::kAppended) << "this write holds nothing of the log";
+  }
+
+  // Entries behind it are answered for by themselves, too.
+  (void)replica->core().Step(MakeAppend(3, 1, 2, 10, 1, {At(2, 11)}, 10));
+  Ready appending;
+  replica->core().TakeReady(&appending);
+  ASSERT_EQ(appending.append->responses.back().kind, MessageKind::kAppended);
+  EXPECT_EQ(appending.append->responses.back().index, Index{11});
+  EXPECT_TRUE(appending.append->responses.back().snapshot.empty());
+
+  replica->log.Persist(*writing.append);
+  (void)replica->core().Step(writing.append->responses.back());
+  EXPECT_EQ(replica->core().applied(), Index{10});
+}
+
 TEST(CoreStorageTest, ASnapshotMayOvertakeWhatIsBeingApplied) {
   auto replica = Follower({1, 1}, 1);
   Message heartbeat = MakeMessage(MessageKind::kHeartbeat, 2, 1, 1);
