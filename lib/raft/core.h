@@ -116,8 +116,11 @@ class Core {
   Result<ConfState> ApplyConfChange(const ConfChange& change);
 
   // Asks for an index at which a linearizable read may be served (6.4); it comes as a ReadState
-  // with `context` (unique among this replica's open reads, not empty), or never: ask again after a
-  // timeout. False: dropped here and now.
+  // with `context`, or never: ask again after a timeout. False: dropped here and now.
+  // `context` is not empty. Only a read that still waits may be asked for once more under its own;
+  // else it is one that this replica has never used, in no earlier process either: the answer to an
+  // older read may still be under way, and would be taken for this one's at an index that is too
+  // low. What other replicas use doesn't matter.
   bool ReadIndex(Bytes context);
 
   // Hands leadership to a voter (3.10); gives up after an election timeout. Proposals are dropped
@@ -223,7 +226,7 @@ class Core {
   bool ReserveUncommitted(uint64_t bytes);
   bool MaybeCommit();
   void BroadcastAppend();
-  void BroadcastHeartbeat(const Bytes& context);
+  void BroadcastHeartbeat(uint64_t read_round);
   bool SendAppend(NodeId to, Progress* progress, bool even_if_empty);
   bool SendSnapshot(NodeId to, Progress* progress);
   void HandleAppendReply(const Message& message, Progress* progress);

@@ -34,7 +34,7 @@ void Core::TickLeader() {
   if (role_ != Role::kLeader) return;
   if (heartbeat_elapsed_ >= config_.heartbeat_ticks) {
     heartbeat_elapsed_ = 0;
-    BroadcastHeartbeat(reads_.empty() ? Bytes() : reads_.last_context());
+    BroadcastHeartbeat(reads_.last_round());
   }
 }
 

@@ -50,7 +50,7 @@ StepResult Core::HandleHeartbeat(const Message& message) {
   Message reply;
   reply.kind = MessageKind::kHeartbeatReply;
   reply.to = message.from;
-  reply.context = message.context;
+  reply.read_round = message.read_round;
   Send(std::move(reply));
   return StepResult::kOk;
 }

@@ -27,8 +27,8 @@ enum class MessageKind : uint8_t {
   kVoteReply = 5,        // [reject]
   kPreVote = 6,          // Asks whether a vote would be given (dissertation 9.6). [as kVote]
   kPreVoteReply = 7,     // [reject]
-  kHeartbeat = 8,        // [commit, context]
-  kHeartbeatReply = 9,   // [context]
+  kHeartbeat = 8,        // [commit, read_round]
+  kHeartbeatReply = 9,   // [read_round]
   kSnapshot = 10,        // InstallSnapshot. [snapshot]
   kReadIndex = 11,       // A follower's read, for its leader to answer. [context]
   kReadIndexReply = 12,  // [index, context]
@@ -52,6 +52,8 @@ struct Message {
   bool transfer = false;  // A campaign that an outgoing leader asked for: leases don't hold it up.
   uint64_t applied_bytes = 0;          // By EntryBytes,
   uint64_t applied_payload_bytes = 0;  // and of payload alone.
+  // A leader's number for a read that this round of heartbeats may confirm; 0 for none.
+  uint64_t read_round = 0;
   Bytes context = {};
   std::vector<Entry> entries = {};
   Snapshot snapshot = {};

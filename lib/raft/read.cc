@@ -42,10 +42,11 @@ void Core::StartRead(Message message) {
     AnswerRead(message, log_.committed());
     return;
   }
-  const Bytes context = message.context;
-  reads_.Add(std::move(message), log_.committed());
-  ReadQueue::Acknowledge(reads_.Find(context), config_.self);
-  BroadcastHeartbeat(context);
+  // What the leader asked of itself may have come back to it from another, and is the same read.
+  if (message.from == kNoNode) message.from = config_.self;
+  ReadQueue::Read* read = reads_.Add(std::move(message), log_.committed());
+  ReadQueue::Acknowledge(read, config_.self);
+  BroadcastHeartbeat(read->round);
 }
 
 void Core::AnswerRead(const Message& request, Index index) {

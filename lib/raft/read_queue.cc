@@ -7,16 +7,17 @@
 
 namespace ursula::raft {
 
-void ReadQueue::Add(Message request, Index index) {
-  if (Find(request.context) != nullptr) return;
-  reads_.push_back({std::move(request), index, {}});
+ReadQueue::Read* ReadQueue::Add(Message request, Index index) {
+  for (Read& read : reads_) {
+    if (read.request.from == request.from && read.request.context == request.context) return &read;
+  }
+  reads_.push_back({std::move(request), index, ++rounds_, {}});
+  return &reads_.back();
 }
 
-ReadQueue::Read* ReadQueue::Find(const Bytes& context) {
-  for (Read& read : reads_) {
-    if (read.request.context == context) return &read;
-  }
-  return nullptr;
+ReadQueue::Read* ReadQueue::Find(uint64_t round) {
+  if (reads_.empty() || round < reads_.front().round || round > reads_.back().round) return nullptr;
+  return &reads_[round - reads_.front().round];
 }
 
 void ReadQueue::Acknowledge(Read* read, NodeId from) {

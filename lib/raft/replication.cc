@@ -61,7 +61,7 @@ void Core::BroadcastAppend() {
   }
 }
 
-void Core::BroadcastHeartbeat(const Bytes& context) {
+void Core::BroadcastHeartbeat(uint64_t read_round) {
   for (auto& [node, progress] : tracker_.members()) {
     if (node == config_.self) continue;
     Message message;
@@ -69,7 +69,7 @@ void Core::BroadcastHeartbeat(const Bytes& context) {
     message.to = node;
     // Not beyond what it is known to hold: it takes the index without looking at its log.
     message.commit = std::min(progress.match, log_.committed());
-    message.context = context;
+    message.read_round = read_round;
     progress.sent_commit = message.commit;
     Send(std::move(message));
   }
@@ -189,8 +189,8 @@ void Core::HandleHeartbeatReply(const Message& message, Progress* progress) {
   if (progress->match < log_.LastIndex() || progress->state == ProgressState::kProbe) {
     SendAppend(message.from, progress, true);
   }
-  if (config_.lease_reads || message.context.empty()) return;
-  ReadQueue::Read* read = reads_.Find(message.context);
+  if (config_.lease_reads || message.read_round == 0) return;
+  ReadQueue::Read* read = reads_.Find(message.read_round);
   if (read == nullptr) return;
   ReadQueue::Acknowledge(read, message.from);
   if (!tracker_.IsQuorum(read->acks)) return;

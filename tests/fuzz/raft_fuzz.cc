@@ -245,6 +245,7 @@ Message Replica::AnyMessage() {
     case MessageKind::kHeartbeatReply:
     case MessageKind::kReadIndexReply:
       message.context = Bytes::Copy(input_.Text(3));
+      message.read_round = message.context.size();
       break;
     case MessageKind::kSnapshot:
       message.snapshot.meta = {message.index, message.log_term, AnyConf(&input_)};
@@ -262,6 +263,7 @@ Message Replica::AnswerTo(const Message& message) {
   answer.to = kSelf;
   answer.term = message.term;
   answer.context = message.context;
+  answer.read_round = message.read_round;
   const uint8_t flags = input_.Byte();
   answer.reject = (flags & 7) == 7;
   switch (message.kind) {

@@ -218,10 +218,12 @@ TEST(CoreReadTest, AReadIsConfirmedByAQuorumAndEarlierOnesWithIt) {
   EXPECT_TRUE(group[1].core().ReadIndex(Context("a")));
   EXPECT_TRUE(group[1].core().ReadIndex(Context("b")));
   group[1].Drain();
+  const std::vector<Message> asked = group[1].TakeSent();
+  ASSERT_EQ(asked.back().kind, MessageKind::kHeartbeat);
   EXPECT_TRUE(group[1].TakeReads().empty());
   // Only the answer to the second arrives.
   Message reply = MakeMessage(MessageKind::kHeartbeatReply, 2, 1, 1);
-  reply.context = Context("b");
+  reply.read_round = asked.back().read_round;
   (void)group[1].Send(reply);
   std::vector<ReadState> reads = group[1].TakeReads();
   ASSERT_EQ(reads.size(), 2u);
@@ -261,6 +263,58 @@ TEST(CoreReadTest, AFollowersReadGoesToTheLeader) {
   std::vector<ReadState> reads = group[2].TakeReads();
   ASSERT_EQ(reads.size(), 1u);
   EXPECT_EQ(reads[0].index, group[1].core().commit());
+  EXPECT_TRUE(group[1].TakeReads().empty());
+}
+
+// They choose them on their own: each counts its reads, say.
+TEST(CoreReadTest, ReplicasMayChooseTheSameContext) {
+  Group group(3);
+  group.Elect(1);
+  group.Propose(1, "x");
+  for (uint64_t id = 1; id <= 3; ++id) EXPECT_TRUE(group[id].core().ReadIndex(Context("5")));
+  group.Run();
+  for (uint64_t id = 1; id <= 3; ++id) {
+    const std::vector<ReadState> reads = group[id].TakeReads();
+    ASSERT_EQ(reads.size(), 1u) << "replica " << id;
+    EXPECT_EQ(reads[0].context.view(), "5");
+    EXPECT_EQ(reads[0].index, group[1].core().commit());
+  }
+}
+
+TEST(CoreReadTest, AReadAskedForAgainIsTheSameRead) {
+  Group group(3, [](Config* config) { config->pending_reads_max = 2; });
+  group.Elect(1);
+  group.lose = [](const Message& message) { return message.kind == MessageKind::kHeartbeatReply; };
+  EXPECT_TRUE(group[2].core().ReadIndex(Context("r")));
+  group.Run();
+  const Index asked_at = group[1].core().commit();
+  group.Propose(1, "x");
+  EXPECT_TRUE(group[2].core().ReadIndex(Context("r")));
+  group.Run();
+  EXPECT_TRUE(group[1].core().ReadIndex(Context("s"))) << "the first takes the room of one";
+  group.lose = nullptr;
+  group.TickAll(1);
+  const std::vector<ReadState> reads = group[2].TakeReads();
+  ASSERT_EQ(reads.size(), 1u);
+  EXPECT_EQ(reads[0].index, asked_at);
+}
+
+// An answer to a round that is over, from this leader's term or from before, confirms no other.
+TEST(CoreReadTest, AnAnswerToAnOlderRoundConfirmsNothing) {
+  Group group(3);
+  group.Elect(1);
+  std::vector<Message> late;
+  group.lose = [&late](const Message& message) {
+    if (message.kind == MessageKind::kHeartbeatReply) late.push_back(message);
+    return message.kind == MessageKind::kHeartbeatReply && message.from == NodeId{3};
+  };
+  EXPECT_TRUE(group[1].core().ReadIndex(Context("a")));
+  group.Run();
+  EXPECT_EQ(group[1].TakeReads().size(), 1u);
+  group.Isolate(1);
+  EXPECT_TRUE(group[1].core().ReadIndex(Context("b")));
+  ASSERT_FALSE(late.empty());
+  for (const Message& reply : late) (void)group[1].Send(reply);
   EXPECT_TRUE(group[1].TakeReads().empty());
 }
 

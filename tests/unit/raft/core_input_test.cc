@@ -153,6 +153,7 @@ Message RandomMessage(Random* random) {
   message.reject = random->OneIn(3);
   message.transfer = random->OneIn(3);
   message.applied_bytes = small();
+  message.read_round = small();
   if (random->OneIn(2)) message.context = Bytes::Copy(std::string(1, char('a' + random->Below(3))));
   for (uint64_t i = random->Below(4); i > 0; --i) {
     const bool sound = !random->OneIn(8);
