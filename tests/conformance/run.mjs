@@ -8,8 +8,8 @@ import { parseArgs } from "node:util"
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 const longPollTimeoutMs = 500
-const startMsMax = 30_000
-const stopMsMax = 30_000
+const startMsMax = 600_000
+const stopMsMax = 600_000
 
 const { values: options, positionals: serverArgs } = parseArgs({
   allowPositionals: true,

@@ -108,7 +108,7 @@ def ursula_test(
       name: the suite.
       srcs: .cc files and headers that only they include.
       deps: what the test uses; GoogleTest comes by itself.
-      size: small (60 s), medium (300 s) or large (900 s).
+      size: small, medium or large: what Bazel plans with. It ends none by it (.bazelrc).
       tags: "tsan" runs the suite under ThreadSanitizer too (give it to whatever starts threads);
         "no-san" keeps it out of the address and undefined sanitizers; "exclusive" lets no other
         suite run beside it.
