@@ -11,13 +11,13 @@
 namespace ursula::protocol {
 namespace {
 
-Action Guarded(StreamId stream, std::string content_type, Response refusal) {
-  GuardedRefusal guarded;
-  guarded.stream = std::move(stream);
-  guarded.refusal = std::move(refusal);
-  guarded.append = true;
-  guarded.content_type = std::move(content_type);
-  return guarded;
+// A body that can't be stored is judged by the stream all the same: its own refusals come first,
+// and a duplicate is one whatever it brings. In the body's place goes a message under a condition
+// that no stream meets, so that it is never stored.
+void ReplaceBody(AppendAction* action, Response refusal) {
+  action->request.messages = {Bytes::Static("0")};
+  action->request.condition = {.any_of = {{.incarnation = 0}}};
+  action->refusal = std::move(refusal);
 }
 
 }  // namespace
@@ -51,11 +51,10 @@ Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId 
   if (Refusal refusal = TakeConditions(request, true, &conditions)) return std::move(*refusal);
   append.condition = PreconditionOf(conditions);
   if (Refusal refusal = SplitBody(request.body, append.content_type, config, &append.messages)) {
-    return Guarded(std::move(stream), std::move(append.content_type), std::move(*refusal));
-  }
-  if (action.has_body && append.messages.empty()) {
-    return Guarded(std::move(stream), std::move(append.content_type),
-                   ErrorResponse(400, "EMPTY_JSON_ARRAY", "an append needs at least one message"));
+    ReplaceBody(&action, std::move(*refusal));
+  } else if (action.has_body && append.messages.empty()) {
+    ReplaceBody(&action,
+                ErrorResponse(400, "EMPTY_JSON_ARRAY", "an append needs at least one message"));
   }
   if (append.producer) action.producer_sequence = append.producer->sequence;
   append.stream = std::move(stream);

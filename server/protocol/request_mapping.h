@@ -16,7 +16,7 @@
 //                      live kSse: read or follow from `request`; see sse.h, RefuseRead and SseHead.
 //                      If MissedIncarnation(reply): engine.Head(stream), then MapMissedRead.
 //   GuardedRefusal     engine.Head(stream), then MapGuardedRefusal: the stream's own refusals (404,
-//                      409 …) come before complaints about a query or a body.
+//                      410) come before complaints about a query or a condition.
 // Requests may be moved out of an action before the reply is mapped: the Map…Reply functions read
 // only the action's other fields.
 
@@ -68,6 +68,9 @@ struct AppendAction {
   AppendRequest request = {};
   bool has_body = false;
   std::optional<uint64_t> producer_sequence = {};  // As sent.
+  // The body can't be stored: the answer if the stream itself refuses nothing. The request then is
+  // under a condition that never holds.
+  std::optional<Response> refusal = {};
 };
 
 struct HeadAction {
@@ -91,8 +94,6 @@ struct ReadAction {
 struct GuardedRefusal {
   StreamId stream = {};
   Response refusal = {};
-  bool append = false;            // Refuse as an append: a closed stream and another media type
-  std::string content_type = {};  // come first.
 };
 
 using Action =

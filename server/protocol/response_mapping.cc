@@ -54,10 +54,9 @@ Response ClosedResponse(StreamState state) {
 
 Response AppendRefusal(const AppendAction& action, const AppendReply& reply) {
   if (reply.outcome == Outcome::kClosed) return ClosedResponse(StateOf(reply));
-  if (reply.outcome == Outcome::kPreconditionFailed) {
-    return PreconditionFailedResponse(StateOf(reply));
-  }
-  Response response = OutcomeResponse(reply.outcome);
+  bool failed = reply.outcome == Outcome::kPreconditionFailed;
+  if (failed && !action.refusal) return PreconditionFailedResponse(StateOf(reply));
+  Response response = failed ? *action.refusal : OutcomeResponse(reply.outcome);
   AddIncarnation(&response, reply.incarnation);
   if (reply.outcome == Outcome::kProducerStale) {
     response.headers.Add("Producer-Epoch", Number(reply.producer_epoch));
@@ -196,12 +195,6 @@ Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply
                            const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
   if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
-  if (guarded.append) {
-    if (reply->info.closed) return ClosedResponse(StateOf(reply->info));
-    if (MediaType(reply->info.content_type) != MediaType(guarded.content_type)) {
-      return OutcomeResponse(Outcome::kContentTypeMismatch);
-    }
-  }
   Response refusal = guarded.refusal;
   AddIncarnation(&refusal, reply->info.incarnation);
   return refusal;

@@ -153,7 +153,12 @@ class Checker {
   void operator()(const AppendAction& action) const {
     const AppendRequest& append = action.request;
     CheckStream(append.stream);
-    CheckMessages(append.messages, append.content_type, request_, config_);
+    if (action.refusal) {
+      CheckResponse(*action.refusal);
+      URSULA_CHECK(append.condition == Precondition{.any_of = {{.incarnation = 0}}});
+    } else {
+      CheckMessages(append.messages, append.content_type, request_, config_);
+    }
     URSULA_CHECK(!append.messages.empty() || append.close);
     URSULA_CHECK(append.content_type.empty() != action.has_body || append.close);
     URSULA_CHECK(append.sequence.size() <= config_.header_value_bytes_max);

@@ -193,6 +193,32 @@ class Writes(Served):
             self.fails(self.ask("POST", {**JSON, "If-None-Match": lines[1]["ETag"]}, body))
         self.assertEqual(len(json.loads(self.ask("GET")[2])), 7)
 
+    def test_bad_json_yields_to_the_streams_own_answers(self):
+        self.ask("PUT", {**JSON, "Stream-Seq": "5"}, "[1]")
+
+        def post(body, **more):
+            return self.ask("POST", {**JSON, **more}, body)
+
+        self.assertEqual(post("2", **producer(0, epoch=1))[0], 200)
+        for bad, code in (("{", "INVALID_JSON"), ("[]", "EMPTY_JSON_ARRAY"),
+                          ("[" * 600, "JSON_TOO_DEEP")):
+            self.assertEqual(post(bad, **producer(0, epoch=1))[0], 204, "a duplicate")
+            for more, error in ((producer(0, epoch=0), (403, "PRODUCER_EPOCH_STALE")),
+                                (producer(2, epoch=1), (409, "PRODUCER_SEQUENCE_GAP")),
+                                (producer(1, epoch=2), (400, "PRODUCER_EPOCH_START")),
+                                ({"Stream-Seq": "4"}, (409, "SEQUENCE_CONFLICT")),
+                                ({"Stream-Seq": "6", "If-Match": '"x"'}, (400, code)),
+                                (producer(1, epoch=1), (400, code)),
+                                ({"Stream-Closed": "true"}, (400, code)),
+                                ({}, (400, code))):
+                self.assertEqual(self.error(post(bad, **more)), error)
+        # None of them used up a sequence, closed the stream or stored anything.
+        closing = {**producer(1, epoch=1), "Stream-Seq": "6", "Stream-Closed": "true"}
+        self.assertEqual(post("3", **closing)[0], 200)
+        self.assertEqual(post("{", **closing)[0], 204, "the closing append again")
+        self.assertEqual(self.error(post("{")), (409, "STREAM_CLOSED"))
+        self.assertEqual(json.loads(self.ask("GET")[2]), [1, 2, 3])
+
     def test_forks(self):
         source = self.path + "-source"
         self.ask("PUT", TEXT, "one two", path=source)

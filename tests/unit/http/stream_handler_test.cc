@@ -337,6 +337,24 @@ TEST_F(StreamHandlerTest, WritesHappenOnlyUnderTheirConditions) {
   EXPECT_EQ(StatusOf(AskUnder("If-Match: *", "PUT", kStream, "first ")), 412);
 }
 
+TEST_F(StreamHandlerTest, BadBodiesYieldToTheStreamsOwnRefusals) {
+  auto bad_json = [&](std::string_view more) {
+    auto peer = rig().Connect();
+    std::string head =
+        "POST /v1/stream/j HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n";
+    peer->Write(head + std::string(more) + "Content-Length: 1\r\n\r\n{");
+    return StatusOf(peer->TakeReceived());
+  };
+  EXPECT_EQ(bad_json(""), 404);
+  ASSERT_EQ(StatusOf(Ask("PUT", "/v1/stream/j")), 201);
+  EXPECT_EQ(bad_json(""), 400);
+  EXPECT_EQ(bad_json("Stream-Closed: true\r\nIf-Match: *\r\n"), 400);
+  EXPECT_EQ(bad_json("If-Match: \"x\"\r\n"), 400);
+  EXPECT_EQ(BodyOf(Ask("GET", "/v1/stream/j")), "");
+  EXPECT_EQ(StatusOf(AskUnder("Stream-Closed: true", "POST", "/v1/stream/j")), 204);
+  EXPECT_EQ(bad_json(""), 409);
+}
+
 TEST_F(StreamHandlerTest, ReadsOfAnotherIncarnationAre412) {
   CreateText(kStream);
   std::string old = "Stream-Incarnation: " + ValueOf(Ask("HEAD", kStream), "Stream-Incarnation");

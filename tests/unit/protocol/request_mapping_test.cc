@@ -351,13 +351,27 @@ TEST(MapAppendTest, JsonIsSplitAndItsMistakesYieldToTheStreams) {
   Header json{"Content-Type", "application/json"};
   EXPECT_EQ(Texts(Take<AppendAction>(Post({json}, "[1,[2]]")).request.messages),
             (std::vector<std::string>{"1", "[2]"}));
-  EXPECT_EQ(ErrorOf(Post({json}, "[]")), "guarded 400 EMPTY_JSON_ARRAY");
-  EXPECT_EQ(ErrorOf(Post({json, {"Stream-Closed", "true"}}, "[]")), "guarded 400 EMPTY_JSON_ARRAY");
-  auto guarded = Take<GuardedRefusal>(Post({json}, "{bad"));
-  EXPECT_EQ(ErrorOf(guarded.refusal), "400 INVALID_JSON");
-  EXPECT_TRUE(guarded.append);
-  EXPECT_EQ(guarded.stream.name, "s");
-  EXPECT_EQ(guarded.content_type, "application/json");
+  EXPECT_FALSE(Take<AppendAction>(Post({json}, "[1]")).refusal.has_value());
+  struct Case {
+    std::string body;
+    const char* error;
+  };
+  for (const Case& c : {Case{"{bad", "400 INVALID_JSON"}, Case{"[]", "400 EMPTY_JSON_ARRAY"},
+                        Case{std::string(600, '['), "400 JSON_TOO_DEEP"}}) {
+    for (const char* close : {"true", "false"}) {
+      auto action = Take<AppendAction>(
+          Post({json, {"Stream-Closed", close}, {"If-Match", "*"}, {"Stream-Seq", "7"}}, c.body));
+      ASSERT_TRUE(action.refusal.has_value()) << c.body;
+      EXPECT_EQ(ErrorOf(*action.refusal), c.error);
+      EXPECT_EQ(action.request.stream.name, "s");
+      EXPECT_EQ(action.request.content_type, "application/json");
+      EXPECT_EQ(action.request.sequence, "7");
+      EXPECT_TRUE(action.has_body);
+      // What goes in the body's place is under a condition that no stream meets.
+      EXPECT_EQ(action.request.messages.size(), 1u);
+      EXPECT_EQ(action.request.condition, (Precondition{.any_of = {{.incarnation = 0}}}));
+    }
+  }
 }
 
 TEST(MapAppendTest, StreamSeqIsOpaqueButNotEmpty) {

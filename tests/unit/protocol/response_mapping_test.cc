@@ -310,21 +310,19 @@ TEST(GuardedRefusalTest, Rule26TheStreamsOwnRefusalComesFirst) {
   EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
 }
 
-TEST(GuardedRefusalTest, AppendsYieldToClosedAndToTheType) {
-  GuardedRefusal guarded;
-  guarded.append = true;
-  guarded.content_type = "application/json; charset=utf-8";
-  guarded.refusal = ErrorResponse(400, "INVALID_JSON", "");
-  HeadReply head;
-  head.info.content_type = "application/json";
-  head.info.tail = Offset{10};
-  EXPECT_EQ(ErrorOf(MapGuardedRefusal(guarded, head, kConfig)), "400 INVALID_JSON");
-  head.info.content_type = "text/plain";
-  EXPECT_EQ(ErrorOf(MapGuardedRefusal(guarded, head, kConfig)), "409 CONTENT_TYPE_MISMATCH");
-  head.info.closed = true;
-  Response response = MapGuardedRefusal(guarded, head, kConfig);
-  EXPECT_EQ(ErrorOf(response), "409 STREAM_CLOSED");
-  EXPECT_EQ(HeaderOf(response, "Stream-Next-Offset"), kTen);
+TEST(AppendReplyTest, ABadBodyIsToldWhenTheStreamRefusesNothingElse) {
+  AppendAction action = ProducerAppend(true);
+  action.refusal = ErrorResponse(400, "INVALID_JSON", "");
+  Response response = MapAppendReply(action, Appended(Outcome::kPreconditionFailed), kConfig);
+  EXPECT_EQ(ErrorOf(response), "400 INVALID_JSON");
+  EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
+  EXPECT_EQ(MapAppendReply(action, Appended(Outcome::kDuplicate), kConfig).status, 204);
+  for (Outcome outcome :
+       {Outcome::kNotFound, Outcome::kClosed, Outcome::kContentTypeMismatch,
+        Outcome::kProducerStale, Outcome::kProducerGap, Outcome::kSequenceConflict}) {
+    EXPECT_EQ(ErrorOf(MapAppendReply(action, Appended(outcome), kConfig)),
+              ErrorOf(MapAppendReply(ProducerAppend(true), Appended(outcome), kConfig)));
+  }
 }
 
 // ---- cursors
