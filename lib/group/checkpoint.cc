@@ -18,6 +18,11 @@ constexpr uint64_t kRetryNs = 1'000'000'000;
 
 }  // namespace
 
+CheckpointJob::CheckpointJob(const Services& services, GroupId group, CheckpointHost* host)
+    : services_(services), group_(group), host_(*host) {
+  collect_timer_.Then<&CheckpointJob::OnCollectTimer>(this);
+}
+
 void CheckpointJob::Request() {
   if (stopping_ || payload_failed_) return;
   checkpoint_wanted_ = true;
@@ -31,7 +36,7 @@ void CheckpointJob::Flush() {
 }
 
 void CheckpointJob::Tick() {
-  if (state_ == State::kIdle && (checkpoint_wanted_ || flush_wanted_)) Finish();
+  if (state_ == State::kIdle && (checkpoint_wanted_ || flush_wanted_ || meta_)) Finish();
 }
 
 void CheckpointJob::NoteStorage(const Status& status) {
@@ -53,26 +58,57 @@ void CheckpointJob::Finish() {
     return;
   }
   if (services_.loop->now_ns() < retry_ns_) return;
-  if (checkpoint_wanted_ && !meta_) {
-    checkpoint_wanted_ = false;
-    meta_ = host_.AppliedMeta();
-    if (meta_) {
-      // A delta chain stays shorter than its base, so that loading costs at most twice the state.
-      storage::SnapshotStore::ChainSize chain = services_.snapshots->chain(group_);
-      base_ = base_needed_ || chain.files == 0 || chain.files > kDeltasMax ||
-              chain.delta_bytes > chain.base_bytes + (uint64_t{1} << 20);
-      records_.clear();
-      machine_->CollectChanges(base_,
-                               [this](std::string_view key, std::optional<std::string_view> value) {
-                                 storage::SnapshotRecord record;
-                                 record.key = key;
-                                 record.tombstone = !value.has_value();
-                                 if (value) record.value = Bytes::Copy(*value);
-                                 records_.push_back(std::move(record));
-                               });
-    }
-  }
+  if (checkpoint_wanted_ && !meta_ && !collection_) StartCollecting();
   if (meta_ || flush_wanted_) StartFlush();
+}
+
+void CheckpointJob::OnCollectTimer() {
+  Collect();
+  if (meta_ && state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::StartCollecting() {
+  if (services_.budget->collecting) return;  // Tick looks again.
+  if (!host_.AppliedMeta()) {
+    checkpoint_wanted_ = false;
+    return;
+  }
+  // A delta chain stays shorter than its base, so that loading costs at most twice the state.
+  storage::SnapshotStore::ChainSize chain = services_.snapshots->chain(group_);
+  base_ = base_needed_ || chain.files == 0 || chain.files > kDeltasMax ||
+          chain.delta_bytes > chain.base_bytes + (uint64_t{1} << 20);
+  base_needed_ = true;  // Until this one is durable: what it takes is in no file.
+  records_.clear();
+  services_.budget->collecting = true;
+  collection_.emplace(machine_, base_, services_.budget->collection_step);
+  Collect();
+}
+
+void CheckpointJob::Collect() {
+  stream::Machine::Emit emit = [this](std::string_view key, std::optional<std::string_view> value) {
+    storage::SnapshotRecord record;
+    record.key = key;
+    record.tombstone = !value.has_value();
+    if (value) record.value = Bytes::Copy(*value);
+    records_.push_back(std::move(record));
+  };
+  if (!collection_->Step(&emit)) {
+    services_.loop->StartTimer(&collect_timer_, services_.loop->now_ns());
+    return;
+  }
+  collection_.reset();
+  services_.budget->collecting = false;
+  checkpoint_wanted_ = false;
+  meta_ = host_.AppliedMeta();
+}
+
+// What was collected so far is lost, also to later deltas.
+void CheckpointJob::GiveUp() {
+  services_.loop->CancelTimer(&collect_timer_);
+  if (collection_) services_.budget->collecting = false;
+  collection_.reset();
+  meta_.reset();
+  records_.clear();
 }
 
 void CheckpointJob::StartFlush() {
@@ -108,10 +144,9 @@ void CheckpointJob::OnPayloadWritten(Status status) {
       services_.Log(3, "payload can't be written out: " + status.ToString());
     }
     flushing_.clear();
-    if (meta_) base_needed_ = true;  // What was collected is lost to later deltas.
-    meta_.reset();
-    records_.clear();
+    if (flushing_for_checkpoint_) GiveUp();
     if (status.code() == StatusCode::kUnavailable) {
+      GiveUp();
       payload_failed_ = true;
       checkpoint_wanted_ = false;
       flush_wanted_ = false;
@@ -150,13 +185,10 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
   if (status.ok()) {
     base_needed_ = false;
     host_.OnCheckpointed(meta);
+  } else if (io::MayPass(status)) {
+    checkpoint_wanted_ = true;
   } else {
-    base_needed_ = true;
-    if (io::MayPass(status)) {
-      checkpoint_wanted_ = true;
-    } else {
-      services_.Log(3, "a snapshot can't be written: " + status.ToString());
-    }
+    services_.Log(3, "a snapshot can't be written: " + status.ToString());
   }
   if (state_ == State::kIdle) Finish();
 }
@@ -164,6 +196,7 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
 void CheckpointJob::Stop(Function<void()> done) {
   stopping_ = true;
   stop_done_ = std::move(done);
+  if (collection_) GiveUp();
   if (state_ == State::kIdle) Finish();
 }
 

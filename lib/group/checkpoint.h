@@ -2,7 +2,8 @@
 //
 // A CheckpointJob moves a group's past out of the log: payload to the payload store, then metadata
 // to the snapshot store; only when both are durable may the log forget. It also flushes payload
-// alone when memory asks for it.
+// alone when memory asks for it. Metadata is collected a step a turn: what a checkpoint holds is
+// the state, and the index, at the last step. Payload alone may be flushed meanwhile.
 //
 // Invariant: Wal::Release(index) happens only when a snapshot at `index` is durable and every byte
 // of payload that entries up to `index` appended is in the payload store.
@@ -15,7 +16,10 @@
 #include <vector>
 
 #include "lib/group/services.h"
+#include "lib/io/timer.h"
 #include "lib/raft/types.h"
+#include "lib/storage/snapshot_format.h"
+#include "lib/stream/collection.h"
 #include "lib/stream/hot_ring.h"
 #include "lib/stream/machine.h"
 
@@ -36,8 +40,7 @@ class CheckpointHost {
 
 class CheckpointJob {
  public:
-  CheckpointJob(const Services& services, GroupId group, CheckpointHost* host)
-      : services_(services), group_(group), host_(*host) {}
+  CheckpointJob(const Services& services, GroupId group, CheckpointHost* host);
 
   // REQUIRES: before Request and Flush; both outlive the job.
   void Bind(stream::Machine* machine, stream::HotRing* ring) {
@@ -45,7 +48,7 @@ class CheckpointJob {
     ring_ = ring;
   }
 
-  // Makes a checkpoint of what is applied now, unless one is under way.
+  // Makes a checkpoint of what is applied by now, or by the end of its collection.
   void Request();
   // Writes payload out, unless that is being done.
   void Flush();
@@ -59,6 +62,10 @@ class CheckpointJob {
  private:
   enum class State : uint8_t { kIdle, kFlushing, kSnapshotting };
 
+  void StartCollecting();
+  void OnCollectTimer();
+  void Collect();
+  void GiveUp();
   void StartFlush();
   void OnPayloadWritten(Status status);
   void StartSnapshot();
@@ -76,13 +83,16 @@ class CheckpointJob {
   uint64_t retry_ns_ = 0;  // Nothing is tried before.
   bool checkpoint_wanted_ = false;
   bool flush_wanted_ = false;
-  bool base_needed_ = false;  // After a failed one: what it collected is in no file.
+  bool base_needed_ = false;  // What the last one collected is in no file.
   std::vector<stream::UnflushedRun> flushing_;
   bool flushing_for_checkpoint_ = false;
-  // The checkpoint under way: metadata as of `meta_`, collected before its payload is flushed.
+  // The checkpoint under way: being collected; then metadata as of `meta_`, until its payload is
+  // flushed.
+  std::optional<stream::Collection> collection_;
+  io::Timer collect_timer_;
   std::optional<raft::SnapshotMeta> meta_;
   bool base_ = false;
-  std::vector<storage::SnapshotRecord> records_;
+  storage::SnapshotRecords records_;
   bool payload_failed_ = false;  // For good.
   Function<void()> stop_done_;
   bool stopping_ = false;

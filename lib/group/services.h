@@ -11,6 +11,7 @@
 #include "lib/storage/payload_store.h"
 #include "lib/storage/snapshot_store.h"
 #include "lib/storage/wal.h"
+#include "lib/stream/collection.h"
 #include "ursula/function.h"
 #include "ursula/stats.h"
 #include "ursula/types.h"
@@ -29,6 +30,9 @@ struct CoreBudget {
   bool storage_full = false;
   uint64_t waiters_max = 0;
   uint64_t message_bytes_max = 0;  // One append's payload.
+  // Snapshots are collected a step a turn, of one group at a time.
+  stream::CollectionStep collection_step = {};
+  bool collecting = false;
 
   EngineStats stats = {};  // What replicas count themselves; gauges are filled in by the engine.
 };

@@ -52,8 +52,8 @@ SnapshotStore::ChainSize DiskSnapshotStore::chain(GroupId group) const {
   return found == chains_.end() ? ChainSize() : found->second.size;
 }
 
-void DiskSnapshotStore::Write(GroupId group, SnapshotMeta meta, bool base,
-                              std::vector<SnapshotRecord> records, Function<void(Status)> done) {
+void DiskSnapshotStore::Write(GroupId group, SnapshotMeta meta, bool base, SnapshotRecords records,
+                              Function<void(Status)> done) {
   if (stopping_) {
     loop_.Defer([done = std::move(done)]() mutable {
       done(Status(StatusCode::kCancelled, "the snapshot store is stopping"));
@@ -95,7 +95,7 @@ void DiskSnapshotStore::Begin() {
       loop_.disk().Open(temporary_, {.create = true, .write = true, .direct = false});
   if (!file.ok()) return Answer(file.status());
   file_ = std::move(*file);
-  next_record_ = 0;
+  record_count_ = 0;
   ended_ = false;
   offset_ = 0;
   chunk_.clear();
@@ -113,16 +113,18 @@ void DiskSnapshotStore::Begin() {
 // A chunk a turn: encoding never holds the core for long.
 void DiskSnapshotStore::FillChunk() {
   body_.clear();
-  while (next_record_ < current_.records.size() && body_.size() < kSnapshotChunkBytes) {
-    AppendSnapshotRecord(&body_, current_.records[next_record_++]);
+  for (SnapshotRecords& records = current_.records;
+       !records.empty() && body_.size() < kSnapshotChunkBytes; ++record_count_) {
+    AppendSnapshotRecord(&body_, records.front());
+    records.pop_front();
   }
   if (!body_.empty()) {
     AppendSnapshotFrame(&chunk_, SnapshotFrameKind::kRecords, body_, seed_,
                         offset_ + chunk_.size());
   }
-  if (next_record_ == current_.records.size()) {
-    AppendSnapshotFrame(&chunk_, SnapshotFrameKind::kEnd,
-                        EncodeSnapshotEnd(current_.records.size()), seed_, offset_ + chunk_.size());
+  if (current_.records.empty()) {
+    AppendSnapshotFrame(&chunk_, SnapshotFrameKind::kEnd, EncodeSnapshotEnd(record_count_), seed_,
+                        offset_ + chunk_.size());
     ended_ = true;
   }
   written_ = 0;

@@ -23,7 +23,7 @@ class DiskSnapshotStore final : public SnapshotStore {
                     const std::vector<GroupId>& groups, const SnapshotFiles* files, LogLine log);
   ~DiskSnapshotStore() override;
 
-  void Write(GroupId group, SnapshotMeta meta, bool base, std::vector<SnapshotRecord> records,
+  void Write(GroupId group, SnapshotMeta meta, bool base, SnapshotRecords records,
              Function<void(Status)> done) override;
   ChainSize chain(GroupId group) const override;
   SnapshotStats stats() const override { return stats_; }
@@ -49,7 +49,7 @@ class DiskSnapshotStore final : public SnapshotStore {
     GroupId group = {};
     SnapshotMeta meta = {};
     bool base = false;
-    std::vector<SnapshotRecord> records = {};
+    SnapshotRecords records = {};
     Function<void(Status)> done = {};
   };
 
@@ -83,8 +83,8 @@ class DiskSnapshotStore final : public SnapshotStore {
   std::string path_;
   std::string temporary_;
   std::unique_ptr<io::File> file_;
-  std::size_t next_record_ = 0;
-  bool ended_ = false;  // The end frame is in chunk_.
+  uint64_t record_count_ = 0;  // In chunk_ and before it.
+  bool ended_ = false;         // The end frame is in chunk_.
   std::string body_;
   std::string chunk_;
   std::size_t written_ = 0;  // Of chunk_.

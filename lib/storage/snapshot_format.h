@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -25,8 +26,10 @@ struct SnapshotMeta {
 struct SnapshotRecord {
   std::string key = {};
   Bytes value = {};
-  bool tombstone = false;  // Of a delta: the key is gone.
+  bool tombstone = false;  // The key is gone.
 };
+// Perhaps a million: they are made and given up one by one.
+using SnapshotRecords = std::deque<SnapshotRecord>;
 
 inline constexpr uint32_t kSnapshotMagic = 0x314e5355;  // "USN1"
 inline constexpr uint32_t kSnapshotChunkBytes = 256 << 10;

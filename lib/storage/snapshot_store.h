@@ -76,8 +76,8 @@ class SnapshotStore {
   // kFailedPrecondition: a delta and no base; kStorageFull: disk full, nothing changed;
   // kIoError: nothing changed; kCancelled: stopping. Whatever refused it, the next one has to hold
   // what this one held.
-  virtual void Write(GroupId group, SnapshotMeta meta, bool base,
-                     std::vector<SnapshotRecord> records, Function<void(Status)> done) = 0;
+  virtual void Write(GroupId group, SnapshotMeta meta, bool base, SnapshotRecords records,
+                     Function<void(Status)> done) = 0;
 
   // Of the chain on disk: when deltas outgrow the base, write a base.
   struct ChainSize {

@@ -64,6 +64,8 @@ struct BucketInfo {
   bool deleting = false;  // Between kBegin and kFinish or kAbort.
 };
 
+class Collection;
+
 class Machine {
  public:
   // `history`: what the directory (or, in memory, the process) was founded with.
@@ -138,7 +140,8 @@ class Machine {
 
   // Emits (key, value) for each record that changed since the last collection, (key, nullopt) for
   // each one that is gone; `full`: every record there is, and no tombstones. A base is one full
-  // collection, a delta one that isn't; later records replace earlier ones of the same key.
+  // collection, a delta one that isn't; later records replace earlier ones of the same key. In one
+  // go; in steps, between which commands may be applied: lib/stream/collection.h.
   using Emit = Function<void(std::string_view key, std::optional<std::string_view> value)>;
   void CollectChanges(bool full, Emit emit);
 
@@ -278,7 +281,13 @@ class Machine {
   void Settle(GroupId home, Incarnation settled_below);
 
   // snapshot.cc
+  friend class Collection;
   void MarkRecord(char kind, std::string_view rest);
+  bool IsMarked(std::string_view key) const;
+  uint64_t marks() const { return record_marks_ + streams_.marks(); }  // Ever made.
+  // The first key of a record after `key`, the header's aside: kind by kind, and in each in order
+  // of keys. Empty: none.
+  std::string KeyAfter(std::string_view key) const;
   std::optional<std::string> RecordOf(std::string_view key) const;
   void ForEachRecord(Emit* emit) const;
   Status LoadHeader(std::string_view value);
@@ -303,7 +312,8 @@ class Machine {
   absl::btree_map<Incarnation, ReleaseState> outbox_;                // By fork.
   absl::btree_map<GroupId, Incarnation> settled_;                    // By home group.
   absl::btree_map<ReservationKey, Sighting> sightings_;
-  absl::btree_set<std::string> changed_records_;  // Keys of the records that aren't streams.
+  absl::btree_set<std::string, std::less<>> changed_records_;  // Keys; streams aside.
+  uint64_t record_marks_ = 0;
 
   // Derived.
   absl::btree_map<Incarnation, std::string> pending_;  // Keys of unconfirmed, by reservation.

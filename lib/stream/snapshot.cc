@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "lib/base/coding.h"
+#include "lib/stream/collection.h"
 #include "lib/stream/command_format.h"
 #include "lib/stream/machine.h"
 #include "lib/stream/record_format.h"
@@ -46,13 +49,56 @@ std::string KeyOf(char kind, std::string_view rest) {
   return key;
 }
 
+std::string_view AsName(std::string_view rest) { return rest; }
+
+Incarnation AsIncarnation(std::string_view rest) {
+  Incarnation incarnation;
+  URSULA_CHECK(ParseIncarnationKey(rest, &incarnation));
+  return incarnation;
+}
+
+GroupId AsGroup(std::string_view rest) {
+  GroupId group{};
+  URSULA_CHECK(ParseGroup(&rest, &group) && rest.empty());
+  return group;
+}
+
+std::pair<GroupId, Incarnation> AsReservation(std::string_view rest) {
+  std::pair<GroupId, Incarnation> key = {};
+  URSULA_CHECK(ParseGroup(&rest, &key.first) && ParseNumber(rest, &key.second));
+  return key;
+}
+
+std::string OfReservation(const std::pair<GroupId, Incarnation>& key) {
+  return SightingKey(key.first, key.second);
+}
+
+// The key of the first record in `map`, whose records are of `kind`, after `key`; empty: none.
+template <class Map, class Parse, class Format>
+std::string NextOf(const Map& map, char kind, std::string_view key, Parse parse, Format format) {
+  if (!key.empty() && key.front() > kind) return {};
+  const bool inside = !key.empty() && key.front() == kind;
+  auto next = inside ? map.upper_bound(parse(key.substr(1))) : map.begin();
+  if (next == map.end()) return {};
+  return KeyOf(kind, format(next->first));
+}
+
 }  // namespace
 
 void Machine::MarkRecord(char kind, std::string_view rest) {
-  changed_records_.insert(KeyOf(kind, rest));
+  if (changed_records_.insert(KeyOf(kind, rest)).second) ++record_marks_;
 }
 
-// The value of a record that isn't a stream's; empty if there is none (any more).
+bool Machine::IsMarked(std::string_view key) const {
+  Incarnation incarnation;
+  if (key.front() != kStreamRecord || !ParseIncarnationKey(key.substr(1), &incarnation)) {
+    return changed_records_.contains(key);
+  }
+  const StreamState* stream = streams_.Find(incarnation);
+  return stream != nullptr && stream->changed;
+}
+
+// The value of a record; empty if there is none (any more).
 std::optional<std::string> Machine::RecordOf(std::string_view key) const {
   std::string_view rest = key.substr(1);
   std::string out;
@@ -112,9 +158,29 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
       PutFixed<uint8_t>(&out, found->second.ruled_out ? 1 : 0);
       return out;
     }
+    case kStreamRecord: {
+      Incarnation incarnation;
+      if (!ParseIncarnationKey(rest, &incarnation)) return std::nullopt;
+      const StreamState* stream = streams_.Find(incarnation);
+      if (stream == nullptr) return std::nullopt;
+      return EncodeStream(*stream);
+    }
     default:
       return std::nullopt;
   }
+}
+
+std::string Machine::KeyAfter(std::string_view key) const {
+  std::string next = NextOf(buckets_, kBucketRecord, key, AsName, AsName);
+  if (next.empty()) next = NextOf(fences_, kFenceRecord, key, AsName, AsName);
+  if (next.empty()) next = NextOf(outbox_, kReleaseRecord, key, AsIncarnation, IncarnationKey);
+  if (next.empty()) next = NextOf(placements_, kPlacementRecord, key, AsName, AsName);
+  if (next.empty()) {
+    next = NextOf(streams_.streams(), kStreamRecord, key, AsIncarnation, IncarnationKey);
+  }
+  if (next.empty()) next = NextOf(sightings_, kSightingRecord, key, AsReservation, OfReservation);
+  if (next.empty()) next = NextOf(settled_, kSettledRecord, key, AsGroup, SettledKey);
+  return next;
 }
 
 void Machine::ForEachRecord(Emit* emit) const {
@@ -138,26 +204,9 @@ void Machine::ForEachRecord(Emit* emit) const {
 }
 
 void Machine::CollectChanges(bool full, Emit emit) {
-  std::vector<Incarnation> streams = streams_.TakeChanged();
-  absl::btree_set<std::string> records = std::move(changed_records_);
-  changed_records_.clear();
-  if (full) {
-    ForEachRecord(&emit);
-    return;
-  }
-  records.insert(std::string(1, kHeaderRecord));
-  for (const std::string& key : records) {
-    std::optional<std::string> value = RecordOf(key);
-    emit(key, value ? std::optional<std::string_view>(*value) : std::nullopt);
-  }
-  for (Incarnation incarnation : streams) {
-    std::string key = KeyOf(kStreamRecord, IncarnationKey(incarnation));
-    if (const StreamState* stream = streams_.Find(incarnation); stream != nullptr) {
-      emit(key, EncodeStream(*stream));
-    } else {
-      emit(key, std::nullopt);
-    }
-  }
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  Collection collection(this, full, {kAll, kAll});
+  URSULA_CHECK(collection.Step(&emit));
 }
 
 uint64_t Machine::StateHash() const {

@@ -70,17 +70,16 @@ void StreamTable::Free(StreamState* stream) {
 void StreamTable::MarkChanged(StreamState* stream) {
   if (stream->changed) return;
   stream->changed = true;
-  changed_.push_back(stream->incarnation);
+  marked_.push_back(stream->incarnation);
+  ++marks_;
 }
 
-std::vector<Incarnation> StreamTable::TakeChanged() {
-  std::vector<Incarnation> changed = std::move(changed_);
-  changed_.clear();
-  for (Incarnation incarnation : changed) {
-    if (StreamState* stream = Find(incarnation); stream != nullptr) stream->changed = false;
-  }
-  std::ranges::sort(changed);
-  return changed;
+std::optional<Incarnation> StreamTable::TakeMarked() {
+  if (marked_.empty()) return std::nullopt;
+  Incarnation incarnation = marked_.front();
+  marked_.pop_front();
+  if (StreamState* stream = Find(incarnation); stream != nullptr) stream->changed = false;
+  return incarnation;
 }
 
 const std::string* StreamTable::Intern(std::string_view content_type) {

@@ -10,8 +10,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,8 +59,10 @@ class StreamTable {
   void Free(StreamState* stream);
 
   void MarkChanged(StreamState* stream);
-  // Ascending, each once; streams that aren't there any more are included. Clears the marks.
-  std::vector<Incarnation> TakeChanged();
+  // The one marked longest, which may not be there any more, and its mark is gone; empty: none.
+  std::optional<Incarnation> TakeMarked();
+  std::size_t marked_count() const { return marked_.size(); }
+  uint64_t marks() const { return marks_; }  // Ever made.
 
   uint64_t live_count() const { return live_count_; }
   const Streams& streams() const { return streams_; }  // Ordered by incarnation.
@@ -93,7 +97,8 @@ class StreamTable {
   Names names_;
   Deadlines deadlines_;
   std::map<std::string, uint64_t, std::less<>> content_types_;  // With the number of users.
-  std::vector<Incarnation> changed_;
+  std::deque<Incarnation> marked_;                              // As changed.
+  uint64_t marks_ = 0;
   uint64_t live_count_ = 0;
 };
 

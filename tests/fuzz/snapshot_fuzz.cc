@@ -28,7 +28,7 @@ constexpr GroupId kGroup{0};
 
 struct File {
   SnapshotFileHeader header = {};
-  std::vector<SnapshotRecord> records = {};
+  SnapshotRecords records = {};
 };
 
 struct Collector final : SnapshotSink {
@@ -41,7 +41,7 @@ struct Collector final : SnapshotSink {
     return {};
   }
   std::vector<SnapshotMeta> metas;
-  std::vector<SnapshotRecord> records;
+  SnapshotRecords records;
 };
 
 File AnyFile(Input* input, uint64_t number) {
@@ -116,7 +116,7 @@ void CheckEqualAfterSnapshot(stream::Machine* machine) {
   URSULA_CHECK(copy.StateHash() == machine->StateHash());
 }
 
-void LoadIntoMachine(const std::vector<SnapshotRecord>& records) {
+void LoadIntoMachine(const SnapshotRecords& records) {
   stream::Machine machine(kGroup);
   for (const SnapshotRecord& record : records) {
     if (!machine.LoadRecord(record.key, ValueOf(record)).ok()) return;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "lib/base/random.h"
 #include "tests/model/command_source.h"
 #include "tests/model/stream_twin.h"
 
@@ -54,6 +55,33 @@ TEST(StreamModelTest, RandomCommandsDoWhatTheModelDoes) {
         Outcome::kBucketNotEmpty}) {
     EXPECT_EQ(outcomes.count(outcome), 1u) << static_cast<int>(outcome);
   }
+}
+
+// A base and deltas that are collected in small steps, while commands are applied, are the state at
+// the last step of each.
+TEST(StreamModelTest, SnapshotsInStepsHoldTheStateAtTheirEnd) {
+  uint64_t ended = 0;
+  uint64_t between = 0;  // Commands while one was under way.
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed=" + std::to_string(seed));
+    StreamTwin twin;
+    CommandSource source(seed, &twin);
+    Random random(seed);
+    for (uint64_t i = 0; i < 2000; ++i) {
+      ASSERT_EQ(twin.Apply(source.Next()), "");
+      between += twin.in_snapshot();
+      if (!twin.in_snapshot() && random.OneIn(10)) {
+        twin.BeginSnapshot(random.OneIn(2), {1 + random.Below(4), 1 + random.Below(200)});
+      }
+      while (twin.in_snapshot() && random.OneIn(2)) {
+        std::string difference;
+        ended += twin.StepSnapshot(&difference);
+        ASSERT_EQ(difference, "") << "after command " << i;
+      }
+    }
+  }
+  EXPECT_GT(ended, 500u);
+  EXPECT_GT(between, 5000u);
 }
 
 // The same log gives the same state, whatever was snapshotted, restored or previewed on the way.

@@ -1,6 +1,7 @@
 #include "tests/model/stream_twin.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -226,12 +227,23 @@ std::string StreamTwin::CompareCluster() {
 }
 
 std::string StreamTwin::Restore(bool full) {
+  constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
+  std::string difference;
+  BeginSnapshot(full, {kAll, kAll});
+  return StepSnapshot(&difference) ? difference : "not in one go";
+}
+
+void StreamTwin::BeginSnapshot(bool full, CollectionStep step) {
   if (history_.empty()) full = true;
   if (full) {
     records_.clear();
     history_.clear();
   }
-  machine_->CollectChanges(full, [&](std::string_view key, std::optional<std::string_view> value) {
+  collection_.emplace(machine_.get(), full, step);
+}
+
+bool StreamTwin::StepSnapshot(std::string* difference) {
+  Machine::Emit emit = [this](std::string_view key, std::optional<std::string_view> value) {
     std::optional<std::string> copy;
     if (value) copy = std::string(*value);
     if (copy) {
@@ -240,7 +252,14 @@ std::string StreamTwin::Restore(bool full) {
       records_.erase(std::string(key));
     }
     history_.emplace_back(std::string(key), std::move(copy));
-  });
+  };
+  if (!collection_->Step(&emit)) return false;
+  collection_.reset();
+  *difference = RestoreCollected();
+  return true;
+}
+
+std::string StreamTwin::RestoreCollected() {
   std::map<char, std::size_t> kinds;
   for (const auto& [key, value] : records_) ++kinds[key.front()];
   if (kinds['s'] != model_.streams().size()) return "stream records";

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/stream/collection.h"
 #include "lib/stream/command.h"
 #include "lib/stream/machine.h"
 #include "tests/model/stream_model.h"
@@ -36,6 +37,11 @@ class StreamTwin {
   // Takes a snapshot (a delta on what was taken before, or a new base), restores it into a new
   // machine, compares the hashes, and goes on with the restored one.
   std::string Restore(bool full);
+  // The same in steps, between which commands may be applied: one begins, and each step says
+  // whether it was the last, which has restored what was collected.
+  void BeginSnapshot(bool full, CollectionStep step);
+  bool StepSnapshot(std::string* difference);
+  bool in_snapshot() const { return collection_.has_value(); }
 
   const Machine& machine() const { return *machine_; }
   const StreamModel& model() const { return model_; }
@@ -49,6 +55,7 @@ class StreamTwin {
   std::string CompareContent(const ModelStream& stream);
   std::string CompareLists();
   std::string CompareCluster();
+  std::string RestoreCollected();
 
   const GroupId group_;
   uint64_t index_ = 0;
@@ -59,6 +66,7 @@ class StreamTwin {
   std::map<uint64_t, uint64_t> payload_start_;
   std::map<std::string, std::string> records_;  // The last base with its deltas.
   std::vector<std::pair<std::string, std::optional<std::string>>> history_;  // As emitted.
+  std::optional<Collection> collection_;
 };
 
 }  // namespace ursula::stream

@@ -22,6 +22,7 @@
 #include "lib/storage/directory.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/wal_recovery.h"
+#include "lib/stream/collection.h"
 #include "tests/support/fault_disk.h"
 #include "tests/support/manual_loop.h"
 #include "ursula/status.h"
@@ -38,6 +39,7 @@ struct TestNodeOptions {
   uint64_t inflight_bytes_max = 1 << 20;  //
   uint32_t wal_segment_bytes = 256 << 10;
   uint64_t wal_bytes_max = 16 << 20;  // Of each core.
+  stream::CollectionStep collection_step = {};
   uint64_t start_ns = 1'000'000'000;  // Virtual time of the opening; the wall clock shows the same.
 };
 

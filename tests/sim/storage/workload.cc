@@ -143,7 +143,7 @@ void World::WriteSnapshot(GroupModel* group, uint64_t index) {
   const std::string text = group->At(index).Text();
   SnapshotStore& store = *node_.core_of(group->group()).snapshots;
   const bool base = store.chain(GroupId{group->group()}).files == 0 || random_.OneIn(3);
-  std::vector<SnapshotRecord> records(1);
+  SnapshotRecords records(1);
   records[0].key = "at";
   records[0].value = Bytes::Copy(text);
   group->OnSnapshotAsked(index);

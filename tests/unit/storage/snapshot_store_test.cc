@@ -76,7 +76,7 @@ class SnapshotWorld {
     loop->Crash();
     Destroy();
   }
-  Status Write(uint64_t index, bool base, std::vector<SnapshotRecord> records) {
+  Status Write(uint64_t index, bool base, SnapshotRecords records) {
     std::optional<Status> result;
     store->Write(kGroup, {Index{index}, Term{2}, "header" + std::to_string(index)}, base,
                  std::move(records), [&](Status status) { result = std::move(status); });
@@ -141,7 +141,7 @@ TEST(SnapshotStoreTest, ABaseRemovesWhatItReplaces) {
 TEST(SnapshotStoreTest, ManyAndBigRecordsComeBackWhole) {
   SnapshotWorld world(3, {.short_write = 0.3});
   ASSERT_TRUE(world.Open().ok());
-  std::vector<SnapshotRecord> records;
+  SnapshotRecords records;
   std::map<std::string, std::string> expected;
   for (int i = 0; i < 2000; ++i) {
     std::string key = "key" + std::to_string(i);
@@ -254,7 +254,7 @@ TEST(SnapshotStoreTest, ACrashLeavesOneWholeSnapshotNotOlderThanTheLastReported)
       }
       bool base = reported == 0;
       for (uint64_t writes = random.Below(6); writes > 0; --writes) {
-        std::vector<SnapshotRecord> records;
+        SnapshotRecords records;
         for (uint64_t changes = random.Below(5); changes > 0; --changes) {
           std::string key = "k" + std::to_string(random.Below(8));
           if (random.OneIn(4)) {
