@@ -43,9 +43,11 @@ Reply Machine::Decide(const DeleteBucket& command, int64_t) const {
 void Machine::Commit(Index index, const DeleteBucket& command, ApplyResult* result) {
   auto found = buckets_.find(command.bucket);
   MarkRecord(kBucketRecord, command.bucket);
+  deleting_.erase(found->second.attempt);
   if (command.step == DeleteBucket::Step::kBegin) {
     found->second.deleting = true;
     found->second.attempt = Incarnation{Raw(index)};
+    deleting_.emplace(found->second.attempt, command.bucket);
     result->reply.attempt = found->second.attempt;
     return;
   }
@@ -57,8 +59,8 @@ void Machine::Commit(Index index, const DeleteBucket& command, ApplyResult* resu
   }
   // Every attempt begun before the oldest that goes on has ended.
   Incarnation through{Raw(index)};
-  for (const auto& [name, bucket] : buckets_) {
-    if (bucket.deleting) through = std::min(through, Incarnation{Raw(bucket.attempt) - 1});
+  if (!deleting_.empty()) {
+    through = std::min(through, Incarnation{Raw(deleting_.begin()->first) - 1});
   }
   result->reply.settled_through = through;
 }

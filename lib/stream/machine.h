@@ -316,7 +316,8 @@ class Machine {
   uint64_t record_marks_ = 0;
 
   // Derived.
-  absl::btree_map<Incarnation, std::string> pending_;  // Keys of unconfirmed, by reservation.
+  absl::btree_map<Incarnation, std::string> deleting_;  // Buckets, by attempt.
+  absl::btree_map<Incarnation, std::string> pending_;   // Keys of unconfirmed, by reservation.
   absl::btree_set<std::pair<ReservationKey, Incarnation>> releases_;  // Of outbox_.
 };
 

@@ -117,9 +117,7 @@ std::optional<BucketInfo> Machine::BucketFind(std::string_view bucket) const {
 
 std::vector<std::string> Machine::DeletingBuckets() const {
   std::vector<std::string> deleting;
-  for (const auto& [name, bucket] : buckets_) {
-    if (bucket.deleting) deleting.push_back(name);
-  }
+  for (const auto& [attempt, name] : deleting_) deleting.push_back(name);
   return deleting;
 }
 

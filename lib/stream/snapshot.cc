@@ -363,6 +363,10 @@ Status Machine::LoadSighting(std::string_view rest, std::optional<std::string_vi
 }
 
 Status Machine::FinishLoad() {
+  for (const auto& [name, bucket] : buckets_) {
+    if (!bucket.deleting) continue;
+    if (!deleting_.emplace(bucket.attempt, name).second) return Malformed("attempts");
+  }
   for (const auto& [key, placement] : placements_) {
     if (placement.confirmed) continue;
     if (!pending_.emplace(placement.reservation.id, key).second) return Malformed("reservations");

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "lib/stream/collection.h"
 #include "lib/stream/machine.h"
 #include "server/http/compress_queue.h"
@@ -123,6 +124,31 @@ void MeasureCollection(uint64_t streams) {
   }
 }
 
+// What the leader of a group looks for ten times a second, where there is nothing to do.
+void MeasureChores(uint64_t count) {
+  stream::Machine machine(GroupId{0});
+  Index index{0};
+  auto apply = [&](stream::Command::Body body) {
+    index = index + 1;
+    return machine.Apply(index, {static_cast<int64_t>(Raw(index)), std::move(body)}).reply;
+  };
+  for (uint64_t i = 0; i < count; ++i) {
+    stream::Reserve reserve;
+    reserve.stream.id = {"v1", "", "forks/" + std::to_string(i)};
+    reserve.stream.content_type = "text/plain";
+    reserve.target = GroupId{1};
+    const StreamId id = reserve.stream.id;
+    stream::Reply reserved = apply(std::move(reserve));
+    URSULA_CHECK(reserved.placement.has_value());
+    apply(stream::Confirm{id, reserved.placement->reservation.id, stream::Incarnation{i + 1}});
+    apply(stream::CreateBucket{"bucket-" + std::to_string(i)});
+  }
+  Print("chores of " + std::to_string(count) + " forks and buckets", Measure([&] {
+          URSULA_CHECK(machine.PendingReservations(64).empty() && machine.Outbox(64).empty());
+          return machine.DeletingBuckets().empty();
+        }));
+}
+
 }  // namespace
 }  // namespace ursula
 
@@ -133,4 +159,5 @@ int main() {
   ursula::MeasureJson(32);
   ursula::MeasureCollection(100'000);
   ursula::MeasureCollection(1'000'000);
+  ursula::MeasureChores(1'000'000);
 }

@@ -214,6 +214,14 @@ std::string StreamTwin::CompareCluster() {
       return "bucket state";
     }
   }
+  std::set<std::string> deleting;
+  for (const auto& [name, bucket] : model_.buckets()) {
+    if (bucket.deleting) deleting.insert(name);
+  }
+  std::vector<std::string> got = machine_->DeletingBuckets();
+  if (std::set<std::string>(got.begin(), got.end()) != deleting || got.size() != deleting.size()) {
+    return "deleting buckets";
+  }
   std::set<uint64_t> releases;
   for (const StreamModel::Gone& gone : model_.gone()) releases.insert(gone.fork);
   std::vector<Release> outbox = machine_->Outbox(1000);
