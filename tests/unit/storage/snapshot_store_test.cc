@@ -283,5 +283,20 @@ TEST(SnapshotStoreTest, ACrashLeavesOneWholeSnapshotNotOlderThanTheLastReported)
   }
 }
 
+TEST(MemorySnapshotStoreTest, ABaseIsAskedForOnceAndThenWhatHasChanged) {
+  testing::ManualLoop loop;
+  auto store = MakeMemorySnapshotStore(&loop);
+  EXPECT_EQ(store->chain(GroupId{1}).files, 0u);
+  int written = 0;
+  for (bool base : {true, false, false}) {
+    store->Write(GroupId{1}, {}, base, {}, [&](Status status) { written += status.ok(); });
+    loop.RunUntilIdle();
+    EXPECT_EQ(store->chain(GroupId{1}).files, 1u);
+    EXPECT_EQ(store->chain(GroupId{1}).delta_bytes, 0u);
+  }
+  EXPECT_EQ(written, 3);
+  EXPECT_EQ(store->chain(GroupId{2}).files, 0u);
+}
+
 }  // namespace
 }  // namespace ursula::storage
