@@ -83,6 +83,7 @@ Status Daemon::OpenEngine() {
   runtime_options.core_count = static_cast<uint16_t>(config_.core_count);
   runtime_options.pin_threads = config_.pin_threads;
   runtime_options.busy_poll_us = config_.busy_poll_us;
+  runtime_options.ring_entries = config_.ring_entries;
   Result<std::unique_ptr<Runtime>> runtime = NewRuntime(runtime_options);
   if (!runtime.ok()) return runtime.status();
   runtime_ = std::move(*runtime);

@@ -156,6 +156,10 @@ constexpr std::array kStorage = {
            "Microseconds that a core polls before it sleeps while the disk works for it;\n"
            "0: never. [200]",
            Number<&ServerConfig::busy_poll_us, 0, 10'000>},
+    Option{"ring-entries", "N",
+           "Submission entries of each core's io_uring; fewer where locked memory is short.\n"
+           "[1024]",
+           Number<&ServerConfig::ring_entries, 8, 32768>},
     Option{"hot-bytes-max", "SIZE",
            "Stream data kept in memory, as a cache.\n"
            "[256MiB, or an eighth of the memory]",

@@ -35,6 +35,7 @@ struct ServerConfig {
   uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4.
   bool pin_threads = false;
   uint32_t busy_poll_us = 200;
+  uint32_t ring_entries = 1024;
   uint64_t hot_bytes_max = uint64_t{256} << 20;
   uint64_t wal_bytes_max = 0;  // 0: the engine's default.
 

@@ -31,7 +31,8 @@ struct RuntimeOptions {
   uint32_t busy_poll_us = 200;
 };
 
-// kFailedPrecondition when the kernel or a policy refuses io_uring; the message names the fix.
+// kFailedPrecondition when the kernel or a policy refuses io_uring, kResourceExhausted when there
+// is no thread or descriptor left; the message names the limit and the fix.
 Result<std::unique_ptr<Runtime>> NewRuntime(const RuntimeOptions& options);
 
 }  // namespace ursula

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,8 +59,12 @@ UringLoop* UringLoop::Current() { return current_loop; }
 Status UringLoop::Start(uint32_t ring_entries) {
   event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (event_fd_ < 0) {
-    return Status(StatusCode::kResourceExhausted,
-                  std::string("eventfd: ").append(std::generic_category().message(errno)));
+    return Status(
+        StatusCode::kResourceExhausted,
+        std::string("eventfd: ")
+            .append(std::generic_category().message(errno))
+            .append(". Raise the limit of open files (ulimit -n, RLIMIT_NOFILE), which is ")
+            .append(LimitText(RLIMIT_NOFILE)));
   }
   if (Status status = ring_.Start(ring_entries); !status.ok()) return status;
   ReadClocks();
@@ -71,6 +76,8 @@ void UringLoop::Run() {
   URSULA_CHECK(current_loop == nullptr);
   current_loop = this;
   while (!stopping_) Turn();
+  // The last turn's wake-ups: their loops count as woken, so nobody else would.
+  ring_.SubmitAndWait(0);
   ring_.Leave();
   current_loop = nullptr;
 }

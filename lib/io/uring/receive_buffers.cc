@@ -1,10 +1,12 @@
 #include "lib/io/uring/receive_buffers.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace ursula::io::uring {
 namespace {
@@ -15,11 +17,13 @@ constexpr std::size_t kMappedBytes =
 static_assert(kRingBytes % 4096 == 0);
 
 Status Failed(const char* what, int error) {
-  return Status(StatusCode::kResourceExhausted,
-                std::string("receive buffers: ")
-                    .append(what)
-                    .append(": ")
-                    .append(std::generic_category().message(error)));
+  std::string message = std::string("receive buffers: ").append(what).append(": ");
+  message.append(std::generic_category().message(error));
+  if (error == ENOMEM) {
+    message.append(". Raise the limit of locked memory (ulimit -l, RLIMIT_MEMLOCK), which is ");
+    message.append(LimitText(RLIMIT_MEMLOCK)).append(" bytes, or ask for fewer cores");
+  }
+  return Status(StatusCode::kResourceExhausted, std::move(message));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "lib/io/uring/ring.h"
 
+#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -26,8 +27,14 @@ int ReadDisabledSysctl() {
 
 }  // namespace
 
-Status ExplainSetupFailure(int error, int disabled, const char* release) {
-  std::string message = "io_uring is needed, but io_uring_setup failed: ";
+std::string LimitText(int resource) {
+  rlimit limit = {};
+  if (getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return "unknown";
+  return limit.rlim_cur == RLIM_INFINITY ? "none" : std::to_string(limit.rlim_cur);
+}
+
+Status ExplainRingFailure(const char* call, int error, int disabled, const char* release) {
+  std::string message = std::string("io_uring is needed, but ").append(call).append(" failed: ");
   message.append(std::generic_category().message(error)).append(". ");
   if (error == EPERM && disabled > 0) {
     message.append("The sysctl kernel.io_uring_disabled is ").append(std::to_string(disabled));
@@ -37,12 +44,18 @@ Status ExplainSetupFailure(int error, int disabled, const char* release) {
     message.append("A seccomp policy forbids it, as containers' default one does (allow ");
     message.append("io_uring_setup, io_uring_enter and io_uring_register; Docker: --security-opt ");
     message.append("seccomp=<profile>), or the kernel was built without it");
+  } else if (error == EACCES) {
+    message.append("A security policy (SELinux, AppArmor, seccomp) forbids it: allow ");
+    message.append("io_uring_setup, io_uring_enter and io_uring_register");
   } else if (error == EINVAL) {
     message.append("Linux 6.1 or newer is needed");
   } else if (error == ENOMEM) {
-    message.append("Raise the limit of locked memory (ulimit -l) or ask for fewer ring entries");
+    message.append("Raise the limit of locked memory (ulimit -l, RLIMIT_MEMLOCK), which is ");
+    message.append(LimitText(RLIMIT_MEMLOCK)).append(" bytes, ask for fewer ring entries ");
+    message.append("(ring_entries, --ring-entries) or fewer cores, or give it more memory");
   } else if (error == EMFILE || error == ENFILE) {
-    message.append("Raise the limit of open files (ulimit -n)");
+    message.append("Raise the limit of open files (ulimit -n, RLIMIT_NOFILE), which is ");
+    message.append(LimitText(RLIMIT_NOFILE));
   }
   message.append(". This kernel is ").append(release).append(".");
   return Status(StatusCode::kFailedPrecondition, std::move(message));
@@ -57,17 +70,34 @@ Status Ring::Start(uint32_t entries) {
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                  IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   params.cq_entries = std::min<uint32_t>(entries, 8192) * 8;
-  int error = -io_uring_queue_init_params(entries, &ring_, &params);
-  if (error != 0) {
+  auto refused = [](const char* call, int error) {
     utsname name = {};
     uname(&name);
-    return ExplainSetupFailure(error, ReadDisabledSysctl(), name.release);
-  }
+    return ExplainRingFailure(call, error, ReadDisabledSysctl(), name.release);
+  };
+  int error = -io_uring_queue_init_params(entries, &ring_, &params);
+  if (error != 0) return refused("io_uring_setup", error);
   started_ = true;
   if (int result = io_uring_register_ring_fd(&ring_); result < 0) {
-    return ExplainSetupFailure(-result, ReadDisabledSysctl(), "too old");
+    return refused("io_uring_register", -result);
   }
+  if (int result = TryEnter(); result < 0) return refused("io_uring_enter", -result);
   return Status();
+}
+
+// A policy may let a ring be made and then forbid its use.
+int Ring::TryEnter() {
+  io_uring_prep_nop(io_uring_get_sqe(&ring_));
+  int result = 0;
+  do {
+    result = io_uring_submit_and_wait(&ring_, 1);
+  } while (result == -EINTR);
+  if (result < 0) return result;
+  io_uring_cqe* done = nullptr;
+  result = io_uring_wait_cqe(&ring_, &done);
+  if (result < 0) return result;
+  io_uring_cqe_seen(&ring_, done);
+  return 0;
 }
 
 void Ring::Leave() {

@@ -11,6 +11,7 @@
 #include <liburing.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "lib/io/op.h"
@@ -79,6 +80,7 @@ class Ring {
     uint32_t flags;
   };
 
+  int TryEnter();
   void Reap();
 
   io_uring ring_ = {};
@@ -87,8 +89,10 @@ class Ring {
   std::vector<Reaped> reaped_;
 };
 
-// What to tell an operator whose kernel refused io_uring_setup with `error`. `disabled` is the
-// sysctl kernel.io_uring_disabled, -1 where there is none; `release` what uname says.
-Status ExplainSetupFailure(int error, int disabled, const char* release);
+// What to tell an operator whose kernel refused `call` with `error`. `disabled` is the sysctl
+// kernel.io_uring_disabled, -1 where there is none; `release` what uname says.
+Status ExplainRingFailure(const char* call, int error, int disabled, const char* release);
+// A limit of this process (RLIMIT_...), as text.
+std::string LimitText(int resource);
 
 }  // namespace ursula::io::uring

@@ -5,12 +5,14 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,6 +20,7 @@
 #include "lib/base/ids.h"
 #include "lib/io/runtime.h"
 #include "lib/io/uring/loop.h"
+#include "lib/io/uring/ring.h"
 
 namespace ursula::io::uring {
 namespace {
@@ -88,6 +91,7 @@ class UringRuntime final : public LoopRuntime {
     // Only now may a ring go: until its thread has ended, each loop may wake any other.
   }
 
+  // Threads that were started before a failure end with the runtime.
   Status Start(const RuntimeOptions& options) {
     std::vector<int> cpus = AllowedCpus();
     std::size_t count = options.core_count == 0 ? cpus.size() : options.core_count;
@@ -99,8 +103,14 @@ class UringRuntime final : public LoopRuntime {
     BlockedSignals blocked;  // The threads inherit the mask.
     for (auto& loop : loops_) {
       int cpu = options.pin_threads ? cpus[threads_.size() % cpus.size()] : -1;
-      threads_.emplace_back(&UringRuntime::RunThread, loop.get(), cpu, options.ring_entries,
-                            report);
+      try {
+        threads_.emplace_back(&UringRuntime::RunThread, loop.get(), cpu, options.ring_entries,
+                              report);
+      } catch (const std::system_error& error) {
+        // A loop may only go once nobody can wake it any more: the others have started or failed.
+        static_cast<void>(report->AwaitAll(threads_.size()));
+        return NoThread(threads_.size(), count, error);
+      }
     }
     return report->AwaitAll(count);
   }
@@ -113,6 +123,16 @@ class UringRuntime final : public LoopRuntime {
   }
 
  private:
+  static Status NoThread(std::size_t started, std::size_t wanted, const std::system_error& error) {
+    return Status(StatusCode::kResourceExhausted,
+                  "only " + std::to_string(started) + " of " + std::to_string(wanted) +
+                      " threads could be started: " + error.code().message() +
+                      ". Raise the limit of processes and threads (ulimit -u, RLIMIT_NPROC), which "
+                      "is " +
+                      LimitText(RLIMIT_NPROC) +
+                      ", or the control group's pids.max, or ask for fewer cores");
+  }
+
   static void RunThread(UringLoop* loop, int cpu, uint32_t ring_entries,
                         std::shared_ptr<StartReport> report) {
     std::string name = "ursula-" + std::to_string(Raw(loop->core()));

@@ -329,6 +329,55 @@ class LoopWithSlowDisk {
   int writer_ = -1;
 };
 
+// One that ends has woken others in its last turn, and nobody else would.
+TEST(LoopTest, ALoopThatEndsWakesWhomItPostedToInItsLastTurn) {
+  constexpr uint64_t kWakesByItselfNs = 20'000'000'000;
+  int family = 0;
+  uring::UringLoop ending(CoreId{0}, &family, 0), asleep(CoreId{1}, &family, 0);
+  std::array<std::thread, 2> threads;
+  Countdown started(2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    threads[i] = std::thread([&, loop = i == 0 ? &ending : &asleep] {
+      URSULA_CHECK(loop->Start(64).ok());
+      started.Done();
+      loop->Run();
+    });
+  }
+  started.Wait();
+  Alarm alarm;
+  alarm.loop = &asleep;
+  Countdown armed, heard;
+  uint64_t before = 0;
+  asleep.Post([&] {
+    before = asleep.sleeps();
+    const uint64_t due = asleep.now_ns() + kWakesByItselfNs;
+    asleep.StartTimer(alarm.timer.Then<&Alarm::OnTime>(&alarm), due);
+    armed.Done();
+  });
+  armed.Wait();
+  while (asleep.sleeps() <= before) std::this_thread::yield();
+  // Both in one turn: while the first is held, the others arrive.
+  Countdown held, go;
+  ending.Post([&] {
+    held.Done();
+    go.Wait();
+  });
+  held.Wait();
+  ending.Post([&] {
+    asleep.Post([&] {
+      EXPECT_EQ(alarm.fired_at, 0u) << "nobody woke it";
+      asleep.CancelTimer(&alarm.timer);
+      heard.Done();
+    });
+  });
+  ending.Stop();
+  go.Done();
+  threads[0].join();
+  heard.Wait();
+  asleep.Stop();
+  threads[1].join();
+}
+
 constexpr uint64_t kLongerThanATestNs = 3'600'000'000'000;
 
 TEST(LoopTest, PollsWhileTheDiskWorks) {
@@ -423,7 +472,7 @@ TEST(LoopTest, EntropyDiffers) {
 
 TEST(RingTest, ARefusedSetupNamesTheFix) {
   auto text = [](int error, int disabled) {
-    return uring::ExplainSetupFailure(error, disabled, "6.0.1").ToString();
+    return uring::ExplainRingFailure("io_uring_setup", error, disabled, "6.0.1").ToString();
   };
   EXPECT_NE(text(EPERM, 2).find("kernel.io_uring_disabled=0"), std::string::npos);
   EXPECT_NE(text(EPERM, 0).find("seccomp"), std::string::npos);
@@ -431,7 +480,8 @@ TEST(RingTest, ARefusedSetupNamesTheFix) {
   EXPECT_NE(text(EINVAL, 0).find("Linux 6.1"), std::string::npos);
   EXPECT_NE(text(EINVAL, 0).find("6.0.1"), std::string::npos);
   EXPECT_NE(text(ENOMEM, 0).find("ulimit -l"), std::string::npos);
-  EXPECT_EQ(uring::ExplainSetupFailure(EPERM, 2, "").code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(uring::ExplainRingFailure("io_uring_setup", EPERM, 2, "").code(),
+            StatusCode::kFailedPrecondition);
 }
 
 }  // namespace
