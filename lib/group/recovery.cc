@@ -123,6 +123,7 @@ Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record) {
 
 Recovery::Recovery(uint32_t group_count, const Founding& founding) {
   for (uint32_t i = 0; i < group_count; ++i) groups_.push_back(NewGroup(GroupId{i}, founding));
+  gaps_.resize(group_count);
 }
 
 Status Recovery::LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files) {
@@ -150,6 +151,7 @@ Status Recovery::OnRecord(storage::RecoveredRecord record) {
     groups_[group].hard = *hard;
     return {};
   }
+  if (record.kind == storage::RecordKind::kReset) return OnReset(record.index, record.group);
   Result<raft::Entry> entry = DecodeEntry(record);
   if (!entry.ok()) return entry.status();
   return OnEntry(std::move(*entry), record.group);
@@ -157,23 +159,58 @@ Status Recovery::OnRecord(storage::RecoveredRecord record) {
 
 Status Recovery::OnEntry(raft::Entry entry, GroupId group) {
   RecoveredGroup& into = groups_[Raw(group)];
-  if (entry.index <= into.compacted.index) return {};  // Its snapshot has it.
   std::vector<raft::Entry>& entries = into.entries;
-  // A slot written again: what stood there and above is gone (raft/ready.h, StorageAppend).
+  // A slot written again: what stood there and above is gone (raft/ready.h, StorageAppend), also
+  // where the snapshot has the slot itself.
   while (!entries.empty() && entries.back().index >= entry.index) entries.pop_back();
+  if (entry.index <= into.compacted.index) {
+    // The snapshot has it, or another entry in its place: then what follows here isn't what follows
+    // the snapshot.
+    gaps_[Raw(group)] = Status();
+    into.reset_missing = entry.index == into.compacted.index && entry.term != into.compacted.term;
+    return {};
+  }
+  if (into.reset_missing) return {};
   Index expected = entries.empty() ? into.compacted.index + 1 : entries.back().index + 1;
   if (entry.index != expected) {
-    return Status(StatusCode::kDataLoss, "the log of " + GroupName(group) + " goes from entry " +
-                                             std::to_string(Raw(expected) - 1) + " to " +
-                                             std::to_string(Raw(entry.index)) +
-                                             "; entries between them are missing");
+    gaps_[Raw(group)] = Status(
+        StatusCode::kDataLoss,
+        "the log of " + GroupName(group) + " goes from entry " + std::to_string(Raw(expected) - 1) +
+            " to " + std::to_string(Raw(entry.index)) + "; entries between them are missing");
+    return {};
   }
+  gaps_[Raw(group)] = Status();
   entries.push_back(std::move(entry));
   return {};
 }
 
+// The snapshot was durable before the record was written. Term and vote outlive it.
+Status Recovery::OnReset(Index index, GroupId group) {
+  RecoveredGroup& into = groups_[Raw(group)];
+  if (index > into.compacted.index) {
+    return Status(StatusCode::kDataLoss, "the log of " + GroupName(group) +
+                                             " starts after a snapshot at entry " +
+                                             std::to_string(Raw(index)) + ", which is missing");
+  }
+  into.entries.clear();
+  into.reset_missing = false;
+  gaps_[Raw(group)] = Status();
+  return {};
+}
+
 Result<std::vector<RecoveredGroup>> Recovery::Finish() {
+  for (Status& gap : gaps_) {
+    if (!gap.ok()) return std::move(gap);
+  }
   for (RecoveredGroup& group : groups_) {
+    Term before = group.compacted.term;
+    for (const raft::Entry& entry : group.entries) {
+      if (entry.term < before) {
+        return Status(StatusCode::kDataLoss,
+                      "a group's term falls at entry " + std::to_string(Raw(entry.index)));
+      }
+      before = entry.term;
+    }
     Index last = group.entries.empty() ? group.compacted.index : group.entries.back().index;
     // The commit index is written seldom: entries tell more. A snapshot is committed, and nothing
     // past the log's end is known to be.

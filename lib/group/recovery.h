@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/raft/config.h"
@@ -27,6 +28,9 @@ struct RecoveredGroup {
   raft::SnapshotMeta compacted;              // Index 0: no snapshot yet.
   raft::HardState hard;
   std::vector<raft::Entry> entries;  // Contiguous, from compacted.index + 1.
+  // The log still has entries of another history than the snapshot's, left out of `entries`: a
+  // crash came between an installed snapshot and its reset record. That comes first now.
+  bool reset_missing = false;
 };
 
 // What a directory, or a process that keeps everything in memory, was founded with.
@@ -56,15 +60,24 @@ class Recovery final : public storage::RecoverySink {
 
   // First: every group's snapshot.
   Status LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files);
+  // The same for one group whose machine is at hand already: tests.
+  void SetSnapshot(GroupId group, raft::SnapshotMeta meta) {
+    groups_[Raw(group)].compacted = std::move(meta);
+  }
   // Then every record of the logs.
   Status OnRecord(storage::RecoveredRecord record) override;
-  // Last: checks each group. kDataLoss: entries are missing between its snapshot and its log.
+  // Last: checks each group. kDataLoss: entries are missing between its snapshot and its log, or
+  // its terms contradict each other.
   Result<std::vector<RecoveredGroup>> Finish();
 
  private:
   Status OnEntry(raft::Entry entry, GroupId group);
+  Status OnReset(Index index, GroupId group);
 
   std::vector<RecoveredGroup> groups_;
+  // By group: entries that don't follow the one before, unless a later record makes them void. What
+  // a crash left of the segments that went may begin in the middle of such.
+  std::vector<Status> gaps_;
 };
 
 }  // namespace ursula::group

@@ -29,6 +29,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
     : services_(services),
       group_(group),
       log_(recovered.compacted),
+      reset_missing_(recovered.reset_missing),
       machine_(std::move(recovered.machine)),
       clock_(services.loop),
       checkpoint_(services, group, this) {
@@ -57,6 +58,12 @@ Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, Group
 void Replica::Start(Function<void(Status)> ready) {
   URSULA_CHECK(state_ == State::kStarting && !start_done_);
   start_done_ = std::move(ready);
+  if (reset_missing_) {
+    services_.wal->Append({.group = group_,
+                           .kind = storage::RecordKind::kReset,
+                           .index = log_.compacted().index,
+                           .term = log_.compacted().term});
+  }
   // A crash may have come between the snapshot and this; until it is said, the log keeps what the
   // snapshot holds, and a group without new commands would never say it.
   if (log_.compacted().index > Index{}) services_.wal->Release(group_, log_.compacted().index);

@@ -187,6 +187,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   Status payload_failure_;   // The payload store takes nothing any more; nor do we.
 
   GroupLog log_;
+  const bool reset_missing_;  // Of what was recovered.
   std::unique_ptr<stream::Machine> machine_;
   stream::HotRing ring_;
   StampClock clock_;

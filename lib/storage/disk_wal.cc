@@ -220,6 +220,7 @@ void DiskWal::OnDurable() {
   }
   batch_ = {};
   tracker_.OnDurable();
+  for (GroupId group : tracker_.TakeResets()) ReleaseOld(group, Index{UINT64_MAX});
   state_ = State::kIdle;
 
   // The next batch starts at the end of this turn: what this turn appends still joins it.

@@ -69,7 +69,8 @@ class Wal {
   virtual uint64_t Append(const WalRecord& record) = 0;
   virtual uint32_t record_bytes_max() const = 0;
 
-  // Entries of `group` up to `upto` are no longer needed: a durable snapshot holds them.
+  // Entries of `group` up to `upto` are no longer needed: a durable snapshot holds them. Of one
+  // that took the place of the log: once its reset has been appended.
   virtual void Release(GroupId group, Index upto) = 0;
 
   // What someone is about to append.

@@ -44,6 +44,7 @@ void StoreBatchHeader(char* at, const BatchHeader& header, uint64_t directory_id
   StoreFixed<uint32_t>(at + 44, header.record_count);
   StoreFixed<uint32_t>(at + 48, header.segment_bytes);
   StoreFixed<uint32_t>(at + 52, header.record_sum);
+  StoreFixed<uint32_t>(at + 56, header.format);
   uint32_t seed = BatchSeed(directory_id, header.log, header.segment, header.sequence);
   StoreFixed<uint32_t>(at + 4, Crc32c(seed, std::string_view(at + 8, kBatchHeaderBytes - 8)));
 }
@@ -64,6 +65,7 @@ std::optional<BatchHeader> ParseBatchHeader(std::string_view bytes, uint64_t dir
   header.record_count = LoadFixed<uint32_t>(at + 44);
   header.segment_bytes = LoadFixed<uint32_t>(at + 48);
   header.record_sum = LoadFixed<uint32_t>(at + 52);
+  header.format = LoadFixed<uint32_t>(at + 56);
   if (header.log != log || header.segment != segment) return std::nullopt;
   uint32_t seed = BatchSeed(directory_id, log, segment, header.sequence);
   if (LoadFixed<uint32_t>(at + 4) !=
@@ -107,11 +109,6 @@ std::optional<ParsedRecord> TakeRecord(std::string_view* rest, uint32_t seed) {
   if (length > rest->size() - kRecordHeaderBytes) return std::nullopt;
   const uint32_t record_bytes = kRecordHeaderBytes + length;
   if (LoadFixed<uint32_t>(at) != RecordCrc(at, record_bytes, seed)) return std::nullopt;
-  const uint32_t kind = LoadFixed<uint32_t>(at + 8);
-  if (kind != static_cast<uint32_t>(RecordKind::kEntry) &&
-      kind != static_cast<uint32_t>(RecordKind::kState)) {
-    return std::nullopt;
-  }
   ParsedRecord record{LoadRecordHeader(at), rest->substr(kRecordHeaderBytes, length)};
   rest->remove_prefix(record_bytes);
   return record;

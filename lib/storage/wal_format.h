@@ -24,10 +24,16 @@ constexpr LogId MakeLogId(uint64_t generation, uint32_t ordinal) {
   return LogId{generation << 16 | ordinal};
 }
 
-enum class RecordKind : uint8_t {
+enum class RecordKind : uint32_t {
   kEntry = 1,  // A Raft log entry. One at or below an earlier index of its group replaces the rest.
   kState = 2,  // What a group must not forget beside its entries (term, vote); the newest counts.
+  // A snapshot of another replica, durable by now, has taken the place of the group's log: it
+  // starts after `index`, and every entry of the group before this record is void. No payload.
+  kReset = 3,
 };
+constexpr bool IsKnown(RecordKind kind) {
+  return kind >= RecordKind::kEntry && kind <= RecordKind::kReset;
+}
 
 // A place in one log. Ordered as the log is.
 struct WalPosition {
@@ -44,6 +50,9 @@ inline constexpr uint32_t kRecordHeaderBytes = 32;
 // Flags.
 inline constexpr uint32_t kBatchSeal = 1;    // No records; everything before is synced.
 inline constexpr uint32_t kBatchSummed = 2;  // Has record_sum.
+inline constexpr uint32_t kBatchFlags = kBatchSeal | kBatchSummed;
+// Of a log, in each of its batches; 0.1 wrote 0, in directories that are refused by their META.
+inline constexpr uint32_t kWalFormat = 2;
 
 struct BatchHeader {
   LogId log = {};
@@ -55,6 +64,7 @@ struct BatchHeader {
   uint32_t record_count = 0;
   uint32_t segment_bytes = 0;  // The segment's file has at least so many. 0: not said.
   uint32_t record_sum = 0;     // Of the records' checksums in their order, if flags say so.
+  uint32_t format = kWalFormat;
   friend bool operator==(const BatchHeader&, const BatchHeader&) = default;
 
   uint32_t padded_bytes() const {
@@ -88,7 +98,8 @@ void SealRecord(char* record, uint32_t record_bytes, uint32_t seed);
 // Adds the next record of a batch to its sum, which starts from the batch's seed: records hold only
 // in their order, each once.
 uint32_t AddToRecordSum(uint32_t sum, const char* record);
-// Takes one record off `rest`: its header and payload. Nothing: the bytes are damaged.
+// Takes one record off `rest`: its header and payload. Nothing: the bytes are damaged. Its kind may
+// be one that only a newer release knows.
 struct ParsedRecord {
   RecordHeader header = {};
   std::string_view payload = {};

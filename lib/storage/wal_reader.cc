@@ -55,7 +55,7 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
     position_ = {segments_[0], 0};
   }
   std::optional<Batch> batch = TakeBatch();
-  if (wanted_ > size_) return Shrunk();
+  if (Status refused = Refused(); !refused.ok()) return refused;
   if (batch.has_value()) return batch;
   if (index_ + 1 < segments_.size() && size_ < kWalBlockBytes && position_.offset == 0) {
     // No segment was begun before all of this one was there. (With a batch in it that doesn't state
@@ -77,7 +77,7 @@ Result<std::optional<WalReader::Batch>> WalReader::Next() {
       URSULA_SOMETIMES("storage: a batch begins the next segment");
       torn_bytes_ = 0;
       batch = TakeBatch();
-      if (wanted_ > size_) return Shrunk();
+      if (Status refused = Refused(); !refused.ok()) return refused;
       if (batch.has_value()) return batch;
     } else {
       position_ = end;
@@ -101,6 +101,8 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
   if (!header.has_value() || !BelongsAt(*header, position_)) return std::nullopt;
   const bool first = sequence_ == 0 && (position_.segment > 0 || header->sequence == 1);
   if (!first && header->sequence != sequence_ + 1) return std::nullopt;
+  CheckUnderstood(*header);
+  if (!newer_.ok()) return std::nullopt;
   wanted_ = header->segment_bytes;
   const uint32_t rest_bytes = size_ - position_.offset;
   torn_bytes_ = std::min(header->padded_bytes(), rest_bytes);
@@ -116,6 +118,11 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
     const char* at = rest.data();
     std::optional<ParsedRecord> record = TakeRecord(&rest, seed);
     if (!record.has_value()) return std::nullopt;
+    if (!IsKnown(record->header.kind)) {
+      NewerRelease(position_.offset + damage_,
+                   "a record of kind " + std::to_string(Raw(record->header.kind)));
+      return std::nullopt;
+    }
     batch.records.push_back(*record);
     record_sum = AddToRecordSum(record_sum, at);
   }
@@ -129,6 +136,27 @@ std::optional<WalReader::Batch> WalReader::TakeBatch() {
   sealed_ = (header->flags & kBatchSeal) != 0;
   position_.offset += std::min(header->padded_bytes(), rest_bytes);
   return batch;
+}
+
+// A header that is whole is no damage, whatever it says: cutting it would lose what was
+// acknowledged.
+void WalReader::CheckUnderstood(const BatchHeader& header) {
+  if (header.format > kWalFormat) {
+    return NewerRelease(position_.offset, "log format " + std::to_string(header.format));
+  }
+  const uint32_t unknown = header.flags & ~kBatchFlags;
+  if (unknown != 0) NewerRelease(position_.offset, "batch flags " + std::to_string(unknown));
+}
+
+void WalReader::NewerRelease(uint32_t offset, const std::string& what) {
+  newer_ = Status(StatusCode::kFailedPrecondition,
+                  PathOf(position_.segment) + ": " + what + " at offset " + std::to_string(offset) +
+                      ": a newer release wrote this; use that release or a newer one");
+}
+
+Status WalReader::Refused() const {
+  if (!newer_.ok()) return newer_;
+  return wanted_ > size_ ? Shrunk() : Status();
 }
 
 // Which segment is damaged, when no header follows in the one that was read last: `later` is the

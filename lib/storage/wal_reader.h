@@ -35,7 +35,8 @@ class WalReader {
     WalPosition position = {};
     std::vector<ParsedRecord> records = {};  // Valid until the next call.
   };
-  // The next batch; nothing at the log's end. kDataLoss: rot; kIoError.
+  // The next batch; nothing at the log's end. kDataLoss: rot; kFailedPrecondition: a newer release
+  // wrote it; kIoError.
   Result<std::optional<Batch>> Next();
 
   // ---- after Next has given nothing ----
@@ -54,6 +55,10 @@ class WalReader {
   std::optional<Batch> TakeBatch();
   // Looks for a batch behind position_ that attests it.
   Status CheckNothingAttested();
+  void CheckUnderstood(const BatchHeader& header);
+  void NewerRelease(uint32_t offset, const std::string& what);
+  // Of TakeBatch: why its batch, or its segment, is refused.
+  Status Refused() const;
   Status Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) const;
   Status Shrunk() const;
 
@@ -71,6 +76,7 @@ class WalReader {
   uint32_t wanted_ = 0;    // Size of the loaded segment, as its batches state it.
   uint32_t damage_ = 0;    // Offset in the batch at position_ of what is wrong with it.
   uint64_t torn_bytes_ = 0;
+  Status newer_;  // The batch at position_ holds what only a newer release understands.
   bool sealed_ = false;
   bool ended_ = false;
 };

@@ -148,6 +148,14 @@ Status Recovery::Deliver(const WalReader::Batch& batch) {
 void Recovery::Count(const RecordHeader& header) {
   Index& highest = segments_.back().groups[header.group];
   if (header.kind == RecordKind::kState) return;
+  if (header.kind == RecordKind::kReset) {
+    for (Segment& segment : segments_) {
+      auto found = segment.groups.find(header.group);
+      if (found != segment.groups.end()) found->second = Index{0};
+    }
+    last_[header.group] = header.index;
+    return;
+  }
   auto [last, is_new] = last_.try_emplace(header.group, header.index);
   if (!is_new && header.index <= last->second) {
     URSULA_SOMETIMES("storage: an entry replaces others in the logs");

@@ -14,7 +14,8 @@ void WalTracker::AddSegment(uint32_t number) {
 
 void WalTracker::OnAppended(const WalRecord& record) {
   Group& group = groups_[record.group];
-  if (record.kind == RecordKind::kEntry) {
+  if (record.kind == RecordKind::kReset) ++group.resets_under_way;
+  if (record.kind != RecordKind::kState) {
     group.last = record.index;
     return;
   }
@@ -32,6 +33,12 @@ void WalTracker::OnWriting(const RecordHeader& header) {
     writing_states_.push_back(header.group);
     return;
   }
+  if (header.kind == RecordKind::kReset) {
+    // In the newest segment, which stays for now, that is as good as done.
+    segments_.back().entries.erase(header.group);
+    writing_resets_.push_back(header.group);
+    return;
+  }
   auto found = groups_.find(header.group);
   if (found != groups_.end() && header.index <= found->second.released) return;
   Index& highest = segments_.back().entries[header.group];
@@ -39,6 +46,14 @@ void WalTracker::OnWriting(const RecordHeader& header) {
 }
 
 void WalTracker::OnDurable() {
+  // Not before: what is void without the record would come back half if its front had gone.
+  for (GroupId id : writing_resets_) {
+    for (std::size_t i = 0; i + 1 < segments_.size(); ++i) segments_[i].entries.erase(id);
+    resets_.push_back(id);
+    URSULA_CHECK(groups_[id].resets_under_way > 0);
+    --groups_[id].resets_under_way;
+  }
+  writing_resets_.clear();
   if (writing_states_.empty()) return;
   const uint32_t newest = segments_.back().number;
   const uint32_t oldest = segments_.front().number;
@@ -61,6 +76,8 @@ void WalTracker::OnDurable() {
 Index WalTracker::Release(GroupId id, Index upto) {
   Group& group = groups_[id];
   group.released = std::max(group.released, upto);
+  // Half of the void entries would be the log's, if a crash came before the record.
+  if (group.resets_under_way > 0) return Index{};
   const bool all = group.released >= group.last;
   for (Segment& segment : segments_) {
     auto found = segment.entries.find(id);

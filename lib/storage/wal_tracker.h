@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,12 +27,15 @@ class WalTracker {
   void OnAppended(const WalRecord& record);    // Staged.
   void OnWriting(const RecordHeader& header);  // Goes to the newest segment.
   void OnDurable();                            // Everything written is.
+  // Groups whose reset has become durable since the last call: nothing before it is needed.
+  std::vector<GroupId> TakeResets() { return std::exchange(resets_, {}); }
 
   // What recovery knew: the group's last entry, from before this log.
   void SetLast(GroupId group, Index last) { groups_[group].last = last; }
 
   // Returns the index up to which all records of the group so far are released: `upto`, or the
   // highest there can be when nothing above it was appended (what stood there once was replaced).
+  // While a reset is under way it waits for that, and none are.
   Index Release(GroupId group, Index upto);
 
   // ---- what may go ----
@@ -59,6 +63,7 @@ class WalTracker {
   struct Group {
     Index last = {};  // Of the newest entry appended.
     Index released = {};
+    uint32_t resets_under_way = 0;  // Appended, not durable.
     bool has_state = false;
     bool state_durable = false;
     uint32_t state_segment = 0;     // Of the newest durable one.
@@ -71,6 +76,8 @@ class WalTracker {
   std::deque<Segment> segments_;
   absl::flat_hash_map<GroupId, Group> groups_;
   std::vector<GroupId> writing_states_;
+  std::vector<GroupId> writing_resets_;
+  std::vector<GroupId> resets_;
 };
 
 }  // namespace ursula::storage

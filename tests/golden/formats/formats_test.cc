@@ -80,6 +80,7 @@ TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {
 TEST_F(FormatsTest, WriteAheadLog) {
   using namespace storage;
   BatchHeader header;
+  header.format = 0;  // 0.1's.
   header.log = MakeLogId(3, 1);
   header.segment = 2;
   header.sequence = 9;
@@ -102,6 +103,9 @@ TEST_F(FormatsTest, WriteAheadLog) {
   header.record_sum = 0x11223344;
   StoreBatchHeader(batch.data(), header, 42);
   Check("wal_batch_header_summed", batch);
+  header.format = kWalFormat;
+  StoreBatchHeader(batch.data(), header, 42);
+  Check("wal_batch_header_2", batch);
   std::string record(kRecordHeaderBytes, '\0');
   StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kEntry, Index{77}, Term{4}, 5});
   record += "hello";
@@ -112,6 +116,10 @@ TEST_F(FormatsTest, WriteAheadLog) {
   record += "vote";
   SealRecord(record.data(), static_cast<uint32_t>(record.size()), BatchSeed(42, header.log, 2, 9));
   Check("wal_state_record", record);
+  record.assign(kRecordHeaderBytes, '\0');
+  StoreRecordHeader(record.data(), {GroupId{5}, RecordKind::kReset, Index{77}, Term{4}, 0});
+  SealRecord(record.data(), kRecordHeaderBytes, BatchSeed(42, header.log, 2, 9));
+  Check("wal_reset_record", record);
   EXPECT_EQ(FormatSegmentName({MakeLogId(3, 1), 2}), "0000000000030001-00000002.wal");
 }
 

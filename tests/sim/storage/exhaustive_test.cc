@@ -191,6 +191,66 @@ TEST_F(ExhaustiveTest, EveryFlippedBitOfAClosedLogIsRefusedOrChangesNothing) {
               static_cast<unsigned long long>(refused), static_cast<unsigned long long>(harmless));
 }
 
+// What only a newer release understands is neither damage nor a torn end, wherever it is.
+TEST_F(ExhaustiveTest, EveryUnknownKindFlagAndFormatIsRefusedAsANewerReleases) {
+  MakeClosedLog();
+  ASSERT_FALSE(HasFatalFailure());
+  const SegmentName name = *ParseSegmentName(name_);
+  const uint64_t id = world_.directory->id();
+  auto refused = [&](const std::string& segment, uint32_t at) {
+    // In the middle of the log, and where nothing attests it.
+    for (bool last : {false, true}) {
+      std::string bytes = segment;
+      for (const Place& place : places_) {
+        if (last && place.offset > at)
+          bytes.replace(place.offset, kWalBlockBytes, kWalBlockBytes, '\0');
+      }
+      world_.disk.Overwrite(path_, 0, bytes);
+      const Status status = Recover();
+      ASSERT_EQ(status.code(), StatusCode::kFailedPrecondition) << at << ": " << status.ToString();
+      ASSERT_NE(status.message().find("offset " + std::to_string(at) + ": a newer release"),
+                std::string::npos)
+          << status.message();
+      ASSERT_EQ(world_.disk.Content(path_), bytes);  // Nothing was cut, nothing sealed.
+    }
+  };
+  for (const Place& place : places_) {
+    const std::string_view at = std::string_view(pristine_).substr(place.offset);
+    const BatchHeader header = *ParseBatchHeader(at, id, name.log, name.segment);
+    for (uint32_t flag = 4; flag != 0; flag <<= 1) {
+      BatchHeader later = header;
+      later.flags |= flag;
+      std::string segment = pristine_;
+      StoreBatchHeader(segment.data() + place.offset, later, id);
+      ASSERT_NO_FATAL_FAILURE(refused(segment, place.offset));
+    }
+    BatchHeader later = header;
+    later.format = kWalFormat + 1;
+    std::string segment = pristine_;
+    StoreBatchHeader(segment.data() + place.offset, later, id);
+    ASSERT_NO_FATAL_FAILURE(refused(segment, place.offset));
+    const uint32_t seed = BatchSeed(id, name.log, name.segment, header.sequence);
+    for (uint32_t changed : place.records) {
+      for (uint32_t kind : {0u, 4u, 0x101u, 0xffffffffu}) {
+        segment = pristine_;
+        uint32_t sum = seed;
+        for (uint32_t offset : place.records) {
+          char* record = segment.data() + offset;
+          RecordHeader of = LoadRecordHeader(record);
+          if (offset == changed) of.kind = RecordKind{kind};
+          StoreRecordHeader(record, of);
+          SealRecord(record, kRecordHeaderBytes + of.length, seed);
+          sum = AddToRecordSum(sum, record);
+        }
+        BatchHeader summed = header;
+        summed.record_sum = sum;
+        StoreBatchHeader(segment.data() + place.offset, summed, id);
+        ASSERT_NO_FATAL_FAILURE(refused(segment, changed));
+      }
+    }
+  }
+}
+
 TEST_F(ExhaustiveTest, EveryTruncationOfAClosedLogIsRefused) {
   MakeClosedLog();
   ASSERT_FALSE(HasFatalFailure());

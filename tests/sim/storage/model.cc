@@ -12,8 +12,8 @@ namespace {
 std::map<uint64_t, std::string> Replay(const std::vector<Appended>& entries, uint64_t released) {
   std::map<uint64_t, std::string> log;
   for (const Appended& entry : entries) {
-    log.erase(log.lower_bound(entry.index), log.end());
-    log[entry.index] = entry.payload;
+    log.erase(entry.reset ? log.begin() : log.lower_bound(entry.index), log.end());
+    if (!entry.reset) log[entry.index] = entry.payload;
   }
   log.erase(log.begin(), log.upper_bound(released));
   return log;
@@ -24,8 +24,8 @@ std::map<uint64_t, const Appended*> ReplayAfter(const std::vector<Appended>& ent
                                                 uint64_t after) {
   std::map<uint64_t, const Appended*> log;
   for (const Appended& entry : entries) {
-    log.erase(log.lower_bound(entry.index), log.end());
-    if (entry.index > after) log[entry.index] = &entry;
+    log.erase(entry.reset ? log.begin() : log.lower_bound(entry.index), log.end());
+    if (entry.index > after && !entry.reset) log[entry.index] = &entry;
   }
   return log;
 }
@@ -52,11 +52,11 @@ uint64_t GroupModel::last() const {
 
 void GroupModel::OnEntry(uint64_t lsn, uint64_t index, std::string payload) {
   URSULA_CHECK(index > commit());
-  entries_.push_back({lsn, index, std::move(payload)});
+  entries_.push_back({lsn, index, std::move(payload), false});
 }
 
 void GroupModel::OnState(uint64_t lsn, std::string payload) {
-  states_.push_back({lsn, 0, std::move(payload)});
+  states_.push_back({lsn, 0, std::move(payload), false});
 }
 
 uint64_t GroupModel::LastDurable(uint64_t durable_lsn) const {
@@ -71,17 +71,29 @@ uint64_t GroupModel::LastDurable(uint64_t durable_lsn) const {
 
 void GroupModel::Commit(uint64_t index) {
   const std::map<uint64_t, const Appended*> log = ReplayAfter(entries_, commit());
-  while (commit() < index) {
-    const std::string& payload = log.at(commit() + 1)->payload;
-    Committed next;
-    next.incarnation = committed_.empty() ? 1 : committed_.back().incarnation;
-    if (!committed_.empty() && !payload.empty() && payload[0] == kNewStream) ++next.incarnation;
-    std::string& content = contents_[next.incarnation];
-    next.offset = content.size();
-    next.payload = payload;
-    content += payload;
-    committed_.push_back(std::move(next));
-  }
+  while (commit() < index) CommitOne(log.at(commit() + 1)->payload);
+}
+
+void GroupModel::CommitOne(const std::string& payload) {
+  Committed next;
+  next.incarnation = committed_.empty() ? 1 : committed_.back().incarnation;
+  if (!committed_.empty() && !payload.empty() && payload[0] == kNewStream) ++next.incarnation;
+  std::string& content = contents_[next.incarnation];
+  next.offset = content.size();
+  next.payload = payload;
+  content += payload;
+  committed_.push_back(std::move(next));
+}
+
+void GroupModel::OnLeftBehind(const std::vector<std::string>& payloads) {
+  for (const std::string& payload : payloads) CommitOne(payload);
+  behind_ = commit();
+  reset_lsn_ = 0;
+}
+
+void GroupModel::OnReset(uint64_t lsn) {
+  reset_lsn_ = lsn;
+  entries_.push_back({lsn, behind_, "", true});
 }
 
 Snapshot GroupModel::At(uint64_t index) const {
@@ -125,6 +137,7 @@ uint64_t GroupModel::freed(uint64_t incarnation) const {
 void GroupModel::OnClosed(uint64_t durable_lsn) {
   durable_entries_ = CountDurable(entries_, durable_lsn);
   durable_states_ = CountDurable(states_, durable_lsn);
+  if (reset_lsn_ != 0 && reset_lsn_ <= durable_lsn) behind_ = reset_lsn_ = 0;
 }
 
 std::string GroupModel::CheckLog(const Found& found) {
@@ -135,16 +148,21 @@ std::string GroupModel::CheckLog(const Found& found) {
 std::string GroupModel::CheckEntries(const Found& found) {
   std::vector<Appended> recovered;
   for (const RecoveredRecord& record : found.records) {
-    if (Raw(record.group) != group_ || record.kind != RecordKind::kEntry) continue;
-    recovered.push_back({0, Raw(record.index), std::string(record.payload.view())});
+    if (Raw(record.group) != group_ || record.kind == RecordKind::kState) continue;
+    const bool reset = record.kind == RecordKind::kReset;
+    recovered.push_back({0, Raw(record.index), std::string(record.payload.view()), reset});
+    // Not acknowledged, and there all the same.
+    if (reset && recovered.back().index == behind_) behind_ = 0;
   }
   // A contiguous piece of what was appended (the last such one: short payloads are alike) ...
+  reset_lsn_ = 0;
   std::size_t begin = durable_entries_;
   if (!recovered.empty()) {
-    const auto piece = std::find_end(entries_.begin(), entries_.end(), recovered.begin(),
-                                     recovered.end(), [](const Appended& a, const Appended& b) {
-                                       return a.index == b.index && a.payload == b.payload;
-                                     });
+    const auto piece =
+        std::find_end(entries_.begin(), entries_.end(), recovered.begin(), recovered.end(),
+                      [](const Appended& a, const Appended& b) {
+                        return a.index == b.index && a.payload == b.payload && a.reset == b.reset;
+                      });
     if (piece == entries_.end()) {
       return Fault("its entries from " + std::to_string(recovered.front().index) + " to " +
                    std::to_string(recovered.back().index) + " are no piece of what was appended");

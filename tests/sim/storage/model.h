@@ -27,6 +27,7 @@ struct Appended {
   uint64_t lsn = 0;  // In the log of this opening; 0: from before it, and durable.
   uint64_t index = 0;
   std::string payload = {};  // Unique, nearly always: it tells records apart.
+  bool reset = false;        // The log starts again after `index`.
 };
 
 // A committed entry appends its payload to the group's stream. One that begins with kNewStream puts
@@ -52,6 +53,10 @@ class GroupModel {
   uint64_t last() const;
   void OnEntry(uint64_t lsn, uint64_t index, std::string payload);
   void OnState(uint64_t lsn, std::string payload);
+  // Others have committed these: the group must get them by a snapshot, before anything else.
+  void OnLeftBehind(const std::vector<std::string>& payloads);
+  void OnReset(uint64_t lsn);  // Of what they committed: their snapshot is durable.
+  uint64_t behind() const { return reset_lsn_ == 0 ? behind_ : 0; }  // Index; 0: it isn't.
   // Commits what is durable, up to `index`.
   void Commit(uint64_t index);
   uint64_t LastDurable(uint64_t durable_lsn) const;
@@ -88,6 +93,7 @@ class GroupModel {
     std::string payload = {};
   };
 
+  void CommitOne(const std::string& payload);
   std::string CheckEntries(const Found& found);
   std::string CheckState(const Found& found);
   std::string Fault(const std::string& what) const;
@@ -104,6 +110,8 @@ class GroupModel {
   uint64_t snapshot_ = 0;
   uint64_t flushed_ = 0;
   uint64_t released_ = 0;
+  uint64_t behind_ = 0;     // What only others have, up to here; until its reset is durable.
+  uint64_t reset_lsn_ = 0;  // 0: not appended.
 };
 
 }  // namespace ursula::storage::sim

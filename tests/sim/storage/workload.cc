@@ -37,6 +37,8 @@ void World::Step(GroupModel* group) {
     node_.runtime().AdvanceBy(random_.Below(20 * kMs));
     return Checkpoint(group);
   }
+  if (group->behind() != 0) return Checkpoint(group);
+  if (random_.OneIn(60)) return LeaveBehind(group);
   switch (random_.Below(16)) {
     case 0:
       return AppendState(group);
@@ -114,6 +116,23 @@ void World::Replace(GroupModel* group) {
   AppendEntry(group, group->last() - random_.Below(std::min<uint64_t>(5, open)), 100);
 }
 
+// Others go on without it, and have forgotten what it would need to follow.
+void World::LeaveBehind(GroupModel* group) {
+  if (checkpointing_[group->group()]) return;
+  std::vector<std::string> payloads(1 + random_.Below(10));
+  for (std::string& payload : payloads) payload = Payload(random_.Below(profile_.entry_bytes));
+  group->OnLeftBehind(payloads);
+  Checkpoint(group);
+}
+
+void World::Reset(GroupModel* group) {
+  group->OnReset(node_.core_of(group->group())
+                     .wal->Append({.group = GroupId{group->group()},
+                                   .kind = RecordKind::kReset,
+                                   .index = Index{group->behind()},
+                                   .term = Term{1}}));
+}
+
 void World::Commit(GroupModel* group) {
   const uint64_t durable = group->LastDurable(node_.core_of(group->group()).durable);
   group->Commit(durable - (random_.OneIn(3) ? random_.Below(durable - group->commit() + 1) : 0));
@@ -122,7 +141,7 @@ void World::Commit(GroupModel* group) {
 // ---- checkpoints: payload, then a snapshot that speaks of it, then the log may forget ----
 
 void World::Checkpoint(GroupModel* group) {
-  if (random_.OneIn(2)) Commit(group);
+  if (random_.OneIn(2) && group->behind() == 0) Commit(group);
   const uint64_t index = group->commit();
   if (checkpointing_[group->group()] || index <= group->snapshot()) return;
   checkpointing_[group->group()] = true;
@@ -153,6 +172,8 @@ void World::WriteSnapshot(GroupModel* group, uint64_t index) {
                 checkpointing_[group->group()] = false;
                 if (!status.ok()) return;
                 group->OnSnapshotDurable(index);
+                if (closing_) return;
+                if (group->behind() != 0 && index >= group->behind()) Reset(group);
                 Node::Core& core = node_.core_of(group->group());
                 core.wal->Release(GroupId{group->group()}, Index{index});
                 const uint64_t incarnation = group->At(index).incarnation;

@@ -31,6 +31,7 @@ bool World::Run() {
     if (opening_ == profile_.openings) break;  // The last one only looks.
     Work();
     if (ok()) Close();
+    closing_ = false;
   }
   if (node_.open()) node_.Crash();
   return ok();
@@ -86,6 +87,10 @@ void World::Check(const Found& found) {
     }
   }
   checkpointing_.assign(groups_.size(), false);
+  // Of a snapshot whose reset a crash cut: before anything else is appended.
+  for (GroupModel& group : groups_) {
+    if (group.behind() != 0 && group.snapshot() >= group.behind()) Reset(&group);
+  }
 }
 
 void World::NoteClosed(bool all) {
@@ -96,6 +101,7 @@ void World::NoteClosed(bool all) {
 }
 
 void World::Close() {
+  closing_ = true;
   for (const auto& core : node_.cores()) {
     counts_.failures += static_cast<uint64_t>(core->failures);
     Trace(core->durable);

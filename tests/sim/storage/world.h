@@ -62,6 +62,8 @@ class World {
   void AppendEntry(GroupModel* group, uint64_t index, std::size_t size);
   void AppendState(GroupModel* group);
   void Replace(GroupModel* group);
+  void LeaveBehind(GroupModel* group);
+  void Reset(GroupModel* group);
   void Commit(GroupModel* group);
   void Checkpoint(GroupModel* group);
   void WriteSnapshot(GroupModel* group, uint64_t index);
@@ -83,6 +85,7 @@ class World {
   Node node_;
   std::vector<GroupModel> groups_;
   std::vector<bool> checkpointing_;
+  bool closing_ = false;
   uint64_t opening_ = 0;
   uint64_t step_ = 0;
   uint64_t unique_ = 0;

@@ -37,9 +37,30 @@ storage::RecoveredRecord State(uint64_t term, uint64_t commit = 0) {
   return record;
 }
 
+storage::RecoveredRecord Reset(uint64_t index, uint64_t term) {
+  storage::RecoveredRecord record;
+  record.group = kGroup;
+  record.kind = storage::RecordKind::kReset;
+  record.index = Index{index};
+  record.term = Term{term};
+  return record;
+}
+
+// kGroup's newest snapshot.
+struct Held {
+  uint64_t index = 0;
+  uint64_t term = 0;
+};
+
 // The first refusal, or what kGroup starts from.
-Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records) {
+Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records,
+                               const Held& snapshot = {}) {
   Recovery recovery(2, {.voters = {NodeId{1}}});
+  raft::SnapshotMeta meta;
+  meta.index = Index{snapshot.index};
+  meta.term = Term{snapshot.term};
+  meta.conf.voters = {NodeId{1}};
+  if (snapshot.index > 0) recovery.SetSnapshot(kGroup, std::move(meta));
   for (storage::RecoveredRecord& record : records) {
     Status status = recovery.OnRecord(std::move(record));
     if (!status.ok()) return status;
@@ -74,6 +95,91 @@ TEST(GroupRecoveryTest, ASlotWrittenAgainEndsWhatStoodThereAndAbove) {
   EXPECT_EQ(group->hard.term, Term{2});
 }
 
+// Two entries of a newer leader, then a snapshot that holds them, then a crash: the rest of the
+// deposed leader's entries must not follow them.
+TEST(GroupRecoveryTest, ASlotWrittenAgainBelowTheSnapshotEndsWhatStoodAbove) {
+  std::vector<storage::RecoveredRecord> records = {State(1)};
+  for (uint64_t index = 10; index <= 20; ++index) records.push_back(Entry(index, 1));
+  records.push_back(State(2, 12));
+  records.push_back(Entry(13, 2));
+  records.push_back(Entry(14, 2));
+  Result<RecoveredGroup> group = Recover(records, {14, 2});
+  ASSERT_TRUE(group.ok()) << group.status().ToString();
+  EXPECT_EQ(Log(*group), "");
+  EXPECT_FALSE(group->reset_missing);
+  records.push_back(Entry(15, 2));
+  group = Recover(records, {14, 2});
+  ASSERT_TRUE(group.ok()) << group.status().ToString();
+  EXPECT_EQ(Log(*group), "15.2 ");
+  // The first snapshot's place: what it holds of the log is what the log has.
+  group = Recover(records, {13, 2});
+  ASSERT_TRUE(group.ok()) << group.status().ToString();
+  EXPECT_EQ(Log(*group), "14.2 15.2 ");
+}
+
+TEST(GroupRecoveryTest, AResetVoidsTheEntriesBeforeItAndKeepsTheVote) {
+  std::vector<storage::RecoveredRecord> records = {State(3)};
+  for (uint64_t index = 1; index <= 20; ++index) records.push_back(Entry(index, 1));
+  records.push_back(Reset(14, 2));
+  Result<RecoveredGroup> group = Recover(records, {14, 2});
+  ASSERT_TRUE(group.ok()) << group.status().ToString();
+  EXPECT_EQ(Log(*group), "");
+  EXPECT_EQ(group->hard.term, Term{3});
+  EXPECT_EQ(group->hard.vote, NodeId{1});
+  EXPECT_EQ(group->hard.commit, Index{14});
+  EXPECT_FALSE(group->reset_missing);
+  for (uint64_t index = 15; index <= 18; ++index) records.push_back(Entry(index, 3));
+  for (uint64_t held : {14, 16, 18}) {
+    group = Recover(records, {held, held == 14 ? 2u : 3u});
+    ASSERT_TRUE(group.ok()) << held << ": " << group.status().ToString();
+    EXPECT_EQ(group->entries.size(), 18 - held);
+  }
+}
+
+TEST(GroupRecoveryTest, AResetWithoutItsSnapshotIsRefused) {
+  Result<RecoveredGroup> group = Recover({State(2), Entry(1, 1), Reset(14, 2)}, {1, 1});
+  EXPECT_EQ(group.status().code(), StatusCode::kDataLoss);
+  EXPECT_NE(group.status().message().find("snapshot at entry 14"), std::string::npos)
+      << group.status().message();
+}
+
+// A crash between an installed snapshot and its reset record: the log goes on in another history,
+// whichever way the terms go.
+TEST(GroupRecoveryTest, EntriesOfAnotherHistoryThanTheSnapshotsAreLeftOut) {
+  for (uint64_t snapshot_term : {1, 3}) {
+    std::vector<storage::RecoveredRecord> records = {State(3)};
+    for (uint64_t index = 5; index <= 20; ++index) records.push_back(Entry(index, 2));
+    const Held snapshot{14, snapshot_term};
+    Result<RecoveredGroup> group = Recover(records, snapshot);
+    ASSERT_TRUE(group.ok()) << group.status().ToString();
+    EXPECT_EQ(Log(*group), "");
+    EXPECT_TRUE(group->reset_missing);
+    // The next opening wrote the reset first.
+    records.push_back(Reset(14, snapshot_term));
+    records.push_back(Entry(15, 3));
+    group = Recover(records, snapshot);
+    ASSERT_TRUE(group.ok()) << group.status().ToString();
+    EXPECT_EQ(Log(*group), "15.3 ");
+    EXPECT_FALSE(group->reset_missing);
+  }
+}
+
+// Segments go from the front, one by one: what a crash left of void entries may begin anywhere.
+TEST(GroupRecoveryTest, APieceOfVoidEntriesIsNoGap) {
+  for (uint64_t first : {2, 15, 16, 19}) {
+    std::vector<storage::RecoveredRecord> before = {State(2)};
+    for (uint64_t index = first; index <= 20; ++index) before.push_back(Entry(index, 1));
+    for (bool reset : {false, true}) {
+      std::vector<storage::RecoveredRecord> records = before;
+      if (reset) records.push_back(Reset(14, 2));
+      records.push_back(Entry(15, 2));
+      Result<RecoveredGroup> group = Recover(std::move(records), {14, first == 2 ? 1u : 2u});
+      ASSERT_TRUE(group.ok()) << first << reset << ": " << group.status().ToString();
+      EXPECT_EQ(Log(*group), "15.2 ");
+    }
+  }
+}
+
 TEST(GroupRecoveryTest, TheCommitIndexStaysWithinWhatIsThere) {
   Result<RecoveredGroup> group = Recover({State(1, 9), Entry(1, 1), Entry(2, 1)});
   ASSERT_TRUE(group.ok());
@@ -94,6 +200,7 @@ TEST(GroupRecoveryTest, WhatContradictsItselfIsRefused) {
       {State(1), Entry(1, 1), Entry(3, 1)},  // Entry 2 is.
       {Entry(1, 1)},                         // No state has that term.
       {State(1), Entry(1, 1), Entry(2, 2)},  //
+      {State(2), Entry(1, 2), Entry(2, 1)},  // The term falls.
       {State(1), strange_kind},
       {State(1), no_kind},
       {State(1), other_group},

@@ -17,8 +17,39 @@ class WalTrackerTest : public ::testing::Test {
     tracker_.OnAppended(record);
     tracker_.OnWriting({record.group, record.kind, record.index, record.term, 0});
   }
+  void Reset(uint32_t group, uint64_t index) {
+    WalRecord record{.group = GroupId{group}, .kind = RecordKind::kReset, .index = Index{index}};
+    tracker_.OnAppended(record);
+    tracker_.OnWriting({record.group, record.kind, record.index, record.term, 0});
+  }
   WalTracker tracker_;
 };
+
+TEST_F(WalTrackerTest, AResetFreesWhatCameBeforeItOnceItIsDurable) {
+  tracker_.AddSegment(0);
+  Entry(1, 1);
+  Entry(2, 1);
+  tracker_.AddSegment(1);
+  Entry(1, 2);
+  Reset(1, 40);
+  Entry(1, 41);
+  tracker_.Release(GroupId{2}, Index{1});
+  EXPECT_EQ(tracker_.Release(GroupId{1}, Index{40}), Index{0});
+  EXPECT_EQ(tracker_.free_segments(), 0u);
+  EXPECT_TRUE(tracker_.TakeResets().empty());
+  tracker_.OnDurable();
+  EXPECT_EQ(tracker_.TakeResets(), std::vector<GroupId>{GroupId{1}});
+  EXPECT_TRUE(tracker_.TakeResets().empty());
+  EXPECT_EQ(tracker_.free_segments(), 1u);
+  // What follows the reset is needed.
+  tracker_.PopFront();
+  tracker_.AddSegment(2);
+  EXPECT_EQ(tracker_.free_segments(), 0u);
+  EXPECT_EQ(tracker_.Release(GroupId{1}, Index{40}), Index{40});
+  EXPECT_EQ(tracker_.free_segments(), 0u);
+  tracker_.Release(GroupId{1}, Index{41});
+  EXPECT_EQ(tracker_.free_segments(), 1u);
+}
 
 TEST_F(WalTrackerTest, ASegmentIsFreeOnceEachGroupHasReleasedItsEntries) {
   tracker_.AddSegment(0);

@@ -156,6 +156,12 @@ class WalWorld {
                              .term = Term{1},
                              .parts = {payload, {}}});
   }
+  uint64_t AppendReset(uint32_t group, uint64_t index, std::size_t core = 0) {
+    return wal(core).Append({.group = GroupId{group},
+                             .kind = RecordKind::kReset,
+                             .index = Index{index},
+                             .term = Term{1}});
+  }
   bool RunUntilDurable(uint64_t lsn, std::size_t core = 0) {
     return runtime->RunUntil([&] { return probe(core).durable >= lsn; });
   }

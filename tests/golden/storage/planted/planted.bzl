@@ -3,6 +3,7 @@
 # The patched file of lib/storage for each patch.
 PLANTED_BUGS = {
     "acknowledges_before_the_sync": "disk_wal.cc",
+    "cuts_what_a_newer_release_wrote": "wal_reader.cc",
     "loses_a_seal": "disk_wal.cc",
     "replays_a_torn_record": "wal_reader.cc",
     "retries_a_failed_sync": "disk_wal.cc",
