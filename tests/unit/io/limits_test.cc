@@ -67,14 +67,14 @@ bool Has(const std::string& text, const std::string& part) {
 }
 
 TEST(LimitsTest, TheRuntimeIsMadeWhereNothingIsRefused) {
-  EXPECT_EQ(SaidWith({.core_count = 2}, [] { return Refuse({}, 0); }), "made");
+  EXPECT_EQ(SaidWith({.core_count = 1, .ring_entries = 8}, [] { return Refuse({}, 0); }), "made");
 }
 
 TEST(LimitsTest, NoThreadIsAnErrorThatNamesTheLimit) {
-  const std::string said = SaidWith({.core_count = 2}, [] {
+  const std::string said = SaidWith({.core_count = 1, .ring_entries = 8}, [] {
     return Refuse({SYS_clone, SYS_clone3}, EAGAIN);
   });
-  EXPECT_TRUE(Has(said, "only 0 of 2 threads") && Has(said, "RLIMIT_NPROC"));
+  EXPECT_TRUE(Has(said, "only 0 of 1 threads") && Has(said, "RLIMIT_NPROC"));
   EXPECT_TRUE(Has(said, "fewer cores")) << said;
 }
 
@@ -96,8 +96,8 @@ TEST(LimitsTest, ARefusedRingNamesTheCallAndTheFix) {
     for (auto [call, name] : {std::pair{SYS_io_uring_setup, "io_uring_setup"},
                               std::pair{SYS_io_uring_enter, "io_uring_enter"},
                               std::pair{SYS_io_uring_register, "io_uring_register"}}) {
-      const std::string said =
-          SaidWith({.core_count = 2}, [call, error] { return Refuse({call}, error); });
+      const std::string said = SaidWith({.core_count = 1, .ring_entries = 8},
+                                        [call, error] { return Refuse({call}, error); });
       EXPECT_TRUE(Has(said, std::string(name) + " failed")) << said;
       EXPECT_TRUE(Has(said, "policy") || Has(said, "sysctl")) << said;
     }
@@ -105,7 +105,7 @@ TEST(LimitsTest, ARefusedRingNamesTheCallAndTheFix) {
 }
 
 TEST(LimitsTest, TooLittleLockedMemoryNamesTheLimitItsNumberAndTheOption) {
-  const std::string said = SaidWith({.core_count = 2}, [] {
+  const std::string said = SaidWith({.core_count = 1, .ring_entries = 8}, [] {
     const rlimit limit = {65536, 65536};
     return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 && Refuse({SYS_io_uring_setup}, ENOMEM);
   });
