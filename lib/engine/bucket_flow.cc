@@ -62,6 +62,11 @@ void Engine::FenceAll(NameCall call, stream::Incarnation incarnation, stream::In
                   return call->done(outcome.status());
                 }
                 if (*outcome == Outcome::kOk) return EndBucketDelete(call, attempt, *outcome);
+                if (*outcome == Outcome::kConflict) {  // A newer attempt ends it.
+                  bucket_deletes_.erase(call->request);
+                  return call->done(Status(StatusCode::kUnavailable,
+                                           "this bucket is being deleted already; try again"));
+                }
                 OnAllGroups(stream::UnfenceBucket{call->request, incarnation, attempt},
                             [this, call, attempt, refusal = *outcome](Result<Outcome> undone) {
                               if (!undone.ok()) {

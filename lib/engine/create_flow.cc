@@ -64,7 +64,7 @@ void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
 void Engine::OnCreated(CreateCall call, Result<stream::Reply> reply) {
   if (!reply.ok()) return call->done(reply.status());
   if (reply->placement) return CreateWherePlaced(call, *reply->placement);
-  if (reply->outcome == Outcome::kBucketNotFound && call->attempts++ == 0) {
+  if (reply->outcome == Outcome::kBucketNotFound && !std::exchange(call->bucket_looked_up, true)) {
     // The bucket was deleted, and perhaps made again, since this core learned of it.
     shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request.stream.bucket);
     return CreateFlow(call);
