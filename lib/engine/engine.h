@@ -124,6 +124,7 @@ class Engine final : public StreamEngine {
   // open.cc
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
+  storage::LogLine StorageLog();
   void PrepareShards(std::vector<ShardStart>* starts);
   Status StartShards(std::vector<ShardStart> starts);
   Status BeginHistory();
@@ -211,7 +212,8 @@ class Engine final : public StreamEngine {
   Outside outside_;
   uint32_t group_count_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
-  std::unique_ptr<storage::SnapshotFiles> snapshot_files_;  // While opening.
+  std::unique_ptr<storage::SnapshotFiles> snapshot_files_;        // While opening.
+  std::shared_ptr<storage::RecoveredPayload> recovered_payload_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<GroupChores> chores_;                  // By group; each on its group's core.
   absl::flat_hash_set<std::string> bucket_deletes_;  // Under way here; the meta group's loop only.

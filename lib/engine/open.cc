@@ -132,9 +132,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
                   directory_->path() + " is no member of its cluster: nothing in it may be served");
   }
   group_count_ = directory_->group_count();
-  storage::LogLine log = [this](storage::LogLevel level, std::string_view message) {
-    if (log_) log_(static_cast<int>(level), message);
-  };
+  storage::LogLine log = StorageLog();
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
@@ -154,6 +152,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
     start.groups.push_back(GroupId{i});
     start.recovered.push_back(std::move((*groups)[i]));
   }
+  recovered_payload_ = *payload;
   logs->old_logs->Attach(&runtime_.loop(CoreId{0}));
   for (ShardStart& start : *starts) {
     start.directory = directory_.get();
@@ -171,6 +170,12 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
     (*starts)[i % cores].wal.spares.push_back(std::move(logs->spares[i]));
   }
   return {};
+}
+
+storage::LogLine Engine::StorageLog() {
+  return [this](storage::LogLevel level, std::string_view message) {
+    if (log_) log_(static_cast<int>(level), message);
+  };
 }
 
 void Engine::PrepareShards(std::vector<ShardStart>* starts) {
@@ -217,6 +222,10 @@ Status Engine::StartShards(std::vector<ShardStart> starts) {
     Status status = BeginHistory();
     if (!status.ok()) return status;
   }
+  if (recovered_payload_ != nullptr && Stats().payload_lost_bytes == 0) {
+    storage::RemoveTornPayload(runtime_.loop(CoreId{0}).disk(), *recovered_payload_, StorageLog());
+  }
+  recovered_payload_.reset();
   gate_.Open();
   return {};
 }

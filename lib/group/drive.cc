@@ -1,10 +1,12 @@
 // The part of Replica that keeps the contract of raft::Core (lib/raft/core.h).
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <variant>
 
 #include "lib/base/check.h"
+#include "lib/group/payload_check.h"
 #include "lib/group/replica.h"
 
 namespace ursula::group {
@@ -47,16 +49,8 @@ void Replica::Persist(raft::StorageAppend* append) {
   // The commit index alone isn't worth a write: it comes back with the next leader. Before the
   // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
   // its state.
-  if (append->hard_state && append->must_sync) {
-    std::string state = EncodeState(*append->hard_state);
-    storage::WalRecord record;
-    record.group = group_;
-    record.kind = storage::RecordKind::kState;
-    record.index = append->hard_state->commit;
-    record.term = append->hard_state->term;
-    record.parts = {std::string_view(state), {}};
-    last_lsn_ = services_.wal->Append(record);
-  }
+  if (append->hard_state) hard_ = *append->hard_state;
+  if (append->hard_state && append->must_sync) PersistState();
   for (const raft::Entry& entry : append->entries) {
     char kind = static_cast<char>(entry.kind);
     storage::WalRecord record;
@@ -68,6 +62,21 @@ void Replica::Persist(raft::StorageAppend* append) {
     last_lsn_ = services_.wal->Append(record);
   }
   appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses)});
+}
+
+// Invariant: its commit index is of an entry that is durable here, in the log or in a snapshot; so
+// where an opening finds neither, one of them was taken away (Recovery::Finish).
+void Replica::PersistState() {
+  raft::HardState hard = hard_;
+  hard.commit = std::min(hard.commit, log_.last());
+  std::string state = EncodeState(hard);
+  storage::WalRecord record;
+  record.group = group_;
+  record.kind = storage::RecordKind::kState;
+  record.index = hard.commit;
+  record.term = hard.term;
+  record.parts = {std::string_view(state), {}};
+  last_lsn_ = services_.wal->Append(record);
 }
 
 void Replica::OnWalDurable(uint64_t lsn) {
@@ -177,6 +186,9 @@ void Replica::AfterApply() {
 void Replica::MaybeFinishStart() {
   if (state_ != State::kStarting || !core_->CommittedInOwnTerm()) return;
   if (core_->applied() < core_->commit()) return;
+  PayloadCheck check = CheckPayload(services_, group_, *machine_, ring_, applied_index_);
+  if (!check.status.ok()) return Fail(std::move(check.status));
+  services_.budget->stats.payload_lost_bytes += check.lost_bytes;
   state_ = State::kRunning;
   services_.payload->Keep(group_, [this](uint64_t incarnation) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();

@@ -202,7 +202,8 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
   for (Status& gap : gaps_) {
     if (!gap.ok()) return std::move(gap);
   }
-  for (RecoveredGroup& group : groups_) {
+  for (uint32_t id = 0; id < groups_.size(); ++id) {
+    RecoveredGroup& group = groups_[id];
     Term before = group.compacted.term;
     for (const raft::Entry& entry : group.entries) {
       if (entry.term < before) {
@@ -212,9 +213,15 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
       before = entry.term;
     }
     Index last = group.entries.empty() ? group.compacted.index : group.entries.back().index;
-    // The commit index is written seldom: entries tell more. A snapshot is committed, and nothing
-    // past the log's end is known to be.
-    group.hard.commit = std::clamp(group.hard.commit, group.compacted.index, last);
+    // The commit index is written seldom: entries tell more. A snapshot is committed. What the
+    // index names was durable here.
+    if (group.hard.commit > last) {
+      return Status(StatusCode::kDataLoss,
+                    GroupName(GroupId{id}) + ": entry " + std::to_string(Raw(group.hard.commit)) +
+                        " was durable, and its snapshots and log end at entry " +
+                        std::to_string(Raw(last)) + ": a snapshot or a log file is missing");
+    }
+    group.hard.commit = std::max(group.hard.commit, group.compacted.index);
     Term last_term = group.entries.empty() ? group.compacted.term : group.entries.back().term;
     if (group.hard.term < last_term) {
       return Status(StatusCode::kDataLoss, "a group's term is older than its log");

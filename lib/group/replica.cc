@@ -33,7 +33,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       machine_(std::move(recovered.machine)),
       clock_(services.loop),
       checkpoint_(services, group, this) {
-  initial_.hard = recovered.hard;
+  initial_.hard = hard_ = recovered.hard;
   initial_.conf = recovered.compacted.conf;
   initial_.applied = recovered.compacted.index;
   applied_index_ = recovered.compacted.index;
@@ -258,6 +258,9 @@ std::optional<raft::SnapshotMeta> Replica::AppliedMeta() {
 
 void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
   ++services_.budget->stats.snapshots;
+  // The log still says that there is a snapshot, once it has nothing else of what is in it.
+  hard_.commit = std::max(hard_.commit, meta.index);
+  PersistState();
   services_.wal->Release(group_, meta.index);
   log_.Compact(meta);
 }

@@ -96,9 +96,13 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Tick();  // Every kTickMs.
   void OnWalDurable(uint64_t lsn);
   void OnWalFailed(const Status& status);
-  void Checkpoint() { checkpoint_.Request(); }  // The log wants its space back.
-  void Flush() { checkpoint_.Flush(); }         // Memory wants its payload written out.
-  uint64_t EvictTo(uint64_t bytes);             // Of the hot ring; what is left.
+  void Checkpoint() {  // The log wants its space back.
+    if (state_ != State::kStarting && !unreadable_) checkpoint_.Request();
+  }
+  void Flush() {  // Memory wants its payload written out.
+    if (state_ != State::kStarting && !unreadable_) checkpoint_.Flush();
+  }
+  uint64_t EvictTo(uint64_t bytes);  // Of the hot ring; what is left.
   uint64_t log_bytes() const { return log_.bytes(); }
   uint64_t hot_bytes() const { return ring_.bytes(); }
   uint64_t unflushed_bytes() const { return ring_.UnflushedBytes(); }
@@ -151,6 +155,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Pump();
   void TakeSoftState(const raft::SoftState& soft_state);
   void Persist(raft::StorageAppend* append);
+  void PersistState();
   void ReleaseDurable();
   void Send(std::vector<raft::Message> messages);
   void Apply(raft::StorageApply* apply);
@@ -194,6 +199,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   std::unique_ptr<raft::Core> core_;
   raft::Ready ready_;  // Kept for its capacity.
   raft::InitialState initial_;
+  raft::HardState hard_;  // As the core last handed it out.
   bool pumping_ = false;
 
   std::vector<Staged> staged_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/ids.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/payload_compactor.h"
 
@@ -11,6 +12,12 @@ namespace ursula::storage {
 namespace {
 
 constexpr uint64_t kReadBytesAdvisedMin = 64 << 10;
+constexpr std::size_t kLoggedMax = 1000;  // Kinds of damage; more would be much the same.
+
+std::string PayloadName(PayloadKey key, uint64_t from) {
+  return "payload of group " + std::to_string(Raw(key.group)) + ", stream incarnation " +
+         std::to_string(key.incarnation) + ", from offset " + std::to_string(from) + " on";
+}
 
 }  // namespace
 
@@ -43,7 +50,9 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
               this),
       compactor_(std::make_unique<PayloadCompactor>(loop, this)) {
   if (recovered == nullptr || ordinal >= recovered->cores.size()) return;
-  for (RecoveredPayload::File& file : recovered->cores[ordinal]) {
+  losses_.Add(std::move(recovered->cores[ordinal].losses));
+  std::vector<RecoveredPayload::File>& files = recovered->cores[ordinal].files;
+  for (RecoveredPayload::File& file : files) {
     const uint32_t number = AddFile(file.file);
     LocalFile& local = *files_[number];
     local.bytes = file.bytes;
@@ -57,7 +66,7 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
     local.finished = true;
     file.extents = {};
   }
-  for (RecoveredPayload::File& file : recovered->cores[ordinal]) file.file.reset();
+  for (RecoveredPayload::File& file : files) file.file.reset();
   for (uint32_t number = 0; number < next_file_; ++number) DropIfDead(number);
 }
 
@@ -95,10 +104,9 @@ void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
   std::vector<PayloadIndex::Extent> extents =
       index_.Cover(key, from, std::max<uint64_t>(bytes_max, 1), options_.read_extents_max);
   if (extents.empty()) {
-    loop_.Defer([done = std::move(done), from]() mutable {
-      done(Status(StatusCode::kInvalidArgument,
-                  "no payload is stored at offset " + std::to_string(from)));
-    });
+    Status lost(StatusCode::kDataLoss, PayloadName(key, from) + " is lost: " + Where(key, from));
+    OnDamaged(lost);
+    loop_.Defer([done = std::move(done), lost = std::move(lost)]() mutable { done(lost); });
     return;
   }
   const uint64_t next = std::min(from + std::max<uint64_t>(bytes_max, 1), extents.back().end());
@@ -107,6 +115,18 @@ void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
   std::vector<PayloadIndex::Extent> soon =
       index_.Cover(key, next, next - from, options_.read_extents_max);
   if (!soon.empty()) reader_.ReadAhead(soon);
+}
+
+std::string DiskPayloadStore::Where(PayloadKey key, uint64_t from) const {
+  const std::vector<PayloadIndex::Extent> extents = index_.Cover(key, from, 1, 1);
+  if (extents.empty()) return losses_.Where(key, from);
+  return files_.at(extents[0].file)->source.shared->path + ", offset " +
+         std::to_string(extents[0].offset);
+}
+
+void DiskPayloadStore::OnDamaged(const Status& status) {
+  if (!options_.log || logged_.size() >= kLoggedMax) return;
+  if (logged_.insert(status.message()).second) options_.log(LogLevel::kError, status.message());
 }
 
 uint64_t DiskPayloadStore::ReadBytesAdvised() const {
@@ -189,7 +209,7 @@ void DiskPayloadStore::DropIfDead(uint32_t number) {
   auto found = files_.find(number);
   if (found == files_.end()) return;
   LocalFile& local = *found->second;
-  if (!local.finished) return;
+  if (!local.finished || local.source.shared->damaged) return;
   if (local.live > 0) return CompactIfSparse(number);
   if (local.pins > 0) return;
   std::shared_ptr<PayloadFile> shared = local.source.shared;

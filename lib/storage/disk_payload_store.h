@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "lib/io/loop.h"
 #include "lib/storage/payload_file.h"
 #include "lib/storage/payload_index.h"
+#include "lib/storage/payload_losses.h"
 #include "lib/storage/payload_reader.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/payload_writer.h"
@@ -38,6 +40,10 @@ class DiskPayloadStore final : public PayloadStore,
   uint64_t Find(PayloadKey key, uint64_t from) const override { return index_.Find(key, from); }
   uint64_t FindNext(PayloadKey key, uint64_t from) const override {
     return index_.FindNext(key, from);
+  }
+  std::string Where(PayloadKey key, uint64_t from) const override;
+  void ForEachKey(GroupId group, Function<void(uint64_t, uint64_t)> visit) const override {
+    index_.ForEachKey(group, [&visit](uint64_t one, uint64_t end) { visit(one, end); });
   }
   void Free(PayloadKey key) override { FreeBefore(key, UINT64_MAX); }
   void FreeBefore(PayloadKey key, uint64_t offset) override;
@@ -75,6 +81,7 @@ class DiskPayloadStore final : public PayloadStore,
   void Unpin(uint32_t file) override;
   Result<PayloadReader::Source*> OpenSource(uint32_t file) override;
   void CloseSource(uint32_t file) override;
+  void OnDamaged(const Status& status) override;
 
   io::Loop& loop_;
   const PayloadStoreOptions options_;
@@ -87,6 +94,8 @@ class DiskPayloadStore final : public PayloadStore,
   std::string removing_;
   // What was freed while writes or a compaction were under way, which must not bring it back.
   absl::flat_hash_map<PayloadKey, uint64_t> freed_before_;
+  PayloadLosses losses_;
+  absl::flat_hash_set<std::string> logged_;  // Of damage: each message once.
   PayloadStats stats_;
   uint64_t live_bytes_ = 0;
   PayloadIndex index_;

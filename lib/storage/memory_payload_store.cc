@@ -58,6 +58,16 @@ class MemoryPayloadStore final : public PayloadStore {
     return next == found->second.end() ? UINT64_MAX : next->first;
   }
 
+  std::string Where(PayloadKey, uint64_t) const override { return "in memory"; }
+  void ForEachKey(GroupId group, Function<void(uint64_t, uint64_t)> visit) const override {
+    for (auto at = keys_.lower_bound({group, 0}); at != keys_.end() && at->first.group == group;
+         ++at) {
+      if (at->second.empty()) continue;
+      const auto& [start, message] = *at->second.rbegin();
+      visit(at->first.incarnation, start + message.size());
+    }
+  }
+
   void Free(PayloadKey key) override { FreeBefore(key, UINT64_MAX); }
 
   void FreeBefore(PayloadKey key, uint64_t offset) override {
@@ -120,7 +130,7 @@ class MemoryPayloadStore final : public PayloadStore {
       }
     }
     if (slice.parts.empty()) {
-      return Status(StatusCode::kInvalidArgument,
+      return Status(StatusCode::kDataLoss,
                     "no payload is stored at offset " + std::to_string(from));
     }
     return slice;

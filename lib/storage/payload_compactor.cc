@@ -61,10 +61,10 @@ void PayloadCompactor::OnTrailerRead(int64_t result) {
 
 void PayloadCompactor::OnFooterRead(int64_t result) {
   if (stopping_ || result != buffer_bytes_) return EndFile();
-  std::optional<std::vector<PayloadExtent>> extents = ParsePayloadFooter(
+  std::optional<PayloadFooter> footer = ParsePayloadFooter(
       std::string_view(buffer_.get(), buffer_bytes_), trailer_, source_->shared->seed);
-  if (!extents.has_value()) return EndFile();
-  extents_ = std::move(*extents);
+  if (!footer.has_value()) return EndFile();
+  extents_ = std::move(footer->extents);
   next_ = 0;
   MoveSome();
 }

@@ -19,7 +19,13 @@ struct PayloadFile {
   PayloadFileName name = {};
   std::string path = {};
   uint32_t seed = 0;
+  bool damaged = false;  // Found so when it was opened. Then it is never rewritten nor removed.
   std::atomic<uint32_t> owners = 0;
+};
+
+struct LostPayload {
+  std::string path = {};
+  PayloadLoss loss = {};
 };
 
 // What RecoverPayload found, by core.
@@ -30,7 +36,13 @@ class RecoveredPayload {
     uint64_t bytes = 0;                       // The whole file's.
     std::vector<PayloadExtent> extents = {};  // Of this core's groups.
   };
-  std::vector<std::vector<File>> cores = {};
+  struct Core {
+    std::vector<File> files = {};
+    std::vector<LostPayload> losses = {};  // Of its groups, or of nobody knows whom.
+  };
+  std::vector<Core> cores = {};
+  // Files in which there is no whole block, nor anything that is known to have been synced.
+  std::vector<std::string> torn = {};
 };
 
 }  // namespace ursula::storage

@@ -29,24 +29,59 @@ bool IsStretch(uint64_t start, uint64_t length) {
   return length <= kPayloadBlockBytesMax && start < kOffsetEnd && start + length <= kOffsetEnd;
 }
 
-// Nothing: no block before `blocks_end` is like that.
-std::optional<PayloadExtent> TakeExtent(Reader* reader, uint32_t blocks_end) {
+void PutStretch(std::string* out, PayloadKey key, uint64_t start, uint32_t length) {
+  PutVarint(out, Raw(key.group));
+  PutVarint(out, key.incarnation);
+  PutVarint(out, start);
+  PutVarint(out, length);
+}
+
+struct Stretch {
+  PayloadKey key = {};
+  uint64_t start = 0;
+  uint32_t length = 0;
+};
+
+// Nothing: no block holds that.
+std::optional<Stretch> TakeStretch(Reader* reader) {
   const uint64_t group = reader->Varint();
   const uint64_t incarnation = reader->Varint();
   const uint64_t start = reader->Varint();
   const uint64_t length = reader->Varint();
+  if (!reader->ok() || group > UINT32_MAX || !IsStretch(start, length)) return std::nullopt;
+  return Stretch{
+      {GroupId{static_cast<uint32_t>(group)}, incarnation}, start, static_cast<uint32_t>(length)};
+}
+
+// Nothing: no block before `blocks_end` is like that.
+std::optional<PayloadExtent> TakeExtent(Reader* reader, uint32_t blocks_end) {
+  const std::optional<Stretch> stretch = TakeStretch(reader);
   const uint64_t offset = reader->Varint();
   const uint64_t header_bytes = reader->Varint();
-  if (!reader->ok() || group > UINT32_MAX || !IsStretch(start, length) ||
-      header_bytes < kPayloadBlockHeaderBytes || header_bytes > kHeaderBytesMax ||
-      offset > blocks_end || header_bytes + length > blocks_end - offset) {
+  if (!reader->ok() || !stretch.has_value() || header_bytes < kPayloadBlockHeaderBytes ||
+      header_bytes > kHeaderBytesMax || offset > blocks_end ||
+      header_bytes + stretch->length > blocks_end - offset) {
     return std::nullopt;
   }
-  return PayloadExtent{{GroupId{static_cast<uint32_t>(group)}, incarnation},
-                       start,
-                       static_cast<uint32_t>(length),
-                       static_cast<uint32_t>(offset),
+  return PayloadExtent{stretch->key, stretch->start, stretch->length, static_cast<uint32_t>(offset),
                        static_cast<uint32_t>(header_bytes)};
+}
+
+std::optional<PayloadLoss> TakeLoss(Reader* reader, uint32_t blocks_end) {
+  const std::optional<Stretch> stretch = TakeStretch(reader);
+  const uint64_t offset = reader->Varint();
+  const uint64_t bytes = reader->Varint();
+  const uint64_t synced = reader->Varint();
+  if (!reader->ok() || !stretch.has_value() || offset > blocks_end || bytes > blocks_end - offset ||
+      synced > 1) {
+    return std::nullopt;
+  }
+  return PayloadLoss{static_cast<uint32_t>(offset),
+                     static_cast<uint32_t>(bytes),
+                     synced == 1,
+                     stretch->key,
+                     stretch->start,
+                     stretch->length};
 }
 
 }  // namespace
@@ -148,16 +183,18 @@ std::optional<PayloadBlock> ParsePayloadHeader(std::string_view bytes, uint32_t 
   return block;
 }
 
-std::string EncodePayloadFooter(const std::vector<PayloadExtent>& extents, uint32_t seed,
-                                uint32_t offset) {
+std::string EncodePayloadFooter(const PayloadFooter& footer, uint32_t seed, uint32_t offset) {
   std::string out;
-  for (const PayloadExtent& extent : extents) {
-    PutVarint(&out, Raw(extent.key.group));
-    PutVarint(&out, extent.key.incarnation);
-    PutVarint(&out, extent.start);
-    PutVarint(&out, extent.length);
+  for (const PayloadExtent& extent : footer.extents) {
+    PutStretch(&out, extent.key, extent.start, extent.length);
     PutVarint(&out, extent.offset);
     PutVarint(&out, extent.header_bytes);
+  }
+  for (const PayloadLoss& loss : footer.losses) {
+    PutStretch(&out, loss.key, loss.start, loss.length);
+    PutVarint(&out, loss.offset);
+    PutVarint(&out, loss.bytes);
+    PutVarint(&out, loss.synced ? 1 : 0);
   }
   const uint32_t footer_bytes = static_cast<uint32_t>(out.size());
   const uint32_t footer_crc = Crc32c(seed, out);
@@ -166,8 +203,9 @@ std::string EncodePayloadFooter(const std::vector<PayloadExtent>& extents, uint3
   PutFixed<uint32_t>(&out, offset);
   PutFixed<uint32_t>(&out, footer_bytes);
   PutFixed<uint32_t>(&out, footer_crc);
-  PutFixed<uint32_t>(&out, static_cast<uint32_t>(extents.size()));
-  PutFixed<uint64_t>(&out, 0);
+  PutFixed<uint32_t>(&out, static_cast<uint32_t>(footer.extents.size()));
+  PutFixed<uint32_t>(&out, static_cast<uint32_t>(footer.losses.size()));
+  PutFixed<uint32_t>(&out, 0);
   StoreFixed<uint32_t>(out.data() + footer_bytes + 4,
                        Crc32c(seed, std::string_view(out).substr(footer_bytes + 8)));
   return out;
@@ -183,24 +221,29 @@ std::optional<PayloadTrailer> ParsePayloadTrailer(std::string_view bytes, uint32
   trailer.footer_bytes = reader.Fixed<uint32_t>();
   trailer.footer_crc = reader.Fixed<uint32_t>();
   trailer.extent_count = reader.Fixed<uint32_t>();
+  trailer.loss_count = reader.Fixed<uint32_t>();
   return trailer;
 }
 
-std::optional<std::vector<PayloadExtent>> ParsePayloadFooter(std::string_view bytes,
-                                                             const PayloadTrailer& trailer,
-                                                             uint32_t seed) {
+std::optional<PayloadFooter> ParsePayloadFooter(std::string_view bytes,
+                                                const PayloadTrailer& trailer, uint32_t seed) {
   if (bytes.size() != trailer.footer_bytes || Crc32c(seed, bytes) != trailer.footer_crc) {
     return std::nullopt;
   }
   Reader reader(bytes);
-  std::vector<PayloadExtent> extents;
+  PayloadFooter footer;
   for (uint32_t i = 0; i < trailer.extent_count && reader.ok(); ++i) {
     std::optional<PayloadExtent> extent = TakeExtent(&reader, trailer.footer_offset);
     if (!extent.has_value()) return std::nullopt;
-    extents.push_back(*extent);
+    footer.extents.push_back(*extent);
+  }
+  for (uint32_t i = 0; i < trailer.loss_count && reader.ok(); ++i) {
+    std::optional<PayloadLoss> loss = TakeLoss(&reader, trailer.footer_offset);
+    if (!loss.has_value()) return std::nullopt;
+    footer.losses.push_back(*loss);
   }
   if (!reader.AtEnd()) return std::nullopt;
-  return extents;
+  return footer;
 }
 
 }  // namespace ursula::storage

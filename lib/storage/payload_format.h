@@ -1,7 +1,8 @@
 // lib/storage/payload_format.h
 //
 // The bytes of payload segment files: docs/formats/payload.md. A file is a row of blocks, each one
-// stretch of one stream with its message ends, and, once it is finished, a footer that lists them.
+// stretch of one stream with its message ends, and, once it is finished, a footer that lists them,
+// and what the scan of an unfinished file has found to be lost.
 
 #pragma once
 
@@ -82,19 +83,34 @@ struct PayloadExtent {
   uint32_t header_bytes = 0;
   friend bool operator==(const PayloadExtent&, const PayloadExtent&) = default;
 };
+// Bytes where a block is expected and no sound one is.
+struct PayloadLoss {
+  uint32_t offset = 0;  // In the file.
+  uint32_t bytes = 0;
+  bool synced = false;  // They were, which a later block attests: damaged. Else perhaps torn.
+  // What the block holds, where its header can be read; length 0: unknown.
+  PayloadKey key = {};
+  uint64_t start = 0;
+  uint32_t length = 0;
+  friend bool operator==(const PayloadLoss&, const PayloadLoss&) = default;
+};
+struct PayloadFooter {
+  std::vector<PayloadExtent> extents = {};
+  std::vector<PayloadLoss> losses = {};
+  friend bool operator==(const PayloadFooter&, const PayloadFooter&) = default;
+};
 // The footer and trailer of a file whose blocks end at `offset`.
-std::string EncodePayloadFooter(const std::vector<PayloadExtent>& extents, uint32_t seed,
-                                uint32_t offset);
+std::string EncodePayloadFooter(const PayloadFooter& footer, uint32_t seed, uint32_t offset);
 // Where the footer is, from a file's last kPayloadTrailerBytes.
 struct PayloadTrailer {
   uint32_t footer_offset = 0;
   uint32_t footer_bytes = 0;  // Without the trailer.
   uint32_t footer_crc = 0;
   uint32_t extent_count = 0;
+  uint32_t loss_count = 0;
 };
 std::optional<PayloadTrailer> ParsePayloadTrailer(std::string_view bytes, uint32_t seed);
-std::optional<std::vector<PayloadExtent>> ParsePayloadFooter(std::string_view bytes,
-                                                             const PayloadTrailer& trailer,
-                                                             uint32_t seed);
+std::optional<PayloadFooter> ParsePayloadFooter(std::string_view bytes,
+                                                const PayloadTrailer& trailer, uint32_t seed);
 
 }  // namespace ursula::storage

@@ -86,6 +86,16 @@ uint64_t PayloadIndex::FindNext(PayloadKey key, uint64_t from) const {
   return next == extents->end() ? UINT64_MAX : next->start;
 }
 
+void PayloadIndex::ForEachKey(GroupId group,
+                              const std::function<void(uint64_t, uint64_t)>& visit) const {
+  auto found = groups_.find(group);
+  if (found == groups_.end()) return;
+  std::vector<uint64_t> incarnations;
+  for (const auto& [incarnation, extents] : found->second) incarnations.push_back(incarnation);
+  std::sort(incarnations.begin(), incarnations.end());
+  for (uint64_t one : incarnations) visit(one, found->second.at(one).back().end());
+}
+
 bool PayloadIndex::Has(PayloadKey key, uint64_t start, uint32_t file, uint32_t offset) const {
   const Extents* extents = FindKey(key);
   if (extents == nullptr) return false;

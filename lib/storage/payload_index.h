@@ -36,6 +36,8 @@ class PayloadIndex {
                             uint32_t count_max) const;
   uint64_t Find(PayloadKey key, uint64_t from) const;
   uint64_t FindNext(PayloadKey key, uint64_t from) const;
+  // Each key of the group, in order, with the end of its last extent.
+  void ForEachKey(GroupId group, const std::function<void(uint64_t, uint64_t)>& visit) const;
   bool Has(PayloadKey key, uint64_t start, uint32_t file, uint32_t offset) const;
 
   void Free(PayloadKey key);

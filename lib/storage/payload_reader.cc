@@ -105,6 +105,7 @@ void PayloadReader::BeginPiece(Piece* piece) {
   Result<Source*> source = sources_.OpenSource(piece->file);
   if (!source.ok()) {
     piece->status = source.status();
+    if (source.status().code() == StatusCode::kDataLoss) sources_.OnDamaged(source.status());
     return EndPiece(piece);
   }
   piece->source = *source;
@@ -129,6 +130,7 @@ void PayloadReader::OnPieceRead(Piece* piece, int64_t result) {
     piece->status = IoStatus("reading", piece->source->shared->path, result);
   } else {
     Check(piece);  // A file that ends early is found out there.
+    if (!piece->status.ok()) sources_.OnDamaged(piece->status);
   }
   sources_.CloseSource(piece->file);
   --reading_;

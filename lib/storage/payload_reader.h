@@ -39,6 +39,7 @@ class PayloadReader {
     virtual void Unpin(uint32_t file) = 0;
     virtual Result<Source*> OpenSource(uint32_t file) = 0;  // Counts a reader. REQUIRES: pinned.
     virtual void CloseSource(uint32_t file) = 0;            // One reader less.
+    virtual void OnDamaged(const Status& status) = 0;       // A block was read that doesn't hold.
   };
 
   struct Limits {

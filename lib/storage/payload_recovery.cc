@@ -5,34 +5,33 @@
 #include <span>
 #include <utility>
 
-#include "lib/base/crc32c.h"
 #include "lib/base/ids.h"
 #include "lib/base/sometimes.h"
 #include "lib/storage/aligned_buffer.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/payload_file.h"
+#include "lib/storage/payload_scan.h"
 #include "lib/storage/payload_store.h"
 
 namespace ursula::storage {
 namespace {
 
-uint64_t RoundUp(uint64_t offset) {
-  return (offset + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
-}
-
-// The extents of one file: from its footer, or, when a crash came before it, from its blocks.
+// The blocks of one file: from its footer, or, when a crash came before it, by a scan.
 class FileScan {
  public:
   FileScan(io::Disk* disk, std::string path, uint32_t seed, const LogLine& log)
       : disk_(*disk), path_(std::move(path)), seed_(seed), log_(log) {}
 
-  Result<std::vector<PayloadExtent>> Run() {
+  Result<PayloadFooter> Run() {
     Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {});
     if (!file.ok()) return file.status();
     size_ = (*file)->size();
     if (size_ > UINT32_MAX) return Status(StatusCode::kDataLoss, path_ + ": too long");
-    std::optional<std::vector<PayloadExtent>> listed = ReadFooter(file->get());
-    if (listed.has_value()) return std::move(*listed);
+    std::optional<PayloadFooter> listed = ReadFooter(file->get());
+    if (listed.has_value()) {
+      LogDamage(listed->losses);
+      return std::move(*listed);
+    }
     URSULA_SOMETIMES("storage: a payload file without a footer is scanned");
     // Past the page cache, which may hold what a failed sync of a process before this one has lost.
     file = disk_.Open(path_, {.direct = true});
@@ -44,14 +43,16 @@ class FileScan {
     const int64_t count = (*file)->ReadNow(0, std::span<char>(buffer_.data(), blocks));
     if (count < 0) return IoStatus("reading", path_, count);
     bytes_ = std::string_view(buffer_.data(), static_cast<std::size_t>(count));
-    ScanBlocks();
-    Status finished = Finish();
+    PayloadScan scan = ScanPayload(bytes_, seed_);
+    LogDamage(scan.losses);
+    LogTorn(scan.losses);
+    Status finished = Finish(scan);
     if (!finished.ok()) return finished;
-    return std::move(extents_);
+    return PayloadFooter{std::move(scan.extents), std::move(scan.losses)};
   }
 
  private:
-  std::optional<std::vector<PayloadExtent>> ReadFooter(io::File* file) const {
+  std::optional<PayloadFooter> ReadFooter(io::File* file) const {
     if (size_ < kPayloadTrailerBytes) return std::nullopt;
     std::string bytes(kPayloadTrailerBytes, '\0');
     if (file->ReadNow(size_ - kPayloadTrailerBytes, std::span<char>(bytes)) !=
@@ -71,71 +72,51 @@ class FileScan {
     return ParsePayloadFooter(bytes, *trailer, seed_);
   }
 
-  // Blocks that a later block attests are listed even when their payload is damaged: reading them
-  // says so. Of what nothing attests, only whole blocks count.
-  void ScanBlocks() {
-    struct Doubtful {
-      PayloadExtent extent;
-      uint64_t end;
-    };
-    std::vector<Doubtful> doubtful;
-    for (uint64_t offset = 0; offset + kPayloadBlockHeaderBytes <= bytes_.size();) {
-      std::string_view rest = bytes_.substr(offset);
-      const uint32_t at = static_cast<uint32_t>(offset);
-      std::optional<PayloadBlock> block = ParsePayloadHeader(rest, seed_, at);
-      if (!block.has_value()) {
-        offset += kPayloadAlignment;
-        continue;
-      }
-      attested_ = std::max<uint64_t>(attested_, block->attested);
-      PayloadExtent extent{block->key, block->start, block->length, at, block->header_bytes};
-      const uint64_t end = offset + block->header_bytes + uint64_t{block->length};
-      const bool whole =
-          end <= bytes_.size() &&
-          Crc32c(PayloadBlockSeed(seed_, at), rest.substr(block->header_bytes, block->length)) ==
-              block->payload_crc;
-      if (whole && block->length > 0) {
-        extents_.push_back(extent);
-        sound_end_ = RoundUp(end);
-        offset = sound_end_;
-      } else {
-        doubtful.push_back({extent, end});
-        offset += kPayloadAlignment;
-      }
-    }
-    for (const Doubtful& block : doubtful) {
-      if (block.end > attested_ || block.extent.length == 0) continue;
-      extents_.push_back(block.extent);
-      URSULA_SOMETIMES("storage: damaged payload is kept as damaged");
-      Log(LogLevel::kError, path_ + ": damaged at offset " + std::to_string(block.extent.offset));
-    }
-    // Zeros are padding.
-    if (bytes_.find_first_not_of('\0', sound_end_) != std::string::npos) {
-      URSULA_SOMETIMES("storage: torn payload is cut");
-      Log(LogLevel::kWarning, path_ + ": cut " + std::to_string(bytes_.size() - sound_end_) +
-                                  " bytes that a crash tore, at offset " +
-                                  std::to_string(sound_end_));
+  void LogDamage(const std::vector<PayloadLoss>& losses) const {
+    for (const PayloadLoss& loss : losses) {
+      if (!loss.synced) continue;
+      URSULA_SOMETIMES("storage: payload that was synced is found damaged");
+      Log(LogLevel::kError, path_ + ": damaged at offset " + std::to_string(loss.offset) + ": " +
+                                std::to_string(loss.bytes) +
+                                " bytes that were synced are no whole block; the file is kept");
     }
   }
 
+  // Whether it is more than that shows when the streams are compared with what there is.
+  void LogTorn(const std::vector<PayloadLoss>& losses) const {
+    uint64_t bytes = 0;
+    const PayloadLoss* first = nullptr;
+    for (const PayloadLoss& loss : losses) {
+      if (loss.synced) continue;
+      if (first == nullptr) first = &loss;
+      bytes += loss.bytes;
+    }
+    if (first == nullptr) return;
+    URSULA_SOMETIMES("storage: torn payload is left out");
+    Log(LogLevel::kWarning, path_ + ": " + std::to_string(bytes) + " bytes from offset " +
+                                std::to_string(first->offset) +
+                                " on are no whole blocks: a crash tore them, or they are damaged");
+  }
+
   // Makes what was read as durable as it is now taken to be, and adds a footer, so that the next
-  // opening need not scan. What no block attests may be of a batch whose sync failed: then it is in
-  // the page cache alone and counts as clean there, and only writing it again brings it to the
-  // disk. The same bytes, so that a crash meanwhile does no harm. On a full disk there is no
-  // footer.
-  Status Finish() {
-    if (extents_.empty()) return {};
+  // opening need not scan, nor forget what is lost. What no block attests may be of a batch whose
+  // sync failed: then it is in the page cache alone and counts as clean there, and only writing it
+  // again brings it to the disk. The same bytes, so that a crash meanwhile does no harm, and what
+  // is damaged stays so. On a full disk there is no footer.
+  Status Finish(const PayloadScan& scan) {
+    if (scan.extents.empty() && scan.losses.empty()) return {};
     Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {.write = true});
     if (!file.ok()) return file.status();
-    if (sound_end_ > attested_) {
-      const std::size_t from = static_cast<std::size_t>(attested_);
+    if (scan.sound_end > scan.attested) {
+      const std::size_t from = static_cast<std::size_t>(scan.attested);
       std::span<const char> tail(bytes_);
-      tail = tail.subspan(from, std::min(static_cast<std::size_t>(sound_end_), tail.size()) - from);
-      const int64_t again = (*file)->WriteSyncedNow(attested_, tail);
+      tail = tail.subspan(from, static_cast<std::size_t>(scan.sound_end) - from);
+      const int64_t again = (*file)->WriteSyncedNow(scan.attested, tail);
       if (again < 0) return IoStatus("writing again", path_, again);
     }
-    const uint32_t offset = static_cast<uint32_t>(RoundUp(size_));
-    const std::string footer = EncodePayloadFooter(extents_, seed_, offset);
+    const uint32_t offset = static_cast<uint32_t>((size_ + kPayloadAlignment - 1) /
+                                                  kPayloadAlignment * kPayloadAlignment);
+    const std::string footer = EncodePayloadFooter({scan.extents, scan.losses}, seed_, offset);
     const int64_t result = (*file)->WriteSyncedNow(offset, std::span<const char>(footer));
     if (result >= 0) return {};
     Status status = IoStatus("finishing", path_, result);
@@ -155,10 +136,35 @@ class FileScan {
   uint64_t size_ = 0;
   AlignedBuffer buffer_;
   std::string_view bytes_;
-  uint64_t attested_ = 0;   // Blocks before it were synced.
-  uint64_t sound_end_ = 0;  // Of the last whole block.
-  std::vector<PayloadExtent> extents_;
 };
+
+// Shares a file out among the cores of its blocks' groups.
+void Share(const std::shared_ptr<PayloadFile>& file, PayloadFooter footer,
+           Function<uint32_t(GroupId)>* core_of, RecoveredPayload* recovered) {
+  uint64_t bytes = 0;
+  std::vector<RecoveredPayload::File*> of_core(recovered->cores.size(), nullptr);
+  for (const PayloadExtent& extent : footer.extents) {
+    bytes = std::max<uint64_t>(bytes, uint64_t{extent.offset} + extent.length);
+    const uint32_t core = (*core_of)(extent.key.group);
+    if (of_core[core] == nullptr) {
+      of_core[core] = &recovered->cores[core].files.emplace_back();
+      of_core[core]->file = file;
+      file->owners.fetch_add(1, std::memory_order_relaxed);
+    }
+    of_core[core]->extents.push_back(extent);
+  }
+  for (RecoveredPayload::File* share : of_core) {
+    if (share != nullptr) share->bytes = bytes;
+  }
+  for (const PayloadLoss& loss : footer.losses) {
+    file->damaged = file->damaged || loss.synced;
+    for (uint32_t core = 0; core < recovered->cores.size(); ++core) {
+      if (loss.length > 0 && core != (*core_of)(loss.key.group)) continue;
+      recovered->cores[core].losses.push_back({file->path, loss});
+    }
+  }
+  if (footer.extents.empty() && !file->damaged) recovered->torn.push_back(file->path);
+}
 
 }  // namespace
 
@@ -182,30 +188,23 @@ Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
     file->name = *name;
     file->path = path;
     file->seed = PayloadSeed(directory.id(), *name);
-    Result<std::vector<PayloadExtent>> extents = FileScan(&disk, path, file->seed, log).Run();
-    if (!extents.ok()) return extents.status();
-    if (extents->empty()) {
+    Result<PayloadFooter> found = FileScan(&disk, path, file->seed, log).Run();
+    if (!found.ok()) return found.status();
+    if (found->extents.empty() && found->losses.empty()) {
       Status removed = disk.RemoveNow(path);
       if (!removed.ok()) return removed;
       continue;
     }
-    uint64_t bytes = 0;
-    std::vector<RecoveredPayload::File*> of_core(core_count, nullptr);
-    for (const PayloadExtent& extent : *extents) {
-      bytes = std::max<uint64_t>(bytes, uint64_t{extent.offset} + extent.length);
-      const uint32_t core = core_of(extent.key.group);
-      if (of_core[core] == nullptr) {
-        of_core[core] = &recovered->cores[core].emplace_back();
-        of_core[core]->file = file;
-        file->owners.fetch_add(1, std::memory_order_relaxed);
-      }
-      of_core[core]->extents.push_back(extent);
-    }
-    for (RecoveredPayload::File* share : of_core) {
-      if (share != nullptr) share->bytes = bytes;
-    }
+    Share(file, std::move(*found), &core_of, recovered.get());
   }
   return recovered;
+}
+
+void RemoveTornPayload(io::Disk& disk, const RecoveredPayload& recovered, const LogLine& log) {
+  for (const std::string& path : recovered.torn) {
+    Status removed = disk.RemoveNow(path);
+    if (!removed.ok() && log) log(LogLevel::kWarning, removed.message());
+  }
 }
 
 }  // namespace ursula::storage

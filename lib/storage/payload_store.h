@@ -77,8 +77,8 @@ class PayloadStore {
   // has failed for good (reads go on).
   virtual void Write(std::vector<PayloadRun> runs, Function<void(Status)> done) = 0;
 
-  // Up to `bytes_max` bytes from `from` (at least one). kDataLoss: damaged, with file and offset;
-  // kInvalidArgument: nothing is stored at `from`; kResourceExhausted; kIoError.
+  // Up to `bytes_max` bytes from `from` (at least one). kDataLoss: damaged, with file and offset,
+  // or nothing is stored at `from`; logged too, once each. kResourceExhausted; kIoError.
   virtual void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
                     Function<void(Result<PayloadSlice>)> done) = 0;
 
@@ -90,6 +90,13 @@ class PayloadStore {
   virtual uint64_t Find(PayloadKey key, uint64_t from) const = 0;
   // The first stored range at or after `from`: its start (>= from). UINT64_MAX: none.
   virtual uint64_t FindNext(PayloadKey key, uint64_t from) const = 0;
+
+  // Where the byte is that would be read at `from`, or what may have become of it: file and offset,
+  // for an operator.
+  virtual std::string Where(PayloadKey key, uint64_t from) const = 0;
+  // Each key of `group`, in order, and where its last stored range ends.
+  virtual void ForEachKey(GroupId group,
+                          Function<void(uint64_t incarnation, uint64_t end)> visit) const = 0;
 
   // The key's bytes (those below `offset`, whole blocks only) are no longer needed. Nothing durable
   // is said: after an opening they are back until Keep or the same call drops them.
@@ -106,13 +113,17 @@ class PayloadStore {
 };
 
 // What earlier openings left. Blocks; once, before cores run. `core_of(group)` is below
-// `core_count`. Damaged blocks are kept in the index, so that reading them says kDataLoss; a torn
-// tail of an unfinished file is cut, logged with its byte count.
+// `core_count`. What is no whole block in an unfinished file is logged with file and offset and
+// remembered there; a file with damage in it is kept for good.
 Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
                                                          const DataDirectory& directory,
                                                          uint32_t core_count,
                                                          Function<uint32_t(GroupId)> core_of,
                                                          const LogLine& log);
+
+// Removes files in which a crash has left nothing whole. Blocks. REQUIRES: no stream of any core
+// lacks payload; else a file of those may be what it lacks.
+void RemoveTornPayload(io::Disk& disk, const RecoveredPayload& recovered, const LogLine& log);
 
 // The store of core `ordinal` with its share of `recovered`. `loop` and `directory` outlive it.
 std::unique_ptr<PayloadStore> MakePayloadStore(io::Loop* loop, const DataDirectory& directory,

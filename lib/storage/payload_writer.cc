@@ -169,13 +169,13 @@ void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint
 // The footer ends the file, so what a direct write has to be padded with comes before it.
 void PayloadWriter::StartFooter() {
   URSULA_SOMETIMES("storage: a payload file is finished");
-  std::string footer = EncodePayloadFooter(file_extents_, shared_->seed, offset_);
+  std::string footer = EncodePayloadFooter({file_extents_, {}}, shared_->seed, offset_);
   size_ = 0;
   if (file_->direct()) {
     const std::size_t alignment = loop_.disk().block_bytes();
     PutZeros((alignment - footer.size() % alignment) % alignment);
-    footer =
-        EncodePayloadFooter(file_extents_, shared_->seed, offset_ + static_cast<uint32_t>(size_));
+    footer = EncodePayloadFooter({file_extents_, {}}, shared_->seed,
+                                 offset_ + static_cast<uint32_t>(size_));
   }
   Put(footer);
   written_ = 0;

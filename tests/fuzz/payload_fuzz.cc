@@ -62,7 +62,7 @@ class FileWriter {
   }
 
   void Finish() {
-    bytes_ += EncodePayloadFooter(extents_, seed_, static_cast<uint32_t>(bytes_.size()));
+    bytes_ += EncodePayloadFooter({extents_, {}}, seed_, static_cast<uint32_t>(bytes_.size()));
   }
 
  private:

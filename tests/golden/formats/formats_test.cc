@@ -165,7 +165,11 @@ TEST_F(FormatsTest, Payload) {
   Check("payload_block_header", header);
   const std::vector<PayloadExtent> extents = {{{GroupId{5}, 77}, 1000, 300, 0, 67},
                                               {{GroupId{6}, 1}, 0, 200'000, 368, 65}};
-  Check("payload_footer", EncodePayloadFooter(extents, PayloadSeed(42, {3, 1, 2}), 200'448));
+  const uint32_t seed_of_file = PayloadSeed(42, {3, 1, 2});
+  Check("payload_footer", EncodePayloadFooter({extents, {}}, seed_of_file, 200'448));
+  Check("payload_footer_with_losses",
+        EncodePayloadFooter({extents, {{300, 64, true}, {364, 90, false, {GroupId{5}, 77}, 9, 20}}},
+                            seed_of_file, 200'448));
   EXPECT_EQ(FormatPayloadFileName({3, 1, 2}), "000000000003-0001-00000002.pay");
 }
 

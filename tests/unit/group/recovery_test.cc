@@ -180,10 +180,13 @@ TEST(GroupRecoveryTest, APieceOfVoidEntriesIsNoGap) {
   }
 }
 
-TEST(GroupRecoveryTest, TheCommitIndexStaysWithinWhatIsThere) {
-  Result<RecoveredGroup> group = Recover({State(1, 9), Entry(1, 1), Entry(2, 1)});
+TEST(GroupRecoveryTest, WhatWasDurableAndIsNeitherInASnapshotNorInTheLogIsMissed) {
+  Result<RecoveredGroup> group = Recover({State(1, 2), Entry(1, 1), Entry(2, 1)});
   ASSERT_TRUE(group.ok());
   EXPECT_EQ(group->hard.commit, Index{2});
+  Status status = Recover({State(1, 3), Entry(1, 1), Entry(2, 1)}).status();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find("group 1: entry 3 was durable"), std::string::npos);
 }
 
 TEST(GroupRecoveryTest, WhatContradictsItselfIsRefused) {

@@ -46,16 +46,17 @@ TEST(PayloadFormatTest, AHeaderReadsBackAtItsPlaceAndNowhereElse) {
 
 TEST(PayloadFormatTest, AFooterReadsBackAndNoDamagedOneDoes) {
   const uint32_t seed = PayloadSeed(42, kFile);
-  const std::vector<PayloadExtent> extents = {{{GroupId{7}, 300}, 1000, 11, 0, 66},
-                                              {{GroupId{8}, 1}, 0, 200'000, 80, 65}};
-  const std::string bytes = EncodePayloadFooter(extents, seed, 200'240);
-  auto read = [seed](std::string_view all) -> std::optional<std::vector<PayloadExtent>> {
+  const PayloadFooter footer = {
+      {{{GroupId{7}, 300}, 1000, 11, 0, 66}, {{GroupId{8}, 1}, 0, 200'000, 80, 65}},
+      {{200'160, 64, true}, {200'224, 16, false, {GroupId{7}, 300}, 1011, 5}}};
+  const std::string bytes = EncodePayloadFooter(footer, seed, 200'240);
+  auto read = [seed](std::string_view all) -> std::optional<PayloadFooter> {
     std::optional<PayloadTrailer> trailer =
         ParsePayloadTrailer(all.substr(all.size() - kPayloadTrailerBytes), seed);
     if (!trailer.has_value() || trailer->footer_offset != 200'240) return std::nullopt;
     return ParsePayloadFooter(all.substr(0, trailer->footer_bytes), *trailer, seed);
   };
-  EXPECT_EQ(read(bytes), extents);
+  EXPECT_EQ(read(bytes), footer);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string damaged = bytes;
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
@@ -80,8 +81,8 @@ TEST(PayloadFormatTest, NumbersBeyondWhatABlockHoldsAreRefused) {
 
   auto footer_reads = [seed](uint64_t start, uint32_t length, uint32_t offset,
                              uint32_t header_bytes) {
-    const std::string bytes =
-        EncodePayloadFooter({{{GroupId{7}, 1}, start, length, offset, header_bytes}}, seed, 4096);
+    const std::string bytes = EncodePayloadFooter(
+        {{{{GroupId{7}, 1}, start, length, offset, header_bytes}}, {}}, seed, 4096);
     const std::string_view all = bytes;
     std::optional<PayloadTrailer> trailer =
         ParsePayloadTrailer(all.substr(all.size() - kPayloadTrailerBytes), seed);
@@ -93,6 +94,18 @@ TEST(PayloadFormatTest, NumbersBeyondWhatABlockHoldsAreRefused) {
   EXPECT_FALSE(footer_reads(0, 10, 0, 63)) << "no room for a header";
   EXPECT_FALSE(footer_reads(0, 10, 0, UINT32_MAX - 5)) << "a sum that overflows";
   EXPECT_FALSE(footer_reads(UINT64_MAX - 5, 10, 0, 64));
+
+  auto loss_reads = [seed](const PayloadLoss& loss) {
+    const std::string bytes = EncodePayloadFooter({{}, {loss}}, seed, 4096);
+    const std::string_view all = bytes;
+    std::optional<PayloadTrailer> trailer =
+        ParsePayloadTrailer(all.substr(all.size() - kPayloadTrailerBytes), seed);
+    return ParsePayloadFooter(all.substr(0, trailer->footer_bytes), *trailer, seed).has_value();
+  };
+  EXPECT_TRUE(loss_reads({96, 4000, true}));
+  EXPECT_FALSE(loss_reads({96, 4001, true})) << "past the blocks";
+  EXPECT_FALSE(loss_reads({4097, 0, true})) << "behind the blocks";
+  EXPECT_FALSE(loss_reads({0, 10, true, {GroupId{7}, 1}, 0, kPayloadBlockBytesMax + 1}));
 }
 
 TEST(PayloadFormatTest, FileNamesSortByGeneration) {

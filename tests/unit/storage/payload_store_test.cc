@@ -29,12 +29,17 @@ TEST(PayloadStoreTest, AReadGivesTheBytesAndTheMessageEnds) {
   world.Stop();
 }
 
-TEST(PayloadStoreTest, NothingStoredThereIsAnInvalidArgument) {
+TEST(PayloadStoreTest, WhatIsNotStoredIsLost) {
   PayloadWorld world;
   world.Open();
   ASSERT_TRUE(world.Write(kOne, 0, {"x"}).ok());
-  EXPECT_EQ(world.Read(kOne, 1).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(world.Read(kTwo, 0).status().code(), StatusCode::kInvalidArgument);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(world.Read(kOne, 1).status().code(), StatusCode::kDataLoss);
+    EXPECT_EQ(world.Read(kTwo, 0).status().code(), StatusCode::kDataLoss);
+  }
+  EXPECT_EQ(world.log.size(), 2u);  // Said once each.
+  EXPECT_NE(world.log[0].find("group 1, stream incarnation 10, from offset 1"), std::string::npos)
+      << world.log[0];
   world.Stop();
 }
 
@@ -161,7 +166,7 @@ TEST(PayloadStoreTest, KeepDropsOrphansAfterRecovery) {
   world.Stop();
   world.Open();
   world.store(kOne).Keep(GroupId{1}, [](uint64_t incarnation) { return incarnation == 2; });
-  EXPECT_EQ(world.Read({GroupId{1}, 1}, 0).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(world.store(kOne).Find({GroupId{1}, 1}, 0), 0u);
   EXPECT_EQ(world.ReadAll({GroupId{1}, 2}, 0), "new");
   world.Stop();
 }
@@ -207,13 +212,10 @@ TEST(PayloadStoreTest, DamagedBytesAreNeverServed) {
     if (slice.ok()) {
       ASSERT_EQ(PayloadWorld::Text(*slice), std::string(300, 'p')) << "bit " << bit;
     } else {
-      // Lost with its header (there was nothing behind it that attests it), or damaged.
-      ASSERT_TRUE(slice.status().code() == StatusCode::kDataLoss ||
-                  slice.status().code() == StatusCode::kInvalidArgument);
-      if (slice.status().code() == StatusCode::kDataLoss) {
-        ASSERT_NE(slice.status().message().find(path), std::string::npos);
-        ASSERT_NE(slice.status().message().find("offset 0"), std::string::npos);
-      }
+      ASSERT_EQ(slice.status().code(), StatusCode::kDataLoss);
+      ASSERT_NE(slice.status().message().find(path), std::string::npos);
+      ASSERT_NE(slice.status().message().find("offset 0"), std::string::npos);
+      ASSERT_EQ(world.log.back(), slice.status().message());
       ++refused;
     }
     world.Stop();

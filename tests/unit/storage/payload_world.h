@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,9 +44,10 @@ class PayloadWorld {
         opening, *directory, cores, [cores](GroupId group) { return Raw(group) % cores; },
         options.log);
     ASSERT_TRUE(recovered.ok()) << recovered.status().ToString();
+    found = *recovered;
     for (uint16_t core = 0; core < cores; ++core) {
-      stores.push_back(MakePayloadStore(&runtime->loop(CoreId{core}), *directory, core, options,
-                                        recovered->get()));
+      stores.push_back(
+          MakePayloadStore(&runtime->loop(CoreId{core}), *directory, core, options, found.get()));
     }
   }
 
@@ -104,6 +106,12 @@ class PayloadWorld {
     return text;
   }
 
+  bool Logged(const std::string& part) const {
+    return std::any_of(log.begin(), log.end(), [&part](const std::string& line) {
+      return line.find(part) != std::string::npos;
+    });
+  }
+
   std::vector<std::string> Files() {
     return *runtime->loop(CoreId{0}).disk().List("/data/payload");
   }
@@ -112,6 +120,7 @@ class PayloadWorld {
   PayloadStoreOptions options;
   std::unique_ptr<testing::ManualRuntime> runtime;
   std::unique_ptr<DataDirectory> directory;
+  std::shared_ptr<RecoveredPayload> found;
   std::vector<std::unique_ptr<PayloadStore>> stores;
   std::vector<std::string> log;
 
