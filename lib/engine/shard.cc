@@ -169,6 +169,7 @@ void Shard::Publish() {
     storage::PayloadStats payload = payload_->stats();
     stats.payload_bytes = payload.disk_bytes;
     stats.payload_written_bytes = payload.written_bytes;
+    stats.payload_index_bytes = payload.index_bytes;
     stats.inflight_read_bytes = payload.held_bytes;
     stats.refused_reads = payload.refused_reads;
   }

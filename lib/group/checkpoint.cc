@@ -113,24 +113,51 @@ void CheckpointJob::GiveUp() {
 
 void CheckpointJob::StartFlush() {
   flush_wanted_ = false;
+  flushing_for_checkpoint_ = meta_.has_value();
   // For a checkpoint everything there is: it holds all that entries up to its index appended.
-  flushing_ = ring_->CollectUnflushed(meta_ ? UINT64_MAX : kFlushBytesMax);
-  if (flushing_.empty()) {
-    if (meta_) StartSnapshot();
+  to_flush_ = ring_->CollectUnflushed(meta_ ? UINT64_MAX : kFlushBytesMax);
+  next_run_ = next_part_ = 0;
+  FlushSome();
+}
+
+// After the last request the snapshot.
+void CheckpointJob::FlushSome() {
+  flushing_.clear();
+  std::vector<storage::PayloadRun> runs = TakeSome();
+  if (runs.empty()) {
+    to_flush_.clear();
+    if (flushing_for_checkpoint_) StartSnapshot();
     return;
   }
   state_ = State::kFlushing;
-  flushing_for_checkpoint_ = meta_.has_value();
-  std::vector<storage::PayloadRun> runs;
-  for (const stream::UnflushedRun& run : flushing_) {
-    storage::PayloadRun out;
-    out.key = {group_, Raw(run.incarnation)};
-    out.start = run.start;
-    out.messages = run.parts;
-    runs.push_back(std::move(out));
-  }
   services_.payload->Write(std::move(runs),
                            [this](Status status) { OnPayloadWritten(std::move(status)); });
+}
+
+// The next of to_flush_: about kFlushBytesMax, at least one append. Nothing: there is no more.
+std::vector<storage::PayloadRun> CheckpointJob::TakeSome() {
+  uint64_t bytes = 0;
+  std::vector<storage::PayloadRun> runs;
+  while (next_run_ < to_flush_.size() && bytes < kFlushBytesMax) {
+    const stream::UnflushedRun& from = to_flush_[next_run_];
+    if (next_part_ == 0) next_start_ = from.start;
+    // Freed since, the store would keep it.
+    if (next_part_ == from.parts.size() || !machine_->OwnRange(from.incarnation)) {
+      ++next_run_;
+      next_part_ = 0;
+      continue;
+    }
+    storage::PayloadRun& run = runs.emplace_back();
+    run.key = {group_, Raw(from.incarnation)};
+    run.start = next_start_;
+    while (next_part_ < from.parts.size() && bytes < kFlushBytesMax) {
+      run.messages.push_back(from.parts[next_part_++]);
+      bytes += run.messages.back().size();
+      next_start_ += run.messages.back().size();
+    }
+    flushing_.push_back({from.incarnation, next_start_});
+  }
+  return runs;
 }
 
 void CheckpointJob::OnPayloadWritten(Status status) {
@@ -144,6 +171,7 @@ void CheckpointJob::OnPayloadWritten(Status status) {
       services_.Log(3, "payload can't be written out: " + status.ToString());
     }
     flushing_.clear();
+    to_flush_.clear();
     if (flushing_for_checkpoint_) GiveUp();
     if (status.code() == StatusCode::kUnavailable) {
       GiveUp();
@@ -155,13 +183,8 @@ void CheckpointJob::OnPayloadWritten(Status status) {
     host_.OnFlushed();
     return Finish();
   }
-  for (const stream::UnflushedRun& run : flushing_) {
-    uint64_t end = run.start;
-    for (const Bytes& part : run.parts) end += part.size();
-    ring_->MarkFlushed(run.incarnation, end);
-  }
-  flushing_.clear();
-  if (flushing_for_checkpoint_) StartSnapshot();
+  for (const Flushed& run : flushing_) ring_->MarkFlushed(run.incarnation, run.end);
+  FlushSome();
   host_.OnFlushed();
   if (state_ == State::kIdle) Finish();
 }

@@ -10,6 +10,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -67,6 +68,8 @@ class CheckpointJob {
   void Collect();
   void GiveUp();
   void StartFlush();
+  void FlushSome();
+  std::vector<storage::PayloadRun> TakeSome();
   void OnPayloadWritten(Status status);
   void StartSnapshot();
   void OnSnapshotWritten(Status status);
@@ -84,7 +87,15 @@ class CheckpointJob {
   bool checkpoint_wanted_ = false;
   bool flush_wanted_ = false;
   bool base_needed_ = false;  // What the last one collected is in no file.
-  std::vector<stream::UnflushedRun> flushing_;
+  std::vector<stream::UnflushedRun> to_flush_;
+  std::size_t next_run_ = 0;   // In to_flush_: what wasn't asked for yet begins there,
+  std::size_t next_part_ = 0;  // with that part of the run,
+  uint64_t next_start_ = 0;    // at that offset of the stream.
+  struct Flushed {
+    stream::Incarnation incarnation = stream::kNoIncarnation;
+    uint64_t end = 0;
+  };
+  std::vector<Flushed> flushing_;  // Under way.
   bool flushing_for_checkpoint_ = false;
   // The checkpoint under way: being collected; then metadata as of `meta_`, until its payload is
   // flushed.

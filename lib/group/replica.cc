@@ -128,7 +128,8 @@ Status Replica::AdmitPayload(uint64_t bytes) const {
     if (!budget.storage_full) ++budget.stats.refused_inflight;
     return LimitReached("payload comes faster than the disk takes it; try again shortly");
   }
-  if (services_.payload->stats().disk_bytes > budget.stored_bytes_max) {
+  if (budget.stored_bytes_max != UINT64_MAX &&
+      services_.payload->stats().disk_bytes > budget.stored_bytes_max) {
     return Status(StatusCode::kStorageFull,
                   "the memory for payload is full; delete streams or give it more");
   }

@@ -6,13 +6,16 @@
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/storage/io_status.h"
-#include "lib/storage/payload_compactor.h"
 
 namespace ursula::storage {
 namespace {
 
 constexpr uint64_t kReadBytesAdvisedMin = 64 << 10;
 constexpr std::size_t kLoggedMax = 1000;  // Kinds of damage; more would be much the same.
+
+PayloadIndex::Extent IndexedAs(const PayloadExtent& extent, uint32_t file) {
+  return {extent.start, extent.length, file, extent.offset, extent.header_bytes + extent.length};
+}
 
 std::string PayloadName(PayloadKey key, uint64_t from) {
   return "payload of group " + std::to_string(Raw(key.group)) + ", stream incarnation " +
@@ -32,7 +35,8 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
                                    PayloadStoreOptions options, RecoveredPayload* recovered)
     : loop_(*loop),
       options_(std::move(options)),
-      index_([this](const PayloadIndex::Extent& extent) { OnFreed(extent); }),
+      sources_(loop, options_.open_files_max),
+      index_([this](uint32_t number, uint64_t bytes) { OnFreed(number, bytes); }),
       writer_(loop,
               {.directory = directory.payload_path(),
                .directory_id = directory.id(),
@@ -47,8 +51,8 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
               {.reads_max = options_.reads_max,
                .queue_max = options_.read_queue_max,
                .held_bytes_max = options_.held_bytes_max},
-              this),
-      compactor_(std::make_unique<PayloadCompactor>(loop, this)) {
+              this, &sources_),
+      compactor_(loop, this) {
   if (recovered == nullptr || ordinal >= recovered->cores.size()) return;
   losses_.Add(std::move(recovered->cores[ordinal].losses));
   std::vector<RecoveredPayload::File>& files = recovered->cores[ordinal].files;
@@ -57,13 +61,12 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
     LocalFile& local = *files_[number];
     local.bytes = file.bytes;
     for (const PayloadExtent& extent : file.extents) {
-      ++local.live;
-      local.live_bytes += extent.length;
+      local.live_bytes += extent.length;  // In the file's it is counted already.
       live_bytes_ += extent.length;
-      index_.Add(extent.key,
-                 {extent.start, extent.length, number, extent.offset, extent.header_bytes});
+      index_.Add(extent.key, IndexedAs(extent, number));
     }
     local.finished = true;
+    if (file.file->owners.load(std::memory_order_relaxed) > 1) shared_files_.push_back(number);
     file.extents = {};
   }
   for (RecoveredPayload::File& file : files) file.file.reset();
@@ -91,7 +94,7 @@ void DiskPayloadStore::FreeBefore(PayloadKey key, uint64_t offset) {
 }
 
 // The compactor writes what it has read before.
-bool DiskPayloadStore::MayBringBack() const { return !writer_.idle() || compactor_->busy(); }
+bool DiskPayloadStore::MayBringBack() const { return !writer_.idle() || compactor_.busy(); }
 
 void DiskPayloadStore::NoteFreed(PayloadKey key, uint64_t offset) {
   if (!MayBringBack()) return;
@@ -156,7 +159,8 @@ PayloadStats DiskPayloadStore::stats() const {
   stats.refused_reads = reader_.refused();
   stats.extents = index_.extents();
   stats.keys = index_.keys();
-  stats.compacted_bytes = compactor_->moved_bytes();
+  stats.index_bytes = index_.bytes();
+  stats.compacted_bytes = compactor_.moved_bytes();
   return stats;
 }
 
@@ -168,15 +172,19 @@ void DiskPayloadStore::OnPayloadDurable(const std::shared_ptr<PayloadFile>& file
     writing_file_ = AddFile(file);
   }
   LocalFile& local = *files_[writing_file_];
+  local.blocks += static_cast<uint32_t>(extents.size());
+  for (const PayloadExtent& extent : extents) CountLive(&local, extent.length);
+  const bool merge = index_.bytes() > options_.merge_index_bytes_min;
   for (const PayloadExtent& extent : extents) {
-    ++local.live;
-    local.live_bytes += extent.length;
-    live_bytes_ += extent.length;
+    constexpr uint32_t kBefore = PayloadCompactor::kSmallRun - 1;
+    if (merge &&
+        index_.RunBefore(extent.key, extent.start, PayloadCompactor::SmallBytes(extent.length),
+                         kBefore) == kBefore) {
+      ++local.mergeable;
+    }
+    index_.Add(extent.key, IndexedAs(extent, writing_file_));
   }
-  for (const PayloadExtent& extent : extents) {
-    index_.Add(extent.key,
-               {extent.start, extent.length, writing_file_, extent.offset, extent.header_bytes});
-  }
+  CompactShared();
   if (freed_before_.empty()) return;
   for (const PayloadExtent& extent : extents) {
     auto freed = freed_before_.find(extent.key);
@@ -193,16 +201,26 @@ void DiskPayloadStore::OnPayloadFinished(const std::shared_ptr<PayloadFile>& fil
   LocalFile& local = *files_[writing_file_];
   local.finished = true;
   local.bytes = bytes;
-  DropIfDead(writing_file_);
+  const uint32_t number = writing_file_;
+  // Where much of it can be joined, that is worth reading it again.
+  const bool merge = local.mergeable * 4 > local.blocks;
+  DropIfDead(number);
+  if (merge && files_.contains(number)) Compact(number, PayloadCompactor::Aim::kMerge);
 }
 
-void DiskPayloadStore::OnFreed(const PayloadIndex::Extent& extent) {
-  LocalFile& local = *files_[extent.file];
-  URSULA_CHECK(local.live > 0);
-  --local.live;
-  local.live_bytes -= extent.length;
-  live_bytes_ -= extent.length;
-  if (local.finished) DropIfDead(extent.file);
+void DiskPayloadStore::CountLive(LocalFile* local, uint64_t bytes) {
+  local->live_bytes += bytes;
+  local->source.shared->live_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  live_bytes_ += bytes;
+}
+
+void DiskPayloadStore::OnFreed(uint32_t number, uint64_t bytes) {
+  LocalFile& local = *files_[number];
+  URSULA_CHECK(local.live_bytes >= bytes);
+  local.live_bytes -= bytes;
+  local.source.shared->live_bytes.fetch_sub(bytes, std::memory_order_relaxed);
+  live_bytes_ -= bytes;
+  if (local.finished) DropIfDead(number);
 }
 
 void DiskPayloadStore::DropIfDead(uint32_t number) {
@@ -210,7 +228,7 @@ void DiskPayloadStore::DropIfDead(uint32_t number) {
   if (found == files_.end()) return;
   LocalFile& local = *found->second;
   if (!local.finished || local.source.shared->damaged) return;
-  if (local.live > 0) return CompactIfSparse(number);
+  if (local.live_bytes > 0) return CompactIfSparse(number);
   if (local.pins > 0) return;
   std::shared_ptr<PayloadFile> shared = local.source.shared;
   files_.erase(found);
@@ -219,16 +237,38 @@ void DiskPayloadStore::DropIfDead(uint32_t number) {
   RemoveNext();
 }
 
+// By what all owners have in it: each moves its own blocks, and the last to leave removes it.
 void DiskPayloadStore::CompactIfSparse(uint32_t number) {
+  const LocalFile& local = *files_[number];
+  if (local.compacting || local.source.shared->damaged) return;
+  const uint64_t live_bytes = local.source.shared->live_bytes.load(std::memory_order_relaxed);
+  if (live_bytes * 100 >= local.bytes * options_.compact_live_percent) return;
+  if (local.bytes - live_bytes < options_.compact_dead_bytes_min) return;
+  Compact(number, PayloadCompactor::Aim::kEmpty);
+}
+
+// What another core has freed makes a file sparse here too.
+void DiskPayloadStore::CompactShared() {
+  std::erase_if(shared_files_, [this](uint32_t number) { return !files_.contains(number); });
+  for (uint32_t number : shared_files_) {
+    if (files_[number]->live_bytes > 0) CompactIfSparse(number);
+  }
+}
+
+void DiskPayloadStore::Compact(uint32_t number, PayloadCompactor::Aim aim) {
   LocalFile& local = *files_[number];
   if (local.compacting || stopping_) return;
-  if (local.live_bytes * 100 >= local.bytes * options_.compact_live_percent) return;
-  if (local.bytes - local.live_bytes < options_.compact_dead_bytes_min) return;
-  // Another core's blocks would keep the file anyway.
-  if (local.source.shared->owners.load(std::memory_order_acquire) != 1) return;
   local.compacting = true;
   Pin(number);  // The compactor's, until it is done with the file.
-  compactor_->Add(number);
+  compactor_.Add(number, aim);
+}
+
+void DiskPayloadStore::OnCompacted(uint32_t number, PayloadCompactor::Aim aim, bool again) {
+  const bool merged = aim == PayloadCompactor::Aim::kMerge && !again;
+  // Otherwise it stays as it is: damaged, or no file that could be read.
+  if (merged || again) files_[number]->compacting = false;
+  if (merged && files_[number]->live_bytes > 0) CompactIfSparse(number);
+  Unpin(number);
 }
 
 void DiskPayloadStore::RemoveNext() {
@@ -257,44 +297,7 @@ void DiskPayloadStore::Unpin(uint32_t file) {
   LocalFile& local = *files_[file];
   URSULA_CHECK(local.pins > 0);
   --local.pins;
-  if (local.live == 0) DropIfDead(file);
-}
-
-Result<PayloadReader::Source*> DiskPayloadStore::OpenSource(uint32_t file) {
-  PayloadReader::Source& source = files_[file]->source;
-  if (source.file == nullptr) {
-    CloseSome();
-    Result<std::unique_ptr<io::File>> opened = loop_.disk().Open(source.shared->path, {});
-    if (!opened.ok()) {
-      if (opened.status().code() != StatusCode::kFailedPrecondition) return opened.status();
-      return Status(StatusCode::kDataLoss, source.shared->path + ": missing");
-    }
-    source.file = std::move(*opened);
-    open_files_.push_back(file);
-  }
-  ++source.readers;
-  return &source;
-}
-
-void DiskPayloadStore::CloseSome() {
-  std::size_t tries = open_files_.size();
-  while (open_files_.size() >= options_.open_files_max && tries-- > 0) {
-    const uint32_t file = open_files_.front();
-    open_files_.pop_front();
-    auto found = files_.find(file);
-    if (found == files_.end()) continue;
-    if (found->second->source.readers > 0) {
-      open_files_.push_back(file);
-    } else {
-      found->second->source.file.reset();
-    }
-  }
-}
-
-void DiskPayloadStore::CloseSource(uint32_t file) {
-  LocalFile& local = *files_[file];
-  URSULA_CHECK(local.source.readers > 0);
-  --local.source.readers;
+  if (local.live_bytes == 0) DropIfDead(file);
 }
 
 void DiskPayloadStore::Stop(Function<void()> done) {
@@ -307,7 +310,7 @@ void DiskPayloadStore::Stop(Function<void()> done) {
     ContinueStop();
   };
   // The compactor before the writer: what it moves is written.
-  compactor_->Stop([this, one_less] {
+  compactor_.Stop([this, one_less] {
     writer_.Stop(one_less);
     one_less();
   });

@@ -13,21 +13,21 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "lib/io/loop.h"
+#include "lib/storage/payload_compactor.h"
 #include "lib/storage/payload_file.h"
 #include "lib/storage/payload_index.h"
 #include "lib/storage/payload_losses.h"
 #include "lib/storage/payload_reader.h"
+#include "lib/storage/payload_sources.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/payload_writer.h"
 #include "lib/storage/sequential_reads.h"
 
 namespace ursula::storage {
 
-class PayloadCompactor;
-
 class DiskPayloadStore final : public PayloadStore,
                                private PayloadWriter::Listener,
-                               private PayloadReader::Sources {
+                               private PayloadReader::Files {
  public:
   DiskPayloadStore(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal,
                    PayloadStoreOptions options, RecoveredPayload* recovered);
@@ -54,24 +54,28 @@ class DiskPayloadStore final : public PayloadStore,
  private:
   friend class PayloadCompactor;
   struct LocalFile {
-    PayloadReader::Source source = {};
+    PayloadSource source = {};
     uint64_t bytes = 0;       // The whole file's, once finished.
     uint64_t live_bytes = 0;  // Of this core's extents.
-    uint32_t live = 0;        // Extents.
+    uint32_t blocks = 0;      // Written, of those
+    uint32_t mergeable = 0;   // so many behind a row of small ones.
     uint32_t pins = 0;        // Reads asked for. The file stays while there are any.
     bool finished = false;
     bool compacting = false;  // Asked for, or tried in vain.
   };
 
   uint32_t AddFile(const std::shared_ptr<PayloadFile>& shared);
-  void OnFreed(const PayloadIndex::Extent& extent);
+  void CountLive(LocalFile* local, uint64_t bytes);
+  void OnFreed(uint32_t number, uint64_t bytes);
   bool MayBringBack() const;
   void NoteFreed(PayloadKey key, uint64_t offset);
   void DropIfDead(uint32_t number);
   void CompactIfSparse(uint32_t number);
+  void CompactShared();
+  void Compact(uint32_t number, PayloadCompactor::Aim aim);
+  void OnCompacted(uint32_t number, PayloadCompactor::Aim aim, bool again);
   void RemoveNext();
   void OnRemoved(int64_t result);
-  void CloseSome();
   void ContinueStop();
 
   void OnPayloadDurable(const std::shared_ptr<PayloadFile>& file,
@@ -79,17 +83,17 @@ class DiskPayloadStore final : public PayloadStore,
   void OnPayloadFinished(const std::shared_ptr<PayloadFile>& file, uint64_t bytes) override;
   void Pin(uint32_t file) override;
   void Unpin(uint32_t file) override;
-  Result<PayloadReader::Source*> OpenSource(uint32_t file) override;
-  void CloseSource(uint32_t file) override;
+  PayloadSource* SourceOf(uint32_t file) override { return &files_.at(file)->source; }
   void OnDamaged(const Status& status) override;
 
   io::Loop& loop_;
   const PayloadStoreOptions options_;
+  PayloadSources sources_;  // Outlives those in files_.
   absl::flat_hash_map<uint32_t, std::unique_ptr<LocalFile>> files_;
+  std::vector<uint32_t> shared_files_;  // Those in which other cores have blocks, as it was opened.
   uint32_t next_file_ = 0;
   uint32_t writing_file_ = 0;  // The number of the writer's file, if it has one.
   std::shared_ptr<PayloadFile> writing_;
-  std::deque<uint32_t> open_files_;  // Oldest first.
   std::deque<std::string> removals_;
   std::string removing_;
   // What was freed while writes or a compaction were under way, which must not bring it back.
@@ -102,7 +106,7 @@ class DiskPayloadStore final : public PayloadStore,
   PayloadWriter writer_;
   PayloadReader reader_;
   SequentialReads read_ahead_;
-  std::unique_ptr<PayloadCompactor> compactor_;
+  PayloadCompactor compactor_;
   bool stopping_ = false;
   int stops_pending_ = 0;
   Function<void()> stop_done_;

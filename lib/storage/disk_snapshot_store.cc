@@ -91,19 +91,24 @@ void DiskSnapshotStore::Begin() {
   seed_ = SnapshotSeed(directory_id_, {current_.group, number_});
   path_ = PathOf(current_.group, number_);
   temporary_ = path_ + ".tmp";
-  Result<std::unique_ptr<io::File>> file =
-      loop_.disk().Open(temporary_, {.create = true, .write = true, .direct = false});
-  if (!file.ok()) return Answer(file.status());
-  file_ = std::move(*file);
+  state_ = State::kOpening;
+  loop_.disk().Open(temporary_, {.create = true, .write = true, .direct = false}, &file_,
+                    op_.Then<&DiskSnapshotStore::OnOpened>(this));
+}
+
+void DiskSnapshotStore::OnOpened(int64_t result) {
+  URSULA_CHECK(state_ == State::kOpening);
+  if (result < 0) return Answer(IoStatus("opening", temporary_, result));
   record_count_ = 0;
   ended_ = false;
   offset_ = 0;
   chunk_.clear();
+  const uint64_t previous = current_.base ? 0 : chains_[current_.group].numbers.back();
   PutFixed<uint32_t>(&chunk_, kSnapshotMagic);
   AppendSnapshotFrame(&chunk_, SnapshotFrameKind::kHeader,
                       EncodeSnapshotHeader({.group = current_.group,
                                             .number = number_,
-                                            .previous = current_.base ? 0 : chain.numbers.back(),
+                                            .previous = previous,
                                             .meta = current_.meta}),
                       seed_, chunk_.size());
   state_ = State::kWriting;

@@ -32,6 +32,7 @@ class DiskSnapshotStore final : public SnapshotStore {
  private:
   enum class State : uint8_t {
     kIdle,
+    kOpening,
     kWriting,
     kSyncing,
     kRenaming,
@@ -55,6 +56,7 @@ class DiskSnapshotStore final : public SnapshotStore {
 
   void Begin();
   void BeginLater();
+  void OnOpened(int64_t result);
   void FillChunk();
   void WriteRest();
   void OnWritten(int64_t result);

@@ -1,20 +1,26 @@
 #include "lib/storage/payload_compactor.h"
 
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <utility>
 
 #include "lib/base/check.h"
-#include "lib/base/crc32c.h"
+#include "lib/base/sometimes.h"
 #include "lib/io/errors.h"
 #include "lib/storage/disk_payload_store.h"
 
 namespace ursula::storage {
 
-void PayloadCompactor::Add(uint32_t file) {
-  queue_.push_back(file);
+void PayloadCompactor::Add(uint32_t file, Aim aim) {
+  queue_.emplace_back(file, aim);
+  BeginLater();
+}
+
+// Add comes from inside the index.
+void PayloadCompactor::BeginLater() {
   if (busy_ || deferred_) return;
-  deferred_ = true;  // Add comes from inside the index.
+  deferred_ = true;
   loop_.Defer([this] {
     deferred_ = false;
     Begin();
@@ -24,25 +30,25 @@ void PayloadCompactor::Add(uint32_t file) {
 void PayloadCompactor::Begin() {
   if (busy_) return;
   if (stopping_) return Finish();
-  while (!queue_.empty()) {
-    file_ = queue_.front();
-    queue_.pop_front();
-    Result<PayloadReader::Source*> source = store_.OpenSource(file_);
-    if (!source.ok()) {
-      store_.Unpin(file_);
-      continue;
-    }
-    source_ = *source;
-    busy_ = true;
-    return BeginFile();
-  }
+  if (queue_.empty()) return;
+  std::tie(file_, aim_) = queue_.front();
+  queue_.pop_front();
+  busy_ = true;
+  again_ = false;
+  source_ = store_.SourceOf(file_);
+  if (store_.sources_.Open(source_, this)) BeginFile();
+}
+
+void PayloadCompactor::OnSourceOpened(const Status& status) {
+  if (!status.ok() || stopping_) return EndFile();
+  BeginFile();
 }
 
 void PayloadCompactor::BeginFile() {
   const uint64_t size = source_->file->size();
   if (size < kPayloadTrailerBytes) return EndFile();
   buffer_bytes_ = kPayloadTrailerBytes;
-  buffer_ = std::make_shared_for_overwrite<char[]>(buffer_bytes_);
+  buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes_);
   source_->file->Read(size - kPayloadTrailerBytes, std::span<char>(buffer_.get(), buffer_bytes_),
                       op_.Then<&PayloadCompactor::OnTrailerRead>(this));
 }
@@ -54,7 +60,7 @@ void PayloadCompactor::OnTrailerRead(int64_t result) {
   if (!trailer.has_value() || trailer->footer_bytes == 0) return EndFile();
   trailer_ = *trailer;
   buffer_bytes_ = trailer_.footer_bytes;
-  buffer_ = std::make_shared_for_overwrite<char[]>(buffer_bytes_);
+  buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes_);
   source_->file->Read(trailer_.footer_offset, std::span<char>(buffer_.get(), buffer_bytes_),
                       op_.Then<&PayloadCompactor::OnFooterRead>(this));
 }
@@ -66,71 +72,125 @@ void PayloadCompactor::OnFooterRead(int64_t result) {
   if (!footer.has_value()) return EndFile();
   extents_ = std::move(footer->extents);
   next_ = 0;
+  next_from_ = 0;
   MoveSome();
 }
 
+// The next live extents of this core that are in the file, with small neighbours. Blocks of other
+// cores' groups, who move them themselves, are not in the index.
+std::vector<PayloadIndex::Extent> PayloadCompactor::NextRun(PayloadKey* key) {
+  while (next_ < extents_.size()) {
+    const PayloadExtent& block = extents_[next_];
+    const uint64_t from = std::max(next_from_, block.start);
+    const uint64_t end = block.start + block.length;
+    const PayloadIndex::Extent live =
+        from < end ? store_.index_.FirstIn(block.key, from, end, file_, block.offset)
+                   : PayloadIndex::Extent();
+    if (live.length == 0) {
+      ++next_;
+      next_from_ = 0;
+      continue;
+    }
+    next_from_ = live.end();
+    *key = block.key;
+    if (taken_.contains({*key, live.start})) continue;
+    std::vector<PayloadIndex::Extent> run =
+        store_.index_.RunAround(block.key, live.start, SmallBytes(live.length), kMergedMax);
+    if (run.size() < kSmallRun) {
+      if (aim_ == Aim::kMerge) continue;
+      KeepOfFile(&run, live.start);
+    }
+    // A stretch that is on its way already divides it.
+    for (const PayloadIndex::Extent& extent : run) {
+      if (taken_.contains({*key, extent.start})) run = {live};
+    }
+    for (const PayloadIndex::Extent& extent : run) taken_.insert({*key, extent.start});
+    return run;
+  }
+  return {};
+}
+
+// Of a short row only what has to be moved anyway.
+void PayloadCompactor::KeepOfFile(std::vector<PayloadIndex::Extent>* run, uint64_t start) const {
+  auto elsewhere = [this](const PayloadIndex::Extent& extent) { return extent.file != file_; };
+  const auto middle = std::find_if(run->begin(), run->end(),
+                                   [start](const auto& extent) { return extent.start == start; });
+  run->erase(std::find_if(middle, run->end(), elsewhere), run->end());
+  const auto before = std::find_if(std::make_reverse_iterator(middle), run->rend(), elsewhere);
+  run->erase(run->begin(), before.base());
+}
+
 void PayloadCompactor::MoveSome() {
-  if (stopping_) return EndFile();
-  while (next_ < extents_.size() && !store_.index_.Has(extents_[next_].key, extents_[next_].start,
-                                                       file_, extents_[next_].offset)) {
-    ++next_;
+  while (!stopping_ && reads_ < kReadsMax && copy_bytes_ < kBatchBytes) {
+    PayloadKey key;
+    std::vector<PayloadIndex::Extent> run = NextRun(&key);
+    if (run.empty()) break;
+    ReadRun(key, std::move(run));
   }
-  if (next_ < extents_.size() && copy_bytes_ < kBatchBytes) {
-    const PayloadExtent& extent = extents_[next_];
-    buffer_bytes_ = extent.header_bytes + extent.length;
-    buffer_ = std::make_shared_for_overwrite<char[]>(buffer_bytes_);
-    source_->file->Read(extent.offset, std::span<char>(buffer_.get(), buffer_bytes_),
-                        op_.Then<&PayloadCompactor::OnBlockRead>(this));
-    return;
+  if (reads_ > 0) return;
+  std::erase_if(copies_, [](const PayloadWriter::Copy& copy) { return copy.parts.empty(); });
+  if (stopping_ || copies_.empty()) return EndFile();
+  copy_bytes_ = 0;  // Without what couldn't be read.
+  for (const PayloadWriter::Copy& copy : copies_) {
+    for (const Bytes& part : copy.parts) copy_bytes_ += part.size();
   }
-  if (copies_.empty()) return EndFile();
   store_.writer_.WriteCopies(std::exchange(copies_, {}),
                              [this](Status status) { OnMoved(status); });
 }
 
-void PayloadCompactor::OnBlockRead(int64_t result) {
-  if (stopping_ || result != buffer_bytes_) return EndFile();
-  const PayloadExtent& extent = extents_[next_];
-  std::string_view bytes(buffer_.get(), buffer_bytes_);
-  const uint32_t seed = source_->shared->seed;
-  std::optional<PayloadBlock> block =
-      ParsePayloadHeader(bytes.substr(0, extent.header_bytes), seed, extent.offset);
-  std::string_view payload = bytes.substr(extent.header_bytes);
-  if (!block.has_value() || block->key != extent.key || block->start != extent.start ||
-      block->length != extent.length ||
-      Crc32c(PayloadBlockSeed(seed, extent.offset), payload) != block->payload_crc) {
-    return EndFile();  // Damaged: the file stays, and reading there says so.
+void PayloadCompactor::ReadRun(PayloadKey key, std::vector<PayloadIndex::Extent> run) {
+  if (run.size() > 1) URSULA_SOMETIMES("storage: small blocks become one");
+  const uint64_t start = run.front().start;
+  const uint64_t end = run.back().end();
+  const std::size_t copy = copies_.size();
+  copies_.push_back({key, start, {}, {}});
+  copy_bytes_ += end - start;
+  ++reads_;
+  store_.reader_.Read(key, start, end - start, run, [this, copy, end](Result<PayloadSlice> slice) {
+    OnRunRead(copy, end, std::move(slice));
+  });
+}
+
+void PayloadCompactor::OnRunRead(std::size_t copy, uint64_t end, Result<PayloadSlice> slice) {
+  --reads_;
+  // What is damaged stays where it is, and so does the file: reading there says so.
+  if (slice.ok() && slice->next == end) {
+    PayloadWriter::Copy& into = copies_[copy];
+    into.parts = std::move(slice->parts);
+    for (uint64_t message_end : slice->message_ends) {
+      into.message_ends.push_back(static_cast<uint32_t>(message_end - into.start));
+    }
+  } else {
+    again_ = again_ || (!slice.ok() && io::MayPass(slice.status()));
   }
-  copies_.push_back(
-      {extent.key, extent.start, std::move(block->message_ends), Bytes(buffer_, payload)});
-  copy_bytes_ += extent.length;
-  ++next_;
   MoveSome();
 }
 
 void PayloadCompactor::OnMoved(const Status& status) {
   if (status.ok()) moved_bytes_ += copy_bytes_;
   copy_bytes_ = 0;
+  taken_.clear();
   if (status.ok()) return MoveSome();
-  if (io::MayPass(status)) store_.files_[file_]->compacting = false;  // Worth another try.
+  again_ = io::MayPass(status);
   EndFile();
 }
 
 void PayloadCompactor::EndFile() {
   busy_ = false;
-  source_ = nullptr;
   extents_.clear();
   copies_.clear();
+  taken_.clear();
   copy_bytes_ = 0;
   buffer_.reset();
-  store_.CloseSource(file_);
-  store_.Unpin(file_);
-  Begin();
+  store_.sources_.Close(std::exchange(source_, nullptr));
+  store_.OnCompacted(file_, aim_, again_);
+  if (stopping_) return Finish();
+  if (!queue_.empty()) BeginLater();
 }
 
 void PayloadCompactor::Stop(Function<void()> done) {
   stopping_ = true;
-  for (uint32_t file : queue_) store_.Unpin(file);
+  for (const auto& [file, aim] : queue_) store_.Unpin(file);
   queue_.clear();
   stop_done_ = std::move(done);
   if (!busy_) Finish();

@@ -21,6 +21,7 @@ struct PayloadFile {
   uint32_t seed = 0;
   bool damaged = false;  // Found so when it was opened. Then it is never rewritten nor removed.
   std::atomic<uint32_t> owners = 0;
+  std::atomic<uint64_t> live_bytes = 0;  // Of all owners.
 };
 
 struct LostPayload {

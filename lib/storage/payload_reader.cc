@@ -16,8 +16,7 @@ constexpr uint32_t kPieceBytesMax = 1 << 20;  // Unless one block is longer.
 constexpr std::size_t kAdviceMax = 64;
 
 uint32_t PaddedBytes(const PayloadIndex::Extent& extent) {
-  const uint32_t bytes = extent.header_bytes + extent.length;
-  return (bytes + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
+  return (extent.bytes + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment;
 }
 
 Status Damaged(const std::string& path, uint32_t offset) {
@@ -81,12 +80,12 @@ void PayloadReader::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
     piece->reader = this;
     piece->task = task.get();
     piece->buffer = std::make_shared<Buffer>(held_bytes_, piece->bytes);
-    sources_.Pin(piece->file);
+    files_.Pin(piece->file);
     waiting_.push_back(piece.get());
   }
   tasks_.push_back(std::move(task));
   if (begin_deferred_) return;
-  begin_deferred_ = true;  // An open that fails must not answer inside this call.
+  begin_deferred_ = true;
   loop_.Defer([this] {
     begin_deferred_ = false;
     Begin();
@@ -102,15 +101,17 @@ void PayloadReader::Begin() {
 }
 
 void PayloadReader::BeginPiece(Piece* piece) {
-  Result<Source*> source = sources_.OpenSource(piece->file);
-  if (!source.ok()) {
-    piece->status = source.status();
-    if (source.status().code() == StatusCode::kDataLoss) sources_.OnDamaged(source.status());
-    return EndPiece(piece);
-  }
-  piece->source = *source;
-  piece->buffer->Allocate();
   ++reading_;
+  piece->source = files_.SourceOf(piece->file);
+  if (sources_.Open(piece->source, piece)) OnPieceOpened(piece, Status());
+}
+
+void PayloadReader::OnPieceOpened(Piece* piece, const Status& opened) {
+  if (!opened.ok()) {
+    piece->status = opened;
+    return EndReading(piece);
+  }
+  piece->buffer->Allocate();
   ReadRest(piece);
 }
 
@@ -130,9 +131,13 @@ void PayloadReader::OnPieceRead(Piece* piece, int64_t result) {
     piece->status = IoStatus("reading", piece->source->shared->path, result);
   } else {
     Check(piece);  // A file that ends early is found out there.
-    if (!piece->status.ok()) sources_.OnDamaged(piece->status);
   }
-  sources_.CloseSource(piece->file);
+  EndReading(piece);
+}
+
+void PayloadReader::EndReading(Piece* piece) {
+  if (piece->status.code() == StatusCode::kDataLoss) files_.OnDamaged(piece->status);
+  sources_.Close(piece->source);
   --reading_;
   EndPiece(piece);
   Begin();
@@ -142,16 +147,17 @@ void PayloadReader::Check(Piece* piece) {
   const PayloadFile& file = *piece->source->shared;
   for (const PayloadIndex::Extent& extent : piece->extents) {
     const uint32_t at = extent.offset - piece->offset;
-    const uint32_t end = at + extent.header_bytes + extent.length;
     std::string_view bytes(piece->buffer->data(), piece->filled);
     std::optional<PayloadBlock> block;
-    if (end <= bytes.size()) {
-      block = ParsePayloadHeader(bytes.substr(at, extent.header_bytes), file.seed, extent.offset);
+    if (at + extent.bytes <= bytes.size()) {
+      bytes = bytes.substr(at, extent.bytes);
+      block = ParsePayloadHeader(bytes, file.seed, extent.offset);
     }
-    if (!block.has_value() || block->key != piece->task->key || block->start != extent.start ||
-        block->length != extent.length || block->header_bytes != extent.header_bytes ||
-        block->payload_crc != Crc32c(PayloadBlockSeed(file.seed, extent.offset),
-                                     bytes.substr(at + extent.header_bytes, extent.length))) {
+    if (!block.has_value() || block->key != piece->task->key || block->start > extent.start ||
+        block->start + block->length < extent.end() ||
+        block->header_bytes + block->length != extent.bytes ||
+        block->payload_crc !=
+            Crc32c(PayloadBlockSeed(file.seed, extent.offset), bytes.substr(block->header_bytes))) {
       URSULA_SOMETIMES("storage: damaged payload is refused");
       piece->status = Damaged(file.path, extent.offset);
       return;
@@ -163,7 +169,7 @@ void PayloadReader::Check(Piece* piece) {
 void PayloadReader::EndPiece(Piece* piece) {
   Task* task = piece->task;
   URSULA_CHECK(task->unread > 0);
-  sources_.Unpin(piece->file);
+  files_.Unpin(piece->file);
   if (--task->unread == 0) EndTask(task);
 }
 
@@ -175,12 +181,12 @@ void PayloadReader::AddBlock(const Piece& piece, std::size_t i, const Task& task
   const uint64_t begin = slice->next;
   const uint64_t end = std::min(extent.end(), end_max);
   if (begin < extent.start || begin >= end) return;
-  const char* payload = piece.buffer->data() + (extent.offset - piece.offset) + extent.header_bytes;
-  std::string_view view(payload + (begin - extent.start), static_cast<std::size_t>(end - begin));
+  const char* payload = piece.buffer->data() + (extent.offset - piece.offset) + block.header_bytes;
+  std::string_view view(payload + (begin - block.start), static_cast<std::size_t>(end - begin));
   slice->parts.push_back(Bytes(piece.buffer, view));
   slice->next = end;
   for (uint32_t relative : block.message_ends) {
-    const uint64_t message_end = extent.start + relative;
+    const uint64_t message_end = block.start + relative;
     if (message_end > begin && message_end <= end) slice->message_ends.push_back(message_end);
   }
 }
@@ -219,14 +225,15 @@ void PayloadReader::ReadAhead(const std::vector<PayloadIndex::Extent>& extents) 
 }
 
 void PayloadReader::Advise(const Piece& piece) {
-  sources_.Pin(piece.file);
-  Result<Source*> source = sources_.OpenSource(piece.file);
-  if (!source.ok()) return sources_.Unpin(piece.file);  // Reading it will say why.
+  files_.Pin(piece.file);
+  PayloadSource* source = files_.SourceOf(piece.file);
+  if (!source->open()) return files_.Unpin(piece.file);  // Advice isn't worth an opening.
   Advice* advice = advice_.emplace_back(std::make_unique<Advice>()).get();
   advice->reader = this;
   advice->file = piece.file;
-  if ((*source)->file->ReadAhead(piece.offset, piece.bytes,
-                                 advice->op.Then<&Advice::OnDone>(advice))) {
+  (void)sources_.Open(source, nullptr);
+  if (source->file->ReadAhead(piece.offset, piece.bytes,
+                              advice->op.Then<&Advice::OnDone>(advice))) {
     return;
   }
   EndAdvice(advice);
@@ -238,8 +245,8 @@ void PayloadReader::OnAdvised(Advice* advice) {
 }
 
 void PayloadReader::EndAdvice(Advice* advice) {
-  sources_.CloseSource(advice->file);
-  sources_.Unpin(advice->file);
+  sources_.Close(files_.SourceOf(advice->file));
+  files_.Unpin(advice->file);
   auto found = std::find_if(advice_.begin(), advice_.end(),
                             [advice](const auto& other) { return other.get() == advice; });
   URSULA_CHECK(found != advice_.end());

@@ -18,6 +18,7 @@
 #include "lib/io/loop.h"
 #include "lib/storage/payload_file.h"
 #include "lib/storage/payload_index.h"
+#include "lib/storage/payload_sources.h"
 #include "lib/storage/payload_store.h"
 #include "ursula/function.h"
 
@@ -25,21 +26,14 @@ namespace ursula::storage {
 
 class PayloadReader {
  public:
-  // What a file is to the reader. It stays open while `readers` is above zero.
-  struct Source {
-    std::shared_ptr<PayloadFile> shared = {};
-    std::unique_ptr<io::File> file = {};
-    uint32_t readers = 0;
-  };
-  class Sources {
+  class Files {
    public:
-    virtual ~Sources() = default;
+    virtual ~Files() = default;
     // A pinned file stays, though all of it be freed or moved: what was asked for before is served.
     virtual void Pin(uint32_t file) = 0;
     virtual void Unpin(uint32_t file) = 0;
-    virtual Result<Source*> OpenSource(uint32_t file) = 0;  // Counts a reader. REQUIRES: pinned.
-    virtual void CloseSource(uint32_t file) = 0;            // One reader less.
-    virtual void OnDamaged(const Status& status) = 0;       // A block was read that doesn't hold.
+    virtual PayloadSource* SourceOf(uint32_t file) = 0;  // REQUIRES: pinned.
+    virtual void OnDamaged(const Status& status) = 0;    // A block doesn't hold, or a file is gone.
   };
 
   struct Limits {
@@ -47,8 +41,8 @@ class PayloadReader {
     uint32_t queue_max = 0;
     uint64_t held_bytes_max = 0;
   };
-  PayloadReader(io::Loop* loop, const Limits& limits, Sources* sources)
-      : loop_(*loop), limits_(limits), sources_(*sources) {}
+  PayloadReader(io::Loop* loop, const Limits& limits, Files* files, PayloadSources* sources)
+      : loop_(*loop), limits_(limits), files_(*files), sources_(*sources) {}
   ~PayloadReader();
 
   using Done = Function<void(Result<PayloadSlice>)>;
@@ -90,7 +84,7 @@ class PayloadReader {
     std::unique_ptr<char[]> memory_;
   };
   // Neighbouring blocks of one file, read at once.
-  struct Piece {
+  struct Piece final : SourceWaiter {
     PayloadReader* reader = nullptr;
     Task* task = nullptr;
     uint32_t file = 0;
@@ -98,12 +92,13 @@ class PayloadReader {
     uint32_t bytes = 0;
     std::vector<PayloadIndex::Extent> extents = {};
     std::shared_ptr<Buffer> buffer = {};
-    Source* source = nullptr;
+    PayloadSource* source = nullptr;
     uint32_t filled = 0;
     Status status = {};
     std::vector<PayloadBlock> blocks = {};  // The good ones, from the front.
     io::Op op = {};
 
+    void OnSourceOpened(const Status& opened) override { reader->OnPieceOpened(this, opened); }
     void OnRead(int64_t result) { reader->OnPieceRead(this, result); }
   };
   struct Task {
@@ -131,9 +126,11 @@ class PayloadReader {
   Status Refusal(const std::vector<std::unique_ptr<Piece>>& pieces) const;
   void Begin();  // As many as may be under way.
   void BeginPiece(Piece* piece);
+  void OnPieceOpened(Piece* piece, const Status& opened);
   void ReadRest(Piece* piece);
   void OnPieceRead(Piece* piece, int64_t result);
   static void Check(Piece* piece);
+  void EndReading(Piece* piece);
   void EndPiece(Piece* piece);
   void EndTask(Task* task);
   static void AddBlock(const Piece& piece, std::size_t i, const Task& task, PayloadSlice* slice);
@@ -141,7 +138,8 @@ class PayloadReader {
 
   io::Loop& loop_;
   const Limits limits_;
-  Sources& sources_;
+  Files& files_;
+  PayloadSources& sources_;
   std::shared_ptr<std::atomic<uint64_t>> held_bytes_ = std::make_shared<std::atomic<uint64_t>>(0);
   std::deque<std::unique_ptr<Task>> tasks_;  // Those not ended.
   std::deque<Piece*> waiting_;

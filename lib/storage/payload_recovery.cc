@@ -152,6 +152,7 @@ void Share(const std::shared_ptr<PayloadFile>& file, PayloadFooter footer,
       file->owners.fetch_add(1, std::memory_order_relaxed);
     }
     of_core[core]->extents.push_back(extent);
+    file->live_bytes.fetch_add(extent.length, std::memory_order_relaxed);
   }
   for (RecoveredPayload::File* share : of_core) {
     if (share != nullptr) share->bytes = bytes;

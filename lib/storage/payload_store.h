@@ -40,6 +40,7 @@ struct PayloadStats {
   uint64_t written_bytes = 0;
   uint64_t extents = 0;
   uint64_t keys = 0;
+  uint64_t index_bytes = 0;  // Of memory: where each stored byte is.
   uint64_t files_removed = 0;
   uint64_t compacted_bytes = 0;
   uint64_t held_bytes = 0;     // Read, and not yet let go of by their readers.
@@ -57,7 +58,9 @@ struct PayloadStoreOptions {
   uint32_t open_files_max = 256;
   uint32_t compact_live_percent = 25;         // A finished file below it is rewritten. 0: never.
   uint32_t compact_dead_bytes_min = 1 << 20;  // Of it; for less it isn't worth it.
-  bool direct = true;                         // O_DIRECT|O_DSYNC where the file system can.
+  // Where the index takes more memory than this, small blocks of a stream are joined.
+  uint64_t merge_index_bytes_min = 8 << 20;
+  bool direct = true;  // O_DIRECT|O_DSYNC where the file system can.
   LogLine log = {};
 };
 

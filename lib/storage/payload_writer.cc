@@ -31,7 +31,9 @@ void PayloadWriter::WriteCopies(std::vector<Copy> copies, Function<void(Status)>
   Request request;
   request.copies = std::move(copies);
   request.done = std::move(done);
-  for (const Copy& copy : request.copies) request.bytes += copy.payload.size();
+  for (const Copy& copy : request.copies) {
+    for (const Bytes& part : copy.parts) request.bytes += part.size();
+  }
   Enqueue(std::move(request));
 }
 
@@ -54,32 +56,31 @@ void PayloadWriter::Begin() {
   URSULA_CHECK(state_ == State::kIdle);
   if (queue_.empty()) return;
   if (file_ != nullptr) return StartBatch();
-  if (!OpenFile()) return;
-  state_ = State::kNaming;
-  loop_.disk().SyncDirectory(options_.directory, op_.Then<&PayloadWriter::OnNamed>(this));
+  OpenFile();
 }
 
-bool PayloadWriter::OpenFile() {
-  auto shared = std::make_shared<PayloadFile>();
-  shared->name = {options_.generation, options_.ordinal, next_number_};
-  shared->path = options_.directory + "/" + FormatPayloadFileName(shared->name);
-  shared->seed = PayloadSeed(options_.directory_id, shared->name);
-  Result<std::unique_ptr<io::File>> file =
-      loop_.disk().Open(shared->path, {.create = true, .write = true, .direct = options_.direct});
-  if (!file.ok()) {
-    if (io::MayPass(file.status())) {
-      TakeQueue();
-      RefuseBatch(file.status());
-    } else {
-      FailAll(file.status());
-    }
-    return false;
+void PayloadWriter::OpenFile() {
+  shared_ = std::make_shared<PayloadFile>();
+  shared_->name = {options_.generation, options_.ordinal, next_number_};
+  shared_->path = options_.directory + "/" + FormatPayloadFileName(shared_->name);
+  shared_->seed = PayloadSeed(options_.directory_id, shared_->name);
+  offset_ = 0;
+  state_ = State::kOpening;
+  loop_.disk().Open(shared_->path, {.create = true, .write = true, .direct = options_.direct},
+                    &file_, op_.Then<&PayloadWriter::OnFileOpened>(this));
+}
+
+void PayloadWriter::OnFileOpened(int64_t result) {
+  URSULA_CHECK(state_ == State::kOpening);
+  if (result < 0) {
+    const Status status = IoStatus("opening", shared_->path, result);
+    shared_.reset();
+    TakeQueue();
+    return io::MayPass(status) ? RefuseBatch(status) : FailAll(status);
   }
   ++next_number_;
-  file_ = std::move(*file);
-  shared_ = std::move(shared);
-  offset_ = 0;
-  return true;
+  state_ = State::kNaming;
+  loop_.disk().SyncDirectory(options_.directory, op_.Then<&PayloadWriter::OnNamed>(this));
 }
 
 void PayloadWriter::OnNamed(int64_t result) {
@@ -103,7 +104,9 @@ void PayloadWriter::StartBatch() {
   for (const Request& request : batch_) {
     for (const PayloadRun& run : request.runs) EncodeRun(run);
     for (const Copy& copy : request.copies) {
-      EncodeBlock(copy.key, copy.start, copy.message_ends, {copy.payload.view()});
+      std::vector<std::string_view> pieces;
+      for (const Bytes& part : copy.parts) pieces.push_back(part.view());
+      EncodeBlock(copy.key, copy.start, copy.message_ends, pieces);
     }
   }
   if (file_->direct()) PadTo(loop_.disk().block_bytes());
@@ -202,18 +205,21 @@ void PayloadWriter::PadTo(std::size_t alignment) {
   PutZeros((alignment - size_ % alignment) % alignment);
 }
 
+// In parts, so that the log's writes needn't wait for all of a large batch.
 void PayloadWriter::WriteRest() {
-  file_->Write(offset_ + written_,
-               std::span<const char>(buffer_.data() + written_, size_ - written_),
+  constexpr std::size_t kWriteBytesMax = 8 << 20;
+  writing_ = std::min(size_ - written_, kWriteBytesMax);
+  file_->Write(offset_ + written_, std::span<const char>(buffer_.data() + written_, writing_),
                op_.Then<&PayloadWriter::OnWritten>(this));
 }
 
 void PayloadWriter::OnWritten(int64_t result) {
   URSULA_CHECK(state_ == State::kWriting || state_ == State::kWritingFooter);
   if (result <= 0) return Refuse("writing", result, false);
+  const bool whole = static_cast<std::size_t>(result) == writing_;
   written_ += WrittenBytes(result, file_->direct());
   if (written_ < size_) {
-    if (++short_writes_ <= kShortWritesMax) return WriteRest();
+    if (whole || ++short_writes_ <= kShortWritesMax) return WriteRest();
     return Refuse("writing", 0, false);
   }
   if (file_->direct()) return OnDurable();
@@ -305,6 +311,7 @@ void PayloadWriter::FailAll(const Status& status) {
 
 void PayloadWriter::EndBatch(const Status& status) {
   state_ = State::kIdle;
+  if (buffer_.capacity() > 2 * std::size_t{options_.write_bytes_max}) buffer_ = {};
   std::vector<Request> batch = std::move(batch_);
   batch_.clear();
   for (Request& request : batch) {

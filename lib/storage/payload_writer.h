@@ -50,12 +50,12 @@ class PayloadWriter final : private io::TurnHook {
   ~PayloadWriter() override;
 
   void Write(std::vector<PayloadRun> runs, Function<void(Status)> done);
-  // A block as it was read: for moving it to another file.
+  // A block to be, as it was read: for moving it to another file.
   struct Copy {
     PayloadKey key = {};
     uint64_t start = 0;
     std::vector<uint32_t> message_ends = {};
-    Bytes payload = {};
+    std::vector<Bytes> parts = {};
   };
   void WriteCopies(std::vector<Copy> copies, Function<void(Status)> done);
 
@@ -67,6 +67,7 @@ class PayloadWriter final : private io::TurnHook {
  private:
   enum class State : uint8_t {
     kIdle,
+    kOpening,
     kNaming,
     kWriting,
     kSyncing,
@@ -85,7 +86,8 @@ class PayloadWriter final : private io::TurnHook {
   void Enqueue(Request request);
   void OnTurnEnd() override;
   void Begin();
-  bool OpenFile();  // False: refused; the queue was told.
+  void OpenFile();
+  void OnFileOpened(int64_t result);
   void StartBatch();
   void EncodeRun(const PayloadRun& run);
   void EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
@@ -119,6 +121,7 @@ class PayloadWriter final : private io::TurnHook {
   AlignedBuffer buffer_;
   std::size_t size_ = 0;                 // Of buffer_.
   std::size_t written_ = 0;              // Of that.
+  std::size_t writing_ = 0;              // What the write under way asks for.
   uint32_t short_writes_ = 0;            // On the way there.
   std::string header_;                   // Of one block.
   std::vector<PayloadExtent> extents_;   // Of buffer_.

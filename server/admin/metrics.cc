@@ -110,6 +110,8 @@ void AddDisk(const EngineStats& stats, Families* out) {
   out->Counter("wal_syncs_total", "Syncs of the write-ahead log.", stats.wal_syncs);
   out->Counter("payload_written_bytes_total", "Written to payload segments.",
                stats.payload_written_bytes);
+  out->Gauge("payload_index_bytes", "Memory that says where stream data is on disk.",
+             Number(stats.payload_index_bytes));
   out->Gauge("payload_lost_bytes", "Stream data that no payload file held at the start.",
              Number(stats.payload_lost_bytes));
   out->Seconds("wal_sync_seconds", "One batch of the write-ahead log: write and sync.",

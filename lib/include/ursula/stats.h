@@ -59,7 +59,8 @@ struct EngineStats {
   uint64_t wal_syncs = 0;
   uint64_t payload_bytes = 0;  // Payload segment files on disk now.
   uint64_t payload_written_bytes = 0;
-  uint64_t payload_lost_bytes = 0;  // Of streams, and in no file when it was opened.
+  uint64_t payload_index_bytes = 0;  // Of memory: where on disk each byte of payload is.
+  uint64_t payload_lost_bytes = 0;   // Of streams, and in no file when it was opened.
   uint64_t snapshots = 0;
   uint64_t long_turns = 0;        // Of the cores' loops: over 20 ms, while nothing else got on.
   uint64_t clock_ahead_ms = 0;    // Of the wall clock, of the group's time that is furthest ahead.
@@ -91,6 +92,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   wal_syncs += other.wal_syncs;
   payload_bytes += other.payload_bytes;
   payload_written_bytes += other.payload_written_bytes;
+  payload_index_bytes += other.payload_index_bytes;
   payload_lost_bytes += other.payload_lost_bytes;
   snapshots += other.snapshots;
   long_turns += other.long_turns;

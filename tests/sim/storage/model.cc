@@ -264,10 +264,12 @@ std::string GroupModel::CheckPayload(
         }
       }
     }
-    if (!all || snapshot_ == 0) continue;
+    if (snapshot_ == 0) continue;
     const Snapshot held = At(snapshot_);
-    if (held.incarnation == incarnation && covered < held.end) {
-      return Fault("acknowledged payload is lost from " + std::to_string(covered));
+    if (held.incarnation != incarnation || covered >= held.end) continue;
+    if (all) return Fault("acknowledged payload is lost from " + std::to_string(covered));
+    if (node->ReadPayload(key, covered, 1).status().code() != StatusCode::kDataLoss) {
+      return Fault("payload that is lost is not said to be, at " + std::to_string(covered));
     }
   }
   return "";

@@ -91,8 +91,13 @@ Status Node::Recover(uint16_t cores, Found* found) {
   }
   auto logs = RecoverLogs(disk, *directory_, &recorder, {});
   if (!logs.ok()) return logs.status();
-  auto payload = RecoverPayload(disk, *directory_, cores,
-                                [cores](GroupId group) { return Raw(group) % cores; }, {});
+  auto payload = RecoverPayload(
+      disk, *directory_, cores, [cores](GroupId group) { return Raw(group) % cores; },
+      [found](LogLevel level, std::string_view line) {
+        if (level == LogLevel::kError) {
+          found->complaints.emplace_back(line);
+        }
+      });
   if (!payload.ok()) return payload.status();
   for (uint16_t i = 0; i < cores; ++i) {
     std::vector<GroupId> groups;
@@ -106,6 +111,11 @@ Status Node::Recover(uint16_t cores, Found* found) {
     ShareRecovered(&*logs, i, cores, groups, &wal);
     PayloadStoreOptions store;
     store.file_bytes = profile_.file_bytes;
+    if (profile_.compacts) {
+      store.compact_live_percent = 50;
+      store.compact_dead_bytes_min = 16 << 10;
+      store.merge_index_bytes_min = 0;
+    }
     io::Loop& loop = runtime_->loop(CoreId{i});
     auto core = std::make_unique<Core>();
     core->wal = MakeDiskWal(&loop, *directory_, i, std::move(wal), core.get());

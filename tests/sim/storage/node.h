@@ -33,6 +33,7 @@ struct FoundSnapshot {
 struct Found {
   std::vector<RecoveredRecord> records = {};
   std::map<uint32_t, FoundSnapshot> snapshots = {};  // By group.
+  std::vector<std::string> complaints = {};          // Of payload files.
 };
 
 class Node {

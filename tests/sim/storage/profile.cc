@@ -36,6 +36,7 @@ Profile MakeProfile(Random* random) {
   profile.batch_bytes_max = OneOf<uint32_t>(random, {4 << 10, 16 << 10, 32 << 10});
   profile.log_bytes_max = profile.segment_bytes * OneOf<uint64_t>(random, {6, 10, 40});
   profile.file_bytes = OneOf<uint32_t>(random, {8 << 10, 40 << 10, 200 << 10});
+  profile.compacts = profile.file_bytes < 200 << 10;
   profile.entry_bytes = OneOf<uint32_t>(random, {60, 600, 3000});
   profile.aligned = random->OneIn(4);
   profile.openings = static_cast<uint32_t>(2 + random->Below(4));

@@ -19,6 +19,7 @@ struct Profile {
   uint32_t batch_bytes_max = 0;
   uint64_t log_bytes_max = 0;
   uint32_t file_bytes = 0;   // Of a payload file.
+  bool compacts = false;     // Payload, whenever there is anything to gain.
   uint32_t entry_bytes = 0;  // At most, most of the time.
   // Records of a batch begin with sectors, so that a torn batch consists of whole ones.
   bool aligned = false;

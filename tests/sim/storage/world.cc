@@ -69,6 +69,7 @@ bool World::Open() {
 }
 
 void World::Check(const Found& found) {
+  if (!found.complaints.empty()) return Violate("no damage, but: " + found.complaints.front());
   counts_.records += found.records.size();
   for (const RecoveredRecord& record : found.records) {
     Trace(Mix(Raw(record.group), Raw(record.index)));
@@ -178,6 +179,10 @@ void World::Try(std::unique_ptr<FaultDisk> disk) {
     return;
   }
   Say("opens all the same: " + std::to_string(found.records.size()) + " records");
+  for (const std::string& complaint : found.complaints) {
+    Say(complaint);
+    if (!NamesDamage(complaint, damaged)) return Violate("not the damage: " + complaint);
+  }
   if (!logs.must_refuse().empty()) {
     return Violate("damage below an attested offset is not refused: " + logs.must_refuse());
   }

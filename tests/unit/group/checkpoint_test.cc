@@ -78,6 +78,36 @@ TEST(CheckpointTest, ThereIsNoneWhereNothingWasApplied) {
   EXPECT_TRUE(world.Stop());
 }
 
+// All of it is collected, but no request holds more than some of it.
+TEST(CheckpointTest, MuchPayloadIsWrittenOutInBoundedRequests) {
+  constexpr uint64_t kAppend = 1 << 20;
+  GroupWorld world(1, Slow());
+  world.options.payload_direct = false;  // So that each request is a sync.
+  world.options.wal_segment_bytes = 8 << 20;
+  world.options.wal_bytes_max = 128 << 20;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.CreateNow("s") && world.CreateNow("t") && world.CreateNow("u"));
+  std::string content;
+  for (uint64_t i = 0; i < 30; ++i) {
+    content += std::string(kAppend, static_cast<char>('a' + i % 26));
+    ASSERT_TRUE(world.AppendNow("s", std::string_view(content).substr(i * kAppend)));
+  }
+  ASSERT_TRUE(world.AppendNow("t", "freed meanwhile") && world.AppendNow("u", "last"));
+  uint64_t syncs = world.disk.syncs();
+  world.replica().Checkpoint();
+  ASSERT_TRUE(world.RunUntil([&] { return world.disk.syncs() > syncs; }));
+  ASSERT_TRUE(DeleteNow(&world, "t"));
+  ASSERT_TRUE(world.RunUntil([&] { return world.budget().stats.snapshots == 1; }));
+  EXPECT_GE(world.disk.syncs() - syncs, 4u + 1u);  // And of the snapshot.
+  EXPECT_EQ(world.replica().unflushed_bytes(), 0u);
+  EXPECT_EQ(world.payload().stats().keys, 2u);
+  world.Crash();
+  ASSERT_TRUE(world.Open().ok());
+  EXPECT_TRUE(world.Content("s") == content);
+  EXPECT_EQ(world.Content("u"), "last");
+  EXPECT_TRUE(world.Stop());
+}
+
 // A checkpoint of each step: the one that was collected before comes before.
 TEST(CheckpointTest, WhatIsAppendedMeanwhileIsNotLost) {
   for (uint64_t at = 0; at < 16; ++at) {

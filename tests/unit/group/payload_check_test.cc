@@ -151,5 +151,34 @@ TEST(PayloadCheckTest, ALostNewestSnapshotIsMissedOnceTheLogHasMovedOn) {
   }
 }
 
+// In one opening: the segments that had the idle group's entries hold another group's now.
+TEST(PayloadCheckTest, ALostNewestSnapshotIsMissedWhereOthersHaveTakenTheLog) {
+  GroupWorld world;
+  world.options.groups = 2;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.CreateNow("s"));
+  ASSERT_TRUE(world.CheckpointNow());
+  ASSERT_TRUE(world.CreateNow("t"));
+  ASSERT_TRUE(world.CheckpointNow());
+  ASSERT_TRUE(world.Finish(world.Create("busy", {}, 1)));
+  const std::string part(8 << 10, 'x');
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_TRUE(world.Finish(world.Append("busy", part, 1)));
+    if (i % 5 < 4) continue;
+    ASSERT_TRUE(world.CheckpointNow(1));
+  }
+  world.Crash();
+  std::vector<std::string> snapshots = FilesOf(world, ".snap");
+  std::erase_if(snapshots, [](const std::string& path) {
+    return path.find("/00000000-") == std::string::npos;
+  });
+  ASSERT_EQ(snapshots.size(), 2u);
+  Remove(&world, snapshots.back());
+  Status status = world.Open();
+  EXPECT_EQ(status.code(), StatusCode::kDataLoss) << status.ToString();
+  EXPECT_NE(status.message().find("group 0: entry 3 was durable"), std::string::npos)
+      << status.message();
+}
+
 }  // namespace
 }  // namespace ursula::group

@@ -173,6 +173,26 @@ TEST_F(PayloadRotTest, WhatTheLogHasYetTakesTheDamagesPlace) {
   world_.Stop();
 }
 
+// Nothing is known of a block that a footer lists until it is read.
+TEST_F(PayloadRotTest, WhatIsWrittenAgainIsServedThoughAnOlderBlockHoldsMore) {
+  world_.Open();
+  world_.Stop();  // With a footer.
+  world_.disk.FlipBit(path_, (150 + 66) * 8);
+  world_.Open();
+  ASSERT_TRUE(world_.Write(kOne, 100, {std::string(100, 'a')}).ok());
+  Result<PayloadSlice> slice = world_.Read(kOne, 100, 100);
+  ASSERT_TRUE(slice.ok()) << slice.status().ToString();
+  EXPECT_EQ(PayloadWorld::Text(*slice), std::string(100, 'a'));
+  EXPECT_EQ(world_.Read(kOne, 0, 10).status().code(), StatusCode::kDataLoss);
+  ASSERT_TRUE(world_.Write(kOne, 0, {std::string(100, 'a')}).ok());
+  ASSERT_TRUE(world_.Write(kOne, 200, {std::string(100, 'a')}).ok());
+  EXPECT_EQ(world_.ReadAll(kOne, 0), ranges_[0].bytes + ranges_[2].bytes);
+  world_.Crash();
+  world_.Open();
+  EXPECT_EQ(world_.ReadAll(kOne, 0), ranges_[0].bytes + ranges_[2].bytes);
+  world_.Stop();
+}
+
 TEST_F(PayloadRotTest, WhatARemovedFileHeldIsLost) {
   ASSERT_TRUE(world_.disk.Exists(path_));
   world_.Open();

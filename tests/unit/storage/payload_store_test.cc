@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <set>
 #include <string>
 
 #include "tests/unit/storage/payload_world.h"
@@ -309,6 +308,48 @@ TEST(PayloadStoreTest, AFailedReadSaysSoAndTheNextOneSucceeds) {
   world.Stop();
 }
 
+TEST(PayloadStoreTest, AnOpenThatFailsIsTriedAgainByTheNextReadOrWrite) {
+  PayloadWorld world(1, {.latency_min_ns = 1000, .latency_max_ns = 1000});
+  world.options.compact_live_percent = 0;
+  world.Open();
+  world.disk.FailOpen(1, EMFILE);
+  EXPECT_EQ(world.Write(kOne, 0, {"bytes"}).code(), StatusCode::kResourceExhausted);
+  ASSERT_TRUE(world.Write(kOne, 0, {"bytes"}).ok());
+  world.disk.FailOpen(1, EMFILE);
+  int refused = 0;
+  for (int i = 0; i < 3; ++i) {  // They wait for the same opening.
+    world.store(kOne).Read(kOne, 0, 10, [&](Result<PayloadSlice> slice) {
+      refused += slice.status().code() == StatusCode::kResourceExhausted;
+    });
+  }
+  world.runtime->AdvanceBy(1'000'000);
+  EXPECT_EQ(refused, 3);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "bytes");
+  world.disk.FailOpen(1, EIO);
+  world.Stop();
+  world.Open();
+  EXPECT_EQ(world.Read(kOne, 0).status().code(), StatusCode::kIoError);
+  world.disk.FailOpen(1, EIO);
+  EXPECT_EQ(world.Write(kOne, 5, {"more"}).code(), StatusCode::kUnavailable);
+  EXPECT_EQ(world.ReadAll(kOne, 0), "bytes");
+  world.Stop();
+}
+
+// The log shares the device: what stands before its batches is bounded.
+TEST(PayloadStoreTest, ALargeBatchIsWrittenInParts) {
+  PayloadWorld world;
+  world.options.file_bytes = 256 << 20;
+  world.Open();
+  std::string large(30 << 20, 'l');
+  ASSERT_TRUE(world.Write(kOne, 0, {large}).ok());
+  EXPECT_GE(world.disk.writes(), 4u);
+  EXPECT_TRUE(world.ReadAll(kOne, 0) == large);
+  world.Crash();
+  world.Open();
+  EXPECT_TRUE(world.ReadAll(kOne, 0) == large);
+  world.Stop();
+}
+
 TEST(PayloadStoreTest, ReadsPastTheQueueAreRefused) {
   PayloadWorld world;
   world.options.reads_max = 1;
@@ -391,65 +432,6 @@ TEST(PayloadStoreTest, FewFilesAreOpenAtOnce) {
     }
   }
   world.Stop();
-}
-
-TEST(PayloadStoreTest, AMostlyDeadFileIsRewrittenAndRemoved) {
-  PayloadWorld world;
-  world.Open();
-  // One file's worth: a little of kTwo, much of kOne.
-  ASSERT_TRUE(world.Write(kTwo, 0, {"keep ", "these "}).ok());
-  for (uint64_t i = 0; i < 6; ++i) {
-    ASSERT_TRUE(world.Write(kOne, i * 50'000, {std::string(50'000, 'x')}).ok());
-  }
-  ASSERT_TRUE(world.Write(kTwo, 11, {"bytes"}).ok());  // Starts the next file.
-  ASSERT_EQ(world.Files().size(), 2u);
-  const std::string old = "/data/payload/" + world.Files().front();
-  world.store(kOne).Free(kOne);
-  world.runtime->RunUntilIdle();
-  EXPECT_FALSE(world.disk.Exists(old));
-  EXPECT_EQ(world.store(kTwo).stats().compacted_bytes, 11u);
-  Result<PayloadSlice> slice = world.Read(kTwo, 0);
-  EXPECT_EQ(PayloadWorld::Text(*slice), "keep these bytes");
-  EXPECT_EQ(slice->message_ends, (std::vector<uint64_t>{5, 11, 16}));
-  world.Crash();
-  world.Open();
-  EXPECT_EQ(world.ReadAll(kTwo, 0), "keep these bytes");
-  world.Stop();
-}
-
-// Before the compactor reads it, while it does, while it writes, and afterwards.
-void FreeDuringCompaction(bool keep) {
-  constexpr PayloadKey kFreed{GroupId{1}, 100};
-  constexpr PayloadKey kKept{GroupId{1}, 101};
-  std::set<uint64_t> moved_bytes;
-  for (uint64_t at = 0; at < 20; ++at) {
-    SCOPED_TRACE(at);
-    PayloadWorld world(1, {.latency_min_ns = 1'000'000, .latency_max_ns = 1'000'000});
-    world.Open();
-    ASSERT_TRUE(world.Write(kFreed, 0, {"freed"}).ok());
-    ASSERT_TRUE(world.Write(kKept, 0, {"kept"}).ok());
-    ASSERT_TRUE(world.Write(kTwo, 0, {std::string(300'000, 'x')}).ok());
-    PayloadStore& store = world.store(kFreed);
-    store.Free(kTwo);
-    world.runtime->AdvanceBy(at * 500'000);
-    if (keep) {
-      store.Keep(kFreed.group, [&](uint64_t one) { return one == kKept.incarnation; });
-    } else {
-      store.Free(kFreed);
-    }
-    world.runtime->AdvanceBy(1'000'000'000);
-    EXPECT_EQ(store.stats().keys, 1u);
-    EXPECT_EQ(store.Find(kFreed, 0), 0u);
-    EXPECT_EQ(world.ReadAll(kKept, 0), "kept");
-    moved_bytes.insert(store.stats().compacted_bytes);
-    world.Stop();
-  }
-  EXPECT_EQ(moved_bytes, (std::set<uint64_t>{4, 9}));
-}
-
-TEST(PayloadStoreTest, WhatIsFreedWhileItsFileIsRewrittenStaysFree) { FreeDuringCompaction(false); }
-TEST(PayloadStoreTest, WhatKeepDropsWhileItsFileIsRewrittenStaysFree) {
-  FreeDuringCompaction(true);
 }
 
 TEST(PayloadStoreTest, AReadThatWaitsIsServedThoughItsFileIsFreedOrMovedMeanwhile) {
