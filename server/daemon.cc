@@ -58,7 +58,7 @@ std::string Daemon::url() const {
 // ---- start -------------------------------------------------------------------------------------
 
 Status Daemon::Start() {
-  Status status = ProbePorts();
+  Status status = LockPorts();
   if (status.ok()) status = OpenEngine();
   if (status.ok()) status = Listen();
   if (!status.ok()) return status;
@@ -68,14 +68,18 @@ Status Daemon::Start() {
 }
 
 // Before the engine recovers, which may take long: a second start of the same server ends here.
-Status Daemon::ProbePorts() const {
-  Result<uint16_t> port = io::ProbePort(config_.listen.host, config_.listen.port);
-  if (!port.ok()) return Because("--listen " + FormatHostPort(config_.listen), port.status());
-  if (!config_.admin) return {};
-  const HostPort& admin = config_.admin_listen;
-  port = io::ProbePort(admin.host, admin.port);
-  if (!port.ok()) return Because("--admin-listen " + FormatHostPort(admin), port.status());
-  return {};
+Status Daemon::LockPorts() {
+  auto lock = [](std::string_view option, const HostPort& address,
+                 std::unique_ptr<io::PortLock>* into) {
+    Result<std::unique_ptr<io::PortLock>> taken = io::PortLock::Take(address.host, address.port);
+    if (taken.ok()) *into = std::move(*taken);
+    return taken.ok()
+               ? Status()
+               : Because(std::string(option) + " " + FormatHostPort(address), taken.status());
+  };
+  Status status = lock("--listen", config_.listen, &client_port_);
+  if (!status.ok() || !config_.admin) return status;
+  return lock("--admin-listen", config_.admin_listen, &admin_port_);
 }
 
 Status Daemon::OpenEngine() {
@@ -144,7 +148,8 @@ Status Daemon::Listen() {
     return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, &frames_,
                                                  core.loop, core.counters);
   };
-  auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(), {}, handlers);
+  auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(), {}, handlers,
+                                    std::move(client_port_));
   if (!server.ok()) return Because("--listen " + FormatHostPort(config_.listen), server.status());
   clients_ = std::move(*server);
   Log(LogLevel::kInfo, "listening",
@@ -163,8 +168,8 @@ Status Daemon::ListenAdmin() {
   auto handlers = [this](const http::HandlerCore&) -> std::unique_ptr<http::Handler> {
     return std::make_unique<admin::AdminHandler>(&admin_view_);
   };
-  auto server =
-      http::Server::Start(&io::LoopRuntime::Of(*runtime_), AdminOptions(config_), core, handlers);
+  auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), AdminOptions(config_), core,
+                                    handlers, std::move(admin_port_));
   if (!server.ok()) {
     return Because("--admin-listen " + FormatHostPort(config_.admin_listen), server.status());
   }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "lib/io/port_lock.h"
 #include "lib/io/runtime.h"
 #include "server/admin/admin_handler.h"
 #include "server/config/server_config.h"
@@ -35,7 +36,7 @@ class Daemon {
   bool Stop();
 
  private:
-  Status ProbePorts() const;
+  Status LockPorts();
   Status OpenEngine();
   http::HttpOptions ClientOptions() const;
   Status Listen();
@@ -51,6 +52,8 @@ class Daemon {
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<StreamEngine> engine_;
   admin::AdminView admin_view_;
+  std::unique_ptr<io::PortLock> client_port_;  // Until its server has it.
+  std::unique_ptr<io::PortLock> admin_port_;
   std::unique_ptr<http::Server> clients_;
   std::unique_ptr<http::Server> admin_;
 };

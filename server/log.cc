@@ -1,14 +1,17 @@
 #include "server/log.h"
 
 #include <spdlog/async.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
+
+#include "server/output.h"
 
 namespace ursula::server {
 namespace {
@@ -76,6 +79,38 @@ std::string TextLine(std::string_view message, std::initializer_list<LogField> f
   return line;
 }
 
+// Used by spdlog's one thread alone.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit StderrSink(bool json) : json_(json) {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (lost_ > 0 && !Write(LostLines(message.time))) return CountLost();
+    lost_ = 0;
+    if (!Write(message)) CountLost();
+  }
+  void flush_() override {}
+
+  bool Write(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    return output_.Write({line.data(), line.size()});
+  }
+  spdlog::details::log_msg LostLines(spdlog::log_clock::time_point time) {
+    constexpr std::string_view kWhat = "lines of this log were lost: nobody took them";
+    std::initializer_list<LogField> count = {{"lines", std::to_string(lost_)}};
+    lost_line_ = json_ ? JsonLine(kWhat, count) : TextLine(kWhat, count);
+    return {time, spdlog::source_loc{}, "ursulad", spdlog::level::warn, lost_line_};
+  }
+  void CountLost() { ++lost_; }
+
+  const bool json_;
+  Output output_{STDERR_FILENO};
+  uint64_t lost_ = 0;
+  std::string lost_line_;
+};
+
 }  // namespace
 
 void OpenLog(std::string_view level, LogFormat format) {
@@ -83,7 +118,7 @@ void OpenLog(std::string_view level, LogFormat format) {
   log.json = format == LogFormat::kJson || (format == LogFormat::kAuto && isatty(2) == 0);
   spdlog::init_thread_pool(kQueuedLinesMax, 1);
   log.logger = std::make_shared<spdlog::async_logger>(
-      "ursulad", std::make_shared<spdlog::sinks::stderr_sink_mt>(), spdlog::thread_pool(),
+      "ursulad", std::make_shared<StderrSink>(log.json), spdlog::thread_pool(),
       spdlog::async_overflow_policy::overrun_oldest);
   log.logger->set_level(spdlog::level::from_str(std::string(level)));
   log.logger->flush_on(spdlog::level::info);

@@ -2,7 +2,7 @@
 //
 // ursulad's log: structured lines on stderr, JSON objects unless a person is watching. Lines are
 // queued and written by a thread of spdlog's, so that a slow terminal never stops a core; when too
-// many wait, the oldest are dropped.
+// many wait, the oldest are dropped, and so is what nobody reads (server/output.h).
 
 #pragma once
 

@@ -2,6 +2,7 @@
 //
 // ursulad's process: configuration, limits, signals, exit status. Everything else is Daemon.
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,8 +11,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "server/config/load.h"
@@ -19,6 +22,7 @@
 #include "server/config/options.h"
 #include "server/daemon.h"
 #include "server/log.h"
+#include "server/output.h"
 #include "ursula/engine.h"
 
 namespace ursula::server {
@@ -28,7 +32,15 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr uint64_t kOpenFilesLeast = 256;  // Where the kernel doesn't say.
 
-void Say(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
+void Say(int fd, std::string_view text) { Output(fd).Write(text); }
+
+// What is opened gets the lowest free number. Where 0, 1 or 2 was closed, that would be a file of
+// ours, and what is printed would go into it.
+void FillStandardDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return;
+  }
+}
 
 Result<std::string> ReadFile(const std::string& path) {
   constexpr std::size_t kBytesMax = 1 << 20;
@@ -62,27 +74,49 @@ uint64_t PhysicalMemoryBytes() {
   return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes);
 }
 
-sigset_t StopSignals() {
+sigset_t SetOf(std::initializer_list<int> numbers) {
   sigset_t signals;
   sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
+  for (int number : numbers) sigaddset(&signals, number);
   return signals;
 }
 
+sigset_t StopSignals() { return SetOf({SIGTERM, SIGINT}); }
+// Those that end a process unless it does something about them, and mean something to others.
+sigset_t HeldSignals() { return SetOf({SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}); }
+
+std::string_view NameOf(int signal) {
+  switch (signal) {
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGINT:
+      return "SIGINT";
+    case SIGHUP:
+      return "SIGHUP";
+    case SIGUSR1:
+      return "SIGUSR1";
+    default:
+      return "SIGUSR2";
+  }
+}
+
 // Before the first thread, so that all inherit it: only the main thread takes these signals.
-void HoldStopSignals() {
+void HoldSignals() {
   std::signal(SIGPIPE, SIG_IGN);
-  sigset_t signals = StopSignals();
+  sigset_t signals = HeldSignals();
   sigprocmask(SIG_BLOCK, &signals, nullptr);
 }
 
 int WaitForStopSignal() {
-  sigset_t signals = StopSignals();
-  int signal = 0;
-  while (sigwait(&signals, &signal) != 0) {
+  sigset_t signals = HeldSignals();
+  for (;;) {
+    int signal = 0;
+    if (sigwait(&signals, &signal) != 0) continue;
+    if (signal == SIGTERM || signal == SIGINT) return signal;
+    Log(LogLevel::kInfo,
+        "a signal without effect: options are read at the start alone, and the log goes to stderr",
+        {{"signal", std::string(NameOf(signal))}});
   }
-  return signal;
 }
 
 // From here the next one ends the process at once.
@@ -100,14 +134,13 @@ int Serve(const ServerConfig& config, uint64_t open_files) {
   Status status = daemon.Start();
   if (!status.ok()) {
     CloseLog();
-    Say(stderr, "ursulad: can't start: " + status.message() + "\n");
+    Say(STDERR_FILENO, "ursulad: can't start: " + status.message() + "\n");
     return kExitFailed;
   }
-  Say(stdout, "listening on " + daemon.url() + "\n");
-  std::fflush(stdout);
+  Say(STDOUT_FILENO, "listening on " + daemon.url() + "\n");
 
   int signal = WaitForStopSignal();
-  Log(LogLevel::kInfo, "stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+  Log(LogLevel::kInfo, "stopping", {{"signal", std::string(NameOf(signal))}});
   ExitOnNextStopSignal();
   bool clean = daemon.Stop();
   Log(clean ? LogLevel::kInfo : LogLevel::kError,
@@ -118,6 +151,8 @@ int Serve(const ServerConfig& config, uint64_t open_files) {
 }
 
 int Main(std::span<const char* const> arguments) {
+  FillStandardDescriptors();
+  HoldSignals();
   ConfigInput input;
   input.flags = arguments;
   input.environment = [](const char* name) { return std::getenv(name); };
@@ -126,18 +161,18 @@ int Main(std::span<const char* const> arguments) {
       MemoryLimit([](const std::string& path) { return ReadFile(path); }, PhysicalMemoryBytes());
   LoadedConfig loaded = LoadConfig(std::move(input));
   if (loaded.action == LoadedConfig::Action::kHelp) {
-    Say(stdout, HelpText());
+    std::fputs(HelpText().c_str(), stdout);
     return 0;
   }
   if (loaded.action == LoadedConfig::Action::kVersion) {
-    Say(stdout, "ursulad " + std::string(Version()) + "\n");
+    std::fputs(("ursulad " + std::string(Version()) + "\n").c_str(), stdout);
     return 0;
   }
   if (!loaded.mistakes.empty()) {
-    for (const std::string& mistake : loaded.mistakes) Say(stderr, "ursulad: " + mistake + "\n");
+    for (const std::string& mistake : loaded.mistakes)
+      Say(STDERR_FILENO, "ursulad: " + mistake + "\n");
     return kExitUsage;
   }
-  HoldStopSignals();
   OpenLog(loaded.config.log_level, loaded.config.log_format);
   const uint64_t open_files = RaiseOpenFilesLimit();
   return Serve(loaded.config, open_files);

@@ -39,11 +39,11 @@ CoreServer::~CoreServer() {
   URSULA_CHECK(listener_ == nullptr || listener_closed_);
 }
 
-Status CoreServer::Listen(uint16_t port, bool reuse_port) {
+Status CoreServer::Listen(uint16_t port) {
   io::ListenOptions listen;
   listen.host = options_->host;
   listen.port = port;
-  listen.reuse_port = reuse_port;
+  listen.reuse_port = true;  // The other cores' have it too, and the port's lock.
   listen.backlog = options_->backlog;
   Result<std::unique_ptr<io::Listener>> listener = loop_->Listen(listen, this);
   if (!listener.ok()) return listener.status();

@@ -31,7 +31,7 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   void SetHandler(std::unique_ptr<Handler> handler) { handler_ = std::move(handler); }
 
   // ---- on the loop ----
-  Status Listen(uint16_t port, bool reuse_port);
+  Status Listen(uint16_t port);
   uint16_t port() const { return listener_->port(); }
   // Accepting stops, exchanges under way finish, those that don't in time are cut off. `done` is
   // told true when no connection is left; false: engine calls still keep some, long after that.

@@ -21,13 +21,18 @@ struct StopCount {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::Start(io::LoopRuntime* runtime, HttpOptions options,
-                                              std::span<const CoreId> cores,
-                                              HandlerFactory factory) {
-  Result<uint16_t> port = io::ProbePort(options.host, options.port);
-  if (!port.ok()) return port.status();
+                                              std::span<const CoreId> cores, HandlerFactory factory,
+                                              std::unique_ptr<io::PortLock> port_lock) {
+  if (port_lock == nullptr) {
+    Result<std::unique_ptr<io::PortLock>> taken = io::PortLock::Take(options.host, options.port);
+    if (!taken.ok()) return taken.status();
+    port_lock = std::move(*taken);
+  }
   std::unique_ptr<Server> server(new Server(std::move(options)));
-  server->port_ = *port;
-  Status status = server->Listen(runtime, cores, &factory);
+  server->port_ = port_lock->port();
+  server->port_lock_ = std::move(port_lock);
+  Status status = server->port_lock_->Share();
+  if (status.ok()) status = server->Listen(runtime, cores, &factory);
   if (!status.ok()) {
     server->Stop();
     return status;
@@ -46,12 +51,11 @@ Status Server::Listen(io::LoopRuntime* runtime, std::span<const CoreId> cores,
     core->SetHandler((*factory)({loop, &core->counters(), port_}));
     cores_.push_back({loop, std::move(core)});
   }
-  bool reuse_port = cores_.size() > 1;
   for (Core& core : cores_) {
     CoreServer* server = core.server.get();
     Result<Listened> listened = Wait<Listened>([&](auto done) {
-      core.loop->Post([this, server, reuse_port, done = std::move(done)]() mutable {
-        Status status = server->Listen(port_, reuse_port);
+      core.loop->Post([this, server, done = std::move(done)]() mutable {
+        Status status = server->Listen(port_);
         done(status.ok() ? Result<Listened>(Listened{}) : Result<Listened>(std::move(status)));
       });
     });
@@ -83,6 +87,7 @@ bool Server::Stop() {
       });
     }
   });
+  if (*all_gone) port_lock_.reset();
   return *all_gone;
 }
 

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "lib/io/port_lock.h"
 #include "lib/io/runtime.h"
 #include "server/http/core_server.h"
 #include "server/http/counters.h"
@@ -31,10 +32,12 @@ using HandlerFactory = Function<std::unique_ptr<Handler>(const HandlerCore& core
 class Server {
  public:
   // Listens on `cores` (all of the runtime if empty). kFailedPrecondition: the port is in use.
-  // The runtime is borrowed and outlives this.
+  // The runtime is borrowed and outlives this. `port_lock` is that of the options' address where
+  // the caller has taken it before; else this takes it.
   static Result<std::unique_ptr<Server>> Start(io::LoopRuntime* runtime, HttpOptions options,
                                                std::span<const CoreId> cores,
-                                               HandlerFactory factory);
+                                               HandlerFactory factory,
+                                               std::unique_ptr<io::PortLock> port_lock = nullptr);
   // REQUIRES: Stop has returned true, or the runtime's loops no longer run.
   ~Server();
 
@@ -52,6 +55,7 @@ class Server {
   HttpOptions options_;
   SharedUse shared_;
   uint16_t port_ = 0;
+  std::unique_ptr<io::PortLock> port_lock_;  // Until Stop has returned true.
   struct Core {
     io::Loop* loop = nullptr;
     std::unique_ptr<CoreServer> server;

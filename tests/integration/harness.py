@@ -26,7 +26,7 @@ ursulad_path = None
 class Server:
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
-    def __init__(self, *flags, data_dir=None, admin=False, before=None):
+    def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None):
         self.before = before  # Called in the new process, for limits.
         self._own_dir = None
         if data_dir is None and "--memory" not in flags:
@@ -37,7 +37,7 @@ class Server:
                       "127.0.0.1:0" if admin else "none", *flags]
         if data_dir is not None:
             self.flags += ["--data-dir", str(data_dir)]
-        self.log = tempfile.TemporaryFile(mode="w+")
+        self.log = log or tempfile.TemporaryFile(mode="w+")  # Its stderr.
         self.start()
 
     def start(self, *more):

@@ -6,6 +6,7 @@ Runs where Bazel runs it, at the root of its files.
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -80,7 +81,8 @@ class Installed(unittest.TestCase):
     def build(self, libraries):
         """quickstart and embedder with what pkg-config says; abseil is on no include path."""
         flags = self.pkg_config("--cflags")
-        self.assertEqual(flags, ["-I%s/include" % self.prefix])
+        self.assertEqual([os.path.normpath(flag) for flag in flags],
+                         ["-I%s/include" % self.prefix])
         quickstart, embedder = self.here / "quickstart", self.here / "embedder"
         run(*COMPILER, *flags, QUICKSTART, "-o", quickstart, *libraries)
         renamed = self.here / "quickstart.o"
@@ -116,6 +118,33 @@ class Installed(unittest.TestCase):
         run("cmake", "--build", build)
         self.assertIn("libursula.so.0", self.needed(build / "quickstart"))
         self.check_programs(build / "quickstart", build / "embedder")
+
+    def test_cmake_finds_the_static_library(self):
+        build = self.here / "build"
+        run("cmake", "-S", EMBEDDER, "-B", build, "-DCMAKE_PREFIX_PATH=%s" % self.prefix,
+            "-DQUICKSTART=%s" % QUICKSTART, "-DURSULA_TARGET=ursula::ursula_static",
+            "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF")
+        run("cmake", "--build", build)
+        for program in (build / "quickstart", build / "embedder"):
+            self.assertFalse([name for name in self.needed(program)
+                              if "ursula" in name or "absl" in name])
+        self.check_programs(build / "quickstart", build / "embedder")
+
+    def test_what_is_installed_may_be_moved(self):
+        moved = self.here / "moved"
+        shutil.copytree(self.prefix, moved, symlinks=True)
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(moved / "lib/pkgconfig")}
+        told = run("pkg-config", "--cflags", "--libs", "ursula", env=environment)
+        self.assertNotIn(str(self.prefix), told)
+        program = self.here / "quickstart"
+        run(*COMPILER, QUICKSTART, "-o", program, *told.split(),
+            "-Wl,-rpath,%s/lib" % moved)
+        self.assertEqual(run(program, self.here / "data"), "hello\n")
+        build = self.here / "build"
+        run("cmake", "-S", EMBEDDER, "-B", build, "-DCMAKE_PREFIX_PATH=%s" % moved,
+            "-DQUICKSTART=%s" % QUICKSTART, "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF")
+        run("cmake", "--build", build, "--target", "quickstart")
+        self.assertEqual(run(build / "quickstart", self.here / "more"), "hello\n")
 
     def test_cmake_refuses_another_version(self):
         (self.here / "CMakeLists.txt").write_text(

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """ursulad as a process: starting, refusing to, stopping, dying and coming back."""
+import fcntl
 import json
 import os
 import signal
@@ -160,6 +161,69 @@ class Stopping(unittest.TestCase):
     def test_sigint_is_as_good(self):
         with harness.Server("--memory") as server:
             self.assertEqual(server.stop(signal.SIGINT), 0)
+
+
+    def test_log_that_nobody_reads_does_not_hold_it_up(self):
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(writing, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(writing, b"x")
+        os.set_blocking(writing, True)
+        with harness.Server("--memory", log=os.fdopen(writing, "w")) as server:
+            self.assertEqual(server.stop(), 0)
+        os.close(reading)
+
+    def test_other_signals_are_logged_and_nothing_else(self):
+        with harness.Server("--memory") as server:
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+                server.process.send_signal(number)
+                harness.wait_until(lambda: number.name in server.log_text())
+                self.assertEqual(server.ask("PUT", "/v1/stream/%s" % number.name)[0], 201)
+            self.assertEqual(server.stop(), 0)
+
+
+class Surroundings(unittest.TestCase):
+    def free_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return free.getsockname()[1]
+
+    def test_standard_descriptors_that_are_closed_become_no_file(self):
+        port = self.free_port()
+        with tempfile.TemporaryDirectory() as folder:
+            command = [harness.ursulad_path, "--listen", "127.0.0.1:%d" % port, "--admin-listen",
+                       "none", "--data-dir", folder + "/data"]
+            process = subprocess.Popen(command, preexec_fn=lambda: os.closerange(0, 3))
+
+            def serves():
+                try:
+                    socket.create_connection(("127.0.0.1", port)).close()
+                    return True
+                except OSError:
+                    return False
+            harness.wait_until(serves)
+            for fd in range(3):
+                self.assertEqual(os.readlink("/proc/%d/fd/%d" % (process.pid, fd)), "/dev/null")
+            process.terminate()
+            self.assertEqual(process.wait(harness.PATIENCE_S), 0)
+
+    def test_of_two_that_start_on_one_port_one_serves(self):
+        for round_number in range(int(os.environ.get("URSULA_PORT_ROUNDS", "5"))):
+            port = self.free_port()
+            processes = [subprocess.Popen(
+                [harness.ursulad_path, "--listen", "%s:%d" % (host, port), "--memory",
+                 "--allow-unauthenticated", "--admin-listen", "none", "--core-count", "2"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                for host in ("127.0.0.1", "0.0.0.0" if round_number % 2 else "127.0.0.1")]
+            told = [process.stdout.readline() for process in processes]  # Or its end.
+            self.assertEqual(sum(line.startswith("listening") for line in told), 1, told)
+            for process in processes:
+                process.terminate()
+            self.assertEqual(sorted(process.wait(harness.PATIENCE_S) for process in processes),
+                             [0, 1])
+            for process in processes:
+                process.stdout.close()
 
 
 class Killing(unittest.TestCase):

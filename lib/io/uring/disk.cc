@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "lib/io/above_stdio.h"
 #include "lib/io/errors.h"
 
 namespace ursula::io::uring {
@@ -112,7 +113,7 @@ int OpenDescriptor(const std::string& path, int flags) {
   do {
     fd = open(path.c_str(), flags | O_CLOEXEC, 0600);
   } while (fd < 0 && errno == EINTR);
-  return fd;
+  return AboveStdio(fd);
 }
 
 // Some file systems take O_DIRECT and then refuse the transfers, or want larger blocks than ours.
@@ -152,7 +153,8 @@ class FileOpening {
     if (result == -EINTR) return Submit(direct_);
     if (result < 0 && direct_ && RefusesDirect(static_cast<int>(-result))) return Submit(false);
     if (result < 0) return Finish(result);
-    fd_ = static_cast<int>(result);
+    fd_ = AboveStdio(static_cast<int>(result));
+    if (fd_ < 0) return Finish(-errno);
     if (!options_.direct) return Finish(0);
     io_uring_sqe* entry = ring_->Entry();
     if (direct_) {  // As DirectWorks.

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <string>
 
+#include "lib/io/above_stdio.h"
 #include "lib/io/address.h"
 #include "lib/io/errors.h"
 #include "lib/io/uring/loop.h"
@@ -52,14 +53,14 @@ Result<std::unique_ptr<Listener>> UringListener::Open(UringLoop* loop, const Lis
   Result<Address> address = ParseAddress(options.host, options.port);
   if (!address.ok()) return address.status();
   std::string name = FormatAddress(*address);
-  int fd = socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = AboveStdio(socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd < 0) return IoError("socket", name, errno);
   if (!SetOptions(fd, options) || bind(fd, address->raw(), address->size) != 0 ||
       listen(fd, options.backlog) != 0 || getsockname(fd, address->raw(), &address->size) != 0) {
     int error = errno;
     close(fd);
     if (error == EADDRINUSE) {
-      return Status(StatusCode::kFailedPrecondition, name + " is in use by another process");
+      return Status(StatusCode::kFailedPrecondition, name + " is in use");
     }
     return IoError("listen on", name, error);
   }
@@ -96,7 +97,7 @@ void UringListener::OnAcceptCompleted(int32_t result, uint32_t flags) {
     --in_flight_;
   }
   if (result >= 0 && state_ == State::kOpen) {
-    acceptor_->OnAccepted(std::make_unique<UringSocket>(loop_, result));
+    OnAccepted(AboveStdio(result));
   } else if (result >= 0) {
     close(result);
   } else if (result != -ECANCELED && !IsOfOneConnection(-result)) {
@@ -104,6 +105,11 @@ void UringListener::OnAcceptCompleted(int32_t result, uint32_t flags) {
   }
   Arm();
   CloseWhenIdle();
+}
+
+void UringListener::OnAccepted(int fd) {
+  if (fd < 0) return OnFailed(errno);
+  acceptor_->OnAccepted(std::make_unique<UringSocket>(loop_, fd));
 }
 
 void UringListener::OnFailed(int error) {

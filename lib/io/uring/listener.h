@@ -33,6 +33,7 @@ class UringListener final : public Listener {
 
   void Arm();
   void OnAcceptCompleted(int32_t result, uint32_t flags);
+  void OnAccepted(int fd);
   void OnFailed(int error);
   void OnRetry();
   void SubmitCancel();

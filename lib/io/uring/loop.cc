@@ -15,6 +15,7 @@
 #include <system_error>
 #include <utility>
 
+#include "lib/io/above_stdio.h"
 #include "lib/io/uring/listener.h"
 
 namespace ursula::io::uring {
@@ -57,7 +58,7 @@ UringLoop::~UringLoop() {
 UringLoop* UringLoop::Current() { return current_loop; }
 
 Status UringLoop::Start(uint32_t ring_entries) {
-  event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  event_fd_ = AboveStdio(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (event_fd_ < 0) {
     return Status(
         StatusCode::kResourceExhausted,

@@ -9,6 +9,8 @@
 #include <string>
 #include <system_error>
 
+#include "lib/io/above_stdio.h"
+
 namespace ursula::io::uring {
 namespace {
 
@@ -78,6 +80,8 @@ Status Ring::Start(uint32_t entries) {
   int error = -io_uring_queue_init_params(entries, &ring_, &params);
   if (error != 0) return refused("io_uring_setup", error);
   started_ = true;
+  ring_.ring_fd = ring_.enter_ring_fd = AboveStdio(ring_.ring_fd);
+  if (ring_.ring_fd < 0) return refused("dup", errno);
   if (int result = io_uring_register_ring_fd(&ring_); result < 0) {
     return refused("io_uring_register", -result);
   }

@@ -8,14 +8,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <barrier>
 #include <cerrno>
+#include <memory>
+#include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
+#include "lib/io/port_lock.h"
 #include "lib/io/runtime.h"
 #include "tests/unit/io/socket_fixture.h"
 
 namespace ursula::io {
 namespace {
+
+// Takes the lock and lets it go.
+StatusCode CodeOfLock(const std::string& host, uint16_t port) {
+  return PortLock::Take(host, port).status().code();
+}
 
 TEST(ListenerTest, RefusesAPortInUseAndWhatIsNoAddress) {
   RealLoops loops;
@@ -25,21 +37,63 @@ TEST(ListenerTest, RefusesAPortInUseAndWhatIsNoAddress) {
   EXPECT_EQ(second.status.code(), StatusCode::kFailedPrecondition);
   Server third(&loops, {.host = "localhost"});
   EXPECT_EQ(third.status.code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(ProbePort("127.0.0.1", port).status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ProbePort("nowhere", 0).status().code(), StatusCode::kInvalidArgument);
-  EXPECT_EQ(ProbePort("192.0.2.1", 0).status().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(CodeOfLock("127.0.0.1", port), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(CodeOfLock("nowhere", 0), StatusCode::kInvalidArgument);
+  EXPECT_EQ(CodeOfLock("192.0.2.1", 0), StatusCode::kInvalidArgument);
 }
 
-TEST(ListenerTest, AProbedPortCanBeListenedOn) {
+TEST(ListenerTest, ALockedPortIsItsHoldersAndCanBeListenedOn) {
   RealLoops loops;
-  Result<uint16_t> port = ProbePort("127.0.0.1", 0);
-  ASSERT_TRUE(port.ok());
-  Server server(&loops, {.port = *port});
-  EXPECT_TRUE(server.status.ok()) << server.status.ToString();
-  EXPECT_EQ(server.listener->port(), *port);
+  auto lock = PortLock::Take("127.0.0.1", 0);
+  ASSERT_TRUE(lock.ok()) << lock.status().ToString();
+  const uint16_t port = (*lock)->port();
+  auto expect_held = [&] {
+    for (const char* host : {"127.0.0.1", "0.0.0.0"}) {
+      EXPECT_EQ(CodeOfLock(host, port), StatusCode::kFailedPrecondition) << host;
+    }
+    EXPECT_EQ(CodeOfLock("127.0.0.2", port), StatusCode::kOk) << "which doesn't overlap";
+  };
+  expect_held();
+  ASSERT_TRUE((*lock)->Share().ok());
+  expect_held();
+  {
+    Server first(&loops, {.port = port, .reuse_port = true});
+    EXPECT_TRUE(first.status.ok()) << first.status.ToString();
+    Server second(&loops, {.port = port, .reuse_port = true});
+    EXPECT_TRUE(second.status.ok()) << second.status.ToString();
+    expect_held();
+  }
+  expect_held();
+  lock->reset();
+  EXPECT_EQ(CodeOfLock("127.0.0.1", port), StatusCode::kOk);
 }
 
-TEST(ListenerTest, AFreedPortWithOldConnectionsCanBeProbedAndListenedOn) {
+// Two that are past the bind at once: one may go on.
+TEST(ListenerTest, OfManyThatLockAPortAtOnceOneHasIt) {
+  constexpr int kThreads = 4;
+  for (int round = 0; round < 100; ++round) {
+    uint16_t port = 0;
+    {
+      auto chosen = PortLock::Take("127.0.0.1", 0);
+      ASSERT_TRUE(chosen.ok());
+      port = (*chosen)->port();
+    }
+    std::barrier start(kThreads);
+    std::unique_ptr<PortLock> locks[kThreads];
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&, i] {
+        start.arrive_and_wait();
+        auto lock = PortLock::Take(i % 2 == 0 ? "127.0.0.1" : "0.0.0.0", port);
+        if (lock.ok()) locks[i] = std::move(*lock);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(std::ranges::count_if(locks, [](auto& lock) { return lock != nullptr; }), 1);
+  }
+}
+
+TEST(ListenerTest, AFreedPortWithOldConnectionsCanBeLockedAndListenedOn) {
   RealLoops loops;
   uint16_t port = 0;
   {
@@ -53,7 +107,7 @@ TEST(ListenerTest, AFreedPortWithOldConnectionsCanBeProbedAndListenedOn) {
     client.Write("x");
     client.ReadToEnd();  // The server closed first: TIME_WAIT is its.
   }
-  EXPECT_TRUE(ProbePort("127.0.0.1", port).ok());
+  EXPECT_EQ(CodeOfLock("127.0.0.1", port), StatusCode::kOk);
   Server again(&loops, {.port = port});
   EXPECT_TRUE(again.status.ok()) << again.status.ToString();
 }

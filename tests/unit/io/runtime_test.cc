@@ -18,6 +18,7 @@
 
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
+#include "lib/io/port_lock.h"
 #include "lib/io/uring/loop.h"
 #include "lib/io/uring/poll_pace.h"
 #include "lib/io/uring/ring.h"
@@ -36,6 +37,33 @@ TEST(RuntimeTest, ZeroCoresMeansOneForEachCpu) {
   RealLoops loops(0);
   EXPECT_GE(loops.runtime().core_count(), 1);
   EXPECT_LE(loops.runtime().core_count(), std::thread::hardware_concurrency());
+}
+
+// What a host has closed of 0 to 2 is no place for a file: its next print would go into it.
+TEST(RuntimeTest, StandardDescriptorsThatAreClosedStayClosed) {
+  const int kept = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+  close(STDIN_FILENO);
+  const std::string directory = testing::TempDir();
+  const std::string path = directory + "/one";
+  {
+    RealLoops loops;
+    Disk& disk = loops.loop(0).disk();
+    auto file = disk.Open(path, {.create = true, .write = true, .direct = true});
+    EXPECT_TRUE(file.ok());
+    auto lock = disk.Lock(directory + "/lock");
+    EXPECT_TRUE(lock.ok());
+    auto port = PortLock::Take("127.0.0.1", 0);
+    EXPECT_TRUE(port.ok());
+    std::unique_ptr<File> other;
+    Waiter opened;
+    loops.Run([&] { disk.Open(path, {}, &other, opened.Armed()); });
+    opened.done.Wait();
+    EXPECT_EQ(opened.result, 0);
+    EXPECT_EQ(fcntl(STDIN_FILENO, F_GETFD), -1);
+    loops.Run([&] { other.reset(); });
+  }
+  dup2(kept, STDIN_FILENO);
+  close(kept);
 }
 
 TEST(RuntimeTest, PinnedLoopsRun) {
