@@ -271,7 +271,8 @@ void StreamRead::FillEnds(ReadReply* reply) const {
     return;
   }
   for (uint64_t end : gathered_.append_ends) {
-    if (end > start_) reply->message_ends.push_back({end});
+    // Where a message is cut memory knows its end, and the disk may not: nobody is told.
+    if (end > start_ && end <= reply->next.bytes) reply->message_ends.push_back({end});
   }
 }
 
