@@ -8,6 +8,12 @@
 namespace ursula::engine {
 namespace {
 
+// It was begun, and the chores end it, one way or the other.
+Status Unknown() {
+  return Status(StatusCode::kOutcomeUnknown,
+                "the bucket's deletion has begun and goes on; ask for the bucket");
+}
+
 struct Round {
   std::size_t missing = 0;
   Outcome outcome = Outcome::kOk;  // The first refusal.
@@ -56,10 +62,10 @@ void Engine::DeleteBucketFlow(NameCall call) {
 void Engine::FenceAll(NameCall call, stream::Incarnation incarnation, stream::Incarnation attempt) {
   OnAllGroups(stream::FenceBucket{call->request, incarnation, attempt},
               [this, call, incarnation, attempt](Result<Outcome> outcome) {
-                // Failed half-way: the bucket stays "deleting", and RunChores goes on.
+                // Failed half-way: the bucket stays "deleting", and the chores go on.
                 if (!outcome.ok()) {
                   bucket_deletes_.erase(call->request);
-                  return call->done(outcome.status());
+                  return call->done(Unknown());
                 }
                 if (*outcome == Outcome::kOk) return EndBucketDelete(call, attempt, *outcome);
                 if (*outcome == Outcome::kConflict) {  // A newer attempt ends it.
@@ -71,7 +77,7 @@ void Engine::FenceAll(NameCall call, stream::Incarnation incarnation, stream::In
                             [this, call, attempt, refusal = *outcome](Result<Outcome> undone) {
                               if (!undone.ok()) {
                                 bucket_deletes_.erase(call->request);
-                                return call->done(undone.status());
+                                return call->done(Unknown());
                               }
                               EndBucketDelete(call, attempt, refusal);
                             });
@@ -84,7 +90,7 @@ void Engine::EndBucketDelete(NameCall call, stream::Incarnation attempt, Outcome
   ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, step, attempt},
             [this, call, outcome](Result<stream::Reply> reply) {
               bucket_deletes_.erase(call->request);
-              if (!reply.ok()) return call->done(reply.status());
+              if (!reply.ok()) return call->done(Unknown());
               // Other cores learn of it by the fences.
               shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request);
               if (reply->settled_through == stream::kNoIncarnation) return Answer(call, outcome);

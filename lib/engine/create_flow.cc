@@ -64,8 +64,9 @@ void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
 void Engine::OnCreated(CreateCall call, Result<stream::Reply> reply) {
   if (!reply.ok()) return call->done(reply.status());
   if (reply->placement) return CreateWherePlaced(call, *reply->placement);
-  if (reply->outcome == Outcome::kBucketNotFound && !std::exchange(call->bucket_looked_up, true)) {
-    // The bucket was deleted, and perhaps made again, since this core learned of it.
+  if (reply->outcome == Outcome::kBucketNotFound && ++call->attempts <= kAttemptsMax) {
+    // Some bucket was deleted, and this one perhaps made again, since this core learned of it.
+    // Whether it is there the meta group says, which is asked now.
     shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request.stream.bucket);
     return CreateFlow(call);
   }

@@ -52,7 +52,6 @@ struct Call {
   Request request;
   Return<Reply> done;
   int attempts = 0;
-  bool bucket_looked_up = false;  // Again, as what was known of it had been refused.
 };
 template <class Request, class Reply>
 using CallPtr = std::shared_ptr<Call<Request, Reply>>;
