@@ -1,0 +1,279 @@
+// What World compares.
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "lib/base/sometimes.h"
+#include "tests/sim/engine/linearizer.h"
+#include "tests/sim/engine/orders.h"
+#include "tests/sim/engine/world.h"
+#include "tests/sim/seeds/hash.h"
+
+namespace ursula::engine::sim {
+namespace {
+
+constexpr std::size_t kModelsMax = 20'000;
+// A name that is reserved for a fork that nobody hears of is free again by then.
+constexpr int64_t kDoubtMs = 22'000;
+constexpr int64_t kSweepMs = 500;  // After it an expired stream is gone, if the engine runs.
+
+bool DeletesBucket(const Operation& operation, const std::string& bucket) {
+  const auto* request = std::get_if<BucketRequest>(&operation.request);
+  return request != nullptr && request->kind == BucketRequest::Kind::kDelete &&
+         request->bucket == bucket;
+}
+
+bool Overlap(const Operation& a, const Operation& b) {
+  return a.invoked < b.answered && b.invoked < a.answered;
+}
+
+}  // namespace
+
+std::string World::Describe(const std::vector<Operation>& operations) const {
+  std::string text;
+  std::vector<StreamId> names;
+  for (const Operation& operation : operations) {
+    text += "  " + ToText(operation) + "\n";
+    for (const StreamId& id : NamesOf(operation)) names.push_back(id);
+  }
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  for (const StreamId& id : names) {
+    const ModelStream* there = models_.front().Find(id);
+    text +=
+        "  before: " + ToText(id) + " group " + std::to_string(Raw(GroupOf(id, profile_.groups)));
+    if (there == nullptr) {
+      text += " not there\n";
+      continue;
+    }
+    if (there->life == ModelStream::Life::kSoftDeleted) text += " soft-deleted";
+    text += " in group " + std::to_string(there->group) + " tail=" + std::to_string(there->tail()) +
+            " type=" + there->content_type;
+    if (there->closed) text += " closed";
+    if (const std::optional<Interval> deadline = there->Deadline()) {
+      text +=
+          " until [" + std::to_string(deadline->from) + "," + std::to_string(deadline->until) + "]";
+    }
+    if (there->point) {
+      text +=
+          " fork of " + ToText(there->point->source) + " at " + std::to_string(there->inherited);
+    }
+    text += " ends";
+    for (uint64_t end : there->append_ends) text += " " + std::to_string(end);
+    text += "\n";
+  }
+  return text + "  models " + std::to_string(models_.size());
+}
+
+bool World::MayBeUnavailable(const std::vector<Operation>& operations,
+                             const Operation& operation) const {
+  if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
+    if (doubtful_names_.contains(create->stream)) return true;
+    return std::ranges::any_of(operations, [&](const Operation& other) {
+      const auto* beside = std::get_if<CreateRequest>(&other.request);
+      return &other != &operation && beside != nullptr && beside->stream == create->stream &&
+             Overlap(operation, other);
+    });
+  }
+  const auto* bucket = std::get_if<BucketRequest>(&operation.request);
+  if (bucket == nullptr || bucket->kind != BucketRequest::Kind::kDelete) return false;
+  if (doubtful_buckets_.contains(bucket->bucket)) return true;
+  return std::ranges::any_of(operations, [&](const Operation& other) {
+    return &other != &operation && DeletesBucket(other, bucket->bucket) &&
+           Overlap(operation, other);
+  });
+}
+
+std::string World::CheckStatuses(const std::vector<Operation>& operations, Ending ending) const {
+  for (const Operation& operation : operations) {
+    if (!operation.was_answered() || StatusOf(operation).ok()) continue;
+    const StatusCode code = StatusOf(operation).code();
+    const bool stopping = ending == Ending::kStop;
+    bool may = false;
+    if (code == StatusCode::kFailedPrecondition) {
+      may = stopping;
+    } else if (code == StatusCode::kUnavailable) {
+      may = stopping || MayBeUnavailable(operations, operation);
+    } else if (code == StatusCode::kCancelled) {
+      may = stopping && (std::holds_alternative<ReadRequest>(operation.request) ||
+                         std::holds_alternative<CreateRequest>(operation.request));
+    } else if (code == StatusCode::kOutcomeUnknown) {
+      may = stopping;
+    }
+    if (!may) return "a status that nothing explains: " + ToText(operation);
+  }
+  return "";
+}
+
+bool World::IsBucketInDoubt(const std::vector<Operation>& operations,
+                            const Operation& operation) const {
+  if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
+    const std::string& bucket = create->stream.bucket;
+    return doubtful_buckets_.contains(bucket) ||
+           std::ranges::any_of(operations, [&](const Operation& other) {
+             return DeletesBucket(other, bucket) && Overlap(operation, other);
+           });
+  }
+  const auto* deletion = std::get_if<BucketRequest>(&operation.request);
+  if (deletion == nullptr) return false;
+  return std::ranges::any_of(
+             doubtful_names_,
+             [&](const auto& one) { return one.first.bucket == deletion->bucket; }) ||
+         std::ranges::any_of(operations, [&](const Operation& other) {
+           const auto* fork = std::get_if<CreateRequest>(&other.request);
+           return fork != nullptr && fork->fork && fork->stream.bucket == deletion->bucket &&
+                  Overlap(operation, other);
+         });
+}
+
+void World::Check(std::vector<Operation>* operations, Ending ending) {
+  if (std::string what = CheckStatuses(*operations, ending); !what.empty()) {
+    return Violate(what + "\n" + Describe(*operations));
+  }
+  for (Operation& operation : *operations) {
+    operation.bucket_in_doubt = IsBucketInDoubt(*operations, operation);
+  }
+  Linearizer linearizer(*operations);
+  std::vector<Model> after = linearizer.Run(models_);
+  if (after.empty())
+    return Violate("no order explains" + linearizer.Unexplained() + "\n" + Describe(*operations));
+  if (ending == Ending::kNone) MarkOrders(*operations, models_);
+  if (after.size() > kModelsMax) return Violate("too many models\n" + Describe(*operations));
+  counts_.models = std::max<uint64_t>(counts_.models, after.size());
+  models_ = std::move(after);
+  for (const Operation& operation : *operations) {
+    // What a stop or crash came to, it may have left half-done.
+    if (ending == Ending::kNone && !IsUnknown(operation)) continue;
+    const int64_t until_ms = node_.wall_ms() + kDoubtMs;
+    if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
+      if (create->fork) doubtful_names_[create->stream] = until_ms;
+    } else if (const auto* bucket = std::get_if<BucketRequest>(&operation.request)) {
+      doubtful_buckets_[bucket->bucket] = until_ms;
+    }
+  }
+  if (ending != Ending::kNone && !profile_.durable) {
+    for (Model& model : models_) model.ForgetStreams();
+    models_.erase(models_.begin() + 1, models_.end());
+  }
+  ForgetTheDoubtful();
+}
+
+void World::MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before) {
+  if (operations.size() < 2) return;
+  const std::size_t first = random_.Below(operations.size());
+  const std::size_t second = random_.Below(operations.size());
+  if (first == second || !Overlap(operations[first], operations[second])) return;
+  if (!OrderMatters(operations[first], operations[second])) return;
+  Linearizer linearizer(operations);
+  if (!linearizer.CanBeOrdered(before, second, first)) {
+    MarkOrder(operations[first], operations[second]);
+  }
+}
+
+void World::ForgetTheDoubtful() {
+  const int64_t now_ms = node_.wall_ms();
+  if (!doubtful_names_.empty()) {
+    std::erase_if(doubtful_names_, [&](const auto& one) { return one.second < now_ms; });
+    if (doubtful_names_.empty()) {
+      for (Model& model : models_) model.ConfirmAll();
+    }
+  }
+  std::erase_if(doubtful_buckets_, [&](const auto& one) { return one.second < now_ms; });
+  for (Model& model : models_) {
+    model.Settle();
+    model.ExpireAll(now_ms - kSweepMs);
+  }
+  std::set<uint64_t> seen;
+  std::erase_if(models_, [&](const Model& model) { return !seen.insert(model.Hash()).second; });
+}
+
+bool World::Observe(Operation* operation) {
+  ++counts_.looks;
+  operation->number = next_number_++;
+  Begin(operation);
+  if (!node_.RunUntil([this] { return open_ == 0; }, 20'000'000'000)) {
+    Violate("no answer\n" + Describe({*operation}));
+    return false;
+  }
+  Trace(HashOf(*operation));
+  if (!StatusOf(*operation).ok()) {
+    Violate("a look failed\n" + Describe({*operation}));
+    return false;
+  }
+  std::vector<Operation> alone{*operation};
+  std::vector<Model> after = Linearizer(alone).Run(models_);
+  if (after.empty()) {
+    Violate("looks otherwise\n" + Describe(alone));
+    return false;
+  }
+  models_ = std::move(after);
+  return true;
+}
+
+void World::LookAt(const StreamId& id) {
+  Operation head;
+  head.request = HeadRequest{id};
+  if (!Observe(&head)) return;
+  const HeadReply* reply = ReplyOf<HeadReply>(head);
+  if (reply->outcome != Outcome::kOk) return;
+  ReadRequest request;
+  request.stream = id;
+  request.touch = false;
+  request.boundaries = !random_.OneIn(4);
+  if (random_.OneIn(3)) request.bytes_max = 1 + random_.Below(5000);
+  if (random_.OneIn(3)) request.from.bytes = random_.Below(reply->info.tail.bytes + 1);
+  for (bool whole = false; !whole && ok();) {
+    Operation read;
+    read.request = request;
+    if (!Observe(&read)) return;
+    const ReadReply* got = ReplyOf<ReadReply>(read);
+    whole = got->outcome != Outcome::kOk || got->up_to_date;
+    request.from = got->next;
+  }
+}
+
+void World::LookAtBucket(const std::string& bucket) {
+  ListReply whole;
+  ListRequest request;
+  request.bucket = bucket;
+  request.limit = static_cast<uint32_t>(random_.OneIn(2) ? 1000 : 1 + random_.Below(3));
+  const int64_t from_ms = node_.wall_ms() - 2;
+  do {
+    ++counts_.looks;
+    std::optional<Result<ListReply>> reply;
+    node_.engine().List(request, [&](Result<ListReply> part) { reply.emplace(std::move(part)); });
+    if (!node_.RunUntil([&] { return reply.has_value(); }, 20'000'000'000) || !reply->ok()) {
+      return Violate("listing failed");
+    }
+    whole.outcome = (*reply)->outcome;
+    whole.more = (*reply)->more;
+    for (ListReply::Stream& stream : (*reply)->streams) whole.streams.push_back(std::move(stream));
+    if (whole.more) request.after = whole.streams.back().path;
+  } while (whole.more);
+  std::string difference;
+  std::vector<Model> after;
+  for (Model& model : models_) {
+    std::string one = model.CompareList(bucket, whole, {from_ms, node_.wall_ms() + 2});
+    if (one.empty()) after.push_back(std::move(model));
+    if (difference.empty()) difference = std::move(one);
+  }
+  if (after.empty()) return Violate(difference);
+  models_ = std::move(after);
+}
+
+void World::Look(bool everything) {
+  ForgetTheDoubtful();
+  std::vector<StreamId> names = everything ? profile_.names : touched_names_;
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  for (const StreamId& id : names) {
+    if (ok()) LookAt(id);
+  }
+  if (!everything) return;
+  for (const char* bucket : {kUpstreamBucket, "team", "crew"}) {
+    if (ok()) LookAtBucket(bucket);
+  }
+}
+
+}  // namespace ursula::engine::sim

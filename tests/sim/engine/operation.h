@@ -1,0 +1,78 @@
+// tests/sim/engine/operation.h
+//
+// One call of the engine: what was asked, what was answered, and between which moments.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ursula/engine.h"
+
+namespace ursula::engine::sim {
+
+struct HeadRequest {
+  StreamId stream = {};
+};
+struct BucketRequest {
+  enum class Kind : uint8_t { kCreate, kGet, kDelete };
+  Kind kind = Kind::kCreate;
+  std::string bucket = {};
+};
+
+using Request = std::variant<CreateRequest, AppendRequest, DeleteRequest, ReadRequest, HeadRequest,
+                             BucketRequest>;
+using Answer =
+    std::variant<std::monostate, Result<CreateReply>, Result<AppendReply>, Result<DeleteReply>,
+                 Result<ReadReply>, Result<HeadReply>, Result<BucketReply>>;
+
+struct Operation {
+  static constexpr uint64_t kNever = UINT64_MAX;
+
+  uint64_t number = 0;
+  Request request = {};
+  Answer answer = {};  // None: the engine crashed first.
+  // Order of events, for what came before what.
+  uint64_t invoked = 0;
+  uint64_t answered = kNever;
+  // The group's time when it took effect lies between the two.
+  int64_t from_ms = 0;
+  int64_t until_ms = 0;
+
+  // Of a create: a deletion of its bucket was under way beside it, and may have been given up in
+  // the end. Of such a deletion: a fork's name in the bucket was reserved beside it, perhaps in
+  // vain.
+  bool bucket_in_doubt = false;
+  // The engine crashed before what it left for later (a renewal) was on disk.
+  bool cut_short = false;
+
+  bool was_answered() const { return answered != kNever; }
+};
+
+// The value that it was answered with; null where there is none, or a Status.
+template <class Reply>
+const Reply* ReplyOf(const Operation& operation) {
+  const auto* result = std::get_if<Result<Reply>>(&operation.answer);
+  return result != nullptr && result->ok() ? &result->value() : nullptr;
+}
+// Ok where there is no answer.
+Status StatusOf(const Operation& operation);
+
+// Nothing says whether it took effect.
+bool IsUnknown(const Operation& operation);
+bool IsReadOnly(const Operation& operation);
+// What kind of operation, for counting which met which: "fork", "append" ...
+const char* KindOf(const Operation& operation);
+// Those whose life or death may change its answer.
+std::vector<StreamId> NamesOf(const Operation& operation);
+
+std::string ToText(const StreamId& id);
+std::string ToText(const Operation& operation);  // One line.
+std::string ToText(Outcome outcome);
+
+// Of everything that it was and gave, but for incarnations.
+uint64_t HashOf(const Operation& operation);
+
+}  // namespace ursula::engine::sim

@@ -1,0 +1,41 @@
+// tests/sim/engine/profile.h
+//
+// What a seed chooses once: the engine's size, the disk's pace, and what its callers do.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "lib/base/random.h"
+#include "ursula/types.h"
+
+namespace ursula::engine::sim {
+
+struct Profile {
+  bool durable = true;  // Else in memory: each opening begins with nothing.
+  uint32_t groups = 4;
+  uint16_t cores_max = 2;  // Each opening has a number of its own.
+  uint64_t latency_min_ns = 0;
+  uint64_t latency_max_ns = 0;
+
+  std::vector<StreamId> names = {};
+  uint32_t batches = 0;
+  uint32_t batch_max = 4;        // Operations under way together.
+  uint64_t window_ns = 0;        // Within which a batch begins.
+  uint32_t restart_one_in = 30;  // Batches.
+  uint32_t evict_one_in = 6;     //
+  uint32_t advance_one_in = 4;   //
+  uint64_t payload_max = 300;    // Mostly.
+
+  // Weights.
+  enum Kind : std::size_t { kCreate, kFork, kAppend, kDelete, kRead, kHead, kBucket, kKinds };
+  std::array<uint32_t, kKinds> weights = {};
+  bool lifetimes = true;
+  bool conditions = true;
+};
+
+Profile MakeProfile(Random* random);
+
+}  // namespace ursula::engine::sim

@@ -1,0 +1,31 @@
+#include "tests/sim/engine/runner.h"
+
+#include "tests/sim/engine/world.h"
+
+namespace ursula::engine::sim {
+namespace {
+
+ursula::sim::SeedResult Run(uint64_t seed, bool verbose) {
+  World world(seed, verbose);
+  (void)world.Run();
+  const Counts& counts = world.counts();
+  return {seed,
+          world.trace_hash(),
+          world.violation(),
+          {{"operations", counts.operations},
+           {"together", counts.together},
+           {"lost", counts.lost},
+           {"looks", counts.looks},
+           {"restarts", counts.restarts},
+           {"evictions", counts.evictions},
+           {"models at most", counts.models, true}}};
+}
+
+}  // namespace
+
+const ursula::sim::Simulation& EngineSimulation() {
+  static constexpr ursula::sim::Simulation kSimulation{"engine_sim", "engine: ", Run};
+  return kSimulation;
+}
+
+}  // namespace ursula::engine::sim

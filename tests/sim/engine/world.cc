@@ -1,0 +1,194 @@
+#include "tests/sim/engine/world.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/sometimes.h"
+#include "tests/sim/seeds/hash.h"
+
+namespace ursula::engine::sim {
+namespace {
+
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kAnswerNsMax = 20'000 * kMs;  // Of time in which only this happens.
+// A group's time may differ from the clock's by rounding.
+constexpr int64_t kClockErrorMs = 2;
+
+}  // namespace
+
+World::World(uint64_t seed, bool verbose)
+    : verbose_(verbose),
+      random_(seed),
+      profile_(MakeProfile(&random_)),
+      node_(&profile_, &random_),
+      workload_(&profile_, &random_) {
+  models_.emplace_back(profile_.groups);
+}
+
+void World::Say(const std::string& what) const {
+  if (verbose_)
+    std::printf("%llu %s\n", static_cast<unsigned long long>(node_.now_ns()), what.c_str());
+}
+
+void World::Trace(uint64_t value) { trace_ = ursula::sim::Mix(trace_, value); }
+
+void World::Violate(const std::string& what) {
+  if (violation_.empty()) violation_ = "at batch " + std::to_string(batch_) + ": " + what;
+}
+
+bool World::Run() {
+  Reopen(Ending::kNone);
+  for (batch_ = 1; ok() && batch_ <= profile_.batches; ++batch_) {
+    RunBatch();
+    if (!ok()) break;
+    if (random_.OneIn(profile_.evict_one_in)) {
+      node_.Evict();
+      node_.Advance(10 * kMs);
+      node_.Evict();  // What was written out meanwhile.
+      ++counts_.evictions;
+    }
+    if (random_.OneIn(profile_.evict_one_in * 2)) node_.Checkpoint();
+    if (random_.OneIn(profile_.advance_one_in)) {
+      node_.Advance(random_.OneIn(20) ? 23'000 * kMs : random_.Below(3000) * kMs);
+    }
+    Look(random_.OneIn(8));
+  }
+  if (ok()) Look(true);
+  return ok();
+}
+
+void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
+  const uint64_t count = 1 + random_.Below(profile_.batch_max);
+  workload_.BeginBatch(models_[random_.Below(models_.size())], node_.wall_ms());
+  for (uint64_t i = 0; i < count; ++i) {
+    Operation operation;
+    operation.number = next_number_++;
+    operation.request = workload_.Next(operation.number);
+    operations->push_back(std::move(operation));
+    starts->push_back(profile_.window_ns == 0 ? 0 : random_.Below(profile_.window_ns));
+  }
+  std::ranges::sort(*starts);
+}
+
+void World::RunBatch() {
+  std::vector<Operation> operations;
+  std::vector<uint64_t> starts;
+  Plan(&operations, &starts);
+  Ending ending = Ending::kNone;
+  if (random_.OneIn(profile_.restart_one_in)) {
+    static constexpr Ending kEndings[] = {Ending::kStop, Ending::kPower, Ending::kProcess};
+    ending = kEndings[random_.Below(3)];
+    node_.Advance(20 * kMs);  // What earlier reads left for later is done.
+  }
+  touched_names_.clear();
+  for (const Operation& operation : operations) {
+    for (const StreamId& id : NamesOf(operation)) touched_names_.push_back(id);
+  }
+  if (!Carry(&operations, starts, ending)) return;
+  if (ending != Ending::kNone) Reopen(ending);
+  if (!ok()) return;
+  counts_.operations += operations.size();
+  for (Operation& operation : operations) {
+    if (!operation.was_answered()) operation.until_ms = node_.wall_ms() + kClockErrorMs;
+    operation.cut_short = ending == Ending::kPower || ending == Ending::kProcess;
+    Trace(HashOf(operation));
+    Say(ToText(operation));
+  }
+  Check(&operations, ending);
+}
+
+template <class Reply>
+Done<Reply> World::Answered(Operation* operation) {
+  return [this, operation](Result<Reply> result) {
+    operation->answer = std::move(result);
+    operation->answered = ++event_;
+    operation->until_ms = node_.wall_ms() + kClockErrorMs;
+    --open_;
+  };
+}
+
+void World::Begin(Operation* operation) {
+  operation->invoked = ++event_;
+  operation->from_ms = node_.wall_ms() - kClockErrorMs;
+  ++open_;
+  node_.Call([this, operation] {
+    StreamEngine& engine = node_.engine();
+    std::visit(
+        [&](const auto& request) {
+          using Type = std::decay_t<decltype(request)>;
+          if constexpr (std::is_same_v<Type, CreateRequest>) {
+            engine.Create(request, Answered<CreateReply>(operation));
+          } else if constexpr (std::is_same_v<Type, AppendRequest>) {
+            engine.Append(request, Answered<AppendReply>(operation));
+          } else if constexpr (std::is_same_v<Type, DeleteRequest>) {
+            engine.Delete(request, Answered<DeleteReply>(operation));
+          } else if constexpr (std::is_same_v<Type, ReadRequest>) {
+            engine.Read(request, Answered<ReadReply>(operation));
+          } else if constexpr (std::is_same_v<Type, HeadRequest>) {
+            engine.Head(request.stream, Answered<HeadReply>(operation));
+          } else if (request.kind == BucketRequest::Kind::kCreate) {
+            engine.CreateBucket(request.bucket, Answered<BucketReply>(operation));
+          } else if (request.kind == BucketRequest::Kind::kGet) {
+            engine.GetBucket(request.bucket, Answered<BucketReply>(operation));
+          } else {
+            engine.DeleteBucket(request.bucket, Answered<BucketReply>(operation));
+          }
+        },
+        operation->request);
+  });
+}
+
+bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
+                  Ending ending) {
+  const uint64_t begin_ns = node_.now_ns();
+  const uint64_t window_ns = profile_.window_ns + 2 * profile_.latency_max_ns + 1;
+  const uint64_t ending_ns =
+      ending == Ending::kNone ? UINT64_MAX : begin_ns + random_.Below(2 * window_ns);
+  uint64_t steps_left = random_.OneIn(2) ? UINT64_MAX : random_.Below(60);  // Before the ending.
+  const uint64_t limit_ns = begin_ns + window_ns + kAnswerNsMax;
+  std::size_t begun = 0;
+  while (begun < operations->size() || open_ > 0) {
+    if (ending != Ending::kNone && (node_.now_ns() >= ending_ns || steps_left-- == 0)) break;
+    if (begun < operations->size() && node_.now_ns() >= begin_ns + starts[begun]) {
+      if (open_ > 0) ++counts_.together;
+      Begin(&(*operations)[begun++]);
+      continue;
+    }
+    if (node_.now_ns() >= limit_ns) {
+      Violate("no answer\n" + Describe(*operations));
+      return false;
+    }
+    uint64_t until_ns = std::min(limit_ns, ending_ns);
+    if (begun < operations->size()) until_ns = std::min(until_ns, begin_ns + starts[begun]);
+    node_.Step(until_ns);
+  }
+  operations->resize(begun);
+  if (ending == Ending::kStop) {
+    node_.BeginStop();
+    if (!node_.RunUntil([this] { return node_.stopped(); }, kAnswerNsMax)) {
+      Violate("no end of a stop\n" + Describe(*operations));
+      return false;
+    }
+  }
+  return true;
+}
+
+void World::Reopen(Ending ending) {
+  if (ending == Ending::kStop) {
+    node_.Close();
+  } else if (ending != Ending::kNone) {
+    if (open_ > 0) URSULA_SOMETIMES("engine: a crash with operations under way");
+    node_.Crash(ending == Ending::kPower ? Node::Fall::kPower : Node::Fall::kProcess);
+  }
+  counts_.lost += open_;
+  open_ = 0;
+  ++counts_.restarts;
+  const Status status = node_.Open();
+  if (!status.ok()) return Violate("doesn't open: " + status.ToString());
+  Say("opened");
+  node_.Advance(random_.OneIn(2) ? 500 * kMs : 20 * kMs);
+}
+
+}  // namespace ursula::engine::sim

@@ -1,0 +1,94 @@
+// tests/sim/engine/world.h
+//
+// An engine and its callers from one seed: batches of operations that are under way together, then
+// what can be seen of every stream, compared with the model; between them evictions, time, stops
+// and crashes.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/base/random.h"
+#include "tests/sim/engine/model.h"
+#include "tests/sim/engine/node.h"
+#include "tests/sim/engine/operation.h"
+#include "tests/sim/engine/profile.h"
+#include "tests/sim/engine/workload.h"
+
+namespace ursula::engine::sim {
+
+struct Counts {
+  uint64_t operations = 0;
+  uint64_t together = 0;  // Of those, begun before another had ended.
+  uint64_t lost = 0;      // Unanswered, because of a crash.
+  uint64_t looks = 0;     // Heads, reads and listings that compare.
+  uint64_t restarts = 0;
+  uint64_t evictions = 0;
+  uint64_t models = 0;  // The most that could be the truth at once.
+};
+
+class World {
+ public:
+  World(uint64_t seed, bool verbose);
+
+  bool Run();  // False: there is a violation().
+
+  const std::string& violation() const { return violation_; }
+  uint64_t trace_hash() const { return trace_; }
+  const Counts& counts() const { return counts_; }
+
+ private:
+  enum class Ending : uint8_t { kNone, kStop, kPower, kProcess };
+
+  void RunBatch();
+  void Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts);
+  // Begins each at its time; ends when all are answered, or the engine has stopped or crashed.
+  bool Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
+             Ending ending);
+  void Begin(Operation* operation);
+  template <class Reply>
+  Done<Reply> Answered(Operation* operation);
+  void Reopen(Ending ending);
+
+  // checks.cc
+  void Check(std::vector<Operation>* operations, Ending ending);
+  std::string CheckStatuses(const std::vector<Operation>& operations, Ending ending) const;
+  bool MayBeUnavailable(const std::vector<Operation>& operations, const Operation& operation) const;
+  bool IsBucketInDoubt(const std::vector<Operation>& operations, const Operation& operation) const;
+  void MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before);
+  void Look(bool everything);
+  void LookAt(const StreamId& id);
+  void LookAtBucket(const std::string& bucket);
+  // Runs it alone and filters the models by it. The answer stands in the operation.
+  bool Observe(Operation* operation);
+  void ForgetTheDoubtful();
+
+  void Violate(const std::string& what);
+  bool ok() const { return violation_.empty(); }
+  void Trace(uint64_t value);
+  void Say(const std::string& what) const;
+  std::string Describe(const std::vector<Operation>& operations) const;
+
+  const bool verbose_;
+  Random random_;
+  const Profile profile_;
+  Node node_;
+  Workload workload_;
+
+  std::vector<Model> models_;                   // Each may be the truth.
+  std::map<StreamId, int64_t> doubtful_names_;  // Reserved by what a crash cut off, until then.
+  std::map<std::string, int64_t> doubtful_buckets_;
+  std::vector<StreamId> touched_names_;
+  uint64_t batch_ = 0;
+  uint64_t next_number_ = 1;
+  uint64_t event_ = 0;
+  std::size_t open_ = 0;  // Begun and not answered.
+  Counts counts_;
+  std::string violation_;
+  uint64_t trace_ = 0;
+};
+
+}  // namespace ursula::engine::sim
