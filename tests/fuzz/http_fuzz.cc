@@ -50,7 +50,7 @@ class Server {
   Server() : net_(&manual_), core_(&net_, &options_, &shared_), engine_(&net_) {
     core_.SetHandler(std::make_unique<StreamHandler>(&engine_, &config_, &live_, &frames_, &net_,
                                                      &core_.counters()));
-    URSULA_CHECK(core_.Listen(0, false).ok());
+    URSULA_CHECK(core_.Listen(0).ok());
   }
 
   // Serves one connection to its end, and says what the client got.

@@ -25,7 +25,7 @@ class HttpRig {
   HttpRig(const HttpOptions& http_options, MakeHandler make) : net(&manual), options(http_options) {
     server = std::make_unique<CoreServer>(&net, &options, &shared);
     server->SetHandler(make(&net, &server->counters()));
-    EXPECT_TRUE(server->Listen(0, false).ok());
+    EXPECT_TRUE(server->Listen(0).ok());
   }
   ~HttpRig() {
     if (!stop_called) Stop();
