@@ -245,7 +245,8 @@ void Model::AgeOne(const StreamId& id, Interval now, std::vector<Model>* variant
 bool Model::Learn(uint64_t number, uint64_t incarnation) {
   const ModelStream* stream = Numbered(number);
   if (stream->incarnation != 0) return stream->incarnation == incarnation;
-  if (incarnation == 0 || incarnations_->contains(incarnation)) return false;
+  if (incarnation == 0) return false;
+  if (std::ranges::find(*incarnations_, incarnation) != incarnations_->end()) return false;
   if (std::ranges::find(new_incarnations_, incarnation) != new_incarnations_.end()) return false;
   Edit(number)->incarnation = incarnation;
   new_incarnations_.push_back(incarnation);
@@ -254,8 +255,8 @@ bool Model::Learn(uint64_t number, uint64_t incarnation) {
 
 void Model::Settle() {
   if (new_incarnations_.empty()) return;
-  auto all = std::make_shared<std::set<uint64_t>>(*incarnations_);
-  all->insert(new_incarnations_.begin(), new_incarnations_.end());
+  auto all = std::make_shared<std::vector<uint64_t>>(*incarnations_);
+  all->insert(all->end(), new_incarnations_.begin(), new_incarnations_.end());
   incarnations_ = std::move(all);
   new_incarnations_.clear();
 }

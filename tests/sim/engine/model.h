@@ -90,7 +90,8 @@ class Model {
   const ModelStream* Find(const StreamId& id) const;  // Live or soft-deleted, and confirmed.
   const std::set<std::string>& buckets() const { return buckets_; }
   // The engine's names of lives, which must never come again.
-  const std::set<uint64_t>& incarnations() const { return *incarnations_; }
+  // In the order in which they were learned: their values are random.
+  const std::vector<uint64_t>& incarnations() const { return *incarnations_; }
   // From here on also those that were learnt since the last call count as used.
   void Settle();
   void ForgetStreams();  // The directory was wiped: only used incarnations are left.
@@ -116,8 +117,8 @@ class Model {
   uint64_t next_number_ = 1;
   std::vector<std::shared_ptr<const ModelStream>> streams_;
   std::set<std::string> buckets_;
-  std::shared_ptr<const std::set<uint64_t>> incarnations_ =
-      std::make_shared<const std::set<uint64_t>>();
+  std::shared_ptr<const std::vector<uint64_t>> incarnations_ =
+      std::make_shared<const std::vector<uint64_t>>();
   std::vector<uint64_t> new_incarnations_;  // Since Settle.
 };
 

@@ -210,8 +210,8 @@ StateMatch Workload::SomeMatch(const ModelStream* stream) {
     match.tail = random_.OneIn(4) ? SomeOffset(*stream) : Offset{stream->tail()};
   if (random_.OneIn(2) && stream->incarnation != 0) {
     match.incarnation = stream->incarnation;
-    const std::set<uint64_t>& all = model_->incarnations();
-    if (random_.OneIn(4) && !all.empty()) match.incarnation = *all.begin();
+    const std::vector<uint64_t>& all = model_->incarnations();
+    if (random_.OneIn(4) && !all.empty()) match.incarnation = all.front();
   }
   if (!match.tail && !match.incarnation && !match.closed) match.tail = Offset{stream->tail()};
   return match;
