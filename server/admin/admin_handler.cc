@@ -28,7 +28,7 @@ void AdminHandler::OnRequest(http::Exchange* exchange) {
 
 // A browser says where a page comes from: none is to move a server's time.
 void AdminHandler::StepClock(http::Exchange* exchange) {
-  if (exchange->request().headers.Find("Origin") != nullptr) {
+  if (exchange->request().headers.Find("Origin").has_value()) {
     return exchange->Reply(protocol::ErrorResponse(403, "FORBIDDEN", "not from a page"));
   }
   view_->engine->StepClock([exchange](Result<ClockReply> stepped) {
@@ -73,19 +73,17 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
                                  "try /healthz, /readyz, /metrics or POST /clock/step");
 }
 
-std::string AdminHandler::SerializeHead(const protocol::Response& response,
-                                        protocol::Framing framing, std::string_view more_lines) {
+Bytes AdminHandler::SerializeHead(const protocol::Response& response, protocol::Framing framing,
+                                  std::string_view more_lines) {
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
                      std::string(protocol::ReasonPhrase(response.status)) + "\r\n";
-  for (const protocol::Header& header : response.headers.list()) {
-    head += header.name + ": " + header.value + "\r\n";
-  }
+  head += response.headers.text();
   head += "X-Content-Type-Options: nosniff\r\n";
   if (framing == protocol::Framing::kLength) {
     head += "Content-Length: " + std::to_string(response.body_bytes()) + "\r\n";
   }
   head += more_lines;
-  return head + "\r\n";
+  return Bytes::Take(head + "\r\n");
 }
 
 }  // namespace ursula::admin

@@ -30,8 +30,8 @@ class AdminHandler final : public http::Handler {
   explicit AdminHandler(const AdminView* view) : view_(view) {}
 
   void OnRequest(http::Exchange* exchange) override;
-  std::string SerializeHead(const protocol::Response& response, protocol::Framing framing,
-                            std::string_view more_lines) override;
+  Bytes SerializeHead(const protocol::Response& response, protocol::Framing framing,
+                      std::string_view more_lines) override;
 
  private:
   Status Readiness() const;

@@ -64,8 +64,8 @@ class Handler {
   virtual ~Handler() = default;
   virtual void OnRequest(Exchange* exchange) = 0;
   // The bytes of a response's head, by default with the headers every client answer carries.
-  virtual std::string SerializeHead(const protocol::Response& response, protocol::Framing framing,
-                                    std::string_view more_lines) {
+  virtual Bytes SerializeHead(const protocol::Response& response, protocol::Framing framing,
+                              std::string_view more_lines) {
     return protocol::SerializeHead(response, framing, more_lines);
   }
 };

@@ -112,7 +112,7 @@ struct RequestParser::State {
 
   int OnHeader() {
     if (field.empty()) return Refuse(ParseError::kMalformed, "a header line without a name");
-    if (request.headers.list().size() >= limits.header_count_max) {
+    if (request.headers.size() >= limits.header_count_max) {
       return Refuse(ParseError::kHeadersTooLarge,
                     "more than " + std::to_string(limits.header_count_max) + " header lines");
     }
@@ -153,16 +153,16 @@ struct RequestParser::State {
     if (chunked && headers.Count("content-length") > 0) {
       return Refuse(ParseError::kMalformed, "Content-Length beside Transfer-Encoding");
     }
-    const std::string* length = headers.Find("content-length");
-    if (length != nullptr && length->size() > 1 && length->front() == '0') {
+    const std::optional<std::string_view> length = headers.Find("content-length");
+    if (length.has_value() && length->size() > 1 && length->front() == '0') {
       return Refuse(ParseError::kMalformed,
                     "Content-Length begins with a zero");  // Octal, to some.
     }
     content_length = chunked ? 0 : parser.content_length;
     has_body = chunked || content_length > 0;
     if (content_length > limits.body_bytes_max) return RefuseBody();
-    const std::string* expect = headers.Find("expect");
-    if (expect != nullptr && request.version_minor >= 1) {
+    const std::optional<std::string_view> expect = headers.Find("expect");
+    if (expect.has_value() && request.version_minor >= 1) {
       continue_expected = EqualsIgnoringCase(*expect, "100-continue");
       expectation_unknown = !continue_expected;
     }

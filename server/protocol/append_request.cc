@@ -1,5 +1,6 @@
 // POST on a stream: append, close, or both at once.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,7 +18,7 @@ namespace {
 void ReplaceBody(AppendAction* action, Response refusal) {
   action->request.messages = {Bytes::Static("0")};
   action->request.condition = {.any_of = {{.incarnation = 0}}};
-  action->refusal = std::move(refusal);
+  action->refusal = std::make_unique<Response>(std::move(refusal));
 }
 
 }  // namespace

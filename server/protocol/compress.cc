@@ -106,8 +106,8 @@ bool Compression::Wanted(const Response& response, ContentCoding coding,
                          const ProtocolConfig& config) {
   if (coding == ContentCoding::kIdentity || response.status != 200) return false;
   if (response.body_bytes() < std::max<std::size_t>(config.compress_bytes_min, 1)) return false;
-  const std::string* type = response.headers.Find("Content-Type");
-  return type != nullptr && !IsCompressedType(*type);
+  std::optional<std::string_view> type = response.headers.Find("Content-Type");
+  return type && !IsCompressedType(*type);
 }
 
 Compression::Compression(Response response, ContentCoding coding)
@@ -149,7 +149,7 @@ void Compression::End(bool smaller) {
   }
   response_.body = std::move(out_);
   response_.headers.Set("Content-Encoding", ContentCodingName(coding_));
-  if (const std::string* tag = response_.headers.Find("ETag")) {
+  if (std::optional<std::string_view> tag = response_.headers.Find("ETag")) {
     response_.headers.Set("ETag", CodedEntityTag(*tag, coding_));
   }
 }

@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/strings.h"
-#include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
@@ -97,11 +96,19 @@ std::string EntityTag(const EntityRange& range) {
   return tag;
 }
 
-std::string StateTag(const StreamState& state) {
-  return absl::StrCat("\"", A(kStateMark), absl::Hex(state.incarnation, absl::kZeroPad16), "-",
-                      absl::Hex(state.tail.bytes),
-                      A(EndMark(state.closed ? RangeEnd::kClosed : RangeEnd::kTail)), "\"");
+ShortText StateTagText(const StreamState& state) {
+  ShortText text;
+  text.Append("\"");
+  text.Append(kStateMark);
+  text.AppendHex(state.incarnation, kIncarnationDigits);
+  text.Append("-");
+  text.AppendHex(state.tail.bytes, 1);
+  text.Append(EndMark(state.closed ? RangeEnd::kClosed : RangeEnd::kTail));
+  text.Append("\"");
+  return text;
 }
+
+std::string StateTag(const StreamState& state) { return std::string(StateTagText(state).view()); }
 
 std::string CodedEntityTag(std::string_view tag, ContentCoding coding) {
   std::string coded(tag);
@@ -117,8 +124,14 @@ std::optional<StateMatch> StateNamedBy(std::string_view tag) {
   return TakePrefix(&text, kStateMark) ? ParseStateTag(text) : ParseReadTag(text);
 }
 
+ShortText IncarnationText(uint64_t incarnation) {
+  ShortText text;
+  text.AppendHex(incarnation, kIncarnationDigits);
+  return text;
+}
+
 std::string FormatIncarnation(uint64_t incarnation) {
-  return absl::StrCat(absl::Hex(incarnation, absl::kZeroPad16));
+  return std::string(IncarnationText(incarnation).view());
 }
 
 std::optional<uint64_t> ParseIncarnation(std::string_view text) {

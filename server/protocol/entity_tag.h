@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "server/protocol/negotiation.h"
+#include "server/protocol/text.h"
 #include "ursula/engine.h"
 #include "ursula/types.h"
 
@@ -42,7 +43,9 @@ struct StreamState {
   bool closed = false;
 };
 
-std::string StateTag(const StreamState& state);  // With its quotes.
+// With its quotes.
+ShortText StateTagText(const StreamState& state);
+std::string StateTag(const StreamState& state);
 
 // The tag of the same range under a content coding: "x" → "x-gzip".
 std::string CodedEntityTag(std::string_view tag, ContentCoding coding);
@@ -53,6 +56,7 @@ std::string CodedEntityTag(std::string_view tag, ContentCoding coding);
 std::optional<StateMatch> StateNamedBy(std::string_view tag);
 
 // Stream-Incarnation: 16 hexadecimal digits. Written in lower case, read in any.
+ShortText IncarnationText(uint64_t incarnation);
 std::string FormatIncarnation(uint64_t incarnation);
 std::optional<uint64_t> ParseIncarnation(std::string_view text);
 

@@ -1,15 +1,11 @@
 #include "server/protocol/http_message.h"
 
-#include <algorithm>
-#include <iterator>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "lib/base/strings.h"
+#include "lib/base/check.h"
+#include "lib/base/join_bytes.h"
+#include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
@@ -58,27 +54,7 @@ constexpr NamedStatus kStatuses[] = {
     {507, "Insufficient Storage"},
 };
 
-constexpr std::size_t kCommonCount = 6;  // Headers of a request or a response.
 constexpr std::size_t kTargetBytesKept = 256;
-
-bool SameName(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  // Most names of one size differ in their last letters: "Producer-Seq", "Content-Type".
-  if (!a.empty() && (a.back() | 0x20) != (b.back() | 0x20)) return false;
-  return absl::EqualsIgnoreCase(A(a), A(b));
-}
-
-bool EndsLine(char c) { return c == '\r' || c == '\n' || c == '\0'; }
-
-// A byte that would end the line early is dropped: a value can never add a header.
-void AppendClean(std::string* out, std::string_view text) {
-  if (std::none_of(text.begin(), text.end(), EndsLine)) {
-    out->append(text);
-    return;
-  }
-  std::copy_if(text.begin(), text.end(), std::back_inserter(*out),
-               [](char c) { return !EndsLine(c); });
-}
 
 bool HasNoBodyByStatus(int status) { return status == 204 || status == 304 || status < 200; }
 
@@ -101,48 +77,6 @@ Method MethodFromName(std::string_view name) {
   if (name == "DELETE") return Method::kDelete;
   if (name == "OPTIONS") return Method::kOptions;
   return Method::kOther;
-}
-
-void Headers::Add(std::string_view name, std::string_view value) {
-  if (list_.capacity() == 0) list_.reserve(kCommonCount);
-  list_.emplace_back(std::string(name), std::string(value));
-}
-
-void Headers::Set(std::string_view name, std::string_view value) {
-  Remove(name);
-  Add(name, value);
-}
-
-void Headers::Remove(std::string_view name) {
-  std::erase_if(list_, [&](const Header& header) { return SameName(header.name, name); });
-}
-
-void Headers::Clear() {
-  if (list_.capacity() > kCommonCount) list_ = {};
-  list_.clear();
-}
-
-const std::string* Headers::Find(std::string_view name) const {
-  for (const Header& header : list_) {
-    if (SameName(header.name, name)) return &header.value;
-  }
-  return nullptr;
-}
-
-std::size_t Headers::Count(std::string_view name) const {
-  return static_cast<std::size_t>(
-      std::count_if(list_.begin(), list_.end(),
-                    [&](const Header& header) { return SameName(header.name, name); }));
-}
-
-std::string Headers::Joined(std::string_view name) const {
-  std::string joined;
-  for (const Header& header : list_) {
-    if (!SameName(header.name, name)) continue;
-    if (!joined.empty()) joined += ", ";
-    joined += header.value;
-  }
-  return joined;
 }
 
 void Request::Clear() {
@@ -183,28 +117,23 @@ bool SendsBody(const Response& response, Framing framing) {
   return framing != Framing::kHead && !HasNoBodyByStatus(response.status);
 }
 
-std::string SerializeHead(const Response& response, Framing framing, std::string_view more_lines) {
-  std::string out;
-  out.reserve(1024);
-  absl::StrAppend(&out, "HTTP/1.1 ", response.status, " ", A(ReasonPhrase(response.status)),
-                  "\r\n");
-  for (const Header& header : response.headers.list()) {
-    AppendClean(&out, header.name);
-    out += ": ";
-    AppendClean(&out, header.value);
-    out += "\r\n";
-  }
-  out += kCommonHeaders;
+Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines) {
+  URSULA_CHECK(response.status >= 0);
+  ShortText status, length;
+  status.AppendDecimal(static_cast<uint64_t>(response.status), 3);
+  std::string_view length_name, length_end;
   if (!HasNoBodyByStatus(response.status)) {
     if (framing == Framing::kLength) {
-      absl::StrAppend(&out, "Content-Length: ", response.body_bytes(), "\r\n");
+      length_name = "Content-Length: ";
+      length.AppendDecimal(response.body_bytes(), 1);
+      length_end = "\r\n";
     } else if (framing == Framing::kChunked) {
-      out += "Transfer-Encoding: chunked\r\n";
+      length_name = "Transfer-Encoding: chunked\r\n";
     }
   }
-  out += more_lines;
-  out += "\r\n";
-  return out;
+  return JoinBytes({"HTTP/1.1 ", status.view(), " ", ReasonPhrase(response.status), "\r\n",
+                    response.headers.text(), kCommonHeaders, length_name, length.view(), length_end,
+                    more_lines, "\r\n"});
 }
 
 std::string_view ReasonPhrase(int status) {

@@ -10,11 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/protocol/headers.h"
 #include "ursula/bytes.h"
 
 namespace ursula::protocol {
@@ -23,35 +23,6 @@ enum class Method : uint8_t { kGet, kHead, kPost, kPut, kDelete, kOptions, kOthe
 
 // "GET" → kGet; any name that is not served is kOther. Case-sensitive, as HTTP says.
 Method MethodFromName(std::string_view name);
-
-struct Header {
-  std::string name = {};
-  std::string value = {};  // Without white space at its ends.
-};
-
-// In order of arrival; names compare without regard to case; a name may repeat.
-class Headers {
- public:
-  Headers() = default;
-  Headers(std::initializer_list<Header> list) : list_(list) {}
-
-  void Add(std::string_view name, std::string_view value);
-  void Set(std::string_view name, std::string_view value);  // Replaces all of that name.
-  void Remove(std::string_view name);
-
-  // The first value, or null. Valid until the next change.
-  const std::string* Find(std::string_view name) const;
-  std::size_t Count(std::string_view name) const;
-  // All values of a list header as one list: "a, b". Empty if there is none.
-  std::string Joined(std::string_view name) const;
-
-  const std::vector<Header>& list() const { return list_; }
-  bool empty() const { return list_.empty(); }
-  void Clear();  // Keeps room for as many as are common.
-
- private:
-  std::vector<Header> list_;
-};
 
 struct Request {
   Method method = Method::kGet;
@@ -89,8 +60,7 @@ bool SendsBody(const Response& response, Framing framing);
 
 // Status line, the response's headers, the headers every response carries, framing, `more_lines`
 // (complete lines, each with its CRLF, for instance "Date: …\r\n"), blank line.
-// REQUIRES: no CR, LF or NUL in names and values (they are dropped if there are).
-std::string SerializeHead(const Response& response, Framing framing, std::string_view more_lines);
+Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines);
 
 // "Not Found". Empty for a number that this server never sends.
 std::string_view ReasonPhrase(int status);

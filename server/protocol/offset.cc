@@ -13,16 +13,15 @@ constexpr std::string_view kReservedField = "0000000000000000_";
 
 }  // namespace
 
-std::string FormatOffset(Offset offset) {
+ShortText OffsetText(Offset offset) {
   URSULA_CHECK(offset.bytes < kOffsetEnd);
-  std::string text(kReservedField.size() + kFieldDigits, '0');
-  kReservedField.copy(text.data(), kReservedField.size());
-  uint64_t rest = offset.bytes;
-  for (std::size_t i = text.size(); rest != 0; rest /= 10) {
-    text[--i] = static_cast<char>('0' + rest % 10);
-  }
+  ShortText text;
+  text.Append(kReservedField);
+  text.AppendDecimal(offset.bytes, kFieldDigits);
   return text;
 }
+
+std::string FormatOffset(Offset offset) { return std::string(OffsetText(offset).view()); }
 
 std::optional<Offset> ParseOffset(std::string_view text) {
   if (text.size() != kReservedField.size() + kFieldDigits) return std::nullopt;

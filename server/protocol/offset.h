@@ -9,11 +9,14 @@
 #include <string>
 #include <string_view>
 
+#include "server/protocol/text.h"
 #include "ursula/types.h"
 
 namespace ursula::protocol {
 
-std::string FormatOffset(Offset offset);  // REQUIRES: below kOffsetEnd.
+// REQUIRES: below kOffsetEnd.
+ShortText OffsetText(Offset offset);
+std::string FormatOffset(Offset offset);
 
 // Only the full form; the words "-1" and "now" belong to the query. Empty: malformed.
 std::optional<Offset> ParseOffset(std::string_view text);

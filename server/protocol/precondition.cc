@@ -148,9 +148,10 @@ std::vector<StateMatch> StronglyNamed(const TagList& list) {
 
 Refusal TakeConditions(const Request& request, bool offsets, Conditions* conditions) {
   bool taken = false;
-  for (const Header& header : request.headers.list()) {
-    Kind kind = KindOf(header.name);
-    if (kind == Kind::kUnknown) return NotSupported(header.name);
+  for (std::size_t i = 0; i < request.headers.size(); ++i) {
+    std::string_view name = request.headers.at(i).name;
+    Kind kind = KindOf(name);
+    if (kind == Kind::kUnknown) return NotSupported(name);
     taken = taken || kind == Kind::kTaken;
   }
   if (!taken) return std::nullopt;
@@ -162,9 +163,10 @@ Refusal TakeConditions(const Request& request, bool offsets, Conditions* conditi
 }
 
 Refusal RefuseConditions(const Request& request) {
-  for (const Header& header : request.headers.list()) {
-    Kind kind = KindOf(header.name);
-    if (kind == Kind::kUnknown || kind == Kind::kTaken) return NotSupported(header.name);
+  for (std::size_t i = 0; i < request.headers.size(); ++i) {
+    std::string_view name = request.headers.at(i).name;
+    Kind kind = KindOf(name);
+    if (kind == Kind::kUnknown || kind == Kind::kTaken) return NotSupported(name);
   }
   return std::nullopt;
 }

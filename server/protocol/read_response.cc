@@ -76,7 +76,7 @@ void AddPosition(Response* response, const ReadAction& action, const ReadReply& 
                  const ReplyContext& context) {
   bool closed = reply.info.closed && reply.up_to_date;
   Headers& headers = response->headers;
-  headers.Add("Stream-Next-Offset", FormatOffset(reply.next));
+  headers.Add("Stream-Next-Offset", OffsetText(reply.next).view());
   if (reply.up_to_date) headers.Add("Stream-Up-To-Date", "true");
   if (closed) headers.Add("Stream-Closed", "true");
   if (action.live == LiveMode::kLongPoll && !closed) {

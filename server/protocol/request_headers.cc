@@ -25,9 +25,8 @@ Response BadProducer(std::string_view message) {
 
 // The first proxy's word: the client's side of the chain.
 std::string FirstMember(const Request& request, std::string_view name) {
-  const std::string* value = request.headers.Find(name);
-  if (value == nullptr) return {};
-  return std::string(TrimSpace(std::string_view(*value).substr(0, value->find(','))));
+  std::string_view value = request.headers.Find(name).value_or("");
+  return std::string(TrimSpace(value.substr(0, value.find(','))));
 }
 
 bool IsPathPrefix(std::string_view text) {
@@ -64,18 +63,17 @@ bool IsNoHost(const Request& request, const std::optional<std::string_view>& hos
 
 Refusal TakeHeader(const Request& request, std::string_view name,
                    std::optional<std::string_view>* value) {
-  const std::string* first = request.headers.Find(name);
-  if (first == nullptr) return std::nullopt;
+  std::optional<std::string_view> first = request.headers.Find(name);
+  if (!first) return std::nullopt;
   if (request.headers.Count(name) > 1) {
     return ErrorResponse(400, "REPEATED_HEADER", absl::StrCat(A(name), " may stand only once"));
   }
-  *value = *first;
+  *value = first;
   return std::nullopt;
 }
 
 bool WantsClose(const Request& request) {
-  const std::string* value = request.headers.Find("Stream-Closed");
-  return value != nullptr && IsTrueIgnoringCase(*value);
+  return IsTrueIgnoringCase(request.headers.Find("Stream-Closed").value_or(""));
 }
 
 bool IsContentType(std::string_view type) {

@@ -23,6 +23,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,7 +71,7 @@ struct AppendAction {
   std::optional<uint64_t> producer_sequence = {};  // As sent.
   // The body can't be stored: the answer if the stream itself refuses nothing. The request then is
   // under a condition that never holds.
-  std::optional<Response> refusal = {};
+  std::unique_ptr<Response> refusal = {};
 };
 
 struct HeadAction {

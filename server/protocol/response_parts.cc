@@ -13,14 +13,14 @@ StreamState StateOf(const AppendReply& reply) {
 
 void AddIncarnation(Response* response, uint64_t incarnation) {
   if (incarnation == 0) return;
-  response->headers.Add("Stream-Incarnation", FormatIncarnation(incarnation));
+  response->headers.Add("Stream-Incarnation", IncarnationText(incarnation).view());
 }
 
 void AddState(Response* response, const StreamState& state) {
-  response->headers.Add("Stream-Next-Offset", FormatOffset(state.tail));
+  response->headers.Add("Stream-Next-Offset", OffsetText(state.tail).view());
   if (state.closed) response->headers.Add("Stream-Closed", "true");
   if (state.incarnation == 0) return;
-  response->headers.Add("ETag", StateTag(state));
+  response->headers.Add("ETag", StateTagText(state).view());
   AddIncarnation(response, state.incarnation);
 }
 

@@ -1,10 +1,12 @@
 #include "server/protocol/text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "simdjson.h"
 
 namespace ursula::protocol {
@@ -22,6 +24,30 @@ int HexValue(char c) {
 char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 }  // namespace
+
+void ShortText::Append(std::string_view text) {
+  URSULA_CHECK(text.size() <= kBytesMax - size_);
+  text.copy(bytes_.data() + size_, text.size());
+  size_ += text.size();
+}
+
+void ShortText::AppendHex(uint64_t number, std::size_t digits_min) {
+  AppendNumber(number, 16, digits_min);
+}
+
+void ShortText::AppendDecimal(uint64_t number, std::size_t digits_min) {
+  AppendNumber(number, 10, digits_min);
+}
+
+void ShortText::AppendNumber(uint64_t number, uint64_t base, std::size_t digits_min) {
+  constexpr std::size_t kDigitsMax = 20;  // Of 2^64-1, in decimal.
+  std::array<char, kDigitsMax> digits;
+  std::size_t begin = digits.size();
+  for (; number != 0; number /= base) digits[--begin] = "0123456789abcdef"[number % base];
+  const std::size_t zeros = std::min(std::max(digits_min, std::size_t{1}), kDigitsMax);
+  while (digits.size() - begin < zeros) digits[--begin] = '0';
+  Append({digits.data() + begin, digits.size() - begin});
+}
 
 std::optional<uint64_t> ParseDigits(std::string_view text, uint64_t max) {
   if (text.empty()) return std::nullopt;

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +16,24 @@
 namespace ursula::protocol {
 
 inline constexpr uint64_t kJavaScriptIntegerMax = (uint64_t{1} << 53) - 1;
+
+// Text of a known, small size, made in every answer: without an allocation.
+class ShortText {
+ public:
+  static constexpr std::size_t kBytesMax = 48;
+
+  void Append(std::string_view text);                       // REQUIRES: it fits.
+  void AppendHex(uint64_t number, std::size_t digits_min);  // Lower case. As above.
+  void AppendDecimal(uint64_t number, std::size_t digits_min);
+
+  std::string_view view() const { return {bytes_.data(), size_}; }
+
+ private:
+  void AppendNumber(uint64_t number, uint64_t base, std::size_t digits_min);
+
+  std::array<char, kBytesMax> bytes_;
+  std::size_t size_ = 0;
+};
 
 // One or more digits, at most `max`. Leading zeros are allowed.
 std::optional<uint64_t> ParseDigits(std::string_view text, uint64_t max);

@@ -91,7 +91,7 @@ void CheckMessages(const std::vector<Bytes>& messages, std::string_view content_
 void CheckResponse(const Response& response) {
   URSULA_CHECK(!ReasonPhrase(response.status).empty());
   const Framing framing = response.status == 204 ? Framing::kHead : Framing::kLength;
-  std::string text = SerializeHead(response, framing, "");
+  std::string text(SerializeHead(response, framing, "").view());
   for (const Bytes& part : response.body) text += part.view();
   const std::vector<fuzz::HttpResponse> read = fuzz::HttpReader(text).Read();
   URSULA_CHECK(read.size() == 1 && read[0].status == response.status && read[0].whole);

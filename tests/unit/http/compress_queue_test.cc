@@ -54,7 +54,7 @@ TEST_F(CompressQueueTest, SmallAnswerIsDoneAtOnce) {
   CompressJob* job = Start(1, 4 * kKiB);
   EXPECT_EQ(done_, (std::vector<int>{1}));
   protocol::Response response = job->TakeResponse();
-  EXPECT_NE(response.headers.Find("Content-Encoding"), nullptr);
+  EXPECT_TRUE(response.headers.Find("Content-Encoding").has_value());
   EXPECT_LT(response.body_bytes(), 4 * kKiB);
 }
 

@@ -47,11 +47,11 @@ TEST(RequestParserTest, WholeRequestComesOutTheSameHoweverItIsCut) {
     EXPECT_EQ(used, kRequest.size());
     EXPECT_EQ(parser.request().method, protocol::Method::kPost);
     EXPECT_EQ(parser.request().target, "/demo/hello?x=1");
-    ASSERT_NE(parser.request().headers.Find("content-type"), nullptr);
+    ASSERT_TRUE(parser.request().headers.Find("content-type").has_value());
     EXPECT_EQ(*parser.request().headers.Find("content-type"), "text/plain");
-    ASSERT_NE(parser.request().headers.Find("empty"), nullptr);
+    ASSERT_TRUE(parser.request().headers.Find("empty").has_value());
     EXPECT_EQ(*parser.request().headers.Find("empty"), "");
-    EXPECT_EQ(parser.request().headers.list().size(), 4u);
+    EXPECT_EQ(parser.request().headers.size(), 4u);
     EXPECT_EQ(parser.request().body.view(), "hello");
     EXPECT_TRUE(parser.keep_alive());
   }
@@ -78,7 +78,7 @@ TEST(RequestParserTest, PipelinedRequestsComeOneByOne) {
     parser.Next();
     ASSERT_EQ(FeedAll(&parser, kTwo.substr(used), step), Event::kComplete);
     EXPECT_EQ(parser.request().target, "/b");
-    EXPECT_EQ(parser.request().headers.list().size(), 1u);
+    EXPECT_EQ(parser.request().headers.size(), 1u);
   }
 }
 
@@ -92,7 +92,7 @@ TEST(RequestParserTest, ChunkedBodyIsDecodedAndItsTrailersDropped) {
     ASSERT_EQ(FeedAll(&parser, kRequest, step, &used), Event::kComplete) << parser.error_reason();
     EXPECT_EQ(used, kRequest.size() - 3);
     EXPECT_EQ(parser.request().body.view(), "hello world");
-    EXPECT_EQ(parser.request().headers.Find("trailer"), nullptr);
+    EXPECT_EQ(parser.request().headers.Find("trailer"), std::nullopt);
   }
 }
 

@@ -1,11 +1,18 @@
 #include "server/protocol/http_message.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "gtest/gtest.h"
+#include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
+
+std::string HeadOf(const Response& response, Framing framing, std::string_view more_lines = "") {
+  return std::string(SerializeHead(response, framing, more_lines).view());
+}
 
 TEST(HeadersTest, NamesCompareWithoutRegardToCaseAndRepeat) {
   Headers headers;
@@ -15,11 +22,50 @@ TEST(HeadersTest, NamesCompareWithoutRegardToCaseAndRepeat) {
   EXPECT_EQ(headers.Count("ACCEPT"), 2u);
   EXPECT_EQ(*headers.Find("aCCept"), "a");
   EXPECT_EQ(headers.Joined("accept"), "a, b");
-  EXPECT_EQ(headers.Find("accept-encoding"), nullptr);
+  EXPECT_EQ(headers.Find("accept-encoding"), std::nullopt);
   EXPECT_EQ(headers.Joined("x"), "");
   headers.Set("ACCEPT", "c");
   EXPECT_EQ(headers.Count("accept"), 1u);
   EXPECT_EQ(*headers.Find("accept"), "c");
+}
+
+TEST(HeadersTest, LinesAreOneTextInTheOrderOfArrival) {
+  Headers headers = {{"A", "1"}, {"Long-Name", std::string(300, 'v')}, {"B", ""}};
+  EXPECT_EQ(headers.text(), "A: 1\r\nLong-Name: " + std::string(300, 'v') + "\r\nB: \r\n");
+  EXPECT_EQ(headers.at(1).name, "Long-Name");
+  EXPECT_EQ(headers.at(2).value, "");
+  headers.Remove("long-name");
+  EXPECT_EQ(headers.text(), "A: 1\r\nB: \r\n");
+  for (int i = 0; i < 100; ++i) headers.Add("N" + std::to_string(i), std::to_string(i));
+  EXPECT_EQ(headers.size(), 102u);
+  EXPECT_EQ(headers.Find("n99"), "99");
+  Headers copy = headers;
+  headers.Clear();
+  EXPECT_TRUE(headers.empty());
+  EXPECT_EQ(headers.text(), "");
+  EXPECT_EQ(headers.Find("A"), std::nullopt);
+  EXPECT_EQ(copy.Find("N0"), "0");
+}
+
+TEST(HeadersTest, BytesThatWouldEndALineAreDropped) {
+  Headers headers;
+  headers.Add("X\r\nY", std::string_view("1\r\n\0Set-Cookie: 2", 17));
+  headers.Add("Z", "3");
+  EXPECT_EQ(headers.text(), "XY: 1Set-Cookie: 2\r\nZ: 3\r\n");
+  EXPECT_EQ(headers.Find("XY"), "1Set-Cookie: 2");
+  EXPECT_EQ(headers.Find("Z"), "3");
+}
+
+TEST(ShortTextTest, WritesNumbersWithTheDigitsThatAreAskedFor) {
+  ShortText text;
+  text.AppendDecimal(0, 1);
+  text.Append(" ");
+  text.AppendDecimal(~uint64_t{0}, 1);
+  text.Append(" ");
+  text.AppendHex(0xabc, 5);
+  text.Append(" ");
+  text.AppendHex(0xabc, 2);
+  EXPECT_EQ(text.view(), "0 18446744073709551615 00abc abc");
 }
 
 TEST(MethodTest, NamesAreCaseSensitive) {
@@ -52,7 +98,7 @@ TEST(SerializeHeadTest, EveryHeadCarriesSecurityAndCorsHeaders) {
   for (int status : {200, 204, 304, 404, 503}) {
     Response response;
     response.status = status;
-    std::string head = SerializeHead(response, Framing::kLength, "");
+    std::string head = HeadOf(response, Framing::kLength);
     EXPECT_NE(head.find("\r\nX-Content-Type-Options: nosniff\r\n"), std::string::npos);
     EXPECT_NE(head.find("\r\nCross-Origin-Resource-Policy: cross-origin\r\n"), std::string::npos);
     EXPECT_NE(head.find("\r\nAccess-Control-Allow-Origin: *\r\n"), std::string::npos);
@@ -71,14 +117,14 @@ TEST(SerializeHeadTest, EveryHeadCarriesSecurityAndCorsHeaders) {
 TEST(SerializeHeadTest, FramesBodiesAndOmitsLengthWhereThereIsNone) {
   Response response;
   response.body = {Bytes::Static("ab"), Bytes::Static("c")};
-  std::string head = SerializeHead(response, Framing::kLength, "Date: x\r\n");
+  std::string head = HeadOf(response, Framing::kLength, "Date: x\r\n");
   EXPECT_TRUE(head.starts_with("HTTP/1.1 200 OK\r\n"));
   EXPECT_NE(head.find("\r\nContent-Length: 3\r\n"), std::string::npos);
   EXPECT_NE(head.find("\r\nDate: x\r\n\r\n"), std::string::npos);
-  head = SerializeHead(response, Framing::kChunked, "");
+  head = HeadOf(response, Framing::kChunked);
   EXPECT_NE(head.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos);
   EXPECT_EQ(head.find("Content-Length"), std::string::npos);
-  head = SerializeHead(response, Framing::kUntilClose, "");
+  head = HeadOf(response, Framing::kUntilClose);
   EXPECT_EQ(head.find("Content-Length"), std::string::npos);
   EXPECT_EQ(head.find("Transfer-Encoding"), std::string::npos);
   EXPECT_TRUE(SendsBody(response, Framing::kLength));
@@ -86,7 +132,7 @@ TEST(SerializeHeadTest, FramesBodiesAndOmitsLengthWhereThereIsNone) {
   for (int status : {204, 304}) {
     response.status = status;
     EXPECT_FALSE(SendsBody(response, Framing::kLength));
-    head = SerializeHead(response, Framing::kLength, "");
+    head = HeadOf(response, Framing::kLength);
     EXPECT_EQ(head.find("Content-Length"), std::string::npos);
   }
 }
@@ -94,7 +140,7 @@ TEST(SerializeHeadTest, FramesBodiesAndOmitsLengthWhereThereIsNone) {
 TEST(SerializeHeadTest, AValueCanNotAddAHeader) {
   Response response;
   response.headers.Add("Content-Type", "a/b\r\nSet-Cookie: x\n\0y");
-  std::string head = SerializeHead(response, Framing::kLength, "");
+  std::string head = HeadOf(response, Framing::kLength);
   EXPECT_EQ(head.find("\nSet-Cookie"), std::string::npos);
   EXPECT_NE(head.find("Content-Type: a/bSet-Cookie: x"), std::string::npos);
 }

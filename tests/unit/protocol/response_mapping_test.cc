@@ -161,7 +161,8 @@ TEST(CreateReplyTest, Rule34ForkRepliesDoNotNameTheSource) {
   CreateAction action;
   action.request.fork = ForkPoint{StreamId{"v1", "", "a"}, Offset{3}, 1};
   Response response = MapCreateReply(action, CreateReply{}, kConfig);
-  for (const Header& header : response.headers.list()) {
+  for (std::size_t i = 0; i < response.headers.size(); ++i) {
+    const Header header = response.headers.at(i);
     EXPECT_EQ(header.name.find("Fork"), std::string::npos);
   }
 }
@@ -312,7 +313,7 @@ TEST(GuardedRefusalTest, Rule26TheStreamsOwnRefusalComesFirst) {
 
 TEST(AppendReplyTest, ABadBodyIsToldWhenTheStreamRefusesNothingElse) {
   AppendAction action = ProducerAppend(true);
-  action.refusal = ErrorResponse(400, "INVALID_JSON", "");
+  action.refusal = std::make_unique<Response>(ErrorResponse(400, "INVALID_JSON", ""));
   Response response = MapAppendReply(action, Appended(Outcome::kPreconditionFailed), kConfig);
   EXPECT_EQ(ErrorOf(response), "400 INVALID_JSON");
   EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);

@@ -35,8 +35,7 @@ inline std::string BodyOf(const std::vector<Bytes>& parts) {
 
 // The value, or "(none)".
 inline std::string HeaderOf(const Response& response, std::string_view name) {
-  const std::string* value = response.headers.Find(name);
-  return value == nullptr ? "(none)" : *value;
+  return std::string(response.headers.Find(name).value_or("(none)"));
 }
 
 // "400 INVALID_JSON" of an error; the status alone of anything without an error body.

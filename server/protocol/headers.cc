@@ -1,0 +1,113 @@
+#include "server/protocol/headers.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "lib/base/check.h"
+#include "lib/base/strings.h"
+
+namespace ursula::protocol {
+namespace {
+
+constexpr std::size_t kCommonBytes = 256;  // Of a request or of a response.
+constexpr std::size_t kBytesKept = 512;
+constexpr std::string_view kColon = ": ";
+constexpr std::string_view kLineEnd = "\r\n";
+
+bool SameName(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  // Most names of one size differ in their last letters: "Producer-Seq", "Content-Type".
+  if (!a.empty() && (a.back() | 0x20) != (b.back() | 0x20)) return false;
+  return absl::EqualsIgnoreCase(A(a), A(b));
+}
+
+bool EndsLine(char c) { return c == '\r' || c == '\n' || c == '\0'; }
+
+// How many bytes were appended.
+uint32_t AppendClean(std::string* out, std::string_view text) {
+  const std::size_t before = out->size();
+  if (std::none_of(text.begin(), text.end(), EndsLine)) {
+    out->append(text);
+  } else {
+    std::copy_if(text.begin(), text.end(), std::back_inserter(*out),
+                 [](char c) { return !EndsLine(c); });
+  }
+  return static_cast<uint32_t>(out->size() - before);
+}
+
+}  // namespace
+
+Headers::Headers(std::initializer_list<Header> list) {
+  for (const Header& header : list) Add(header.name, header.value);
+}
+
+void Headers::Add(std::string_view name, std::string_view value) {
+  const std::size_t most = text_.size() + name.size() + value.size() + 4;
+  URSULA_CHECK(most <= std::numeric_limits<uint32_t>::max());
+  if (text_.capacity() < kCommonBytes) text_.reserve(kCommonBytes);
+  Place place;
+  place.begin = static_cast<uint32_t>(text_.size());
+  place.name_bytes = AppendClean(&text_, name);
+  text_ += kColon;
+  place.value_bytes = AppendClean(&text_, value);
+  text_ += kLineEnd;
+  places_.push_back(place);
+}
+
+void Headers::Set(std::string_view name, std::string_view value) {
+  Remove(name);
+  Add(name, value);
+}
+
+void Headers::Remove(std::string_view name) {
+  if (Count(name) == 0) return;
+  Headers kept;
+  for (const Place& place : places_) {
+    Header header = LineAt(place);
+    if (!SameName(header.name, name)) kept.Add(header.name, header.value);
+  }
+  *this = std::move(kept);
+}
+
+std::optional<std::string_view> Headers::Find(std::string_view name) const {
+  for (const Place& place : places_) {
+    Header header = LineAt(place);
+    if (SameName(header.name, name)) return header.value;
+  }
+  return std::nullopt;
+}
+
+std::size_t Headers::Count(std::string_view name) const {
+  return static_cast<std::size_t>(
+      std::count_if(places_.begin(), places_.end(),
+                    [&](const Place& place) { return SameName(LineAt(place).name, name); }));
+}
+
+std::string Headers::Joined(std::string_view name) const {
+  std::string joined;
+  for (const Place& place : places_) {
+    Header header = LineAt(place);
+    if (!SameName(header.name, name)) continue;
+    if (!joined.empty()) joined += ", ";
+    joined += header.value;
+  }
+  return joined;
+}
+
+void Headers::Clear() {
+  if (text_.capacity() > kBytesKept) text_ = {};
+  text_.clear();
+  if (places_.capacity() > kCommonCount) places_ = {};
+  places_.clear();
+}
+
+Header Headers::LineAt(const Place& place) const {
+  std::string_view text = text_;
+  return {text.substr(place.begin, place.name_bytes),
+          text.substr(place.begin + place.name_bytes + kColon.size(), place.value_bytes)};
+}
+
+}  // namespace ursula::protocol

@@ -1,0 +1,69 @@
+// server/protocol/headers.h
+//
+// The header lines of a request or of a response, kept as the text that they are sent as: one block
+// for all of them, and where each lies in it. A line is looked up, and all are sent, without a
+// copy.
+//
+// Invariant: a name or a value holds no CR, LF or NUL, so that a value can never add a line.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/container/inlined_vector.h"
+
+namespace ursula::protocol {
+
+// Views into the Headers that it came from, until those change.
+struct Header {
+  std::string_view name = {};
+  std::string_view value = {};  // Without white space at its ends.
+};
+
+// In order of arrival; names compare without regard to case; a name may repeat.
+class Headers {
+ public:
+  Headers() = default;
+  Headers(std::initializer_list<Header> list);
+
+  // CR, LF and NUL are dropped. A view of a line of these headers must not be given.
+  void Add(std::string_view name, std::string_view value);
+  void Set(std::string_view name, std::string_view value);  // Replaces all of that name.
+  void Remove(std::string_view name);
+
+  // The first value. Valid until the next change.
+  std::optional<std::string_view> Find(std::string_view name) const;
+  std::size_t Count(std::string_view name) const;
+  // All values of a list header as one list: "a, b". Empty if there is none.
+  std::string Joined(std::string_view name) const;
+
+  std::size_t size() const { return places_.size(); }
+  bool empty() const { return places_.empty(); }
+  Header at(std::size_t index) const { return LineAt(places_[index]); }  // REQUIRES: below size().
+
+  // "Name: value\r\n" of each.
+  std::string_view text() const { return text_; }
+
+  void Clear();  // Keeps room for as many as are common.
+
+ private:
+  static constexpr std::size_t kCommonCount = 8;
+
+  struct Place {  // In `text_`.
+    uint32_t begin = 0;
+    uint32_t name_bytes = 0;
+    uint32_t value_bytes = 0;
+  };
+
+  Header LineAt(const Place& place) const;
+
+  std::string text_;
+  absl::InlinedVector<Place, kCommonCount> places_;
+};
+
+}  // namespace ursula::protocol
