@@ -18,6 +18,7 @@ namespace ursula::io {
 
 struct OpenOptions {
   bool create = false;  // Make it if it isn't there.
+  bool fresh = false;   // With `create`: it must not be there yet (EEXIST).
   bool write = false;
   bool direct = false;  // Bypass the page cache and sync each write (O_DIRECT|O_DSYNC), where the
                         // file system can; File::direct() tells.
@@ -37,7 +38,8 @@ class File {
   virtual void Read(uint64_t offset, std::span<char> into, Op* op) = 0;
   virtual void Write(uint64_t offset, std::span<const char> from, Op* op) = 0;
   virtual void Sync(Op* op) = 0;  // fdatasync.
-  // Reserves [0, size) so that later writes there can't meet a full disk (fallocate). -ENOSPC.
+  // Reserves [0, size) so that later writes there can't meet a full disk (fallocate), and leaves
+  // size() alone. -ENOSPC, -EOPNOTSUPP.
   virtual void Allocate(uint64_t size, Op* op) = 0;
 
   // Advice: [offset, offset + size) will be read soon (posix_fadvise, WILLNEED). False: there is
@@ -52,6 +54,14 @@ class File {
   // Blocking; at open, before cores run. Writes all of `from` and syncs the file (an empty `from`:
   // only syncs). 0 or -errno. REQUIRES: !direct().
   virtual int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) = 0;
+};
+
+// Which file or directory a path leads to. Of two at a time no two are alike, but what is made
+// after one has gone may get its number: whoever compares holds the one it compares with (Hold).
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
 };
 
 // Failures: kFailedPrecondition where there is no such file or directory (or Lock finds it taken),
@@ -71,8 +81,11 @@ class Disk {
       const std::string& directory) = 0;                      // Names, sorted.
   virtual Status MakeDirectory(const std::string& path) = 0;  // Mode 0700; fine if there already.
   virtual Result<uint64_t> FreeBytes(const std::string& directory) = 0;
-  // Exclusive, for the life of the returned object. kFailedPrecondition: in use by another.
-  virtual Result<std::shared_ptr<void>> Lock(const std::string& path) = 0;
+  // Of the directory itself, not of a name in it that can be removed: exclusive, for the life of
+  // the returned object. kFailedPrecondition: in use by another.
+  virtual Result<std::shared_ptr<void>> Lock(const std::string& directory) = 0;
+  // What the path leads to now; no other gets that identity while the returned object lives.
+  virtual Result<std::shared_ptr<const FileIdentity>> Hold(const std::string& path) = 0;
   virtual Status RemoveNow(const std::string& path) = 0;
   virtual Status RenameNow(const std::string& from, const std::string& to) = 0;
   virtual Status SyncDirectoryNow(const std::string& directory) = 0;
@@ -81,6 +94,7 @@ class Disk {
   // The same Open. 0, and `*into` is the file; or -errno.
   virtual void Open(const std::string& path, const OpenOptions& options,
                     std::unique_ptr<File>* into, Op* op) = 0;
+  virtual void Identify(const std::string& path, FileIdentity* into, Op* op) = 0;  // 0 or -errno.
   virtual void Remove(const std::string& path, Op* op) = 0;
   virtual void Rename(const std::string& from, const std::string& to, Op* op) = 0;
   virtual void SyncDirectory(const std::string& directory, Op* op) = 0;

@@ -1,6 +1,7 @@
 #include "lib/io/memory_disk.h"
 
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "lib/io/errors.h"
@@ -73,10 +74,8 @@ class MemoryDisk::MemoryFile final : public File {
     content_->shared->CompleteLater(op, result);
   }
   void Sync(Op* op) override { content_->shared->CompleteLater(op, 0); }
-  void Allocate(uint64_t size, Op* op) override {
-    if (size > content_->bytes.size()) content_->bytes.Resize(size);
-    content_->shared->CompleteLater(op, 0);
-  }
+  // Nothing is counted before it is written.
+  void Allocate(uint64_t /*size*/, Op* op) override { content_->shared->CompleteLater(op, 0); }
   int64_t ReadNow(uint64_t offset, std::span<char> into) override {
     return static_cast<int64_t>(content_->bytes.Read(offset, into));
   }
@@ -114,6 +113,7 @@ int MemoryDisk::OpenPath(const std::string& path, const OpenOptions& options,
   std::string name = NormalPath(path);
   if (IsDirectory(name)) return -EISDIR;
   auto it = files_.find(name);
+  if (it != files_.end() && options.fresh) return -EEXIST;
   if (it == files_.end()) {
     if (!options.create || !IsDirectory(std::string(ParentPath(name)))) return -ENOENT;
     it = files_.emplace(name, std::make_shared<Content>(shared_)).first;
@@ -156,12 +156,36 @@ Result<uint64_t> MemoryDisk::FreeBytes(const std::string& directory) {
   return shared_->capacity_bytes - shared_->used_bytes;
 }
 
-Result<std::shared_ptr<void>> MemoryDisk::Lock(const std::string& path) {
-  std::string name = NormalPath(path);
+Result<std::shared_ptr<void>> MemoryDisk::Lock(const std::string& directory) {
+  std::string name = NormalPath(directory);
+  if (!IsDirectory(name)) return IoError("open", directory, ENOENT);
   if (!locks_->insert(name).second) {
-    return Status(StatusCode::kFailedPrecondition, path + " is locked: in use by another");
+    return Status(StatusCode::kFailedPrecondition, directory + " is locked: in use by another");
   }
   return std::shared_ptr<void>(nullptr, [locks = locks_, name](void*) { locks->erase(name); });
+}
+
+Result<std::shared_ptr<const FileIdentity>> MemoryDisk::Hold(const std::string& path) {
+  const std::string name = NormalPath(path);
+  if (IsDirectory(name)) {
+    return std::make_shared<const FileIdentity>(1, std::hash<std::string>()(name));
+  }
+  auto found = files_.find(name);
+  if (found == files_.end()) return IoError("stat", path, ENOENT);
+  struct Held {
+    std::shared_ptr<Content> content;
+    FileIdentity identity;
+  };
+  auto held = std::make_shared<Held>();
+  held->content = found->second;
+  held->identity = {2, reinterpret_cast<uintptr_t>(held->content.get())};
+  return std::shared_ptr<const FileIdentity>(held, &held->identity);
+}
+
+void MemoryDisk::Identify(const std::string& path, FileIdentity* into, Op* op) {
+  Result<std::shared_ptr<const FileIdentity>> held = Hold(path);
+  if (held.ok()) *into = **held;
+  shared_->CompleteLater(op, held.ok() ? 0 : -ENOENT);
 }
 
 int MemoryDisk::RemovePath(const std::string& path) {

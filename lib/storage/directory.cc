@@ -100,7 +100,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   // The directory's own name. A parent that we may not read is not ours to sync.
   Status named = disk.SyncDirectoryNow(ParentOf(path));
   static_cast<void>(named);
-  Result<std::shared_ptr<void>> lock = disk.Lock(path + "/LOCK");
+  Result<std::shared_ptr<void>> lock = disk.Lock(path);
   if (!lock.ok()) {
     if (lock.status().code() != StatusCode::kFailedPrecondition) return lock.status();
     return Refusal(path + " is in use by another process; stop it, or give another directory");

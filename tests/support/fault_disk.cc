@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -42,8 +43,9 @@ class FaultFile final : public io::File {
   void Sync(io::Op* op) override { disk_->StartSync(loop_, node_, op); }
   void Allocate(uint64_t size, io::Op* op) override {
     disk_->Start(loop_, {.op = op}, [disk = disk_, node = node_, size]() -> int64_t {
+      if (!disk->faults_.allocates) return -EOPNOTSUPP;
       if (!disk->Fits(*node, size)) return -ENOSPC;
-      if (size > node->cached.size()) node->cached.Resize(size);
+      node->reserved = std::max(node->reserved, size);
       return 0;
     });
   }
@@ -120,11 +122,28 @@ class FaultDiskOnLoop final : public io::Disk {
 
   Result<std::shared_ptr<void>> Lock(const std::string& path) override {
     std::string name = NormalPath(path);
+    if (!IsDirectory(name)) return IoError("open", path, ENOENT);
     auto locks = disk_->locks_;
     if (!locks->insert(name).second) {
       return Status(StatusCode::kFailedPrecondition, path + " is locked: in use by another");
     }
     return std::shared_ptr<void>(nullptr, [locks, name](void*) { locks->erase(name); });
+  }
+
+  Result<std::shared_ptr<const io::FileIdentity>> Hold(const std::string& path) override {
+    const std::string name = NormalPath(path);
+    if (IsDirectory(name)) {
+      return std::make_shared<const io::FileIdentity>(1, std::hash<std::string>()(name));
+    }
+    struct Held {
+      FaultDisk::NodePtr node;
+      io::FileIdentity identity;
+    };
+    auto held = std::make_shared<Held>();
+    held->node = disk_->Find(name);
+    if (held->node == nullptr) return IoError("stat", path, ENOENT);
+    held->identity = {2, reinterpret_cast<uintptr_t>(held->node.get())};
+    return std::shared_ptr<const io::FileIdentity>(held, &held->identity);
   }
 
   Status RemoveNow(const std::string& path) override {
@@ -147,6 +166,14 @@ class FaultDiskOnLoop final : public io::Disk {
                                            options.create ? disk_->faults_.name_error : 0);
     disk_->Start(loop_, {.op = op}, [this, path, options, into, fault] {
       return fault != 0 ? fault : OpenPath(path, options, into);
+    });
+  }
+  void Identify(const std::string& path, io::FileIdentity* into, io::Op* op) override {
+    disk_->Start(loop_, {.op = op}, [this, path, into]() -> int64_t {
+      Result<std::shared_ptr<const io::FileIdentity>> held = Hold(path);
+      if (!held.ok()) return -ENOENT;
+      *into = **held;
+      return 0;
     });
   }
   void Remove(const std::string& path, io::Op* op) override {
@@ -176,6 +203,7 @@ class FaultDiskOnLoop final : public io::Disk {
     std::string name = NormalPath(path);
     if (disk_->names_.IsDirectory(name)) return -EISDIR;
     FaultDisk::NodePtr node = disk_->Find(name);
+    if (node != nullptr && options.fresh) return -EEXIST;
     if (node == nullptr) {
       bool possible = options.create && disk_->names_.IsDirectory(std::string(ParentPath(name)));
       if (!possible) return -ENOENT;
@@ -420,14 +448,15 @@ std::size_t FaultDisk::ShortSize(std::size_t size, bool direct) {
 }
 
 bool FaultDisk::Fits(const Node& node, uint64_t new_size) const {
-  uint64_t old_size = node.cached.size();
+  uint64_t old_size = std::max(node.cached.size(), node.reserved);
   if (new_size <= old_size) return true;
   return UsedBytes() + (new_size - old_size) <= faults_.capacity_bytes;
 }
 
 uint64_t FaultDisk::UsedBytes() const {
   uint64_t used = 0;
-  for (const auto& [path, node] : names_.files) used += node->cached.size();
+  for (const auto& [path, node] : names_.files)
+    used += std::max(node->cached.size(), node->reserved);
   return used;
 }
 

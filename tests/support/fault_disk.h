@@ -56,6 +56,7 @@ class FaultDisk {
     uint64_t latency_min_ns = 0;   // Each operation takes between the two.
     uint64_t latency_max_ns = 0;
     bool direct = true;       // False: a file system without O_DIRECT.
+    bool allocates = true;    // False: one without fallocate.
     bool read_ahead = false;  // True: there is a page cache to read ahead into, see ReadAheadBytes.
     uint64_t capacity_bytes = uint64_t{1} << 46;
   };
@@ -124,6 +125,7 @@ class FaultDisk {
   struct Node {
     io::PagedBytes cached;
     io::PagedBytes durable;
+    uint64_t reserved = 0;     // Of Allocate.
     std::set<uint64_t> dirty;  // Sectors written since the last Sync was asked for.
     uint64_t syncs_asked = 0;
     uint64_t last_sync_done = 0;  // The highest number of a completed one.

@@ -57,7 +57,7 @@ class UringFile final : public File {
 
   void Allocate(uint64_t size, Op* op) override {
     io_uring_sqe* entry = ring_->Entry();
-    io_uring_prep_fallocate(entry, fd_, 0, 0, static_cast<off_t>(size));
+    io_uring_prep_fallocate(entry, fd_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(size));
     ring_->Attach(entry, op);
   }
 
@@ -104,6 +104,8 @@ class UringFile final : public File {
 int OpenFlags(const OpenOptions& options) {
   return (options.write ? O_RDWR : O_RDONLY) | (options.create ? O_CREAT : 0);
 }
+// A fresh file is made first and opened then: an open that O_DIRECT fails may have made it.
+constexpr int kMakeFlags = O_WRONLY | O_CREAT | O_EXCL;
 
 // The file system has no O_DIRECT.
 bool RefusesDirect(int error) { return error == EINVAL || error == EOPNOTSUPP; }
@@ -133,13 +135,27 @@ class FileOpening {
                     std::unique_ptr<File>* into, Op* op) {
     auto* opening = new FileOpening(ring, path, options, into, op);
     op->Begin();
-    opening->Submit(options.direct);
+    options.fresh ? opening->Make() : opening->Submit(options.direct);
   }
 
  private:
   FileOpening(Ring* ring, const std::string& path, const OpenOptions& options,
               std::unique_ptr<File>* into, Op* op)
       : ring_(ring), path_(path), options_(options), into_(into), op_(op) {}
+
+  void Make() {
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_openat(entry, AT_FDCWD, path_.c_str(), kMakeFlags | O_CLOEXEC, 0600);
+    ring_->Attach(entry, step_.Then<&FileOpening::OnMade>(this));
+  }
+
+  void OnMade(int64_t result) {
+    if (result == -EINTR) return Make();
+    if (result < 0) return Finish(result);
+    close(static_cast<int>(result));
+    made_ = true;
+    Submit(options_.direct);
+  }
 
   void Submit(bool direct) {
     direct_ = direct;
@@ -152,9 +168,9 @@ class FileOpening {
   void OnOpened(int64_t result) {
     if (result == -EINTR) return Submit(direct_);
     if (result < 0 && direct_ && RefusesDirect(static_cast<int>(-result))) return Submit(false);
-    if (result < 0) return Finish(result);
+    if (result < 0) return Fail(result);
     fd_ = AboveStdio(static_cast<int>(result));
-    if (fd_ < 0) return Finish(-errno);
+    if (fd_ < 0) return Fail(-errno);
     if (!options_.direct) return Finish(0);
     io_uring_sqe* entry = ring_->Entry();
     if (direct_) {  // As DirectWorks.
@@ -177,6 +193,17 @@ class FileOpening {
 
   void OnForgotten(int64_t /*result*/) { Finish(0); }
 
+  // Leaves no file that another try would meet.
+  void Fail(int64_t result) {
+    if (!made_) return Finish(result);
+    failure_ = result;
+    io_uring_sqe* entry = ring_->Entry();
+    io_uring_prep_unlinkat(entry, AT_FDCWD, path_.c_str(), 0);
+    ring_->Attach(entry, step_.Then<&FileOpening::OnUnmade>(this));
+  }
+
+  void OnUnmade(int64_t /*result*/) { Finish(failure_); }
+
   void Finish(int64_t result) {
     if (result == 0) *into_ = std::make_unique<UringFile>(ring_, fd_, direct_);
     Op* op = op_;
@@ -193,9 +220,42 @@ class FileOpening {
   const OpenOptions options_;
   std::unique_ptr<File>* const into_;
   Op* const op_;
+  bool made_ = false;
   bool direct_ = false;
   int fd_ = -1;
+  int64_t failure_ = 0;
   std::unique_ptr<char, Freed> block_;
+  Op step_;
+};
+
+FileIdentity IdentityOf(const struct statx& info) {
+  return {uint64_t{info.stx_dev_major} << 32 | info.stx_dev_minor, info.stx_ino};
+}
+
+// Owns itself.
+class Identification {
+ public:
+  static void Start(Ring* ring, const std::string& path, FileIdentity* into, Op* op) {
+    auto* identification = new Identification(into, op);
+    op->Begin();
+    io_uring_sqe* entry = ring->Entry();
+    io_uring_prep_statx(entry, AT_FDCWD, path.c_str(), 0, STATX_INO, &identification->info_);
+    ring->Attach(entry, identification->step_.Then<&Identification::OnFound>(identification));
+  }
+
+ private:
+  Identification(FileIdentity* into, Op* op) : into_(into), op_(op) {}
+
+  void OnFound(int64_t result) {
+    if (result == 0) *into_ = IdentityOf(info_);
+    Op* op = op_;
+    delete this;
+    op->Complete(result);
+  }
+
+  FileIdentity* const into_;
+  Op* const op_;
+  struct statx info_ = {};
   Op step_;
 };
 
@@ -242,6 +302,16 @@ class DirectorySync {
 }  // namespace
 
 Result<std::unique_ptr<File>> UringDisk::Open(const std::string& path, const OpenOptions& options) {
+  if (options.fresh) {
+    const int made = OpenDescriptor(path, kMakeFlags);
+    if (made < 0) return IoError("make", path, errno);
+    close(made);
+    OpenOptions again = options;
+    again.fresh = false;
+    Result<std::unique_ptr<File>> file = Open(path, again);
+    if (!file.ok()) (void)unlink(path.c_str());
+    return file;
+  }
   int flags = OpenFlags(options);
   int fd = -1;
   bool direct = options.direct;
@@ -293,17 +363,40 @@ Result<uint64_t> UringDisk::FreeBytes(const std::string& directory) {
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
 }
 
-Result<std::shared_ptr<void>> UringDisk::Lock(const std::string& path) {
-  int fd = OpenDescriptor(path, O_RDWR | O_CREAT);
-  if (fd < 0) return IoError("open", path, errno);
+Result<std::shared_ptr<void>> UringDisk::Lock(const std::string& directory) {
+  int fd = OpenDescriptor(directory, O_RDONLY | O_DIRECTORY);
+  if (fd < 0) return IoError("open", directory, errno);
   // flock belongs to the descriptor, so that a second engine in this process is refused too.
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    int error = errno;
+  int error = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  if (error == EBADF || error == EINVAL || error == EOPNOTSUPP) {
+    // NFS locks only what can be written to: a file in it, then.
     close(fd);
-    if (error != EWOULDBLOCK) return IoError("lock", path, error);
-    return Status(StatusCode::kFailedPrecondition, path + " is locked: in use by another");
+    fd = OpenDescriptor(directory + "/LOCK", O_RDWR | O_CREAT);
+    if (fd < 0) return IoError("open", directory + "/LOCK", errno);
+    error = flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+  }
+  if (error != 0) {
+    close(fd);
+    if (error != EWOULDBLOCK) return IoError("lock", directory, error);
+    return Status(StatusCode::kFailedPrecondition, directory + " is locked: in use by another");
   }
   return std::shared_ptr<void>(nullptr, [fd](void*) { close(fd); });
+}
+
+Result<std::shared_ptr<const FileIdentity>> UringDisk::Hold(const std::string& path) {
+  const int fd = OpenDescriptor(path, O_PATH);
+  if (fd < 0) return IoError("open", path, errno);
+  struct statx info = {};
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_INO, &info) != 0) {
+    const int error = errno;
+    close(fd);
+    return IoError("stat", path, error);
+  }
+  return std::shared_ptr<const FileIdentity>(new FileIdentity(IdentityOf(info)),
+                                             [fd](const FileIdentity* identity) {
+                                               close(fd);
+                                               delete identity;
+                                             });
 }
 
 Status UringDisk::RemoveNow(const std::string& path) {
@@ -325,6 +418,10 @@ Status UringDisk::SyncDirectoryNow(const std::string& directory) {
 void UringDisk::Open(const std::string& path, const OpenOptions& options,
                      std::unique_ptr<File>* into, Op* op) {
   FileOpening::Start(ring_, path, options, into, op);
+}
+
+void UringDisk::Identify(const std::string& path, FileIdentity* into, Op* op) {
+  Identification::Start(ring_, path, into, op);
 }
 
 void UringDisk::Remove(const std::string& path, Op* op) {

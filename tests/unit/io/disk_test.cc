@@ -117,6 +117,9 @@ TEST_P(DiskTest, DirectFilesReadBackWholeBlocks) {
   if (!file->direct()) GTEST_SKIP() << "no O_DIRECT in " << root_;
   Blocks two(2, 'x'), into(4);
   EXPECT_EQ(loops_.Do([&](Op* op) { file->Allocate(16 * kBlock, op); }), 0);
+  EXPECT_EQ(file->size(), 0u);  // It tells how far was written, not how far was reserved.
+  EXPECT_EQ(loops_.Do([&](Op* op) { file->Write(15 * kBlock, two.span().first(kBlock), op); }),
+            4096);
   EXPECT_EQ(file->size(), 16 * kBlock);
   EXPECT_EQ(loops_.Do([&](Op* op) { file->Write(kBlock, two.span(), op); }), 8192);
   EXPECT_EQ(loops_.Do([&](Op* op) { file->Read(0, into.span(), op); }), 16384);
@@ -219,13 +222,56 @@ TEST_P(DiskTest, ARemovedFileStaysReadableWhileOpen) {
 }
 
 TEST_P(DiskTest, ALockIsExclusiveUntilItGoes) {
-  auto first = disk().Lock(Path("LOCK"));
+  ASSERT_TRUE(disk().MakeDirectory(Path("d")).ok());
+  auto first = disk().Lock(Path("d"));
   ASSERT_TRUE(first.ok()) << first.status().ToString();
-  Status second = disk().Lock(Path("LOCK")).status();
+  Status second = disk().Lock(Path("d")).status();
   EXPECT_EQ(second.code(), StatusCode::kFailedPrecondition);
   EXPECT_NE(second.message().find("in use"), std::string::npos);
   first->reset();
-  EXPECT_TRUE(disk().Lock(Path("LOCK")).ok());
+  EXPECT_TRUE(disk().Lock(Path("d")).ok());
+  EXPECT_FALSE(disk().Lock(Path("none")).ok());
+}
+
+TEST_P(DiskTest, AFreshFileMustNotBeThere) {
+  const OpenOptions fresh{.create = true, .fresh = true, .write = true};
+  EXPECT_TRUE(disk().Open(Path("a"), fresh).ok());
+  EXPECT_FALSE(disk().Open(Path("a"), fresh).ok());
+  std::unique_ptr<File> file;
+  const std::string path = Path("a");
+  EXPECT_EQ(loops_.Do([&](Op* op) { disk().Open(path, fresh, &file, op); }), -EEXIST);
+}
+
+TEST_P(DiskTest, AnIdentityIsOfWhatAPathLeadsTo) {
+  MustOpen("a", {.create = true, .write = true});
+  MustOpen("b", {.create = true, .write = true});
+  const std::string a = Path("a");
+  const std::string none = Path("none");
+  Result<std::shared_ptr<const FileIdentity>> before = disk().Hold(a);
+  ASSERT_TRUE(before.ok());
+  EXPECT_NE(**disk().Hold(Path("b")), **before);
+  FileIdentity found;
+  EXPECT_EQ(loops_.Do([&](Op* op) { disk().Identify(a, &found, op); }), 0);
+  EXPECT_EQ(found, **before);
+  ASSERT_TRUE(disk().RenameNow(Path("b"), a).ok());
+  EXPECT_EQ(loops_.Do([&](Op* op) { disk().Identify(a, &found, op); }), 0);
+  EXPECT_NE(found, **before);
+  EXPECT_EQ(loops_.Do([&](Op* op) { disk().Identify(none, &found, op); }), -ENOENT);
+  EXPECT_FALSE(disk().Hold(none).ok());
+  EXPECT_TRUE(disk().Hold(root_).ok());
+}
+
+// The number of what was removed is given out again at once, unless it is held.
+TEST_P(DiskTest, NothingGetsTheIdentityOfWhatIsHeld) {
+  const std::string a = Path("a");
+  MustOpen("a", {.create = true, .write = true});
+  Result<std::shared_ptr<const FileIdentity>> held = disk().Hold(a);
+  ASSERT_TRUE(held.ok());
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(disk().RemoveNow(a).ok());
+    MustOpen("a", {.create = true, .write = true});
+    EXPECT_NE(**disk().Hold(a), **held);
+  }
 }
 
 TEST_P(DiskTest, TellsFreeSpace) {

@@ -50,7 +50,7 @@ TEST(RuntimeTest, StandardDescriptorsThatAreClosedStayClosed) {
     Disk& disk = loops.loop(0).disk();
     auto file = disk.Open(path, {.create = true, .write = true, .direct = true});
     EXPECT_TRUE(file.ok());
-    auto lock = disk.Lock(directory + "/lock");
+    auto lock = disk.Lock(directory);
     EXPECT_TRUE(lock.ok());
     auto port = PortLock::Take("127.0.0.1", 0);
     EXPECT_TRUE(port.ok());

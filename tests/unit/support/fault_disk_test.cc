@@ -318,14 +318,14 @@ TEST(FaultDiskTest, SyncedNamesSurvive) {
 TEST(FaultDiskTest, ACrashFreesLocksButNotForTheirOldHolder) {
   FaultDisk disk;
   ManualLoop loop(&disk);
-  auto old_lock = loop.disk().Lock("LOCK");
+  auto old_lock = loop.disk().Lock("/");
   ASSERT_TRUE(old_lock.ok());
-  EXPECT_FALSE(loop.disk().Lock("LOCK").ok());
+  EXPECT_FALSE(loop.disk().Lock("/").ok());
   disk.Crash();
-  auto new_lock = loop.disk().Lock("LOCK");
+  auto new_lock = loop.disk().Lock("/");
   ASSERT_TRUE(new_lock.ok());
   old_lock->reset();
-  EXPECT_FALSE(loop.disk().Lock("LOCK").ok());
+  EXPECT_FALSE(loop.disk().Lock("/").ok());
 }
 
 TEST(FaultDiskTest, RotShowsInReadsAndSurvives) {
