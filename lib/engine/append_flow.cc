@@ -31,8 +31,15 @@ bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* 
   if (replica.proposals_pending() > 0) return false;
   SetFraming(replica, work);
   if (!work->messages.empty()) work->append().payload = work->messages.front();
-  *refusal = replica.machine().Preview(work->command, replica.NowMs());
+  const int64_t now_ms = replica.NowMs();
+  *refusal = replica.machine().Preview(work->command, now_ms);
   work->append().payload = {};
+  // A stream that is due expires by a command: what it holds is gone with it, for everyone.
+  using Kind = stream::LookupResult::Kind;
+  if (refusal->outcome == Outcome::kNotFound &&
+      replica.machine().Lookup(work->append().id, now_ms).kind == Kind::kExpired) {
+    return false;
+  }
   return Refused(refusal->outcome);
 }
 

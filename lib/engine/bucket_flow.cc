@@ -1,17 +1,28 @@
 // Deleting a bucket: begun in the meta group, fenced in every group, finished (or, where streams
-// are found, undone) in the meta group. All on the meta group's loop.
+// are found, undone) in the meta group. Until it is finished the bucket is there; what would be
+// created in it waits. All on the meta group's loop.
 
 #include <utility>
+#include <vector>
 
 #include "lib/engine/engine.h"
+#include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 namespace {
+
+constexpr int kAttemptsMax = 8;
+constexpr uint64_t kPauseNs = 10'000'000;   // Before the second attempt; then more.
+constexpr std::size_t kPlacementsMax = 64;  // Of a group, looked at together.
 
 // It was begun, and the chores end it, one way or the other.
 Status Unknown() {
   return Status(StatusCode::kOutcomeUnknown,
                 "the bucket's deletion has begun and goes on; ask for the bucket");
+}
+
+Status DeletedAlready() {
+  return Status(StatusCode::kUnavailable, "this bucket is being deleted already; try again");
 }
 
 struct Round {
@@ -41,63 +52,116 @@ void Engine::OnAllGroups(stream::Command::Body body, Function<void(Result<Outcom
 }
 
 void Engine::DeleteBucketFlow(NameCall call) {
-  if (!bucket_deletes_.insert(call->request).second) {
-    return call->done(
-        Status(StatusCode::kUnavailable, "this bucket is being deleted already; try again"));
-  }
+  if (!bucket_deletes_.insert(call->request).second) return AnswerWith(call, DeletedAlready());
   ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin, {}},
             [this, call](Result<stream::Reply> reply) {
-              if (!reply.ok()) {
-                bucket_deletes_.erase(call->request);
-                return call->done(reply.status());
-              }
-              if (reply->outcome != Outcome::kOk) {
-                bucket_deletes_.erase(call->request);
-                return Answer(call, reply->outcome);
-              }
-              FenceAll(call, reply->incarnation, reply->attempt);
+              if (!reply.ok()) return LeaveBucketDelete(call, reply.status());
+              if (reply->outcome != Outcome::kOk) return LeaveBucketDelete(call, reply->outcome);
+              FenceAll(call, {reply->incarnation, reply->attempt});
             });
 }
 
-void Engine::FenceAll(NameCall call, stream::Incarnation incarnation, stream::Incarnation attempt) {
-  OnAllGroups(stream::FenceBucket{call->request, incarnation, attempt},
-              [this, call, incarnation, attempt](Result<Outcome> outcome) {
+void Engine::FenceAll(NameCall call, BucketAttempt attempt) {
+  OnAllGroups(stream::FenceBucket{call->request, attempt.bucket, attempt.id},
+              [this, call, attempt](Result<Outcome> outcome) {
                 // Failed half-way: the bucket stays "deleting", and the chores go on.
-                if (!outcome.ok()) {
-                  bucket_deletes_.erase(call->request);
-                  return call->done(Unknown());
-                }
+                if (!outcome.ok()) return LeaveBucketDelete(call, Unknown());
                 if (*outcome == Outcome::kOk) return EndBucketDelete(call, attempt, *outcome);
-                if (*outcome == Outcome::kConflict) {  // A newer attempt ends it.
-                  bucket_deletes_.erase(call->request);
-                  return call->done(Status(StatusCode::kUnavailable,
-                                           "this bucket is being deleted already; try again"));
-                }
-                OnAllGroups(stream::UnfenceBucket{call->request, incarnation, attempt},
-                            [this, call, attempt, refusal = *outcome](Result<Outcome> undone) {
-                              if (!undone.ok()) {
-                                bucket_deletes_.erase(call->request);
-                                return call->done(Unknown());
-                              }
-                              EndBucketDelete(call, attempt, refusal);
-                            });
+                // A newer attempt ends it.
+                if (*outcome == Outcome::kConflict)
+                  return LeaveBucketDelete(call, DeletedAlready());
+                OnFenceRefused(call, attempt);
               });
 }
 
-void Engine::EndBucketDelete(NameCall call, stream::Incarnation attempt, Outcome outcome) {
+// Names are taken: by streams, or only held for forks that are gone, ruled out or under way. Of
+// those the first two are freed, and the last are given a moment.
+void Engine::OnFenceRefused(NameCall call, BucketAttempt attempt) {
+  FindNames(call->request, [this, call, attempt](Result<BucketNames> names) {
+    if (!names.ok()) return LeaveBucketDelete(call, Unknown());
+    if (names->streams) return UndoFences(call, attempt, Outcome::kBucketNotEmpty);
+    if (++call->attempts > kAttemptsMax) {
+      return UndoFences(
+          call, attempt,
+          Status(StatusCode::kUnavailable, "a fork is being made in this bucket; try again"));
+    }
+    auto missing = std::make_shared<std::size_t>(names->placements.size() + 1);
+    auto resolved = [this, call, attempt, missing](const Status&) {
+      if (--*missing > 0) return;
+      RunLater(runtime_.Current(), kPauseNs * static_cast<uint64_t>(call->attempts - 1),
+               [this, call, attempt] { FenceAll(call, attempt); });
+    };
+    for (const stream::PendingReservation& one : names->placements) {
+      ResolvePlacement(one.id, one.placement, resolved);
+    }
+    resolved(Status());
+  });
+}
+
+void Engine::FindNames(const std::string& bucket, Function<void(Result<BucketNames>)> done) {
+  struct Search {
+    std::size_t missing = 0;
+    BucketNames names;
+    Status failure;
+    Function<void(Result<BucketNames>)> done;
+  };
+  auto search = std::make_shared<Search>();
+  search->missing = group_count_;
+  search->done = std::move(done);
+  for (uint32_t i = 0; i < group_count_; ++i) {
+    CallGroup<BucketNames>(
+        GroupId{i},
+        [bucket](group::Replica& replica, Function<void(Result<BucketNames>)> reply) {
+          replica.AfterBarrier([bucket, &replica, reply = std::move(reply)](Status status) mutable {
+            if (!status.ok()) return reply(std::move(status));
+            reply(BucketNames{replica.machine().HasStreams(bucket, replica.NowMs()),
+                              replica.machine().PlacementsIn(bucket, kPlacementsMax)});
+          });
+        },
+        [search](Result<BucketNames> part) {
+          if (part.ok()) {
+            search->names.streams = search->names.streams || part->streams;
+            for (auto& one : part->placements) search->names.placements.push_back(std::move(one));
+          } else {
+            search->failure = part.status();
+          }
+          if (--search->missing > 0) return;
+          if (!search->failure.ok()) return search->done(search->failure);
+          search->done(std::move(search->names));
+        });
+  }
+}
+
+void Engine::UndoFences(NameCall call, BucketAttempt attempt, Result<Outcome> refusal) {
+  OnAllGroups(stream::UnfenceBucket{call->request, attempt.bucket, attempt.id},
+              [this, call, attempt, refusal](Result<Outcome> undone) {
+                if (!undone.ok()) return LeaveBucketDelete(call, Unknown());
+                EndBucketDelete(call, attempt, refusal);
+              });
+}
+
+void Engine::EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcome> end) {
   using Step = stream::DeleteBucket::Step;
-  Step step = outcome == Outcome::kOk ? Step::kFinish : Step::kAbort;
-  ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, step, attempt},
-            [this, call, outcome](Result<stream::Reply> reply) {
-              bucket_deletes_.erase(call->request);
-              if (!reply.ok()) return call->done(Unknown());
+  const bool finish = end.ok() && *end == Outcome::kOk;
+  ProposeAt(kMetaGroup,
+            stream::DeleteBucket{call->request, finish ? Step::kFinish : Step::kAbort, attempt.id},
+            [this, call, end](Result<stream::Reply> reply) {
+              if (!reply.ok()) return LeaveBucketDelete(call, Unknown());
               // Other cores learn of it by the fences.
               shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request);
-              if (reply->settled_through == stream::kNoIncarnation) return Answer(call, outcome);
+              if (reply->settled_through == stream::kNoIncarnation) {
+                return LeaveBucketDelete(call, end);
+              }
+              bucket_deletes_.erase(call->request);
               // Lost, it is made up for by the next deletion's.
               OnAllGroups(stream::SettleFences{reply->settled_through},
-                          [call, outcome](Result<Outcome>) { Answer(call, outcome); });
+                          [call, end](Result<Outcome>) { AnswerWith(call, end); });
             });
+}
+
+void Engine::LeaveBucketDelete(NameCall call, Result<Outcome> end) {
+  bucket_deletes_.erase(call->request);
+  AnswerWith(call, end);
 }
 
 void Engine::ResumeBucketDelete(const std::string& bucket) {

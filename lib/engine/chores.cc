@@ -18,6 +18,18 @@ constexpr std::size_t kChoresMax = 64;
 constexpr uint64_t kResolveEveryNs = 1'000'000'000;
 constexpr uint64_t kSettleEveryNs = 10'000'000'000;
 
+// What a fork's home group says of its reservation.
+struct HomeOfFork {
+  stream::Incarnation settled = stream::kNoIncarnation;
+  uint64_t hold_ms = 0;
+};
+
+// The flow that made it ended with an earlier opening. (If it goes on elsewhere nothing is wrong:
+// it is told that its reservation has lapsed.)
+bool IsOrphaned(group::Replica& home, const stream::Reservation& reservation) {
+  return Raw(reservation.id) <= Raw(home.recovered());
+}
+
 }  // namespace
 
 void Engine::Unreserve(StreamId id, stream::Reservation reservation,
@@ -39,36 +51,40 @@ void Engine::ResolvePlacement(StreamId id, stream::Placement placement,
                               Function<void(Status)> done) {
   const stream::Reservation reservation = placement.reservation;
   // What is settled is asked of the home group, whose loop this need not be.
-  CallGroup<stream::Incarnation>(
+  CallGroup<HomeOfFork>(
       reservation.home,
-      [](group::Replica& home, Function<void(Result<stream::Incarnation>)> reply) {
-        reply(home.machine().SettledBelow(home.applied()));
+      [reservation](group::Replica& home, Function<void(Result<HomeOfFork>)> reply) {
+        reply(HomeOfFork{home.machine().SettledBelow(home.applied()),
+                         IsOrphaned(home, reservation) ? 0 : kHoldMs});
       },
-      [this, id, placement, reservation,
-       done = std::move(done)](Result<stream::Incarnation> settled) mutable {
-        if (!settled.ok()) return done(settled.status());
+      [this, id, placement, done = std::move(done)](Result<HomeOfFork> home) mutable {
+        if (!home.ok()) return done(home.status());
         ProposeAt(
-            placement.target, stream::ResolveFork{id, reservation, kHoldMs, *settled},
-            [this, id, placement, reservation,
-             done = std::move(done)](Result<stream::Reply> reply) mutable {
+            placement.target,
+            stream::ResolveFork{id, placement.reservation, home->hold_ms, home->settled},
+            [this, id, placement, done = std::move(done)](Result<stream::Reply> reply) mutable {
               if (!reply.ok()) return done(reply.status());
-              if (reply->resolution == stream::ForkResolution::kExists) {
-                return ProposeAt(reservation.home,
-                                 stream::Confirm{id, reservation.id, reply->incarnation},
-                                 [done = std::move(done)](Result<stream::Reply> ended) mutable {
-                                   done(ended.status());
-                                 });
-              }
-              if (reply->resolution == stream::ForkResolution::kPending) return done(Status());
-              Unreserve(id, reservation,
-                        [this, placement, reservation,
-                         done = std::move(done)](Result<stream::Incarnation> freed) mutable {
-                          if (!freed.ok()) return done(freed.status());
-                          DropReleases(placement.target, reservation.home, {}, *freed,
-                                       [done = std::move(done)]() mutable { done(Status()); });
-                        });
+              OnResolved(std::move(id), placement, *reply, std::move(done));
             });
       });
+}
+
+void Engine::OnResolved(StreamId id, stream::Placement placement, const stream::Reply& reply,
+                        Function<void(Status)> done) {
+  const stream::Reservation reservation = placement.reservation;
+  if (reply.resolution == stream::ForkResolution::kPending) return done(Status());
+  if (reply.resolution == stream::ForkResolution::kExists) {
+    return ProposeAt(
+        reservation.home, stream::Confirm{std::move(id), reservation.id, reply.incarnation},
+        [done = std::move(done)](Result<stream::Reply> ended) mutable { done(ended.status()); });
+  }
+  Unreserve(std::move(id), reservation,
+            [this, placement, reservation,
+             done = std::move(done)](Result<stream::Incarnation> freed) mutable {
+              if (!freed.ok()) return done(freed.status());
+              DropReleases(placement.target, reservation.home, {}, *freed,
+                           [done = std::move(done)]() mutable { done(Status()); });
+            });
 }
 
 void Engine::DropReleases(GroupId group, GroupId home, std::vector<stream::Incarnation> forks,
@@ -103,7 +119,9 @@ void Engine::ResolvePending(group::Replica* replica) {
   if (chores.resolving > 0 || now_ns < chores.resolve_at_ns) return;
   const int64_t now_ms = replica->NowMs();
   for (stream::PendingReservation& pending : replica->machine().PendingReservations(kChoresMax)) {
-    if (now_ms - pending.placement.made_ms < static_cast<int64_t>(kHoldMs)) continue;
+    const bool held = now_ms - pending.placement.made_ms < static_cast<int64_t>(kHoldMs) &&
+                      !IsOrphaned(*replica, pending.placement.reservation);
+    if (held) continue;
     if (!gate_.Enter()) return;
     ++chores.resolving;
     ResolvePlacement(pending.id, pending.placement, [this, &chores](Status) {

@@ -10,43 +10,49 @@ namespace {
 
 constexpr int kAttemptsMax = 8;
 
+Status Crowded() {
+  return Status(
+      StatusCode::kUnavailable,
+      "another create under this name, or the bucket's deletion, is under way; try again");
+}
+
 }  // namespace
 
-// kFailedPrecondition: no such bucket, or it is being deleted.
-void Engine::WithBucket(const std::string& bucket,
-                        Function<void(Result<stream::BucketStamp>)> done) {
-  if (bucket == kUpstreamBucket) return done(stream::BucketStamp{});
+void Engine::WithBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done) {
+  if (bucket == kUpstreamBucket) return done(FoundBucket{stream::BucketInfo{}, {}});
   Shard& here = *shards_[Raw(runtime_.Current()->core())];
-  std::optional<stream::BucketStamp> known = here.KnownBucket(bucket);
-  if (known) return done(*known);
-  CallGroup<stream::BucketStamp>(
+  if (std::optional<stream::BucketStamp> known = here.KnownBucket(bucket)) {
+    return done(FoundBucket{stream::BucketInfo{known->incarnation, false}, *known});
+  }
+  CallGroup<FoundBucket>(
       kMetaGroup,
-      [bucket](group::Replica& meta, Function<void(Result<stream::BucketStamp>)> reply) {
+      [bucket](group::Replica& meta, Function<void(Result<FoundBucket>)> reply) {
         meta.AfterBarrier([bucket, &meta, reply = std::move(reply)](Status status) mutable {
           if (!status.ok()) return reply(std::move(status));
-          std::optional<stream::BucketInfo> found = meta.machine().BucketFind(bucket);
-          if (!found || found->deleting) {
-            return reply(Status(StatusCode::kFailedPrecondition, "no such bucket"));
+          FoundBucket found;
+          found.info = meta.machine().BucketFind(bucket);
+          if (found.info) {
+            found.stamp = {found.info->incarnation, stream::Incarnation{Raw(meta.applied())}};
           }
-          reply(stream::BucketStamp{found->incarnation, stream::Incarnation{Raw(meta.applied())}});
+          reply(std::move(found));
         });
       },
-      [&here, bucket, done = std::move(done)](Result<stream::BucketStamp> found) mutable {
-        if (found.ok()) here.LearnBucket(bucket, *found);
+      [&here, bucket, done = std::move(done)](Result<FoundBucket> found) mutable {
+        if (found.ok() && found->info && !found->info->deleting) {
+          here.LearnBucket(bucket, found->stamp);
+        }
         done(std::move(found));
       });
 }
 
 void Engine::CreateFlow(CreateCall call) {
-  WithBucket(call->request.stream.bucket, [this, call](Result<stream::BucketStamp> bucket) {
-    if (!bucket.ok()) {
-      if (bucket.status().code() == StatusCode::kFailedPrecondition) {
-        return Answer(call, Outcome::kBucketNotFound);
-      }
-      return call->done(bucket.status());
-    }
-    if (call->request.fork) return CreateFork(call, *bucket);
-    CreateNative(call, *bucket);
+  WithBucket(call->request.stream.bucket, [this, call](Result<FoundBucket> bucket) {
+    if (!bucket.ok()) return call->done(bucket.status());
+    if (!bucket->info) return Answer(call, Outcome::kBucketNotFound);
+    // The deletion may yet be refused.
+    if (bucket->info->deleting) return RetryCreate(call);
+    if (call->request.fork) return CreateFork(call, bucket->stamp);
+    CreateNative(call, bucket->stamp);
   });
 }
 
@@ -64,10 +70,11 @@ void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
 void Engine::OnCreated(CreateCall call, Result<stream::Reply> reply) {
   if (!reply.ok()) return call->done(reply.status());
   if (reply->placement) return CreateWherePlaced(call, *reply->placement);
-  if (reply->outcome == Outcome::kBucketNotFound && ++call->attempts <= kAttemptsMax) {
+  if (reply->outcome == Outcome::kBucketNotFound) {
     // Some bucket was deleted, and this one perhaps made again, since this core learned of it.
     // Whether it is there the meta group says, which is asked now.
     shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request.stream.bucket);
+    if (++call->attempts > kAttemptsMax) return call->done(Crowded());
     return CreateFlow(call);
   }
   CreateReply answer;
@@ -89,10 +96,7 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
   CallGroup<stream::Reply>(
       placement.target,
       [call](group::Replica& replica, group::ProposeDone reply) {
-        replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
-          if (!status.ok()) return reply(std::move(status));
-          CompareAt(&replica, call->request, std::move(reply));
-        });
+        CompareAt(&replica, call->request, std::move(reply));
       },
       [this, call, id, placement](Result<stream::Reply> reply) {
         if (!reply.ok()) return call->done(reply.status());
@@ -107,12 +111,10 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
       });
 }
 
-// Another create under this name is under way, or has just ended: once more, a little later.
+// Another create under this name, or the bucket's deletion, is under way or has just ended: once
+// more, a little later.
 void Engine::RetryCreate(CreateCall call) {
-  if (++call->attempts > kAttemptsMax) {
-    return call->done(
-        Status(StatusCode::kUnavailable, "another create under this name is under way; try again"));
-  }
+  if (++call->attempts > kAttemptsMax) return call->done(Crowded());
   RunLater(runtime_.Current(), uint64_t{20'000'000} * static_cast<uint64_t>(call->attempts),
            [this, call] { CreateFlow(call); });
 }

@@ -73,6 +73,24 @@ struct GroupChores {
   std::size_t handing_on = 0;
 };
 
+// Of the deletion of a bucket.
+struct BucketAttempt {
+  stream::Incarnation bucket = stream::kNoIncarnation;
+  stream::Incarnation id = stream::kNoIncarnation;
+};
+
+// What takes up a bucket's names in some groups.
+struct BucketNames {
+  bool streams = false;
+  std::vector<stream::PendingReservation> placements = {};
+};
+
+// What the meta group says of a bucket.
+struct FoundBucket {
+  std::optional<stream::BucketInfo> info = {};  // None: there is no such bucket.
+  stream::BucketStamp stamp = {};
+};
+
 // A stream as another group sees it: LookupResult without borrowed parts.
 struct Located {
   stream::LookupResult::Kind kind = stream::LookupResult::Kind::kNotFound;
@@ -170,9 +188,11 @@ class Engine final : public StreamEngine {
   void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
   void DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call);
   void ListFlow(ListCall call);
+  void ListGroups(ListCall call);
   // create_flow.cc
   void CreateFlow(CreateCall call);
-  void WithBucket(const std::string& bucket, Function<void(Result<stream::BucketStamp>)> done);
+  // What this core knows of it, else what the meta group says.
+  void WithBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done);
   void CreateNative(CreateCall call, stream::BucketStamp bucket);
   void OnCreated(CreateCall call, Result<stream::Reply> reply);
   void CreateWherePlaced(CreateCall call, stream::Placement placement);
@@ -185,6 +205,8 @@ class Engine final : public StreamEngine {
   void EndFork(CreateCall call, Result<stream::Reply> reply);
   // chores.cc: work of the leader that outlives requests.
   void ResolvePlacement(StreamId id, stream::Placement placement, Function<void(Status)> done);
+  void OnResolved(StreamId id, stream::Placement placement, const stream::Reply& reply,
+                  Function<void(Status)> done);
   // Frees the name at home; `done` with what all older reservations there have settled.
   void Unreserve(StreamId id, stream::Reservation reservation,
                  Function<void(Result<stream::Incarnation>)> done);
@@ -199,8 +221,12 @@ class Engine final : public StreamEngine {
                     stream::Incarnation settled_below, Function<void()> done);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
-  void FenceAll(NameCall call, stream::Incarnation incarnation, stream::Incarnation attempt);
-  void EndBucketDelete(NameCall call, stream::Incarnation attempt, Outcome outcome);
+  void FenceAll(NameCall call, BucketAttempt attempt);
+  void OnFenceRefused(NameCall call, BucketAttempt attempt);
+  void FindNames(const std::string& bucket, Function<void(Result<BucketNames>)> done);
+  void UndoFences(NameCall call, BucketAttempt attempt, Result<Outcome> refusal);
+  void EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcome> end);
+  void LeaveBucketDelete(NameCall call, Result<Outcome> end);
   void OnAllGroups(stream::Command::Body body, Function<void(Result<Outcome>)> done);
   void ResumeBucketDelete(const std::string& bucket);
 

@@ -110,4 +110,11 @@ void Answer(const CallPtr<Request, Reply>& call, Outcome outcome) {
   call->done(std::move(reply));
 }
 
+// Or with what kept it from one.
+template <class Request, class Reply>
+void AnswerWith(const CallPtr<Request, Reply>& call, const Result<Outcome>& end) {
+  if (!end.ok()) return call->done(end.status());
+  Answer(call, *end);
+}
+
 }  // namespace ursula::engine

@@ -30,14 +30,11 @@ class ForkProposal {
 
   static void Run(std::shared_ptr<ForkProposal> self) {
     // Who has the name is compared with first: its source may have changed since.
-    self->replica_->AfterBarrier([self](Status status) {
-      if (!status.ok()) return self->done_(std::move(status));
-      CompareAt(self->replica_, *self->request_, [self](Result<stream::Reply> there) {
-        const bool settled = !there.ok() || there->incarnation != stream::kNoIncarnation ||
-                             there->placement.has_value();
-        if (settled) return self->done_(std::move(there));
-        Resolve(self);
-      });
+    CompareAt(self->replica_, *self->request_, [self](Result<stream::Reply> there) {
+      const bool settled = !there.ok() || there->incarnation != stream::kNoIncarnation ||
+                           there->placement.has_value();
+      if (settled) return self->done_(std::move(there));
+      Resolve(self);
     });
   }
 

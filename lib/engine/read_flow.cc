@@ -117,34 +117,38 @@ void FinishListing(const CallPtr<ListRequest, ListReply>& call, Listing* listing
 void Engine::ListFlow(ListCall call) {
   ListRequest& request = call->request;
   request.limit = std::clamp<uint32_t>(request.limit, 1, 1000);
-  WithBucket(request.bucket, [this, call](Result<stream::BucketStamp> bucket) {
-    if (!bucket.ok()) {
-      if (bucket.status().code() == StatusCode::kFailedPrecondition) {
-        return Answer(call, Outcome::kBucketNotFound);
-      }
-      return call->done(bucket.status());
+  // What a core knows of a bucket may be old; and one that is being deleted is there.
+  group::Replica& meta = ShardOf(kMetaGroup).replica(kMetaGroup);
+  meta.AfterBarrier([this, call, &meta](Status status) {
+    if (!status.ok()) return call->done(std::move(status));
+    if (!meta.machine().BucketFind(call->request.bucket)) {
+      return Answer(call, Outcome::kBucketNotFound);
     }
-    auto listing = std::make_shared<Listing>();
-    listing->missing = group_count_;
-    for (uint32_t i = 0; i < group_count_; ++i) {
-      CallGroup<ListReply>(
-          GroupId{i},
-          [call](group::Replica& replica, Done<ListReply> reply) {
-            replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
-              if (!status.ok()) return reply(std::move(status));
-              reply(replica.machine().List(call->request, replica.NowMs()));
-            });
-          },
-          [call, listing](Result<ListReply> part) {
-            if (part.ok()) {
-              MergeInto(&listing->merged, std::move(*part));
-            } else {
-              listing->failure = part.status();
-            }
-            if (--listing->missing == 0) FinishListing(call, listing.get());
-          });
-    }
+    ListGroups(call);
   });
+}
+
+void Engine::ListGroups(ListCall call) {
+  auto listing = std::make_shared<Listing>();
+  listing->missing = group_count_;
+  for (uint32_t i = 0; i < group_count_; ++i) {
+    CallGroup<ListReply>(
+        GroupId{i},
+        [call](group::Replica& replica, Done<ListReply> reply) {
+          replica.AfterExpiry([call, &replica, reply = std::move(reply)](Status status) mutable {
+            if (!status.ok()) return reply(std::move(status));
+            reply(replica.machine().List(call->request, replica.NowMs()));
+          });
+        },
+        [call, listing](Result<ListReply> part) {
+          if (part.ok()) {
+            MergeInto(&listing->merged, std::move(*part));
+          } else {
+            listing->failure = part.status();
+          }
+          if (--listing->missing == 0) FinishListing(call, listing.get());
+        });
+  }
 }
 
 }  // namespace ursula::engine

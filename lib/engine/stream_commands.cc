@@ -1,5 +1,6 @@
 #include "lib/engine/stream_commands.h"
 
+#include <type_traits>
 #include <utility>
 
 #include "lib/stream/media_type.h"
@@ -47,37 +48,52 @@ stream::Framing FramingOf(std::string_view content_type) {
 
 namespace {
 
-stream::Reply PreviewCreate(group::Replica* replica, stream::Command::Body body) {
-  stream::Command command;
-  command.now_ms = replica->NowMs();
-  command.body = std::move(body);
-  return replica->machine().Preview(command, command.now_ms);
+// Behind the barrier, and past a deadline once the stream has expired.
+template <class Command>
+void PreviewCreate(group::Replica* replica, Command create, group::ProposeDone done) {
+  StreamId id;
+  if constexpr (std::is_same_v<Command, stream::CreateFork>) {
+    id = create.stream.id;
+  } else {
+    id = create.id;
+  }
+  replica->Lookup(std::move(id), [replica, create = std::move(create), done = std::move(done)](
+                                     Result<stream::LookupResult> found) mutable {
+    if (!found.ok()) return done(found.status());
+    stream::Command command;
+    command.now_ms = replica->NowMs();
+    command.body = std::move(create);
+    done(replica->machine().Preview(command, command.now_ms));
+  });
 }
 
 }  // namespace
 
 void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done) {
   stream::CreateStream create = StreamCommand(request, {});
-  if (!request.fork) return done(PreviewCreate(replica, std::move(create)));
+  if (!request.fork) return PreviewCreate(replica, std::move(create), std::move(done));
   stream::CreateFork fork;
   fork.stream = std::move(create);
   fork.point = *request.fork;
-  stream::Reply reply = PreviewCreate(replica, fork);
-  const stream::Incarnation source = replica->machine().ForkSource(reply.incarnation);
-  const bool by_point_alone = reply.outcome == Outcome::kConflict && fork.point.sub_offset > 0 &&
-                              source != stream::kNoIncarnation;
-  if (!by_point_alone) return done(std::move(reply));
-  const ForkPoint point = fork.point;
-  replica->ResolveForkPoint(source, point,
-                            [replica, source, fork = std::move(fork),
-                             done = std::move(done)](Result<group::ResolvedFork> resolved) mutable {
-                              if (!resolved.ok()) return done(resolved.status());
-                              if (resolved->outcome == Outcome::kOk) {
-                                fork.source = source;
-                                fork.offset = resolved->offset;
-                              }
-                              done(PreviewCreate(replica, std::move(fork)));
-                            });
+  PreviewCreate(
+      replica, fork, [replica, fork, done = std::move(done)](Result<stream::Reply> reply) mutable {
+        if (!reply.ok()) return done(std::move(reply));
+        const stream::Incarnation source = replica->machine().ForkSource(reply->incarnation);
+        const bool by_point_alone = reply->outcome == Outcome::kConflict &&
+                                    fork.point.sub_offset > 0 && source != stream::kNoIncarnation;
+        if (!by_point_alone) return done(std::move(reply));
+        const ForkPoint point = fork.point;
+        replica->ResolveForkPoint(source, point,
+                                  [replica, source, fork = std::move(fork), done = std::move(done)](
+                                      Result<group::ResolvedFork> resolved) mutable {
+                                    if (!resolved.ok()) return done(resolved.status());
+                                    if (resolved->outcome == Outcome::kOk) {
+                                      fork.source = source;
+                                      fork.offset = resolved->offset;
+                                    }
+                                    PreviewCreate(replica, std::move(fork), std::move(done));
+                                  });
+      });
 }
 
 void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function) {

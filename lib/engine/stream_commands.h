@@ -21,7 +21,8 @@ stream::Framing FramingOf(std::string_view content_type);
 
 // What a create would meet under its name in this group, as applied: a reply without an incarnation
 // says that there is nothing. A fork's point is resolved if only that can tell whether it is the
-// one that is there. On the replica's loop, behind its barrier.
+// one that is there, and a stream that is due expires first. On the replica's loop; looks behind
+// its barrier.
 void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done);
 
 // Runs `function` on this loop after `delay_ns`. Loop thread only.

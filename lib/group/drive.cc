@@ -189,6 +189,7 @@ void Replica::MaybeFinishStart() {
   PayloadCheck check = CheckPayload(services_, group_, *machine_, ring_, applied_index_);
   if (!check.status.ok()) return Fail(std::move(check.status));
   services_.budget->stats.payload_lost_bytes += check.lost_bytes;
+  recovered_index_ = applied_index_;
   state_ = State::kRunning;
   services_.payload->Keep(group_, [this](uint64_t incarnation) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();

@@ -78,6 +78,20 @@ void Replica::Settle(stream::Incarnation incarnation, Function<void(Status)> don
   Propose(stream::Expire{{incarnation}}, std::move(finish));
 }
 
+void Replica::AfterExpiry(BarrierDone done) {
+  AfterBarrier([this, done = std::move(done)](Status status) mutable {
+    if (!status.ok()) return done(std::move(status));
+    stream::Expire expire;
+    expire.incarnations = machine_->CollectExpired(NowMs(), kExpireBatchMax);
+    // Where nothing is applied any more, nothing contradicts what time alone says.
+    if (expire.incarnations.empty() || !Ready().ok()) return done(Status());
+    Propose(std::move(expire), [this, done = std::move(done)](Result<stream::Reply> reply) mutable {
+      if (!reply.ok()) return done(reply.status());
+      AfterExpiry(std::move(done));
+    });
+  });
+}
+
 // Renewals are coalesced: one is due only when it moves the deadline by a window's length, and all
 // of a turn go into one entry.
 void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found) {

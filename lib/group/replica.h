@@ -71,6 +71,10 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // that the answer is never kExpired.
   void Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done);
 
+  // Behind the barrier: no stream is past its deadline at this moment, so that what a query hides
+  // is gone for every other one, too.
+  void AfterExpiry(BarrierDone done);
+
   // A whole Read, waiting included; `placement` in its reply sends the caller elsewhere.
   void Read(ReadRequest request, uint64_t read_id, GroupReadDone done);
   // True if it was found here; its `done` then ends with kCancelled.
@@ -88,6 +92,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   int64_t ClockAheadMs() { return clock_.AheadMs(); }  // Of the wall clock.
   bool is_leader() const { return core_->is_leader(); }
   Index applied() const { return applied_index_; }
+  // The last that an earlier opening has left; who proposed it is gone.
+  Index recovered() const { return recovered_index_; }
   Status Ready() const;
   std::size_t waiting_reads() const { return waiting_reads_; }
   std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
@@ -210,6 +216,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   uint64_t last_lsn_ = 0;              // Of this group's last record.
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
+  Index recovered_index_{};
   Term applied_term_{};
   Barrier barrier_;
 

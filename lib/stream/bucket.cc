@@ -67,13 +67,29 @@ void Machine::Commit(Index index, const DeleteBucket& command, ApplyResult* resu
 
 // Soft-deleted streams and placements count: their names are taken.
 bool Machine::HasNames(std::string_view bucket, int64_t now) const {
+  return HasStreams(bucket, now) || !PlacementsIn(bucket, 1).empty();
+}
+
+bool Machine::HasStreams(std::string_view bucket, int64_t now_ms) const {
+  const int64_t now = std::max(now_ms_, now_ms);
   std::string prefix = std::string(bucket) + '\0';
   for (auto at = streams_.names().lower_bound(std::string_view(prefix));
        at != streams_.names().end() && (*at)->key.starts_with(prefix); ++at) {
     if (!Due(**at, now)) return true;
   }
-  auto placement = placements_.lower_bound(prefix);
-  return placement != placements_.end() && placement->first.starts_with(prefix);
+  return false;
+}
+
+std::vector<PendingReservation> Machine::PlacementsIn(std::string_view bucket,
+                                                      std::size_t count_max) const {
+  std::vector<PendingReservation> placements;
+  std::string prefix = std::string(bucket) + '\0';
+  for (auto at = placements_.lower_bound(prefix);
+       at != placements_.end() && at->first.starts_with(prefix) && placements.size() < count_max;
+       ++at) {
+    placements.push_back({IdOfKey(at->first), at->second});
+  }
+  return placements;
 }
 
 Reply Machine::Decide(const FenceBucket& command, int64_t now) const {

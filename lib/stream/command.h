@@ -182,7 +182,8 @@ struct Unreserve {  // Home group. Nothing happens if the placement is of anothe
 };
 
 // Source's group: does the fork of this reservation exist, or never will? One that doesn't exist
-// may be under way: only `hold_ms` after the first question, in this group's time, it is ruled out.
+// may be under way: only `hold_ms` after the first question, in this group's time, it is ruled out;
+// with 0, at once.
 struct ResolveFork {
   StreamId id = {};
   Reservation reservation = {};

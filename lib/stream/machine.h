@@ -115,6 +115,13 @@ class Machine {
   // Live streams whose deadline is <= now_ms, earliest first.
   std::vector<Incarnation> CollectExpired(int64_t now_ms, std::size_t count_max) const;
 
+  // Whether the state of a stream of that bucket is in this group: live and not due, or
+  // soft-deleted, its own or a foreign fork.
+  bool HasStreams(std::string_view bucket, int64_t now_ms) const;
+  // Placements of names in the bucket, confirmed or not.
+  std::vector<PendingReservation> PlacementsIn(std::string_view bucket,
+                                               std::size_t count_max) const;
+
   // Live streams whose state is in this group (its own and foreign forks), ordered by path.
   ListReply List(const ListRequest& request, int64_t now_ms) const;
 

@@ -78,8 +78,9 @@ Reply Machine::Decide(const ResolveFork& command, int64_t now) const {
     return reply;
   }
   auto sighting = sightings_.find({reservation.home, reservation.id});
-  const bool held = sighting != sightings_.end() && sighting->second.first_ms <= now &&
-                    static_cast<uint64_t>(now - sighting->second.first_ms) >= command.hold_ms;
+  const bool held = command.hold_ms == 0 ||
+                    (sighting != sightings_.end() && sighting->second.first_ms <= now &&
+                     static_cast<uint64_t>(now - sighting->second.first_ms) >= command.hold_ms);
   reply.resolution =
       held || IsOver(reservation) ? ForkResolution::kNever : ForkResolution::kPending;
   return reply;

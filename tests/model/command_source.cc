@@ -202,6 +202,7 @@ Command::Body CommandSource::ClusterBody() {
       return Unreserve{remote, reservation};
     case 7: {
       ResolveFork resolve{StreamId{"v1", "", "foreign"}, SomeReservation(), random_.Below(3000)};
+      if (random_.OneIn(4)) resolve.hold_ms = 0;
       if (random_.OneIn(4)) resolve.settled_below = SomeReservation().id;
       const ModelStream* stream = twin_->model().Visible(resolve.id);
       if (stream != nullptr && stream->reservation) resolve.reservation = *stream->reservation;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -70,6 +71,9 @@ class Script {
 
  private:
   void Add(Command command, int64_t now_ms, std::vector<Command::Body>* due) {
+    // After a step a node's stamps run from when it was applied there: each of these nodes would
+    // stamp what comes next differently.
+    if (std::holds_alternative<StepClock>(command.body)) return;
     Inflate(&command.body);
     command.now_ms = now_ms;
     EXPECT_EQ(twin_.Apply(command), "");

@@ -181,9 +181,10 @@ void StreamModel::Do(uint64_t, const ResolveFork& command, ModelResult* result) 
     auto asked = std::find_if(asked_.begin(), asked_.end(), same);
     bool held = asked != asked_.end() && asked->first_ms <= now_ &&
                 static_cast<uint64_t>(now_ - asked->first_ms) >= command.hold_ms;
+    held |= command.hold_ms == 0;
     result->reply.resolution = held ? ForkResolution::kNever : ForkResolution::kPending;
     if (asked == asked_.end()) {
-      asked_.push_back({Raw(reservation.home), Raw(reservation.id), now_, false});
+      asked_.push_back({Raw(reservation.home), Raw(reservation.id), now_, held});
     } else {
       asked->never = held;
     }

@@ -6,6 +6,7 @@
 
 #include "lib/base/sometimes.h"
 #include "tests/sim/engine/linearizer.h"
+#include "tests/sim/engine/marks.h"
 #include "tests/sim/engine/orders.h"
 #include "tests/sim/engine/world.h"
 #include "tests/sim/seeds/hash.h"
@@ -14,8 +15,9 @@ namespace ursula::engine::sim {
 namespace {
 
 constexpr std::size_t kModelsMax = 20'000;
-// A name that is reserved for a fork that nobody hears of is free again by then.
-constexpr int64_t kDoubtMs = 22'000;
+// What a stop or crash left half-done (forks of other groups' names, deletions of buckets) has
+// ended by then, if the engine runs.
+constexpr int64_t kDoubtMs = 3000;
 constexpr int64_t kSweepMs = 500;  // After it an expired stream is gone, if the engine runs.
 
 bool DeletesBucket(const Operation& operation, const std::string& bucket) {
@@ -69,7 +71,6 @@ std::string World::Describe(const std::vector<Operation>& operations) const {
 bool World::MayBeUnavailable(const std::vector<Operation>& operations,
                              const Operation& operation) const {
   if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
-    if (doubtful_names_.contains(create->stream)) return true;
     return std::ranges::any_of(operations, [&](const Operation& other) {
       const auto* beside = std::get_if<CreateRequest>(&other.request);
       return &other != &operation && beside != nullptr && beside->stream == create->stream &&
@@ -106,68 +107,66 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
   return "";
 }
 
-bool World::IsBucketInDoubt(const std::vector<Operation>& operations,
-                            const Operation& operation) const {
-  if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
-    const std::string& bucket = create->stream.bucket;
-    return doubtful_buckets_.contains(bucket) ||
-           std::ranges::any_of(operations, [&](const Operation& other) {
-             return DeletesBucket(other, bucket) && Overlap(operation, other);
-           });
-  }
-  const auto* deletion = std::get_if<BucketRequest>(&operation.request);
-  if (deletion == nullptr) return false;
-  return std::ranges::any_of(
-             doubtful_names_,
-             [&](const auto& one) { return one.first.bucket == deletion->bucket; }) ||
-         std::ranges::any_of(operations, [&](const Operation& other) {
-           const auto* fork = std::get_if<CreateRequest>(&other.request);
-           return fork != nullptr && fork->fork && fork->stream.bucket == deletion->bucket &&
-                  Overlap(operation, other);
-         });
-}
-
 void World::Check(std::vector<Operation>* operations, Ending ending) {
   if (std::string what = CheckStatuses(*operations, ending); !what.empty()) {
     return Violate(what + "\n" + Describe(*operations));
-  }
-  for (Operation& operation : *operations) {
-    operation.bucket_in_doubt = IsBucketInDoubt(*operations, operation);
   }
   Linearizer linearizer(*operations);
   std::vector<Model> after = linearizer.Run(models_);
   if (after.empty())
     return Violate("no order explains" + linearizer.Unexplained() + "\n" + Describe(*operations));
   if (ending == Ending::kNone) MarkOrders(*operations, models_);
+  for (const Operation& operation : *operations) {
+    MarkAnswer(operation, models_.front());
+    MarkWiped(operation);
+  }
   if (after.size() > kModelsMax) return Violate("too many models\n" + Describe(*operations));
   counts_.models = std::max<uint64_t>(counts_.models, after.size());
   models_ = std::move(after);
+  const int64_t until_ms = node_.wall_ms() + kDoubtMs;
+  if (ending != Ending::kNone) {
+    for (auto& [name, until] : doubtful_names_) until = until_ms;
+    for (auto& [bucket, until] : doubtful_buckets_) until = until_ms;
+  }
   for (const Operation& operation : *operations) {
     // What a stop or crash came to, it may have left half-done.
     if (ending == Ending::kNone && !IsUnknown(operation)) continue;
-    const int64_t until_ms = node_.wall_ms() + kDoubtMs;
     if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
       if (create->fork) doubtful_names_[create->stream] = until_ms;
     } else if (const auto* bucket = std::get_if<BucketRequest>(&operation.request)) {
       doubtful_buckets_[bucket->bucket] = until_ms;
     }
   }
-  if (ending != Ending::kNone && !profile_.durable) {
+  if (wiped_ && ending != Ending::kNone) {
+    for (const auto& stream : models_.front().Visible()) wiped_names_.insert(stream->id);
     for (Model& model : models_) model.ForgetStreams();
     models_.erase(models_.begin() + 1, models_.end());
+    doubtful_names_.clear();
+    doubtful_buckets_.clear();
   }
   ForgetTheDoubtful();
 }
 
+// The engine's names of both lives differ: Model::Learn looks.
+void World::MarkWiped(const Operation& operation) const {
+  const CreateReply* reply = ReplyOf<CreateReply>(operation);
+  if (reply == nullptr || reply->outcome != Outcome::kOk) return;
+  if (!wiped_names_.contains(std::get<CreateRequest>(operation.request).stream)) return;
+  if (profile_.durable) {
+    URSULA_SOMETIMES("engine: a name of a wiped directory was used again");
+  } else {
+    URSULA_SOMETIMES("engine: a name of an earlier engine in memory was used again");
+  }
+}
+
 void World::MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before) {
-  if (operations.size() < 2) return;
-  const std::size_t first = random_.Below(operations.size());
-  const std::size_t second = random_.Below(operations.size());
-  if (first == second || !Overlap(operations[first], operations[second])) return;
-  if (!OrderMatters(operations[first], operations[second])) return;
-  Linearizer linearizer(operations);
-  if (!linearizer.CanBeOrdered(before, second, first)) {
-    MarkOrder(operations[first], operations[second]);
+  for (std::size_t first = 0; first < operations.size(); ++first) {
+    for (std::size_t second = 0; second < operations.size(); ++second) {
+      if (first == second || !Overlap(operations[first], operations[second])) continue;
+      if (!IsOrderWanted(operations[first], operations[second])) continue;
+      if (Linearizer(operations).CanBeOrdered(before, second, first)) continue;
+      MarkOrder(operations[first], operations[second]);
+    }
   }
 }
 
@@ -179,10 +178,17 @@ void World::ForgetTheDoubtful() {
       for (Model& model : models_) model.ConfirmAll();
     }
   }
-  std::erase_if(doubtful_buckets_, [&](const auto& one) { return one.second < now_ms; });
+  std::erase_if(doubtful_buckets_, [&](const auto& one) {
+    if (one.second >= now_ms) return false;
+    std::vector<Model> after;
+    for (const Model& model : models_)
+      model.EndDeletion(one.first, {now_ms - 2, now_ms + 2}, &after);
+    models_ = std::move(after);
+    return true;
+  });
   for (Model& model : models_) {
     model.Settle();
-    model.ExpireAll(now_ms - kSweepMs);
+    model.ExpireAll(now_ms - kSweepMs, MarkExpired);
   }
   std::set<uint64_t> seen;
   std::erase_if(models_, [&](const Model& model) { return !seen.insert(model.Hash()).second; });
@@ -196,6 +202,7 @@ bool World::Observe(Operation* operation) {
     Violate("no answer\n" + Describe({*operation}));
     return false;
   }
+  MarkAnswer(*operation, models_.front());
   Trace(HashOf(*operation));
   if (!StatusOf(*operation).ok()) {
     Violate("a look failed\n" + Describe({*operation}));
@@ -253,9 +260,8 @@ void World::LookAtBucket(const std::string& bucket) {
   } while (whole.more);
   std::string difference;
   std::vector<Model> after;
-  for (Model& model : models_) {
-    std::string one = model.CompareList(bucket, whole, {from_ms, node_.wall_ms() + 2});
-    if (one.empty()) after.push_back(std::move(model));
+  for (const Model& model : models_) {
+    std::string one = model.ExplainList(bucket, whole, {from_ms, node_.wall_ms() + 2}, &after);
     if (difference.empty()) difference = std::move(one);
   }
   if (after.empty()) return Violate(difference);

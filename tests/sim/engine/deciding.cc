@@ -32,17 +32,23 @@ void Model::Explain(const Operation& operation, std::vector<Model>* after) const
   const Interval now{operation.from_ms, operation.until_ms};
   Deciding deciding(operation, after);
   std::vector<StreamId> names = NamesOf(operation);
-  if (const auto* bucket = std::get_if<BucketRequest>(&operation.request)) {
-    for (const auto& stream : streams_) {
-      if (stream->id.bucket == bucket->bucket) names.push_back(stream->id);
-    }
+  std::string bucket;  // That is looked at.
+  if (const auto* request = std::get_if<BucketRequest>(&operation.request)) {
+    bucket = request->bucket;
+  } else if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
+    if (ending_.contains(create->stream.bucket)) bucket = create->stream.bucket;
   }
-  for (const Model& variant : Aged(names, now)) deciding.Decide(variant);
+  for (StreamId& id : NamesIn(bucket)) names.push_back(std::move(id));
+  std::vector<Model> variants;
+  for (const Model& aged : Aged(names, now)) aged.WithEnding(bucket, &variants);
+  for (const Model& variant : variants) deciding.Decide(variant);
 }
 
 void Deciding::Decide(const Model& model) {
-  // A Status says that nothing was applied.
-  if (operation_.was_answered() && !StatusOf(operation_).ok() && !IsUnknown(operation_)) {
+  // A Status says that nothing was applied; but a read that was cancelled has renewed its stream.
+  const bool refused =
+      operation_.was_answered() && !StatusOf(operation_).ok() && !IsUnknown(operation_);
+  if (refused && !std::holds_alternative<ReadRequest>(operation_.request)) {
     return after_.push_back(model);
   }
   std::visit([&](const auto& request) { Do(model, request); }, operation_.request);
@@ -91,14 +97,20 @@ void Deciding::Do(const Model& model, const BucketRequest& request) {
   if (request.kind == Kind::kCreate) {
     outcome = there ? Outcome::kExisted : Outcome::kOk;
     if (!there) next.buckets_.insert(request.bucket);
-  } else if (request.kind == Kind::kDelete && there) {
-    if (built_in || model.HasNames(request.bucket)) outcome = Outcome::kBucketNotEmpty;
-    const BucketReply* refusal = ReplyOf<BucketReply>(operation_);
-    if (operation_.bucket_in_doubt && refusal != nullptr &&
-        refusal->outcome == Outcome::kBucketNotEmpty) {
-      outcome = Outcome::kBucketNotEmpty;
+  } else if (request.kind == Kind::kDelete && there && !built_in) {
+    if (IsUnknown(operation_)) {
+      // Once begun, it goes on by itself.
+      Model begun = model;
+      begun.ending_.insert(request.bucket);
+      after_.push_back(std::move(begun));
     }
-    if (outcome == Outcome::kOk) next.buckets_.erase(request.bucket);
+    if (model.HasNames(request.bucket)) outcome = Outcome::kBucketNotEmpty;
+    if (outcome == Outcome::kOk) {
+      next.buckets_.erase(request.bucket);
+      next.ending_.erase(request.bucket);
+    }
+  } else if (request.kind == Kind::kDelete && there) {
+    outcome = Outcome::kBucketNotEmpty;
   }
   const BucketReply* reply = ReplyOf<BucketReply>(operation_);
   if (reply == nullptr || reply->outcome == outcome) after_.push_back(std::move(next));
@@ -210,10 +222,6 @@ void Deciding::Do(const Model& model, const CreateRequest& request) {
                         creation.outcomes.front() == Outcome::kPreconditionFailed;
   // While a fork is being made under the name, a create waits for what becomes of it.
   if (may_make && model.Hidden(request.stream) != nullptr) return;
-  if (reply != nullptr && reply->outcome == Outcome::kBucketNotFound &&
-      operation_.bucket_in_doubt) {
-    return after_.push_back(model);
-  }
   if (reply != nullptr &&
       std::ranges::find(creation.outcomes, reply->outcome) == creation.outcomes.end()) {
     return;

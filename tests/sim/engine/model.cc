@@ -187,11 +187,13 @@ void Model::ConfirmAll() {
   }
 }
 
-void Model::ExpireAll(int64_t now_ms) {
+void Model::ExpireAll(int64_t now_ms, void (*expired)(const ModelStream&)) {
   std::vector<uint64_t> due;
   for (const auto& stream : streams_) {
     const std::optional<Interval> deadline = stream->Deadline();
-    if (deadline && deadline->until <= now_ms) due.push_back(stream->number);
+    if (!deadline || deadline->until > now_ms) continue;
+    expired(*stream);
+    due.push_back(stream->number);
   }
   for (uint64_t number : due) End(number, Life::kDetached);
 }
@@ -264,10 +266,49 @@ void Model::Settle() {
 void Model::ForgetStreams() {
   streams_.clear();
   buckets_.clear();
+  ending_.clear();
 }
 
-std::string Model::CompareList(const std::string& bucket, const ListReply& reply,
-                               Interval now) const {
+std::vector<StreamId> Model::NamesIn(const std::string& bucket) const {
+  std::vector<StreamId> names;
+  for (const auto& stream : streams_) {
+    if (stream->id.bucket == bucket) names.push_back(stream->id);
+  }
+  return names;
+}
+
+void Model::WithEnding(const std::string& bucket, std::vector<Model>* variants) const {
+  variants->push_back(*this);
+  if (!ending_.contains(bucket) || HasNames(bucket)) return;
+  Model ended = *this;
+  ended.buckets_.erase(bucket);
+  ended.ending_.erase(bucket);
+  variants->push_back(std::move(ended));
+}
+
+void Model::EndDeletion(const std::string& bucket, Interval now, std::vector<Model>* after) const {
+  if (!ending_.contains(bucket)) return after->push_back(*this);
+  for (const Model& aged : Aged(NamesIn(bucket), now)) aged.WithEnding(bucket, after);
+  for (Model& model : *after) model.ending_.erase(bucket);
+}
+
+std::string Model::ExplainList(const std::string& bucket, const ListReply& reply, Interval now,
+                               std::vector<Model>* after) const {
+  std::string difference;
+  std::vector<Model> variants;
+  for (const Model& aged : Aged(NamesIn(bucket), now)) aged.WithEnding(bucket, &variants);
+  for (Model& variant : variants) {
+    std::string one = variant.CompareList(bucket, reply);
+    if (one.empty()) {
+      after->push_back(std::move(variant));
+    } else {
+      difference = std::move(one);
+    }
+  }
+  return difference;
+}
+
+std::string Model::CompareList(const std::string& bucket, const ListReply& reply) const {
   if (bucket != kUpstreamBucket && !buckets_.contains(bucket)) {
     return reply.outcome == Outcome::kBucketNotFound ? "" : "listed a bucket that isn't there";
   }
@@ -281,15 +322,11 @@ std::string Model::CompareList(const std::string& bucket, const ListReply& reply
   }
   for (const auto& stream : streams_) {
     if (stream->id.bucket != bucket || stream->life != Life::kLive) continue;
-    const std::optional<Interval> deadline = stream->Deadline();
-    const bool perhaps_gone = deadline && deadline->from <= now.until;
-    const bool gone = deadline && deadline->until <= now.from;
     auto found = listed.find(PathOf(stream->id));
     if (found == listed.end()) {
-      if (perhaps_gone || !stream->confirmed) continue;
+      if (!stream->confirmed) continue;
       return "not listed: " + ToText(stream->id);
     }
-    if (gone) return "listed, though expired: " + ToText(stream->id);
     if (found->second->tail.bytes != stream->tail() || found->second->closed != stream->closed ||
         found->second->content_type != stream->content_type) {
       return "listed otherwise than it is: " + ToText(stream->id);
@@ -321,6 +358,7 @@ uint64_t Model::Hash() const {
   uint64_t hash = 0;
   for (const auto& stream : streams_) hash += HashOf(*stream) * 0x9e3779b97f4a7c15;
   for (const std::string& bucket : buckets_) hash = Mix(hash, HashBytes(bucket));
+  for (const std::string& bucket : ending_) hash = Mix(hash, HashBytes(bucket) + 1);
   return hash;
 }
 

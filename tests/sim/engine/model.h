@@ -76,12 +76,15 @@ class Model {
   void Confirm(uint64_t maker);
 
   // Deadlines that have passed for certain at `now_ms`, for good.
-  void ExpireAll(int64_t now_ms);
+  void ExpireAll(int64_t now_ms, void (*expired)(const ModelStream&));
   // Forks whose name's group was still to hear of them have been made known, or are given up.
   void ConfirmAll();
+  // A deletion of the bucket that was cut off has ended, one way or the other.
+  void EndDeletion(const std::string& bucket, Interval now, std::vector<Model>* after) const;
 
-  // Empty, or how a listing of all of the bucket differs, as of a time in `now`.
-  std::string CompareList(const std::string& bucket, const ListReply& reply, Interval now) const;
+  // As Explain, of a listing of all of the bucket at a time in `now`. Empty, or how it differs.
+  std::string ExplainList(const std::string& bucket, const ListReply& reply, Interval now,
+                          std::vector<Model>* after) const;
 
   // Of the logical state; equal for equal ones, in whichever order they came about.
   uint64_t Hash() const;
@@ -107,6 +110,10 @@ class Model {
   void End(uint64_t number, ModelStream::Life life);
   bool Reads(const ModelStream& fork, uint64_t ancestor) const;
   bool HasNames(const std::string& bucket) const;
+  std::vector<StreamId> NamesIn(const std::string& bucket) const;
+  // Of a variant; a deletion of the bucket that was cut off may end now.
+  void WithEnding(const std::string& bucket, std::vector<Model>* variants) const;
+  std::string CompareList(const std::string& bucket, const ListReply& reply) const;
   // The variants of this model as of `now`, as far as those names are concerned.
   std::vector<Model> Aged(const std::vector<StreamId>& names, Interval now) const;
   void AgeOne(const StreamId& id, Interval now, std::vector<Model>* variants) const;
@@ -117,6 +124,7 @@ class Model {
   uint64_t next_number_ = 1;
   std::vector<std::shared_ptr<const ModelStream>> streams_;
   std::set<std::string> buckets_;
+  std::set<std::string> ending_;  // Of those: their deletion was cut off, and may go on.
   std::shared_ptr<const std::vector<uint64_t>> incarnations_ =
       std::make_shared<const std::vector<uint64_t>>();
   std::vector<uint64_t> new_incarnations_;  // Since Settle.

@@ -41,10 +41,6 @@ struct Operation {
   int64_t from_ms = 0;
   int64_t until_ms = 0;
 
-  // Of a create: a deletion of its bucket was under way beside it, and may have been given up in
-  // the end. Of such a deletion: a fork's name in the bucket was reserved beside it, perhaps in
-  // vain.
-  bool bucket_in_doubt = false;
   // The engine crashed before what it left for later (a renewal) was on disk.
   bool cut_short = false;
 

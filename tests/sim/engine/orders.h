@@ -1,6 +1,6 @@
 // tests/sim/engine/orders.h
 //
-// Which races were seen to end which way round: a mark for each pair of kinds and order.
+// The races between two operations: which may take effect first, and both ways round must be seen.
 
 #pragma once
 
@@ -8,10 +8,10 @@
 
 namespace ursula::engine::sim {
 
-// They are about the same name, or one about the other's source or bucket.
-bool OrderMatters(const Operation& first, const Operation& second);
+// Whether `first` before `second` is one end of a race, and wasn't seen yet by this process.
+bool IsOrderWanted(const Operation& first, const Operation& second);
 
-// They were under way together, and only this order explains the answers.
+// It was seen: nothing but `first` before `second` explains their answers.
 void MarkOrder(const Operation& first, const Operation& second);
 
 }  // namespace ursula::engine::sim

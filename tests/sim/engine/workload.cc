@@ -283,7 +283,8 @@ BucketRequest Workload::Bucket() {
   static constexpr Kind kKinds[] = {Kind::kCreate, Kind::kCreate, Kind::kGet, Kind::kDelete};
   BucketRequest request;
   request.kind = kKinds[random_.Below(4)];
-  request.bucket = random_.OneIn(2) ? "team" : "crew";
+  request.bucket = Name().bucket;
+  if (request.bucket == kUpstreamBucket) request.bucket = random_.OneIn(2) ? "team" : "crew";
   return request;
 }
 

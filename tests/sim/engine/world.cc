@@ -166,6 +166,7 @@ bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t
   }
   operations->resize(begun);
   if (ending == Ending::kStop) {
+    if (open_ > 0) URSULA_SOMETIMES("engine: a stop with operations under way");
     node_.BeginStop();
     if (!node_.RunUntil([this] { return node_.stopped(); }, kAnswerNsMax)) {
       Violate("no end of a stop\n" + Describe(*operations));
@@ -178,10 +179,15 @@ bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t
 void World::Reopen(Ending ending) {
   if (ending == Ending::kStop) {
     node_.Close();
-  } else if (ending != Ending::kNone) {
+  } else if (ending == Ending::kPower) {
+    if (open_ > 0) URSULA_SOMETIMES("engine: a power cut with operations under way");
+    node_.Crash(Node::Fall::kPower);
+  } else if (ending == Ending::kProcess) {
     if (open_ > 0) URSULA_SOMETIMES("engine: a crash with operations under way");
-    node_.Crash(ending == Ending::kPower ? Node::Fall::kPower : Node::Fall::kProcess);
+    node_.Crash(Node::Fall::kProcess);
   }
+  wiped_ = ending != Ending::kNone && (!profile_.durable || random_.OneIn(8));
+  if (wiped_) node_.Wipe();
   counts_.lost += open_;
   open_ = 0;
   ++counts_.restarts;

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,7 @@ class World {
   void Check(std::vector<Operation>* operations, Ending ending);
   std::string CheckStatuses(const std::vector<Operation>& operations, Ending ending) const;
   bool MayBeUnavailable(const std::vector<Operation>& operations, const Operation& operation) const;
-  bool IsBucketInDoubt(const std::vector<Operation>& operations, const Operation& operation) const;
+  void MarkWiped(const Operation& operation) const;
   void MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before);
   void Look(bool everything);
   void LookAt(const StreamId& id);
@@ -81,11 +82,13 @@ class World {
   std::vector<Model> models_;                   // Each may be the truth.
   std::map<StreamId, int64_t> doubtful_names_;  // Reserved by what a crash cut off, until then.
   std::map<std::string, int64_t> doubtful_buckets_;
+  std::set<StreamId> wiped_names_;
   std::vector<StreamId> touched_names_;
   uint64_t batch_ = 0;
   uint64_t next_number_ = 1;
   uint64_t event_ = 0;
   std::size_t open_ = 0;  // Begun and not answered.
+  bool wiped_ = false;    // The last opening began with nothing.
   Counts counts_;
   std::string violation_;
   uint64_t trace_ = 0;

@@ -99,6 +99,13 @@ TEST_F(MachinePlacementTest, TheHoldBeginsWithTheFirstQuestionInTheTargetsTime) 
   EXPECT_EQ(home_.Find("f").kind, Kind::kNotFound);
 }
 
+TEST_F(MachinePlacementTest, WithoutAHoldAForkThatIsNotThereIsRuledOutAtOnce) {
+  Placement placement = *home_.Do(Reserving()).placement;
+  EXPECT_EQ(target_.Do(ResolveFork{Id("f"), placement.reservation, 0, {}}).resolution,
+            ForkResolution::kNever);
+  EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);
+}
+
 TEST_F(MachinePlacementTest, AForkMayComeHoweverLateUntilItIsRuledOut) {
   Placement placement = *home_.Do(Reserving()).placement;
   target_.Advance(int64_t{365} * 24 * 3600 * 1000);
