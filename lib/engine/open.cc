@@ -133,6 +133,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   }
   group_count_ = directory_->group_count();
   storage::LogLine log = StorageLog();
+  if (!directory_->notice().empty()) log(storage::LogLevel::kWarning, directory_->notice());
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);

@@ -1,10 +1,13 @@
 #include "lib/storage/directory.h"
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
 #include "lib/storage/io_status.h"
+#include "lib/storage/payload_format.h"
+#include "lib/storage/wal_format.h"
 
 namespace ursula::storage {
 namespace {
@@ -91,6 +94,25 @@ Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
                        .feature_level = kFeatureLevel};
 }
 
+// The newest opening that made a file which is still there. Names are all it takes: each file of an
+// opening that wrote anything carries the opening's number until a later one has files of its own.
+Result<uint64_t> NewestOpening(io::Disk& disk, const std::string& path) {
+  uint64_t newest = 0;
+  Result<std::vector<std::string>> logs = disk.List(path + "/wal");
+  if (!logs.ok()) return logs.status();
+  for (const std::string& leaf : *logs) {
+    std::optional<SegmentName> name = ParseSegmentName(leaf);
+    if (name.has_value()) newest = std::max(newest, GenerationOf(name->log));
+  }
+  Result<std::vector<std::string>> payload = disk.List(path + "/payload");
+  if (!payload.ok()) return payload.status();
+  for (const std::string& leaf : *payload) {
+    std::optional<PayloadFileName> name = ParsePayloadFileName(leaf);
+    if (name.has_value()) newest = std::max(newest, name->generation);
+  }
+  return newest;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
@@ -115,12 +137,22 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   // META last: a directory whose folders are missing is then always a new one.
   Status folders = MakeFolders(disk, path);
   if (!folders.ok()) return folders;
+  Result<uint64_t> newest = NewestOpening(disk, path);
+  if (!newest.ok()) return newest.status();
+  std::string notice;
+  if (*newest > meta->generation) {
+    notice = path + "/META is of opening " + std::to_string(meta->generation) +
+             ", and files of opening " + std::to_string(*newest) +
+             " are there: an older META was put back; going on from the newer";
+    meta->generation = *newest;
+  }
   ++meta->generation;
   meta->predecessor = std::exchange(meta->nonce, options.nonce);
   Status replaced = ReplaceMeta(disk, path, *meta);
   if (!replaced.ok()) return replaced;
 
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
+  directory->notice_ = std::move(notice);
   directory->path_ = path;
   directory->lock_ = std::move(*lock);
   directory->meta_ = std::move(*meta);

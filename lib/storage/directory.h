@@ -2,7 +2,7 @@
 //
 // A data directory: its lock, its META file (docs/formats/directory.md) and the folders of the
 // stores. Invariant: while a DataDirectory lives no other process has the directory open, and no
-// two openings ever had the same generation.
+// two openings ever had the same generation, not even after an older META was put back.
 
 #pragma once
 
@@ -61,6 +61,9 @@ class DataDirectory {
   const std::vector<NodeId>& founding_voters() const { return meta_.founding_voters; }
   uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
 
+  // What an operator should know of this opening; empty: nothing.
+  const std::string& notice() const { return notice_; }
+
   // ---- of this opening ----
   uint64_t generation() const { return meta_.generation; }  // 1 at the first; then one more.
   uint64_t nonce() const { return meta_.nonce; }
@@ -73,6 +76,7 @@ class DataDirectory {
 
   std::string path_;
   std::shared_ptr<void> lock_;
+  std::string notice_;
   DirectoryMeta meta_;
 };
 

@@ -66,7 +66,8 @@ void PayloadWriter::OpenFile() {
   shared_->seed = PayloadSeed(options_.directory_id, shared_->name);
   offset_ = 0;
   state_ = State::kOpening;
-  loop_.disk().Open(shared_->path, {.create = true, .write = true, .direct = options_.direct},
+  loop_.disk().Open(shared_->path,
+                    {.create = true, .fresh = true, .write = true, .direct = options_.direct},
                     &file_, op_.Then<&PayloadWriter::OnFileOpened>(this));
 }
 

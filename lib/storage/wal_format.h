@@ -24,6 +24,8 @@ constexpr LogId MakeLogId(uint64_t generation, uint32_t ordinal) {
   return LogId{generation << 16 | ordinal};
 }
 
+constexpr uint64_t GenerationOf(LogId log) { return static_cast<uint64_t>(log) >> 16; }
+
 enum class RecordKind : uint32_t {
   kEntry = 1,  // A Raft log entry. One at or below an earlier index of its group replaces the rest.
   kState = 2,  // What a group must not forget beside its entries (term, vote); the newest counts.

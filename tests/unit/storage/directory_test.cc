@@ -115,6 +115,36 @@ TEST_F(DirectoryTest, EachFlippedBitOfMetaIsRefused) {
   EXPECT_EQ(Refusal().code(), StatusCode::kFailedPrecondition);
 }
 
+// As a restore of META alone does it: no number is given out again, so no file is met that is
+// there.
+TEST_F(DirectoryTest, AnOlderMetaGoesOnFromTheNewestOpeningsFiles) {
+  for (const std::string& file : {std::string("wal/0000000000030001-00000000.wal"),
+                                  std::string("payload/000000000003-0001-00000001.pay")}) {
+    testing::FaultDisk disk(5);
+    testing::ManualLoop loop(&disk);
+    auto open = [&] { return DataDirectory::Open(loop.disk(), "/data", {.id_if_new = 1}); };
+    Result<std::unique_ptr<DataDirectory>> first = open();
+    ASSERT_TRUE(first.ok());
+    EXPECT_EQ((*first)->notice(), "");
+    first->reset();
+    const std::string meta = disk.Content("/data/META");
+    ASSERT_TRUE(open().ok());
+    ASSERT_TRUE(open().ok());
+    ASSERT_TRUE(loop.disk().Open("/data/" + file, {.create = true, .write = true}).ok());
+    disk.Truncate("/data/META", 0);
+    disk.Overwrite("/data/META", 0, meta);
+    Result<std::unique_ptr<DataDirectory>> opened = open();
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->generation(), 4u) << file;
+    EXPECT_NE((*opened)->notice().find("an older META"), std::string::npos) << file;
+    opened->reset();
+    opened = open();
+    ASSERT_TRUE(opened.ok());
+    EXPECT_EQ((*opened)->generation(), 5u);
+    EXPECT_EQ((*opened)->notice(), "");
+  }
+}
+
 TEST_F(DirectoryTest, DataWithoutMetaIsNotStartedAfresh) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(loop_.disk().Open("/data/wal/something", {.create = true}).ok());

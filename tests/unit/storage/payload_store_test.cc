@@ -42,6 +42,19 @@ TEST(PayloadStoreTest, WhatIsNotStoredIsLost) {
   world.Stop();
 }
 
+TEST(PayloadStoreTest, AFileThatIsThereIsNotTakenForANewOne) {
+  PayloadWorld world;
+  world.Open();
+  const std::string path = "/data/payload/000000000001-0000-00000000.pay";
+  ASSERT_FALSE(world.disk.Exists(path));
+  ASSERT_TRUE(
+      world.runtime->loop(CoreId{0}).disk().Open(path, {.create = true, .write = true}).ok());
+  world.disk.Overwrite(path, 0, "somebody's");
+  EXPECT_FALSE(world.Write(kOne, 0, {"x"}).ok());
+  EXPECT_EQ(world.disk.Content(path), "somebody's");
+  world.Stop();
+}
+
 TEST(PayloadStoreTest, AReadGoesOnOverExtents) {
   PayloadWorld world;
   world.Open();
