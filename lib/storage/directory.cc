@@ -113,6 +113,16 @@ Result<uint64_t> NewestOpening(io::Disk& disk, const std::string& path) {
   return newest;
 }
 
+Result<std::vector<DataDirectory::Place>> PlacesOf(io::Disk& disk, const std::string& path) {
+  std::vector<DataDirectory::Place> places;
+  for (const char* name : {"", "/META", "/wal", "/payload", "/snapshot"}) {
+    Result<std::shared_ptr<const io::FileIdentity>> identity = disk.Hold(path + name);
+    if (!identity.ok()) return identity.status();
+    places.push_back({path + name, std::move(*identity)});
+  }
+  return places;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
@@ -122,6 +132,8 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   // The directory's own name. A parent that we may not read is not ours to sync.
   Status named = disk.SyncDirectoryNow(ParentOf(path));
   static_cast<void>(named);
+  Result<std::shared_ptr<const io::FileIdentity>> locked = disk.Hold(path);
+  if (!locked.ok()) return locked.status();
   Result<std::shared_ptr<void>> lock = disk.Lock(path);
   if (!lock.ok()) {
     if (lock.status().code() != StatusCode::kFailedPrecondition) return lock.status();
@@ -151,7 +163,13 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   Status replaced = ReplaceMeta(disk, path, *meta);
   if (!replaced.ok()) return replaced;
 
+  Result<std::vector<Place>> places = PlacesOf(disk, path);
+  if (!places.ok()) return places.status();
+  if (*places->front().identity != **locked) {
+    return Refusal(path + " was replaced by another directory while it was being opened");
+  }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
+  directory->places_ = std::move(*places);
   directory->notice_ = std::move(notice);
   directory->path_ = path;
   directory->lock_ = std::move(*lock);

@@ -37,6 +37,12 @@ struct DirectoryOptions {
 
 class DataDirectory {
  public:
+  // Part of it that must stay where it is while it is open.
+  struct Place {
+    std::string path = {};
+    std::shared_ptr<const io::FileIdentity> identity = {};
+  };
+
   // Blocks. Locks the directory, makes what is missing, and durably counts this opening.
   // kFailedPrecondition: in use, unreadable META, another format version or group count; the
   // message says what to do. kIoError.
@@ -61,6 +67,7 @@ class DataDirectory {
   const std::vector<NodeId>& founding_voters() const { return meta_.founding_voters; }
   uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
 
+  const std::vector<Place>& places() const { return places_; }
   // What an operator should know of this opening; empty: nothing.
   const std::string& notice() const { return notice_; }
 
@@ -76,6 +83,7 @@ class DataDirectory {
 
   std::string path_;
   std::shared_ptr<void> lock_;
+  std::vector<Place> places_;
   std::string notice_;
   DirectoryMeta meta_;
 };

@@ -25,6 +25,9 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
       ordinal_(ordinal),
       options_(std::move(options)),
       listener_(*listener),
+      watch_(
+          loop, directory, [this] { return path_ + "/" + FormatSegmentName(NameOf(end_.segment)); },
+          [this](Status lost) { Fail(std::move(lost)); }),
       keeper_(loop, {path_, options_.segment_bytes, options_.direct}, this) {
   URSULA_CHECK(ordinal < 1 << 16);
   URSULA_CHECK(options_.segment_bytes % kWalBlockBytes == 0);
@@ -295,11 +298,13 @@ void DiskWal::ContinueStop() {
 void DiskWal::FinishStop() {
   state_ = State::kStopped;
   loop_.CancelTimer(&space_timer_);
-  keeper_.Stop([this] {
-    auto finish = [this] { loop_.Defer([done = std::move(stop_done_)]() mutable { done(); }); };
-    if (options_.old_logs == nullptr || ordinal_ != 0) return finish();
-    options_.old_logs->Stop(std::move(finish));
-  });
+  keeper_.Stop([this] { watch_.Stop([this] { EndStop(); }); });
+}
+
+void DiskWal::EndStop() {
+  auto finish = [this] { loop_.Defer([done = std::move(stop_done_)]() mutable { done(); }); };
+  if (options_.old_logs == nullptr || ordinal_ != 0) return finish();
+  options_.old_logs->Stop(std::move(finish));
 }
 
 }  // namespace ursula::storage

@@ -16,6 +16,7 @@
 
 #include "lib/io/loop.h"
 #include "lib/storage/aligned_buffer.h"
+#include "lib/storage/directory_watch.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/segment_keeper.h"
 #include "lib/storage/wal.h"
@@ -74,6 +75,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void Fail(Status status);
   void ContinueStop();
   void FinishStop();
+  void EndStop();
 
   // ---- segments (disk_wal_segments.cc) ----
   void Maintain();
@@ -133,6 +135,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   StatusCode space_status_ = StatusCode::kStorageFull;  // Why, if so.
   bool fallback_told_ = false;
 
+  DirectoryWatch watch_;
   WalTracker tracker_;
   SegmentKeeper keeper_;
   std::map<GroupId, Index> old_last_;            // Old logs' groups of this core, not yet released.

@@ -140,6 +140,7 @@ void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file) {
   if (state_ == State::kStarting) {
     URSULA_CHECK(Rotate());
     state_ = State::kIdle;
+    watch_.Start();
     AppendRecoveredStates();
     Function<void(Status)> done = std::move(start_done_);
     start_done_ = {};

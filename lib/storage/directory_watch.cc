@@ -1,0 +1,81 @@
+#include "lib/storage/directory_watch.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "lib/base/check.h"
+
+namespace ursula::storage {
+
+DirectoryWatch::DirectoryWatch(io::Loop* loop, const DataDirectory& directory,
+                               Function<std::string()> newest, Function<void(Status)> lost)
+    : loop_(*loop),
+      places_(directory.places()),
+      newest_(std::move(newest)),
+      lost_(std::move(lost)) {
+  timer_.Then<&DirectoryWatch::OnTime>(this);
+}
+
+DirectoryWatch::~DirectoryWatch() { URSULA_CHECK(!op_.pending()); }
+
+void DirectoryWatch::Start() {
+  URSULA_CHECK(state_ == State::kIdle && !timer_.running());
+  loop_.StartTimer(&timer_, loop_.now_ns() + kIntervalNs);
+}
+
+void DirectoryWatch::Stop(Function<void()> done) {
+  loop_.CancelTimer(&timer_);
+  if (!op_.pending()) {
+    state_ = State::kStopped;
+    return done();
+  }
+  stop_done_ = std::move(done);
+}
+
+void DirectoryWatch::OnTime() {
+  URSULA_CHECK(state_ == State::kIdle);
+  state_ = State::kLooking;
+  next_ = 0;
+  LookAtNext();
+}
+
+void DirectoryWatch::LookAtNext() {
+  path_ = next_ < places_.size() ? places_[next_].path : newest_();
+  loop_.disk().Identify(path_, &found_, op_.Then<&DirectoryWatch::OnLooked>(this));
+}
+
+void DirectoryWatch::OnLooked(int64_t result) {
+  if (stop_done_) {
+    state_ = State::kStopped;
+    return std::exchange(stop_done_, nullptr)();
+  }
+  URSULA_CHECK(state_ == State::kLooking);
+  Status judged = Judge(result);
+  if (!judged.ok()) {
+    state_ = State::kLost;
+    return lost_(std::move(judged));
+  }
+  if (++next_ <= places_.size()) return LookAtNext();
+  state_ = State::kIdle;
+  loop_.StartTimer(&timer_, loop_.now_ns() + kIntervalNs);
+}
+
+// An error that leaves it open what is there tells nothing.
+Status DirectoryWatch::Judge(int64_t result) {
+  const bool newest = next_ == places_.size();
+  const char* what = nullptr;
+  if (result == -ENOENT || result == -ENOTDIR) {
+    if (!newest || path_ == newest_()) {  // Else it went as it should.
+      what = " was removed, or its volume unmounted,";
+    }
+  } else if (result == 0 && !newest && found_ != *places_[next_].identity) {
+    what = " was replaced by another";
+  }
+  if (what == nullptr) return {};
+  return Status(StatusCode::kIoError,
+                path_ + what +
+                    " under the running server, which takes nothing any more: put it back, or "
+                    "restore a backup, and start again");
+}
+
+}  // namespace ursula::storage

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""A data directory that is removed, replaced or opened twice under a running server."""
+import os
+import pathlib
+import shutil
+import tempfile
+import time
+import unittest
+
+import harness
+import volume
+
+GONE_WITHIN_S = 2.0
+SLACK_S = 8.0  # Of a busy machine.
+
+
+def is_zeroed(path):
+    """Of a second segment: reserving leaves its size alone."""
+    info = path.stat()
+    return 1 << 20 < info.st_blocks * 512 <= info.st_size + (64 << 10)
+
+
+def ends(test, path, change, word):
+    """After `change` appends are 503 and readiness says `word`; reads go on. The log has its next
+    segment by then, so that it looks for no place for one."""
+    with harness.Server(data_dir=path, admin=True) as server:
+        test.assertEqual(server.ask("PUT", "/v1/stream/s")[0], 201)
+        test.assertEqual(server.append("/v1/stream/s", b"before" * 50000)[0], 204)
+        admin = server.admin_port()
+        test.assertEqual(server.ask("GET", "/readyz", port=admin)[0], 200)
+        harness.wait_until(lambda: any(map(is_zeroed, pathlib.Path(path, "wal").glob("*1.wal"))))
+        change()
+        started = time.monotonic()
+        status = 204
+        # What is under way when the log ends may be there: 504.
+        while status != 503 and time.monotonic() - started < GONE_WITHIN_S + SLACK_S:
+            status, _, body = server.append("/v1/stream/s", b"after")
+            test.assertIn(status, (204, 503, 504), body)
+        test.assertEqual(status, 503, body)
+        harness.wait_until(lambda: server.ask("GET", "/readyz", port=admin)[0] == 503)
+        # Or what the log itself met, if it needed something there just then.
+        test.assertRegex(server.ask("GET", "/readyz", port=admin)[2].decode(),
+                         word + "|No such file or directory")
+        test.assertTrue(server.read_all("/v1/stream/s").startswith(b"before"))
+
+
+class DirectoryTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="ursula-")
+        self.path = os.path.join(self.folder.name, "data")
+        self.addCleanup(self.folder.cleanup)
+
+    def ends(self, change, word):
+        ends(self, self.path, change, word)
+
+    def test_removed(self):
+        self.ends(lambda: shutil.rmtree(self.path), "was removed")
+
+    def test_replaced(self):
+        def replace():
+            os.rename(self.path, self.path + ".away")
+            shutil.copytree(self.path + ".away", self.path)
+        self.ends(replace, "was replaced")
+
+    def test_renamed(self):
+        self.ends(lambda: os.rename(self.path, self.path + ".away"), "was removed")
+
+    def test_log_removed(self):
+        self.ends(lambda: shutil.rmtree(self.path + "/wal"), "was removed")
+
+    def test_second_server_after_its_files_were_removed(self):
+        with harness.Server(data_dir=self.path) as server:
+            for name in os.listdir(self.path):
+                if name == "LOCK":
+                    os.remove(os.path.join(self.path, name))
+            other_name = self.path + ".link"
+            os.symlink(self.path, other_name)
+            for path in (self.path, other_name):
+                with self.assertRaisesRegex(AssertionError, "in use by another process"):
+                    harness.Server(data_dir=path)
+            self.assertEqual(server.ask("PUT", "/v1/stream/s")[0], 201)
+
+    def test_older_meta(self):
+        content = b""
+        with harness.Server(data_dir=self.path) as server:
+            server.ask("PUT", "/v1/stream/s")
+            server.stop()
+            meta = pathlib.Path(self.path, "META").read_bytes()
+            for _ in range(4):
+                server.start()
+                self.assertEqual(server.append("/v1/stream/s", b"x" * 1000)[0], 204)
+                content += b"x" * 1000
+                server.kill()
+            pathlib.Path(self.path, "META").write_bytes(meta)
+            server.start()
+            harness.wait_until(lambda: "an older META" in server.log_text())
+            self.assertEqual(server.read_all("/v1/stream/s"), content)
+
+
+class VolumeTest(unittest.TestCase):
+    def mounted(self, *arguments):
+        missing = volume.unavailable(())
+        if missing:
+            self.skipTest("needs " + missing)
+        folder = tempfile.TemporaryDirectory(prefix="ursula-")
+        self.addCleanup(folder.cleanup)
+        volume.run("mount", *arguments, folder.name)
+        self.addCleanup(volume.run, "umount", folder.name)
+        return os.path.join(folder.name, "data")
+
+    def test_unmounted(self):
+        path = self.mounted("-t", "tmpfs", "-o", "size=1g", "none")
+        at = os.path.dirname(path)
+
+        def unmount():
+            volume.run("umount", "--lazy", at)
+            volume.run("mount", "-t", "tmpfs", "none", at)
+        ends(self, path, unmount, "its volume unmounted")
+
+
+if __name__ == "__main__":
+    harness.main()

@@ -1,0 +1,66 @@
+// A log whose directory goes away under it.
+
+#include "lib/storage/directory_watch.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/storage/wal_world.h"
+
+namespace ursula::storage {
+namespace {
+
+constexpr uint64_t kTwoSecondsNs = 2'000'000'000;
+
+// What the log says two seconds after `change`, or "".
+std::string SaysAfter(Function<void(WalWorld*)> change) {
+  WalWorld world;
+  EXPECT_TRUE(world.Open(2).ok());
+  EXPECT_TRUE(world.RunUntilDurable(world.AppendEntry(0, 1, "one")));
+  world.runtime->AdvanceBy(3 * kTwoSecondsNs);
+  EXPECT_TRUE(world.wal().accepting());
+  change(&world);
+  world.runtime->AdvanceBy(kTwoSecondsNs);
+  const std::string said = world.wal().Ready().ToString();
+  const bool ok = world.wal().Ready().ok();
+  EXPECT_EQ(world.probe().failures, ok ? 0 : 1);
+  // Nothing is acknowledged any more.
+  const uint64_t lsn = world.AppendEntry(0, 2, "two");
+  world.runtime->AdvanceBy(kTwoSecondsNs);
+  EXPECT_EQ(world.probe().durable >= lsn, ok);
+  world.Stop();
+  return ok ? "" : said;
+}
+
+io::Disk& DiskOf(WalWorld* world) { return world->runtime->loop(CoreId{0}).disk(); }
+
+TEST(DirectoryWatchTest, NothingIsWrongWhereNothingChanged) {
+  EXPECT_EQ(SaysAfter([](WalWorld*) {}), "");
+}
+
+TEST(DirectoryWatchTest, ARemovedFileOfTheDirectoryEndsTheLog) {
+  const std::string said =
+      SaysAfter([](WalWorld* world) { ASSERT_TRUE(DiskOf(world).RemoveNow("/data/META").ok()); });
+  EXPECT_NE(said.find("/data/META was removed"), std::string::npos) << said;
+}
+
+TEST(DirectoryWatchTest, AReplacedOneDoesToo) {
+  const std::string said = SaysAfter([](WalWorld* world) {
+    ASSERT_TRUE(DiskOf(world).Open("/other", {.create = true, .write = true}).ok());
+    ASSERT_TRUE(DiskOf(world).RenameNow("/other", "/data/META").ok());
+  });
+  EXPECT_NE(said.find("/data/META was replaced"), std::string::npos) << said;
+}
+
+TEST(DirectoryWatchTest, SoDoesTheSegmentThatIsWritten) {
+  const std::string said = SaysAfter([](WalWorld* world) {
+    const std::string name = "/data/wal/0000000000010000-00000000.wal";
+    ASSERT_TRUE(world->disk.Exists(name));
+    ASSERT_TRUE(DiskOf(world).RemoveNow(name).ok());
+  });
+  EXPECT_NE(said.find("0000000000010000-00000000.wal was removed"), std::string::npos) << said;
+}
+
+}  // namespace
+}  // namespace ursula::storage
