@@ -214,7 +214,7 @@ void Connection::OnReceiveEnded(int error) {
 // ---- answering ---------------------------------------------------------------------------------
 
 void Connection::PushAnswer(const protocol::Response& response, protocol::Framing framing) {
-  std::string_view lines = host_->NextAnswerLines();
+  std::string_view lines = host_->NextAnswerLines(keep_alive_);
   std::string with_connection;
   if (!keep_alive_ || parser_.request().version_minor == 0) {
     with_connection.append(lines);

@@ -43,8 +43,9 @@ class ConnectionHost {
   virtual CoreCounters& counters() = 0;
   virtual SharedUse& shared() = 0;
   virtual bool stopping() const = 0;
-  // "Date: …\r\nX-Request-Id: …\r\n" of one answer. Valid until the next call.
-  virtual std::string_view NextAnswerLines() = 0;
+  // "Date: …\r\nX-Request-Id: …\r\n" of one answer, and with `keep_alive` how long the connection
+  // may idle. Valid until the next call.
+  virtual std::string_view NextAnswerLines(bool keep_alive) = 0;
   // Nothing refers to `connection` any more, but it may be on the stack: destroy it later.
   virtual void OnConnectionDone(Connection* connection) = 0;
 };

@@ -144,20 +144,24 @@ void CoreServer::TellStopped(bool all_gone) {
 
 // ---- what connections ask for ------------------------------------------------------------------
 
-std::string_view CoreServer::NextAnswerLines() {
+std::string_view CoreServer::NextAnswerLines(bool keep_alive) {
   constexpr std::size_t kIdDigits = 16;
   constexpr std::string_view kLineEnd = "\r\n";
   int64_t second = loop_->wall_ms() / 1000;
   if (second != date_second_) {
     date_second_ = second;
-    answer_lines_ = DateLineOf(second) + "X-Request-Id: ";
+    answer_lines_ =
+        "Keep-Alive: timeout=" + std::to_string(options_->idle_timeout_ms / 1000) + "\r\n";
+    keep_alive_bytes_ = answer_lines_.size();
+    answer_lines_ += DateLineOf(second) + "X-Request-Id: ";
     answer_lines_.append(kIdDigits, '0').append(kLineEnd);
   }
   // Only the identifier differs from one answer to the next.
   uint64_t id = request_id_high_ << 32 | (++request_id_low_ & 0xffffffff);
   auto digit = answer_lines_.rbegin() + kLineEnd.size();
   for (std::size_t i = 0; i < kIdDigits; ++i, id >>= 4) *digit++ = "0123456789abcdef"[id & 15];
-  return answer_lines_;
+  std::string_view lines = answer_lines_;
+  return keep_alive ? lines : lines.substr(keep_alive_bytes_);
 }
 
 }  // namespace ursula::http

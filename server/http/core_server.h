@@ -44,7 +44,7 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   CoreCounters& counters() override { return counters_; }
   SharedUse& shared() override { return *shared_; }
   bool stopping() const override { return stopping_; }
-  std::string_view NextAnswerLines() override;
+  std::string_view NextAnswerLines(bool keep_alive) override;
   void OnConnectionDone(Connection* connection) override;
 
  private:
@@ -80,7 +80,8 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   io::Op close_op_;
 
   int64_t date_second_ = -1;
-  std::string answer_lines_;
+  std::string answer_lines_;          // First the hint of keep-alive.
+  std::size_t keep_alive_bytes_ = 0;  // Of that hint.
   uint64_t request_id_high_ = 0;
   uint64_t request_id_low_ = 0;
 };

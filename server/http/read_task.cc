@@ -34,7 +34,7 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
   ticket_ = 0;
   if (exchange_->gone()) return exchange_->Abandon();
   bool cut_short = !reply.ok() && reply.status().code() == StatusCode::kCancelled;
-  if (cut_short && exchange_->stopping() && action_.request.wait_ms > 0) {
+  if (cut_short && (exchange_->stopping() || peer_ended_) && action_.request.wait_ms > 0) {
     action_.request.wait_ms = 0;
     return Read();
   }
@@ -60,7 +60,7 @@ bool ReadTask::WaitsNow(const ReadReply& reply) {
   ReadRequest& request = action_.request;
   bool at_tail = reply.outcome == Outcome::kOk && reply.up_to_date && reply.start == reply.next &&
                  (request.from_tail || request.from == reply.start);
-  if (!at_tail || reply.info.closed || exchange_->stopping()) return false;
+  if (!at_tail || reply.info.closed || exchange_->stopping() || peer_ended_) return false;
   if (protocol::RefuseRead(action_, reply, context_->Now(), *context_->config)) return false;
   action_.conditions.match.reset();
   request.from = reply.start;
@@ -79,11 +79,10 @@ void ReadTask::OnGone() {
   }
 }
 
+// Half-closed, it still reads its answer (RFC 9112, 9.6), or it has gone: nothing is waited for.
 void ReadTask::OnPeerEnded() {
-  // The answer is on its way; a half-closed peer reads it.
-  if (action_.request.wait_ms == 0 || compress_ != nullptr) return;
-  exchange_->Abort();
-  OnGone();
+  peer_ended_ = true;
+  OnStopping();
 }
 
 void ReadTask::OnStopping() {

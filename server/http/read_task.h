@@ -42,6 +42,7 @@ class ReadTask final : public Task {
   protocol::ReadAction action_;
   Ticket ticket_ = 0;                      // While it reads;
   std::unique_ptr<CompressJob> compress_;  // and then while it compresses.
+  bool peer_ended_ = false;                // It asks nothing more.
   uint64_t wait_ms_after_ = 0;             // To wait for once the conditions are found to hold.
 };
 

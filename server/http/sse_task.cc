@@ -39,7 +39,11 @@ void SseTask::OnReply(Result<ReadReply> reply) {
     std::optional<protocol::Response> refusal =
         protocol::RefuseRead(action_, reply, context_->Now(), *context_->config);
     if (refusal) return Refuse(reply, std::move(*refusal));
-    Begin(reply->info);
+    if (std::optional<protocol::Response> end = protocol::EndOfEvents(action_, *reply)) {
+      state_ = State::kEnded;
+      return exchange_->Reply(std::move(*end));
+    }
+    Begin(reply->info, reply->start);
   }
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndWithControl();
@@ -55,7 +59,7 @@ void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal)
   exchange_->Reply(std::move(refusal));
 }
 
-void SseTask::Begin(const StreamInfo& info) {
+void SseTask::Begin(const StreamInfo& info, Offset start) {
   uint64_t now_ns = context_->loop->now_ns();
   uint64_t rotation_ms = context_->live->rotation_ms;
   uint64_t jitter_ms = context_->Now().random % (rotation_ms / 5 + 1);  // Of ±10 %.
@@ -66,6 +70,7 @@ void SseTask::Begin(const StreamInfo& info) {
   context_->counters->subscribers_open.Add();
   state_ = State::kReading;
   exchange_->StartStream(protocol::SseHead(action_, info));
+  SendPiece(Chunk::Of(protocol::EncodeSsePriming(start)));
   last_piece_ns_ = now_ns;
   context_->loop->StartTimer(&heartbeat_, now_ns + context_->live->heartbeat_ms * kNsPerMs);
 }
@@ -113,6 +118,7 @@ SharedFrames::Encoded SseTask::Encode(const ReadReply& reply, uint64_t cursor) {
 void SseTask::ReadOn() {
   uint64_t now_ns = context_->loop->now_ns();
   if (exchange_->stopping() || now_ns >= end_ns_) return End();
+  if (peer_ended_ && sent_up_to_date_) return End();
   if (exchange_->unsent_bytes() > context_->live->unsent_bytes_max) {
     state_ = State::kDraining;
     return;
@@ -182,9 +188,12 @@ void SseTask::OnGone() {
   }
 }
 
+// Half-closed, it still reads (RFC 9112, 9.6), or it has gone: it gets what there is, and the end.
 void SseTask::OnPeerEnded() {
-  exchange_->Abort();
-  OnGone();
+  peer_ended_ = true;
+  if (state_ == State::kReading && sent_up_to_date_ && ticket_ != 0) {
+    context_->engine->Cancel(ticket_);
+  }
 }
 
 void SseTask::OnStopping() {

@@ -31,7 +31,7 @@ Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId 
   if (Refusal refusal = TakeProducer(request, config, &append.producer)) {
     return std::move(*refusal);
   }
-  append.close = WantsClose(request);
+  if (Refusal refusal = TakeClose(request, &append.close)) return std::move(*refusal);
   action.has_body = !request.body.empty();
   if (!action.has_body && !append.close) {
     return ErrorResponse(400, "EMPTY_APPEND", "an append needs a body or Stream-Closed: true");

@@ -16,8 +16,10 @@ bool IsAlphanumeric(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
+// reg-name of RFC 3986, 3.2.2: unreserved, escapes, sub-delims.
 bool IsNameCharacter(char c) {
-  return IsAlphanumeric(c) || c == '.' || c == '-' || c == '_' || c == '~' || c == '%';
+  return IsAlphanumeric(c) ||
+         std::string_view(".-_~%!$&'()*+,;=").find(c) != std::string_view::npos;
 }
 
 bool IsAddressCharacter(char c) { return IsAlphanumeric(c) || c == ':' || c == '.' || c == '%'; }
@@ -39,7 +41,8 @@ bool IsAuthority(std::string_view text) {
   const bool coded = host.find('%') != std::string_view::npos;
   if (!bracketed && coded && !PercentDecode(host, false)) return false;
   if (rest.empty()) return true;
-  return rest.size() > 1 && rest.front() == ':' && ParseDigits(rest.substr(1), kPortMax);
+  // A port may be empty: it is the scheme's then (RFC 3986, 3.2.3).
+  return rest.front() == ':' && (rest.size() == 1 || ParseDigits(rest.substr(1), kPortMax));
 }
 
 }  // namespace ursula::protocol

@@ -61,6 +61,7 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
   const PublicBase base = PublicBaseOf(request, config);
   CreateAction action;
   CreateRequest& create = action.request;
+  if (Refusal refusal = CheckWhole(request)) return std::move(*refusal);
   if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);
   if (Refusal refusal = TakeLifetime(request, &create.lifetime)) return std::move(*refusal);
   if (Refusal refusal = TakeFork(request, base, &create.fork)) return std::move(*refusal);
@@ -73,7 +74,7 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
   std::string type;
   if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
   if (IsContentType(type)) create.content_type = std::move(type);
-  create.closed = WantsClose(request);
+  if (Refusal refusal = TakeClose(request, &create.closed)) return std::move(*refusal);
   action.needs_source_type =
       create.fork.has_value() && create.content_type.empty() && !request.body.empty();
   if (action.needs_source_type) {

@@ -37,7 +37,7 @@ Refusal RefusalOf(Outcome outcome) {
     case Outcome::kProducerEpochStart:
       return {400, "PRODUCER_EPOCH_START", "a new epoch must start with Producer-Seq 0"};
     case Outcome::kSequenceConflict:
-      return {409, "SEQUENCE_CONFLICT", "Stream-Seq is not above the last one"};
+      return {409, "SEQUENCE_CONFLICT", "Sequence conflict: Stream-Seq is not above the last one"};
     case Outcome::kForkSourceNotFound:
       return {404, "FORK_SOURCE_NOT_FOUND", "there is no such stream to fork"};
     case Outcome::kForkSourceDeleted:
@@ -123,6 +123,11 @@ Response OverloadedResponse(std::string_view message, const ProtocolConfig& conf
   Response response = ErrorResponse(503, "OVERLOADED", message);
   AddRetryAfter(&response, config);
   return response;
+}
+
+Response TooManyParametersResponse() {
+  return ErrorResponse(400, "INVALID_QUERY",
+                       absl::StrCat("a query has at most ", Query::kParametersMax, " parameters"));
 }
 
 Response PayloadTooLargeResponse(const ProtocolConfig& config) {

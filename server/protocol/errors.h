@@ -19,6 +19,7 @@ Response ErrorResponse(int status, std::string_view code, std::string_view messa
 
 // 503 with Retry-After: this server refused before anything was applied.
 Response OverloadedResponse(std::string_view message, const ProtocolConfig& config);
+Response TooManyParametersResponse();
 Response PayloadTooLargeResponse(const ProtocolConfig& config);  // 413
 
 // The engine could not decide. REQUIRES: !status.ok().

@@ -42,18 +42,32 @@ Refusal TakeLive(const Query& query, LiveMode* live) {
   return ErrorResponse(400, "INVALID_LIVE", "live is long-poll or sse");
 }
 
-// Where to read from. An EventSource that reconnects repeats its first URL and tells in
-// Last-Event-ID how far it came: that wins.
+// How far an EventSource came that reconnects, in the header, or where it is made up of other means
+// in the query. Empty: it comes for the first time.
+Refusal TakeLastEvent(const Request& request, const Query& query, std::string* last_event) {
+  std::optional<std::string_view> header;
+  if (Refusal refusal = TakeHeader(request, "Last-Event-ID", &header)) return refusal;
+  if (header && !header->empty()) {
+    *last_event = *header;
+    return std::nullopt;
+  }
+  if (query.Find("lastEventId", last_event) == Query::Presence::kBad) return BadOffset();
+  return std::nullopt;
+}
+
+// Where to read from. An EventSource that reconnects repeats its first URL: what it says of how far
+// it came wins.
 Refusal TakePosition(const Request& request, const Query& query, ReadAction* action) {
   std::string value;
   Query::Presence presence = query.Find("offset", &value);
   if (presence == Query::Presence::kBad) return BadOffset();
   if (action->live == LiveMode::kSse) {
-    std::optional<std::string_view> last_event;
-    if (Refusal refusal = TakeHeader(request, "Last-Event-ID", &last_event)) return refusal;
-    if (last_event && !last_event->empty()) {
-      value = *last_event;
+    std::string last_event;
+    if (Refusal refusal = TakeLastEvent(request, query, &last_event)) return refusal;
+    if (!last_event.empty()) {
+      value = std::move(last_event);
       presence = Query::Presence::kOnce;
+      action->reconnects = true;
     }
   }
   if (presence == Query::Presence::kAbsent) {
@@ -91,6 +105,7 @@ Action MapHead(const Request& request, StreamId stream) {
 Action MapRead(const Request& request, const ProtocolConfig& config, StreamId stream) {
   ReadAction action;
   Query query(request.query());
+  if (query.too_many()) return Guarded(std::move(stream), TooManyParametersResponse());
   if (Refusal refusal = TakeLive(query, &action.live)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }

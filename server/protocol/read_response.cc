@@ -1,6 +1,8 @@
 // Reads to responses: catch-up, long-poll, and the head of an SSE stream.
 
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,7 +23,8 @@ namespace ursula::protocol {
 namespace {
 
 // A page before the tail can't be changed by an append; what ends at the tail can grow.
-constexpr std::string_view kCachePage = "public, max-age=60, stale-while-revalidate=300";
+constexpr int64_t kPageFreshSeconds = 60;
+constexpr int64_t kPageStaleSeconds = 300;
 constexpr std::string_view kCacheTail = "no-cache";
 constexpr std::string_view kCacheNever = "no-store";
 constexpr std::string_view kNdjson = "application/x-ndjson";
@@ -113,12 +116,25 @@ std::string TagOf(const ReadAction& action, const ReadReply& reply) {
   return EntityTag(range);
 }
 
+// No cache answers for a stream that has expired. A read renews a TTL, so all of it is left.
+std::string CachePage(const Lifetime& lifetime, int64_t now_ms) {
+  int64_t left = kPageFreshSeconds + kPageStaleSeconds;
+  if (lifetime.ttl_seconds) left = static_cast<int64_t>(*lifetime.ttl_seconds);
+  if (lifetime.expires_at_ms) left = (*lifetime.expires_at_ms - now_ms) / 1000;
+  const int64_t fresh = std::clamp<int64_t>(left, 0, kPageFreshSeconds);
+  const int64_t stale = std::clamp<int64_t>(left - fresh, 0, kPageStaleSeconds);
+  std::string control = absl::StrCat("public, max-age=", fresh);
+  if (stale > 0) absl::StrAppend(&control, ", stale-while-revalidate=", stale);
+  return control;
+}
+
 // A stored page was asked for by its URL, what is accepted, and the incarnation that it is of.
-void AddCaching(Response* response, const ReadReply& reply, bool has_tag) {
+void AddCaching(Response* response, const ReadReply& reply, bool has_tag, int64_t now_ms) {
   bool json = IsJson(reply.info.content_type);
   response->headers.Add("Vary", json ? "Accept, Accept-Encoding, Stream-Incarnation"
                                      : "Accept-Encoding, Stream-Incarnation");
-  std::string_view control = reply.up_to_date ? kCacheTail : kCachePage;
+  std::string control(reply.up_to_date ? kCacheTail : kCacheNever);
+  if (!reply.up_to_date && has_tag) control = CachePage(reply.info.lifetime, now_ms);
   response->headers.Add("Cache-Control", has_tag ? control : kCacheNever);
 }
 
@@ -127,7 +143,7 @@ Response NotModified(const ReadAction& action, const ReadReply& reply, const Rep
   Response response;
   response.status = 304;
   AddPosition(&response, action, reply, context);
-  AddCaching(&response, reply, !tag.empty());
+  AddCaching(&response, reply, !tag.empty(), context.now_ms);
   if (!tag.empty()) response.headers.Add("ETag", tag);
   return response;
 }
@@ -197,8 +213,20 @@ Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
   }
   AddPosition(&response, action, reply, context);
   std::string tag = TagOf(action, reply);
-  AddCaching(&response, reply, !tag.empty());
+  AddCaching(&response, reply, !tag.empty(), context.now_ms);
   if (!tag.empty()) response.headers.Add("ETag", tag);
+  return response;
+}
+
+std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& reply) {
+  if (!action.reconnects || HasData(reply)) return std::nullopt;
+  if (!reply.info.closed || !reply.up_to_date) return std::nullopt;
+  Response response;
+  response.status = 204;
+  response.headers.Add("Cache-Control", kCacheNever);
+  response.headers.Add("Stream-Next-Offset", OffsetText(reply.next).view());
+  response.headers.Add("Stream-Closed", "true");
+  AddIncarnation(&response, reply.info.incarnation);
   return response;
 }
 

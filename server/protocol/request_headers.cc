@@ -59,6 +59,19 @@ bool IsNoHost(const Request& request, const std::optional<std::string_view>& hos
   return !host || (host->empty() && request.version_minor == 0);
 }
 
+// Of any size.
+bool IsCanonicalNumber(std::string_view text) {
+  return !text.empty() && !(text.size() > 1 && text.front() == '0') &&
+         text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+bool HasControlBesidesTab(std::string_view text) {
+  for (; !text.empty(); text.remove_prefix(1)) {
+    if (text.front() != '\t' && HasControlCharacter(text.substr(0, 1))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 Refusal TakeHeader(const Request& request, std::string_view name,
@@ -72,14 +85,17 @@ Refusal TakeHeader(const Request& request, std::string_view name,
   return std::nullopt;
 }
 
-bool WantsClose(const Request& request) {
-  return IsTrueIgnoringCase(request.headers.Find("Stream-Closed").value_or(""));
+Refusal TakeClose(const Request& request, bool* close) {
+  std::optional<std::string_view> value;
+  if (Refusal refusal = TakeHeader(request, "Stream-Closed", &value)) return refusal;
+  *close = IsTrueIgnoringCase(value.value_or(""));
+  return std::nullopt;
 }
 
 bool IsContentType(std::string_view type) {
   std::string_view media = TrimSpace(type.substr(0, type.find(';')));
   std::size_t slash = media.find('/');
-  if (slash == std::string_view::npos || HasControlCharacter(type)) return false;
+  if (slash == std::string_view::npos || HasControlBesidesTab(type)) return false;
   return IsToken(media.substr(0, slash)) && IsToken(media.substr(slash + 1));
 }
 
@@ -136,6 +152,10 @@ Refusal TakeLifetime(const Request& request, Lifetime* lifetime) {
   }
   if (ttl) {
     lifetime->ttl_seconds = ParseCanonicalNumber(*ttl, kTtlSecondsMax);
+    if (!lifetime->ttl_seconds && IsCanonicalNumber(*ttl)) {
+      return ErrorResponse(400, "TTL_TOO_LARGE",
+                           absl::StrCat("Stream-TTL is at most ", kTtlSecondsMax, " seconds"));
+    }
     if (!lifetime->ttl_seconds) {
       return ErrorResponse(400, "INVALID_TTL", "Stream-TTL is seconds, in plain digits");
     }
@@ -150,10 +170,19 @@ Refusal TakeLifetime(const Request& request, Lifetime* lifetime) {
   return std::nullopt;
 }
 
+Refusal CheckWhole(const Request& request) {
+  if (request.headers.Count("Content-Range") == 0) return std::nullopt;
+  return ErrorResponse(400, "NOT_SUPPORTED",
+                       "a part of a stream can't be put: leave Content-Range out, or append");
+}
+
 Refusal CheckContentCoding(const Request& request) {
   std::string coding = AsciiLower(request.headers.Joined("Content-Encoding"));
   if (coding.empty() || coding == "identity" || request.body.empty()) return std::nullopt;
-  return ErrorResponse(415, "UNSUPPORTED_CONTENT_ENCODING", "send the body without an encoding");
+  Response refusal = ErrorResponse(415, "UNSUPPORTED_CONTENT_ENCODING",
+                                   "a body is taken as it is (identity): send it uncompressed");
+  refusal.headers.Add("Accept-Encoding", "identity");  // RFC 9110, 12.5.3.
+  return refusal;
 }
 
 Refusal SplitBody(const Bytes& body, std::string_view content_type, const ProtocolConfig& config,

@@ -23,7 +23,7 @@ using Refusal = std::optional<Response>;
 Refusal TakeHeader(const Request& request, std::string_view name,
                    std::optional<std::string_view>* value);
 
-bool WantsClose(const Request& request);  // Stream-Closed: true, in any case.
+Refusal TakeClose(const Request& request, bool* close);  // Stream-Closed: true, in any case.
 
 // The Content-Type as it was written; empty when absent.
 Refusal TakeContentType(const Request& request, const ProtocolConfig& config, std::string* type);
@@ -34,6 +34,9 @@ Refusal TakeSequence(const Request& request, const ProtocolConfig& config, std::
 Refusal TakeProducer(const Request& request, const ProtocolConfig& config,
                      std::optional<Producer>* producer);
 Refusal TakeLifetime(const Request& request, Lifetime* lifetime);
+
+// A part of a representation can't be put (RFC 9110, 14.5).
+Refusal CheckWhole(const Request& request);
 
 // Bodies with a Content-Encoding would be stored as they came and served without it: refused, 415.
 Refusal CheckContentCoding(const Request& request);

@@ -56,6 +56,7 @@ Action MapList(const Request& request, std::string bucket) {
   ListAction action;
   action.request.bucket = std::move(bucket);
   Query query(request.query());
+  if (query.too_many()) return TooManyParametersResponse();
   if (query.Find("prefix", &action.request.prefix) == Query::Presence::kBad) {
     return BadQuery("prefix is repeated or malformed");
   }
@@ -120,7 +121,9 @@ Action MapRequest(const Request& request, const ProtocolConfig& config) {
     case RouteKind::kUnknown:
       break;
   }
-  return ErrorResponse(404, "NOT_FOUND", "there is nothing at this path");
+  return ErrorResponse(404, "NOT_FOUND",
+                       "there is nothing at this path; streams are /v1/stream/NAME and, in a "
+                       "bucket, /BUCKET/STREAM");
 }
 
 }  // namespace ursula::protocol

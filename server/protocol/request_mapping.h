@@ -86,6 +86,7 @@ struct ReadAction {
   ReadRequest request = {};  // wait_ms and bytes_max are set from the configuration.
   LiveMode live = LiveMode::kNone;
   bool from_now = false;                // offset=now.
+  bool reconnects = false;              // SSE: an EventSource that was here before.
   bool ndjson = false;                  // The client accepts JSON lines.
   std::optional<uint64_t> cursor = {};  // As sent.
   Conditions conditions = {};

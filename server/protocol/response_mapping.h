@@ -49,6 +49,10 @@ Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
 Response MapReadReply(const ReadAction& action, const Result<ReadReply>& reply,
                       const ReplyContext& context, const ProtocolConfig& config);
 
+// An EventSource that has had all of a closed stream and comes again: 204, at which it stops (HTML,
+// 9.2.3). Empty: there is something to tell.
+std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& reply);
+
 // The head of an SSE stream, once the first read has found the stream. It has no body: frames
 // follow (sse.h).
 Response SseHead(const ReadAction& action, const StreamInfo& info);

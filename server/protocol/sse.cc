@@ -66,11 +66,10 @@ std::size_t IncompleteBytes(std::string_view tail) {
   return 0;
 }
 
-std::size_t BytesToHold(const Pieces& pieces, bool up_to_date, bool closed) {
+std::size_t BytesToHold(const Pieces& pieces, bool closed) {
   if (closed) return 0;
   std::string tail = LastBytes(pieces, kHeldBytesMax);
-  // More is known to follow, and it may be the LF of this CR.
-  if (!up_to_date && tail.ends_with('\r')) return 1;
+  if (tail.ends_with('\r')) return 1;  // What follows may be its LF: one line end.
   return IncompleteBytes(tail);
 }
 
@@ -150,7 +149,11 @@ void AppendDataEvent(SseForm form, const Pieces& pieces, std::string* out) {
       AppendBase64(pieces, out);
       break;
   }
-  *out += "\n\n";
+  out->push_back('\n');
+}
+
+void AppendId(Offset offset, std::string* out) {
+  absl::StrAppend(out, "id:", A(OffsetText(offset).view()), "\n");
 }
 
 }  // namespace
@@ -160,16 +163,25 @@ SseForm SseFormOf(std::string_view content_type) {
   return IsText(content_type) ? SseForm::kText : SseForm::kBase64;
 }
 
+std::string EncodeSsePriming(Offset start) {
+  constexpr int kRetryMs = 1000;
+  std::string event = absl::StrCat("retry:", kRetryMs, "\n");
+  AppendId(start, &event);
+  event.push_back('\n');
+  return event;
+}
+
 std::string EncodeSseControl(const SseControl& control) {
-  std::string next = FormatOffset(control.next);
-  std::string event = absl::StrCat("event: control\ndata:{\"streamNextOffset\":\"", next, "\"");
+  std::string event = absl::StrCat("event: control\ndata:{\"streamNextOffset\":\"",
+                                   A(OffsetText(control.next).view()), "\"");
   if (control.cursor && !control.closed) {
     absl::StrAppend(&event, ",\"streamCursor\":\"", *control.cursor, "\"");
   }
   if (control.up_to_date) event += ",\"upToDate\":true";
   if (control.closed) event += ",\"streamClosed\":true";
-  // The id stands on the control event: only then has the client all the data before it.
-  absl::StrAppend(&event, "}\nid:", next, "\n\n");
+  event += "}\n";
+  AppendId(control.next, &event);
+  event.push_back('\n');
   return event;
 }
 
@@ -183,17 +195,19 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
   }
   std::string to_hold;
   if (form_ == SseForm::kText) {
-    to_hold = LastBytes(pieces, BytesToHold(pieces, reply.up_to_date, frame.closed));
+    to_hold = LastBytes(pieces, BytesToHold(pieces, frame.closed));
     DropLastBytes(&pieces, to_hold.size());
   }
+  URSULA_CHECK(reply.next.bytes >= to_hold.size());
+  frame.next = Offset{reply.next.bytes - to_hold.size()};
   if (!pieces.empty()) {
     std::size_t data_bytes = TotalBytes(pieces);
     frame.bytes.reserve(data_bytes + data_bytes / 2 + 256);
     AppendDataEvent(form_, pieces, &frame.bytes);
+    AppendId(frame.next, &frame.bytes);
+    frame.bytes.push_back('\n');
   }
   held_ = std::move(to_hold);  // `pieces` may have viewed the old one until here.
-  URSULA_CHECK(reply.next.bytes >= held_.size());
-  frame.next = Offset{reply.next.bytes - held_.size()};
   SseControl control;
   control.next = frame.next;
   control.cursor = cursor;

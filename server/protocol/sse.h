@@ -5,13 +5,14 @@
 //
 //   event: data
 //   data:<line>                 text: one per line; JSON: one array; other: base64
+//   id:<offset>
 //
 //   event: control
 //   data:{"streamNextOffset":"…","streamCursor":"…","upToDate":true}
 //   id:<offset>
 //
-// Invariant: the offset a control event names is where the data written so far ends, so a reader
-// that resumes there loses and repeats nothing.
+// Invariant: the offset that an event names is where the data written so far ends, so a reader that
+// resumes there loses and repeats nothing.
 
 #pragma once
 
@@ -41,6 +42,10 @@ struct SseControl {
   bool closed = false;  // Everything was delivered and nothing will follow.
 };
 
+// Told first, before any data: where the connection begins, so that one that is cut off resumes
+// there, and how soon to come again.
+std::string EncodeSsePriming(Offset start);
+
 // The control event alone: first answer at an idle tail, keep-alive, end of a connection.
 std::string EncodeSseControl(const SseControl& control);
 
@@ -52,8 +57,8 @@ struct SseFrame {
 
 // One subscriber's position. Feed it contiguous replies in order.
 //
-// Text is a byte log, so a reply may end inside a code point (or, mid-stream, between CR and LF):
-// those bytes, three at most, wait for the next reply, and until then the offset stays before them
+// Text is a byte log, so a reply may end inside a code point, or between CR and LF: those bytes,
+// three at most, wait for the next reply, and until then the offset stays before them
 // (upToDate still says that nothing more can be sent now). At the end of a closed stream they are
 // sent as they are.
 class SseEncoder {

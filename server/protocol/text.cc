@@ -139,10 +139,14 @@ bool IsTrueIgnoringCase(std::string_view text) {
 
 void AppendJsonString(std::string* out, std::string_view text) {
   constexpr std::string_view kHex = "0123456789abcdef";
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+  const bool utf8 = IsUtf8(text);
   out->push_back('"');
   for (char c : text) {
     auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
+    if (byte >= 0x80 && !utf8) {
+      out->append(kReplacement);
+    } else if (c == '"' || c == '\\') {
       out->push_back('\\');
       out->push_back(c);
     } else if (byte < 0x20) {
@@ -157,11 +161,13 @@ void AppendJsonString(std::string* out, std::string_view text) {
 }
 
 Query::Query(std::string_view query) {
-  while (!query.empty() && parameters_.size() < kParametersMax) {
+  while (!query.empty()) {
     std::size_t end = query.find('&');
     std::string_view pair = query.substr(0, end);
     query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
     if (pair.empty()) continue;
+    too_many_ = parameters_.size() >= kParametersMax;
+    if (too_many_) return;
     std::size_t equals = pair.find('=');
     std::optional<std::string> name = PercentDecode(pair.substr(0, equals), true);
     if (!name) continue;  // None of ours: unknown parameters are ignored.

@@ -55,7 +55,7 @@ std::string_view TrimSpace(std::string_view text);  // Spaces and tabs at both e
 std::string AsciiLower(std::string_view text);
 bool IsTrueIgnoringCase(std::string_view text);  // "true", in any case.
 
-// `text` as a JSON string with its quotes. REQUIRES: UTF-8 (other bytes are passed on as they are).
+// `text` as a JSON string with its quotes. Bytes that aren't UTF-8 become U+FFFD.
 void AppendJsonString(std::string* out, std::string_view text);
 
 struct QueryParameter {
@@ -65,16 +65,21 @@ struct QueryParameter {
 
 class Query {
  public:
-  // `query`: raw, without '?'. At most `kParametersMax` parameters are looked at.
+  static constexpr std::size_t kParametersMax = 64;
+
+  // `query`: raw, without '?'.
   explicit Query(std::string_view query);
+
+  // There are more than `kParametersMax`: those beyond were not looked at.
+  bool too_many() const { return too_many_; }
 
   enum class Presence : uint8_t { kAbsent, kOnce, kBad };  // Bad: repeated or malformed.
   // `value` is set when kOnce.
   Presence Find(std::string_view name, std::string* value) const;
 
  private:
-  static constexpr std::size_t kParametersMax = 64;
   std::vector<QueryParameter> parameters_;
+  bool too_many_ = false;
 };
 
 }  // namespace ursula::protocol

@@ -135,9 +135,11 @@ class Subscriber {
     const std::vector<Event> events = Decode(frame.bytes);
     URSULA_CHECK(events.size() == (slice.empty() ? 1 : 2));
     if (!slice.empty()) {
-      URSULA_CHECK(events[0].type == "data" && events[0].id.empty());
+      URSULA_CHECK(events[0].type == "data" && events[0].id == events.back().id);
       URSULA_CHECK(events[0].data == WantedData(form_, slice));
-      // No frame ends inside a code point.
+      // No frame ends between CR and LF,
+      if (form_ == SseForm::kText && !ended) URSULA_CHECK(!slice.ends_with('\r'));
+      // or inside a code point.
       if (form_ == SseForm::kText && IsUtf8(stream_)) URSULA_CHECK(IsUtf8(slice));
     }
     const Event& control = events.back();

@@ -22,17 +22,21 @@ class CurlTour(unittest.TestCase):
         with harness.Server() as server:
             status = ["-o", os.devnull, "-w", "%{http_code}"]
             self.assertEqual(self.curl("-X", "PUT", server.url + "/demo", *status), "201")
-            self.assertEqual(self.curl("-X", "PUT", server.url + "/demo/hello", *status), "201")
+            self.assertEqual(self.curl("-X", "PUT", server.url + "/demo/hello", "-H",
+                                       "Content-Type: text/plain", *status), "201")
             self.assertEqual(
                 self.curl("-X", "POST", server.url + "/demo/hello", "-H",
-                          "Content-Type: application/octet-stream", "--data-binary",
+                          "Content-Type: text/plain", "--data-binary",
                           "hello world", *status), "204")
             self.assertEqual(self.curl(server.url + "/demo/hello?offset=-1"), "hello world")
             live = subprocess.Popen(
                 ["curl", "-sSN", server.url + "/demo/hello?offset=-1&live=sse"],
                 stdout=subprocess.PIPE, text=True)
+            self.assertEqual(live.stdout.readline(), "retry:1000\n")
+            self.assertEqual(live.stdout.readline(), "id:0000000000000000_0000000000000000\n")
+            self.assertEqual(live.stdout.readline(), "\n")
             self.assertEqual(live.stdout.readline(), "event: data\n")
-            self.assertEqual(live.stdout.readline(), "data:aGVsbG8gd29ybGQ=\n")
+            self.assertEqual(live.stdout.readline(), "data:hello world\n")
             server.stop()
             rest = live.stdout.read()
             self.assertIn("event: control\n", rest)

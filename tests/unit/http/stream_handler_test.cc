@@ -161,6 +161,47 @@ TEST_F(StreamHandlerTest, ClientThatLeavesEndsTheCompressionOfItsPage) {
   EXPECT_TRUE(left->closed());
 }
 
+TEST_F(StreamHandlerTest, HalfClosedClientsGetTheirAnswers) {
+  CreateText(kStream);
+  auto poll = Subscribe(std::string(kStream) + "?live=long-poll&offset=now");
+  poll->End();
+  EXPECT_EQ(StatusOf(poll->received()), 204);
+  EXPECT_NE(poll->received().find(kTail6), std::string::npos);
+  EXPECT_TRUE(poll->closed());
+  engine_->Hold();
+  auto early = Subscribe(std::string(kStream) + "?live=sse&offset=-1");
+  early->End();
+  engine_->Release();
+  rig().manual.RunUntilIdle();
+  EXPECT_NE(early->received().find("data:first \n"), std::string::npos);
+  EXPECT_TRUE(early->received().ends_with("0\r\n\r\n"));
+  EXPECT_TRUE(early->closed());
+}
+
+TEST_F(StreamHandlerTest, AnEventSourceThatComesAgainToTheEndOfAClosedStreamIsToldToStop) {
+  CreateText(kStream);
+  auto writer = rig().Connect();
+  Send(writer.get(), "POST", kStream, {}, "Stream-Closed: true\r\n");
+  std::string target = std::string(kStream) + "?live=sse&offset=-1";
+  EXPECT_EQ(StatusOf(Subscribe(target)->received()), 200);
+  std::string id = "Last-Event-ID: " + std::string(kTail6) + "\r\n";
+  EXPECT_EQ(StatusOf(Subscribe(target, id)->received()), 204);
+  EXPECT_EQ(StatusOf(Subscribe(target + "&lastEventId=" + std::string(kTail6))->received()), 204);
+  EXPECT_EQ(rig().server->counters().subscribers_open.Get(), 0u);
+}
+
+TEST_F(StreamHandlerTest, AConnectionThatStaysSaysForHowLong) {
+  CreateText(kStream);
+  std::string stays = Ask("GET", kStream);
+  EXPECT_NE(stays.find("\r\nKeep-Alive: timeout=" +
+                       std::to_string(rig().options.idle_timeout_ms / 1000) + "\r\n"),
+            std::string::npos);
+  auto peer = rig().Connect();
+  Send(peer.get(), "GET", kStream, {}, "Connection: close\r\n");
+  EXPECT_EQ(peer->received().find("Keep-Alive"), std::string::npos);
+  EXPECT_NE(peer->received().find("\r\nDate: "), std::string::npos);
+}
+
 TEST_F(StreamHandlerTest, LongPollOfAHalfClosedClientIsAnsweredOnceItsDataIsThere) {
   CreateText(kStream);
   std::string target = std::string(kStream) + "?live=long-poll&offset=" + std::string(kTail6);
@@ -482,7 +523,8 @@ TEST_F(StreamHandlerTest, SubscriberOverHttpOnePointZeroGetsPlainFrames) {
   CreateText(kStream);
   auto peer = rig().Connect();
   peer->Write("GET /v1/stream/s?live=sse&offset=-1 HTTP/1.0\r\n\r\n");
-  EXPECT_TRUE(BodyOf(peer->received()).starts_with("event: data\n"));
+  EXPECT_TRUE(BodyOf(peer->received()).starts_with("retry:1000\nid:"));
+  EXPECT_EQ(CountOf(BodyOf(peer->received()), "\n\nevent: data\n"), 1u);
   EXPECT_EQ(peer->received().find("chunked"), std::string::npos);
 }
 

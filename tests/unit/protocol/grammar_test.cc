@@ -27,15 +27,15 @@ TEST(TextTest, Rule15ProducerNumbersAreDigitsUpToTwoTo53) {
 }
 
 TEST(AuthorityTest, IsOneHostAndAtMostOnePort) {
-  for (const char* good :
-       {"h", "h:1", "h:65535", "a-b.example", "127.0.0.1:4437", "[::1]", "[::1]:80",
-        "[fe80::1%25eth0]", "a%20b", "a_b", "xn--bcher-kva.example"}) {
+  for (const char* good : {"h", "h:1", "h:", "[::1]:", "h,i", "a!$&'()*+;=b", "h:65535",
+                           "a-b.example", "127.0.0.1:4437", "[::1]", "[::1]:80", "[fe80::1%25eth0]",
+                           "a%20b", "a_b", "xn--bcher-kva.example"}) {
     EXPECT_TRUE(IsAuthority(good)) << good;
   }
   for (const char* bad :
-       {"",     ":",    ":80", "h:",     "h:x",     "h:80x", "h:65536", "h:-1",  "h:1:2", "::1",
-        "[::1", "::1]", "[]",  "[::1]x", "[::1]80", "[h/]",  "u@h",     "u:p@h", "h/",    "h?",
-        "h#",   "h,i",  "h i", " h",     "h\t",     "h\xE9", "a%zz",    "a%",    "h\\"}) {
+       {"",     ":",    ":80", "h:x",    "h:80x",   "h:65536", "h:-1", "h:1:2", "::1",
+        "[::1", "::1]", "[]",  "[::1]x", "[::1]80", "[h/]",    "u@h",  "u:p@h", "h/",
+        "h?",   "h#",   "h i", " h",     "h\t",     "h\xE9",   "a%zz", "a%",    "h\\"}) {
     EXPECT_FALSE(IsAuthority(bad)) << bad;
   }
   EXPECT_FALSE(IsAuthority(std::string(262, 'a')));
@@ -54,6 +54,20 @@ TEST(TextTest, QuotesJsonStrings) {
   std::string out;
   AppendJsonString(&out, std::string_view("a\"\\\n\x01\0\xC3\xA9", 8));
   EXPECT_EQ(out, "\"a\\\"\\\\\\u000a\\u0001\\u0000\xC3\xA9\"");
+}
+
+TEST(TextTest, BytesThatAreNoUtf8DoNotSpoilAJsonString) {
+  std::string out;
+  AppendJsonString(&out, "a\xE9\xC3\xA9");
+  EXPECT_EQ(out, "\"a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\"");
+}
+
+TEST(QueryTest, ParametersBeyondTheLimitAreToldOf) {
+  std::string query;
+  for (std::size_t i = 0; i < Query::kParametersMax; ++i) query += "x=1&";
+  EXPECT_FALSE(Query(query).too_many());
+  EXPECT_FALSE(Query(query + "&&").too_many());
+  EXPECT_TRUE(Query(query + "offset=-1").too_many());
 }
 
 TEST(QueryTest, FindsDecodesAndReportsRepetition) {

@@ -54,6 +54,42 @@ TEST(ReadReplyTest, TailOfAnOpenStream) {
   EXPECT_EQ(HeaderOf(response, "ETag"), "\"abc-0-5.t\"");
 }
 
+TEST(ReadReplyTest, NoCacheKeepsAPageBeyondItsStreamsEnd) {
+  ReadReply page = Text("hello", false);
+  auto control = [&] { return HeaderOf(Answer(ReadAction{}, page), "Cache-Control"); };
+  page.info.lifetime.ttl_seconds = 0;
+  EXPECT_EQ(control(), "public, max-age=0");
+  page.info.lifetime.ttl_seconds = 7;
+  EXPECT_EQ(control(), "public, max-age=7");
+  page.info.lifetime.ttl_seconds = 100;
+  EXPECT_EQ(control(), "public, max-age=60, stale-while-revalidate=40");
+  page.info.lifetime.ttl_seconds = 9007199254740;
+  EXPECT_EQ(control(), "public, max-age=60, stale-while-revalidate=300");
+  page.info.lifetime = {};
+  page.info.lifetime.expires_at_ms = kContext.now_ms + 1999;
+  EXPECT_EQ(control(), "public, max-age=1");
+  page.info.lifetime.expires_at_ms = kContext.now_ms - 5000;
+  EXPECT_EQ(control(), "public, max-age=0");
+}
+
+TEST(ReadReplyTest, AnEventSourceThatHadAllOfAClosedStreamIsToldToStop) {
+  ReadAction action;
+  action.live = LiveMode::kSse;
+  ReadReply end = Text("");
+  end.info.closed = true;
+  EXPECT_FALSE(EndOfEvents(action, end));
+  action.reconnects = true;
+  std::optional<Response> response = EndOfEvents(action, end);
+  ASSERT_TRUE(response);
+  EXPECT_EQ(response->status, 204);
+  EXPECT_EQ(HeaderOf(*response, "Stream-Closed"), "true");
+  ReadReply rest = Text("rest");
+  rest.info.closed = true;
+  EXPECT_FALSE(EndOfEvents(action, rest));
+  end.info.closed = false;
+  EXPECT_FALSE(EndOfEvents(action, end));
+}
+
 TEST(ReadReplyTest, OnlyFullPagesMayBeKept) {
   Response response = Answer(ReadAction{}, Text("hello", false));
   EXPECT_EQ(HeaderOf(response, "Cache-Control"), "public, max-age=60, stale-while-revalidate=300");

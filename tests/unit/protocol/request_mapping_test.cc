@@ -124,6 +124,15 @@ TEST(MapRequestTest, BodiesAreBounded) {
   request = MakeRequest(Method::kPost, kPath,
                         {{"Content-Type", "a/b"}, {"Content-Encoding", "gzip"}}, "1");
   EXPECT_EQ(ErrorOf(Map(request)), "415 UNSUPPORTED_CONTENT_ENCODING");
+  EXPECT_EQ(HeaderOf(std::get<Response>(Map(request)), "Accept-Encoding"), "identity");
+}
+
+TEST(MapRequestTest, AQueryWithTooManyParametersIsRefused) {
+  std::string query = "?";
+  for (int i = 0; i < 64; ++i) query += "x=1&";
+  EXPECT_EQ(ErrorOf(Get(query + "offset=-1")), "guarded 400 INVALID_QUERY");
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kGet, "/demo/streams" + query + "limit=1"))),
+            "400 INVALID_QUERY");
 }
 
 // ---- PUT
@@ -174,12 +183,38 @@ TEST(MapCreateTest, Rule31LocationIsAbsoluteAndEndsWithThePath) {
             "https://p.example:8443/base/v1/stream/a%20b");
 }
 
+TEST(MapCreateTest, APartOfAStreamCanNotBePut) {
+  EXPECT_EQ(ErrorOf(Put({{"Content-Range", "bytes 0-1/2"}}, "ab")), "400 NOT_SUPPORTED");
+  EXPECT_EQ(ErrorOf(Put({{"content-range", ""}})), "400 NOT_SUPPORTED");
+}
+
+TEST(MapCreateTest, ATabIsWhiteSpaceInAContentType) {
+  EXPECT_EQ(Take<CreateAction>(Put({{"Content-Type", "text/plain;\tcharset=utf-8"}}))
+                .request.content_type,
+            "text/plain;\tcharset=utf-8");
+  EXPECT_EQ(Take<CreateAction>(Put({{"Content-Type", "text/plain;\x01"}})).request.content_type,
+            "");
+}
+
+TEST(MapCreateTest, ClosedAndNotClosedAtOnceIsRefused) {
+  EXPECT_EQ(ErrorOf(Put({{"Stream-Closed", "false"}, {"Stream-Closed", "true"}})),
+            "400 REPEATED_HEADER");
+  EXPECT_EQ(ErrorOf(Post({{"Stream-Closed", "false"}, {"Stream-Closed", "true"}})),
+            "400 REPEATED_HEADER");
+  EXPECT_FALSE(Take<CreateAction>(Put({{"Stream-Closed", "false"}})).request.closed);
+}
+
 // Rule 22.
 TEST(MapCreateTest, Rule22TtlGrammar) {
   EXPECT_EQ(Take<CreateAction>(Put({{"Stream-TTL", "0"}})).request.lifetime.ttl_seconds, 0u);
-  for (const char* bad : {"00060", "+60", "60.5", "1e3", "abc", "-1", "", "9007199254740991"}) {
+  for (const char* bad : {"00060", "+60", "60.5", "1e3", "abc", "-1", ""}) {
     EXPECT_EQ(ErrorOf(Put({{"Stream-TTL", bad}})), "400 INVALID_TTL") << bad;
   }
+  for (const char* large : {"9007199254741", "9007199254740991", "99999999999999999999999"}) {
+    EXPECT_EQ(ErrorOf(Put({{"Stream-TTL", large}})), "400 TTL_TOO_LARGE") << large;
+  }
+  EXPECT_EQ(Take<CreateAction>(Put({{"Stream-TTL", "9007199254740"}})).request.lifetime.ttl_seconds,
+            9007199254740u);
   EXPECT_EQ(ErrorOf(Put({{"Stream-TTL", "1"}, {"Stream-Expires-At", "2030-01-01T00:00:00Z"}})),
             "400 LIFETIME_CONFLICT");
   EXPECT_EQ(ErrorOf(Put({{"Stream-TTL", "1"}, {"Stream-TTL", "1"}})), "400 REPEATED_HEADER");
@@ -440,6 +475,13 @@ TEST(MapReadTest, LastEventIdWinsOverTheOffsetOfAnSseUrl) {
   EXPECT_EQ(Take<ReadAction>(Get("?live=sse", {{"Last-Event-ID", kTen}})).request.from, Offset{10});
   EXPECT_EQ(Take<ReadAction>(Get("?offset=-1&live=sse", {{"Last-Event-ID", ""}})).request.from,
             Offset{0});
+  std::string query = std::string("?offset=-1&live=sse&lastEventId=") + kTen;
+  auto polyfill = Take<ReadAction>(Get(query));
+  EXPECT_EQ(polyfill.request.from, Offset{10});
+  EXPECT_TRUE(polyfill.reconnects);
+  EXPECT_EQ(Take<ReadAction>(Get(query, {{"Last-Event-ID", kZero}})).request.from, Offset{0});
+  EXPECT_FALSE(Take<ReadAction>(Get("?offset=-1&live=sse&lastEventId=")).reconnects);
+  EXPECT_EQ(ErrorOf(Get(query + "&lastEventId=x")), "guarded 400 INVALID_OFFSET");
   EXPECT_EQ(ErrorOf(Get("?offset=-1&live=sse", {{"Last-Event-ID", "7"}})),
             "guarded 400 INVALID_OFFSET");
   EXPECT_EQ(Take<ReadAction>(Get("?offset=-1", {{"Last-Event-ID", kTen}})).request.from, Offset{0});

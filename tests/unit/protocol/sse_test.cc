@@ -71,6 +71,15 @@ std::string Encode(SseForm form, const ReadReply& reply) {
   return encoder.Encode(reply, 7).bytes;
 }
 
+std::string WithLfAlone(std::string_view text) {
+  std::string lines;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    bool of_crlf = text[i] == '\n' && i > 0 && text[i - 1] == '\r';
+    if (!of_crlf) lines.push_back(text[i] == '\r' ? '\n' : text[i]);
+  }
+  return lines;
+}
+
 TEST(SseFormTest, TextAndJsonAreSentAsTheyAre) {
   EXPECT_EQ(SseFormOf("text/html; charset=utf-8"), SseForm::kText);
   EXPECT_EQ(SseFormOf("Application/JSON"), SseForm::kJson);
@@ -81,7 +90,7 @@ TEST(SseFormTest, TextAndJsonAreSentAsTheyAre) {
 // Rule 3: a space behind "event:", none behind "data:", control JSON on one line.
 TEST(SseEncoderTest, Rule03ExactBytes) {
   EXPECT_EQ(Encode(SseForm::kText, Reply({"hello"}, 0)),
-            "event: data\ndata:hello\n\n"
+            "event: data\ndata:hello\nid:0000000000000000_0000000000000005\n\n"
             "event: control\n"
             "data:{\"streamNextOffset\":\"0000000000000000_0000000000000005\","
             "\"streamCursor\":\"7\",\"upToDate\":true}\n"
@@ -109,10 +118,10 @@ TEST(SseEncoderTest, WithoutDataTheControlEventStandsAlone) {
 
 // Rule 7: CR, LF and CRLF each end a line.
 TEST(SseEncoderTest, Rule07EveryLineEndBecomesALine) {
-  std::string bytes = Encode(SseForm::kText, Reply({"a\nb\rc\r\nd\n\ne\r"}, 0));
+  std::string bytes = Encode(SseForm::kText, Reply({"a\nb\rc\r\nd\n\ne\n"}, 0));
   EXPECT_TRUE(
       bytes.starts_with("event: data\ndata:a\ndata:b\ndata:c\ndata:d\ndata:\ndata:e\ndata:"
-                        "\n\nevent: control\n"));
+                        "\nid:"));
   EXPECT_EQ(Encode(SseForm::kText, Reply({"a\r", "\nb"}, 0)),
             Encode(SseForm::kText, Reply({"a\r\nb"}, 0)));
 }
@@ -143,8 +152,10 @@ TEST(SseEncoderTest, JsonIsAlwaysOneArrayOnOneLine) {
   EXPECT_EQ(ParseEvents(Encode(SseForm::kJson, Reply({"{\"a\":1},\n"}, 0)))[0].data, "[{\"a\":1}]");
   EXPECT_EQ(ParseEvents(Encode(SseForm::kJson, Reply({"1,", "\n[2,3],\n", "4,\n"}, 0)))[0].data,
             "[1,[2,3],4]");
-  EXPECT_TRUE(Encode(SseForm::kJson, Reply({"\"x\",\n"}, 0))
-                  .starts_with("event: data\ndata:[\"x\"]\n\nevent: control\n"));
+  EXPECT_TRUE(
+      Encode(SseForm::kJson, Reply({"\"x\",\n"}, 0))
+          .starts_with("event: data\ndata:[\"x\"]\nid:0000000000000000_0000000000000005\n\nevent: "
+                       "control\n"));
 }
 
 TEST(SseEncoderTest, BinaryIsPaddedBase64OfTheWholeEvent) {
@@ -209,6 +220,38 @@ TEST(SseEncoderTest, APageThatEndsBetweenCrAndLfWaits) {
   EXPECT_EQ(frame.next, Offset{4});
 }
 
+TEST(SseEncoderTest, AnAppendThatEndsInACrWaitsForItsLf) {
+  SseEncoder encoder(SseForm::kText);
+  SseFrame frame = encoder.Encode(Reply({"a\r"}, 0), 7);
+  EXPECT_EQ(frame.next, Offset{1});
+  EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "a");
+  EXPECT_EQ(ParseEvents(frame.bytes)[0].id, FormatOffset(Offset{1}));
+  frame = encoder.Encode(Reply({"\nb"}, 2), 7);
+  EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\nb");
+  // A CR that ends a line by itself is sent with what follows it, or with the close.
+  SseEncoder other(SseForm::kText);
+  other.Encode(Reply({"a\r"}, 0), 7);
+  EXPECT_EQ(ParseEvents(other.Encode(Reply({"b\r"}, 2), 7).bytes)[0].data, "\nb");
+  frame = other.Encode(Closing(Reply({}, 4)), 7);
+  EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\n");
+  EXPECT_EQ(frame.next, Offset{4});
+}
+
+TEST(SseEncoderTest, AnEventOfDataNamesWhereItEnds) {
+  for (SseForm form : {SseForm::kText, SseForm::kJson, SseForm::kBase64}) {
+    std::vector<Event> events = ParseEvents(Encode(form, Reply({"1,\n"}, 4)));
+    ASSERT_EQ(events.size(), 2u);
+    EXPECT_EQ(events[0].id, FormatOffset(Offset{7}));
+    EXPECT_EQ(events[1].id, events[0].id);
+  }
+}
+
+TEST(SsePrimingTest, TellsTheStartAndHowSoonToComeAgainAndIsNoEvent) {
+  std::string priming = EncodeSsePriming(Offset{5});
+  EXPECT_EQ(priming, "retry:1000\nid:0000000000000000_0000000000000005\n\n");
+  EXPECT_TRUE(ParseEvents(priming).empty());
+}
+
 TEST(SseControlTest, KeepAliveAndEndOfConnection) {
   SseControl control;
   control.next = Offset{3};
@@ -220,15 +263,16 @@ TEST(SseControlTest, KeepAliveAndEndOfConnection) {
 }
 
 // Any text, cut anywhere, resumed after any frame: the client has the text (line ends as LF), and
-// every offset it was told names exactly what it had.
+// every offset it was told names exactly what it had. A CR at the very end waits.
 TEST(SseEncoderTest, AnyCutOfValidTextArrivesWhole) {
   constexpr std::string_view kPieces[] = {
-      "a", " ", "\n", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", ":", "data:", "\n\n"};
+      "a",  " ",   "\n", "\xC3\xA9", "\xE2\x82\xAC", ":", "data:", "\n\n", "\xF0\x9F\x98\x80",
+      "\r", "\r\n"};
   uint64_t seed = 7;
   Random random(seed);
   for (int round = 0; round < 3000; ++round) {
     std::string text;
-    for (uint64_t i = random.Below(12); i > 0; --i) text += kPieces[random.Below(9)];
+    for (uint64_t i = random.Below(12); i > 0; --i) text += kPieces[random.Below(11)];
     SseEncoder encoder(SseForm::kText);
     std::string received;
     for (std::size_t at = 0; at < text.size();) {
@@ -238,14 +282,17 @@ TEST(SseEncoderTest, AnyCutOfValidTextArrivesWhole) {
       SseFrame frame = encoder.Encode(reply, 7);
       for (const Event& event : ParseEvents(frame.bytes)) {
         if (event.name == "data") received += event.data;
+        ASSERT_EQ(event.id, FormatOffset(frame.next));
       }
-      ASSERT_EQ(received, text.substr(0, frame.next.bytes)) << "seed=" << seed << " " << round;
+      ASSERT_EQ(received, WithLfAlone(text.substr(0, frame.next.bytes)))
+          << "seed=" << seed << " " << round;
       if (random.OneIn(4)) {  // Reconnect at the offset that was told.
         encoder = SseEncoder(SseForm::kText);
         at = frame.next.bytes;
       }
     }
-    ASSERT_EQ(received, text) << "seed=" << seed;
+    if (text.ends_with('\r')) text.pop_back();
+    ASSERT_EQ(received, WithLfAlone(text)) << "seed=" << seed;
   }
 }
 
