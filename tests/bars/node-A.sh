@@ -47,8 +47,8 @@ start
 first=$started_in
 command -v curl >/dev/null || third_party/debian/install +curl
 curl -fsS -X PUT $base/demo >&2
-curl -fsS -X PUT $base/demo/hello >&2
-curl -fsS -X POST $base/demo/hello -H 'Content-Type: application/octet-stream' --data-binary 'hello world' >&2
+curl -fsS -X PUT $base/demo/hello -H 'Content-Type: text/plain' >&2
+curl -fsS -X POST $base/demo/hello -H 'Content-Type: text/plain' --data-binary 'hello world' >&2
 [[ $(curl -fsS "$base/demo/hello?offset=-1") == 'hello world' ]]
 { curl -sS -N --max-time 2 "$base/demo/hello?offset=-1&live=sse" || (($? == 28)); } | grep '^event: data' >&2
 stop
