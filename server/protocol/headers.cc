@@ -54,7 +54,12 @@ void Headers::Add(std::string_view name, std::string_view value) {
   text_ += kColon;
   place.value_bytes = AppendClean(&text_, value);
   text_ += kLineEnd;
-  places_.push_back(place);
+  if (count_ < kCommonCount) {
+    first_[count_] = place;
+  } else {
+    more_.push_back(place);
+  }
+  ++count_;
 }
 
 void Headers::Set(std::string_view name, std::string_view value) {
@@ -65,31 +70,31 @@ void Headers::Set(std::string_view name, std::string_view value) {
 void Headers::Remove(std::string_view name) {
   if (Count(name) == 0) return;
   Headers kept;
-  for (const Place& place : places_) {
-    Header header = LineAt(place);
+  for (std::size_t i = 0; i < count_; ++i) {
+    Header header = at(i);
     if (!SameName(header.name, name)) kept.Add(header.name, header.value);
   }
   *this = std::move(kept);
 }
 
 std::optional<std::string_view> Headers::Find(std::string_view name) const {
-  for (const Place& place : places_) {
-    Header header = LineAt(place);
+  for (std::size_t i = 0; i < count_; ++i) {
+    Header header = at(i);
     if (SameName(header.name, name)) return header.value;
   }
   return std::nullopt;
 }
 
 std::size_t Headers::Count(std::string_view name) const {
-  return static_cast<std::size_t>(
-      std::count_if(places_.begin(), places_.end(),
-                    [&](const Place& place) { return SameName(LineAt(place).name, name); }));
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < count_; ++i) count += SameName(at(i).name, name) ? 1 : 0;
+  return count;
 }
 
 std::string Headers::Joined(std::string_view name) const {
   std::string joined;
-  for (const Place& place : places_) {
-    Header header = LineAt(place);
+  for (std::size_t i = 0; i < count_; ++i) {
+    Header header = at(i);
     if (!SameName(header.name, name)) continue;
     if (!joined.empty()) joined += ", ";
     joined += header.value;
@@ -100,11 +105,13 @@ std::string Headers::Joined(std::string_view name) const {
 void Headers::Clear() {
   if (text_.capacity() > kBytesKept) text_ = {};
   text_.clear();
-  if (places_.capacity() > kCommonCount) places_ = {};
-  places_.clear();
+  count_ = 0;
+  if (!more_.empty()) more_ = {};
 }
 
-Header Headers::LineAt(const Place& place) const {
+Header Headers::at(std::size_t index) const {
+  URSULA_CHECK(index < count_);
+  const Place& place = index < kCommonCount ? first_[index] : more_[index - kCommonCount];
   std::string_view text = text_;
   return {text.substr(place.begin, place.name_bytes),
           text.substr(place.begin + place.name_bytes + kColon.size(), place.value_bytes)};

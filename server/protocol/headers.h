@@ -8,14 +8,14 @@
 
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "absl/container/inlined_vector.h"
+#include <vector>
 
 namespace ursula::protocol {
 
@@ -42,9 +42,9 @@ class Headers {
   // All values of a list header as one list: "a, b". Empty if there is none.
   std::string Joined(std::string_view name) const;
 
-  std::size_t size() const { return places_.size(); }
-  bool empty() const { return places_.empty(); }
-  Header at(std::size_t index) const { return LineAt(places_[index]); }  // REQUIRES: below size().
+  std::size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  Header at(std::size_t index) const;  // REQUIRES: index is below size().
 
   // "Name: value\r\n" of each.
   std::string_view text() const { return text_; }
@@ -60,10 +60,10 @@ class Headers {
     uint32_t value_bytes = 0;
   };
 
-  Header LineAt(const Place& place) const;
-
   std::string text_;
-  absl::InlinedVector<Place, kCommonCount> places_;
+  std::size_t count_ = 0;
+  std::array<Place, kCommonCount> first_ = {};
+  std::vector<Place> more_;  // Of the lines beyond those.
 };
 
 }  // namespace ursula::protocol
