@@ -26,6 +26,8 @@ http::HttpOptions AdminOptions(const ServerConfig& config) {
   options.limits.body_bytes_max = 4096;  // Read, then refused: nothing takes a body.
   options.connections_max = 16;          // Few: they come out of what is kept for files.
   options.refused_connections_max = 4;
+  options.idle_gives_way = true;       // Probes are never kept out by scrapers that keep theirs.
+  options.request_timeout_ms = 5'000;  // Nor by what never sends its request.
   options.stop_timeout_ms = 1000;
   return options;
 }

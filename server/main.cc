@@ -49,8 +49,10 @@ Result<std::string> ReadFile(const std::string& path) {
   std::string text(kBytesMax, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), file));
   bool failed = std::ferror(file) != 0;
+  bool whole = text.size() < kBytesMax || std::fgetc(file) == EOF;
   std::fclose(file);
   if (failed) return Status(StatusCode::kIoError, "it can't be read");
+  if (!whole) return Status(StatusCode::kIoError, "it is larger than 1 MiB");
   return text;
 }
 
@@ -156,6 +158,10 @@ int Main(std::span<const char* const> arguments) {
   ConfigInput input;
   input.flags = arguments;
   input.environment = [](const char* name) { return std::getenv(name); };
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    std::string_view name(*entry);
+    if (name.starts_with("URSULA_")) input.environment_names.emplace_back(name, 0, name.find('='));
+  }
   input.read_file = [](const std::string& path) { return ReadFile(path); };
   input.memory_bytes =
       MemoryLimit([](const std::string& path) { return ReadFile(path); }, PhysicalMemoryBytes());

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <optional>
-#include <set>
 
 #include "server/config/options.h"
 #include "server/config/values.h"
@@ -36,7 +36,7 @@ class ConfigLoader {
 
   // `source` is how the user named it: "--data-dir", "URSULA_DATA_DIR", "ursula.toml: data_dir".
   void Apply(const Option& option, const std::string& source, std::string_view value) {
-    given_.insert(option.name);
+    given_[option.name] = source;
     std::string wanted = option.apply(&loaded_.config, value);
     if (wanted.empty()) return;
     Mistake(source + ": '" + std::string(value) + "' is not " + wanted);
@@ -105,13 +105,15 @@ class ConfigLoader {
     for (const auto& [key, value] : *pairs) ApplyKey(key, value);
   }
 
+  // "data_dir", or as the flag is written: "data-dir".
   void ApplyKey(const std::string& key, const std::string& value) {
-    for (const OptionGroup& group : OptionGroups()) {
-      for (const Option& option : group.options) {
-        if (FileKey(option) == key) return Apply(option, *file_ + ": " + key, value);
-      }
-    }
-    Mistake(*file_ + ": " + key + " is not an option (see --help)");
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    const Option* option = FindOption(name);
+    if (option == nullptr) return Mistake(*file_ + ": " + key + " is not an option (see --help)");
+    auto [before, first] = keys_.emplace(option->name, key);
+    if (!first) return Mistake(*file_ + ": " + before->second + " and " + key + " are one option");
+    Apply(*option, *file_ + ": " + key, value);
   }
 
   void ApplyEnvironment() {
@@ -122,6 +124,19 @@ class ConfigLoader {
         if (value != nullptr && *value != '\0') Apply(option, name, value);
       }
     }
+    for (const std::string& name : input_.environment_names) {
+      if (name == "URSULA_CONFIG" || FindByEnvironmentName(name) != nullptr) continue;
+      const char* value = input_.environment(name.c_str());
+      if (IsServiceLink(name, value == nullptr ? "" : value)) continue;
+      Mistake(name + " is not an option (see --help); names that begin with URSULA_ are ursulad's");
+    }
+  }
+
+  // As the user wrote it, or as a flag; with its value.
+  std::string Named(std::string_view option, const std::string& value) const {
+    auto given = given_.find(option);
+    if (given != given_.end()) return given->second + " " + value;
+    return "--" + std::string(option) + " " + value + " (its default)";
   }
 
   void ApplyFlags() {
@@ -150,25 +165,26 @@ class ConfigLoader {
   void CheckTogether() {
     const ServerConfig& config = loaded_.config;
     if (!IsLoopback(config.listen) && !config.allow_unauthenticated) {
-      Mistake("--listen " + FormatHostPort(config.listen) +
+      Mistake(Named("listen", FormatHostPort(config.listen)) +
               ": anyone who reaches this address could read, write and delete every stream; "
               "listen on 127.0.0.1, or add --allow-unauthenticated");
     }
     if (config.admin && config.listen.port != 0 && config.listen == config.admin_listen) {
-      Mistake("--admin-listen " + FormatHostPort(config.admin_listen) +
-              ": is the address of --listen; they must differ");
+      Mistake(Named("admin-listen", FormatHostPort(config.admin_listen)) + ": is the address of " +
+              Named("listen", FormatHostPort(config.listen)) + "; they must differ");
     }
     if (config.memory && given_.contains("data-dir")) {
-      Mistake("--memory: keeps nothing, but --data-dir says where to; leave one of them out");
+      Mistake(Named("memory", "true") + ": keeps nothing, but " +
+              Named("data-dir", config.data_dir) + " says where to; leave one of them out");
     }
     if (config.body_timeout_ms < config.request_timeout_ms) {
-      Mistake("--body-timeout-ms " + std::to_string(config.body_timeout_ms) +
-              ": is less than --request-timeout-ms " + std::to_string(config.request_timeout_ms) +
+      Mistake(Named("body-timeout-ms", std::to_string(config.body_timeout_ms)) + ": is less than " +
+              Named("request-timeout-ms", std::to_string(config.request_timeout_ms)) +
               ", which one pause may take");
     }
     if (config.inflight_body_bytes_max < config.body_bytes_max) {
-      Mistake("--inflight-body-bytes-max " + FormatSize(config.inflight_body_bytes_max) +
-              ": is less than --body-bytes-max " + FormatSize(config.body_bytes_max));
+      Mistake(Named("inflight-body-bytes-max", FormatSize(config.inflight_body_bytes_max)) +
+              ": is less than " + Named("body-bytes-max", FormatSize(config.body_bytes_max)));
     }
   }
 
@@ -176,7 +192,8 @@ class ConfigLoader {
   LoadedConfig loaded_;
   std::vector<Flag> flags_;
   std::optional<std::string> file_;
-  std::set<std::string_view> given_;  // Options that some source sets.
+  std::map<std::string_view, std::string> given_;  // Options that a source sets; the last one.
+  std::map<std::string_view, std::string> keys_;   // Options of the file, as written there.
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ namespace ursula::server {
 struct ConfigInput {
   std::span<const char* const> flags = {};                   // argv without the program's name.
   Function<const char*(const char* name)> environment = {};  // As getenv.
+  std::vector<std::string> environment_names = {};           // Those that begin with URSULA_.
   Function<Result<std::string>(const std::string& path)> read_file = {};
   uint64_t memory_bytes = UINT64_MAX;  // What the process may use (memory_limit.h).
 };

@@ -265,6 +265,15 @@ const Option* FindOption(std::string_view name) {
   return nullptr;
 }
 
+const Option* FindByEnvironmentName(std::string_view name) {
+  for (const OptionGroup& group : kGroups) {
+    for (const Option& option : group.options) {
+      if (EnvironmentName(option) == name) return &option;
+    }
+  }
+  return nullptr;
+}
+
 std::string FileKey(const Option& option) {
   std::string key(option.name);
   for (char& c : key) c = c == '-' ? '_' : c;
@@ -285,7 +294,8 @@ std::string HelpText() {
       "\n"
       "With no options it listens on 127.0.0.1:4437 and keeps its data in ./ursula-data.\n"
       "Every option can also be set in the environment (--data-dir as URSULA_DATA_DIR) and in a\n"
-      "TOML file (as data_dir). A flag wins over the environment, and that over the file.\n"
+      "TOML file (as data_dir or data-dir). A flag wins over the environment, and that over the "
+      "file.\n"
       "Sizes take KiB, MiB, GiB and TiB. Defaults stand in [brackets].\n";
   for (const OptionGroup& group : kGroups) {
     help += "\n" + std::string(group.title) + "\n";

@@ -30,8 +30,10 @@ struct OptionGroup {
 std::span<const OptionGroup> OptionGroups();
 const Option* FindOption(std::string_view name);  // Null: there is none.
 
-std::string EnvironmentName(const Option& option);  // "URSULA_DATA_DIR".
-std::string FileKey(const Option& option);          // "data_dir".
+std::string EnvironmentName(const Option& option);
+// The options with that name in the environment; null if there is none.
+const Option* FindByEnvironmentName(std::string_view name);  // "URSULA_DATA_DIR".
+std::string FileKey(const Option& option);                   // "data_dir".
 
 std::string HelpText();
 

@@ -100,4 +100,17 @@ bool IsLoopback(const HostPort& address) {
   return address.host == "::1" || address.host.starts_with("127.");
 }
 
+bool IsServiceLink(std::string_view name, std::string_view value) {
+  constexpr std::string_view kPort = "_PORT_";
+  if (name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT")) return true;
+  if (name.find("_SERVICE_PORT_") != std::string_view::npos) return true;
+  if (name.ends_with("_PORT") && value.find("://") != std::string_view::npos) return true;
+  for (std::size_t at = name.find(kPort); at != std::string_view::npos;
+       at = name.find(kPort, at + 1)) {
+    std::string_view rest = name.substr(at + kPort.size());
+    if (!rest.empty() && rest.front() >= '0' && rest.front() <= '9') return true;
+  }
+  return false;
+}
+
 }  // namespace ursula::server

@@ -29,4 +29,8 @@ std::optional<HostPort> ParseHostPort(std::string_view text);
 std::string FormatHostPort(const HostPort& address);
 bool IsLoopback(const HostPort& address);
 
+// What container platforms put into the environment of each process for a service by the name of
+// "ursula" or "ursula-…": URSULA_SERVICE_HOST, URSULA_PORT=tcp://…, URSULA_PORT_4437_TCP_ADDR.
+bool IsServiceLink(std::string_view name, std::string_view value);
+
 }  // namespace ursula::server

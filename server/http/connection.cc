@@ -82,7 +82,7 @@ void Connection::Start() {
 
 void Connection::Stop() {
   if (state_ == State::kDraining) return Close();
-  if (state_ == State::kReading && !parser_.InRequest()) return Close();
+  if (idle()) return Close();
   if (exchange_open_ && task_ != nullptr && !gone()) task_->OnStopping();
 }
 
@@ -90,6 +90,12 @@ void Connection::Cut() {
   if (gone()) return;
   Close();
   if (exchange_open_ && task_ != nullptr) task_->OnGone();
+}
+
+void Connection::GiveWay() {
+  URSULA_CHECK(idle() && admitted_);
+  admitted_ = false;
+  Close();
 }
 
 // ---- reading -----------------------------------------------------------------------------------

@@ -60,10 +60,13 @@ class Connection final : public Exchange,
   ~Connection() override;
 
   bool admitted() const { return admitted_; }
+  bool idle() const { return state_ == State::kReading && !parser_.InRequest(); }
 
   void Start();  // Not admitted: 503, then close.
   void Stop();   // Finishes what is under way, then closes.
   void Cut();    // Closes now; the task learns that the client has gone.
+  // Closes, for a connection that takes its place: it is admitted no more. REQUIRES: idle().
+  void GiveWay();
 
   // ---- Exchange ----
   protocol::Request& request() override { return parser_.request(); }
@@ -112,7 +115,7 @@ class Connection final : public Exchange,
 
   ConnectionHost* const host_;
   const HttpOptions& options_;
-  const bool admitted_;
+  bool admitted_;
   std::unique_ptr<io::Socket> socket_;
   SendQueue queue_;
   RequestParser parser_;

@@ -56,8 +56,7 @@ Status CoreServer::Listen(uint16_t port) {
 // ---- connections -------------------------------------------------------------------------------
 
 void CoreServer::OnAccepted(std::unique_ptr<io::Socket> socket) {
-  bool admitted =
-      !stopping_ && SharedUse::Take(&shared_->connections, uint32_t{1}, options_->connections_max);
+  bool admitted = !stopping_ && Admit();
   auto connection = std::make_unique<Connection>(this, std::move(socket), admitted);
   Connection* borrowed = connection.release();  // The list owns from here.
   connections_.PushBack(borrowed);
@@ -69,6 +68,25 @@ void CoreServer::OnAccepted(std::unique_ptr<io::Socket> socket) {
     accepting_ = false;
     listener_->Pause();
   }
+}
+
+bool CoreServer::Admit() {
+  const uint32_t most = options_->connections_max;
+  if (SharedUse::Take(&shared_->connections, uint32_t{1}, most)) return true;
+  return options_->idle_gives_way && MakeRoom() &&
+         SharedUse::Take(&shared_->connections, uint32_t{1}, most);
+}
+
+// Until it is closed, what gave way counts as one that was refused.
+bool CoreServer::MakeRoom() {
+  for (Connection& connection : connections_) {
+    if (!connection.admitted() || !connection.idle()) continue;
+    ++refused_count_;
+    SharedUse::Give(&shared_->connections, uint32_t{1});
+    connection.GiveWay();
+    return true;
+  }
+  return false;
 }
 
 void CoreServer::OnAcceptFailed(int) { counters_.accept_failures.Add(); }

@@ -52,6 +52,8 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   void OnAcceptFailed(int error) override;
   void OnListenerClosed(int64_t result);
   void OnStopTimeout();
+  bool Admit();
+  bool MakeRoom();
   template <class Visit>
   void ForEachConnection(Visit visit);
   void Bury();

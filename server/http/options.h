@@ -19,6 +19,9 @@ struct HttpOptions {
   RequestLimits limits = {};
   uint64_t inflight_body_bytes_max = uint64_t{256} << 20;  // All connections together: 503.
   uint32_t connections_max = 100'000;                      // All cores together: 503.
+  // At that limit a connection that waits between two requests ends for one that comes: for
+  // listeners with few connections, whose clients come again by themselves.
+  bool idle_gives_way = false;
   // Of each core, beyond those: they get an answer. With so many nothing more is accepted.
   uint32_t refused_connections_max = 256;
 

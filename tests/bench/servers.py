@@ -140,7 +140,10 @@ class Server:
         command = [part.format(**facts) for part in kind.command] + list(flags)
         say("$ " + shlex.join(command))
         log = open(self.dir / "log", "w")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        # Names that the tests are told by are mistakes to ursulad.
+        environment = {name: value for name, value in os.environ.items()
+                       if not name.startswith("URSULA_")}
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         self.pid = self.process.pid
         self.url = "http://127.0.0.1:%d%s" % (port, kind.prefix)
         self._await(port)

@@ -34,7 +34,10 @@ function startServer() {
     ...serverArgs,
   ]
   const log = fs.openSync(path.join(scratch, "server.log"), "w")
-  const server = spawn(binary, args, { stdio: ["ignore", "pipe", log] })
+  // Names that the tests are told by are mistakes to ursulad.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("URSULA_")))
+  const server = spawn(binary, args, { stdio: ["ignore", "pipe", log], env })
   const ended = new Promise((resolve) => {
     server.on("error", (error) => resolve(`cannot start: ${error.message}`))
     server.on("exit", (code, signal) => resolve(code === 0 ? null : `ended with ${signal ?? code}`))

@@ -421,6 +421,7 @@ class Crowds(unittest.TestCase):
 def run(*flags, data_dir=None, **options):
     """ursulad that is expected not to start."""
     place = [] if data_dir is None else ["--data-dir", str(data_dir)]
+    options.setdefault("env", harness.environment())
     return subprocess.run([harness.ursulad_path, "--listen", "127.0.0.1:0", "--admin-listen", "none",
                            *place, *flags], capture_output=True, text=True,
                           timeout=harness.PATIENCE_S, **options)
@@ -538,7 +539,7 @@ class Directories(unittest.TestCase):
 class Flags(unittest.TestCase):
     def refused(self, *flags, lines=1, env=None):
         done = subprocess.run([harness.ursulad_path, *flags], capture_output=True, text=True,
-                              timeout=harness.PATIENCE_S, env={**os.environ, **(env or {})})
+                              timeout=harness.PATIENCE_S, env=harness.environment(**(env or {})))
         self.assertEqual(done.returncode, 2, (flags, done.stderr))
         self.assertEqual(len(done.stderr.splitlines()), lines, done.stderr)
         self.assertEqual(done.stdout, "")

@@ -23,6 +23,12 @@ PATIENCE_S = 600
 ursulad_path = None
 
 
+def environment(**more):
+    """Without what the tests themselves are told: to ursulad those names would be mistakes."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("URSULA_")}
+    return {**kept, **more}
+
+
 class Server:
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
@@ -43,7 +49,7 @@ class Server:
     def start(self, *more):
         self.process = subprocess.Popen([ursulad_path, *self.flags, *more], text=True,
                                         stdout=subprocess.PIPE, stderr=self.log,
-                                        preexec_fn=self.before)
+                                        preexec_fn=self.before, env=environment())
         line = self.process.stdout.readline()
         match = re.fullmatch(r"listening on (http://127\.0\.0\.1:(\d+))\n", line)
         if match is None:

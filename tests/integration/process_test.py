@@ -2,6 +2,7 @@
 """ursulad as a process: starting, refusing to, stopping, dying and coming back."""
 import fcntl
 import json
+import http.client
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import harness
 
 def run(*flags, env=None):
     return subprocess.run([harness.ursulad_path, *flags], capture_output=True, text=True,
-                          timeout=harness.PATIENCE_S, env={**os.environ, **(env or {})})
+                          timeout=harness.PATIENCE_S, env=harness.environment(**(env or {})))
 
 
 class Starting(unittest.TestCase):
@@ -115,6 +116,21 @@ class Admin(unittest.TestCase):
             self.assertEqual(server.ask("POST", "/metrics", "x", port=port)[0], 405)
 
 
+class Probes(unittest.TestCase):
+    def test_idle_connections_keep_no_probe_out(self):
+        with harness.Server(admin=True) as server:
+            port = server.admin_port()
+            idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(40)]
+            for _ in range(40):
+                connection = http.client.HTTPConnection("127.0.0.1", port,
+                                                        timeout=harness.PATIENCE_S)
+                connection.request("GET", "/healthz")
+                self.assertEqual(connection.getresponse().status, 200)
+                idle.append(connection.sock)
+            for one in idle:
+                one.close()
+
+
 class Stopping(unittest.TestCase):
     def test_sigterm_ends_live_readers_kindly_and_exits_0(self):
         with harness.Server(admin=True) as server:
@@ -194,7 +210,8 @@ class Surroundings(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             command = [harness.ursulad_path, "--listen", "127.0.0.1:%d" % port, "--admin-listen",
                        "none", "--data-dir", folder + "/data"]
-            process = subprocess.Popen(command, preexec_fn=lambda: os.closerange(0, 3))
+            process = subprocess.Popen(command, env=harness.environment(),
+                                       preexec_fn=lambda: os.closerange(0, 3))
 
             def serves():
                 try:
@@ -214,7 +231,8 @@ class Surroundings(unittest.TestCase):
             processes = [subprocess.Popen(
                 [harness.ursulad_path, "--listen", "%s:%d" % (host, port), "--memory",
                  "--allow-unauthenticated", "--admin-listen", "none", "--core-count", "2"],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+                env=harness.environment())
                 for host in ("127.0.0.1", "0.0.0.0" if round_number % 2 else "127.0.0.1")]
             told = [process.stdout.readline() for process in processes]  # Or its end.
             self.assertEqual(sum(line.startswith("listening") for line in told), 1, told)

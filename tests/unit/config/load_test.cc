@@ -24,6 +24,7 @@ LoadedConfig Load(const Sources& sources) {
     auto found = sources.environment.find(name);
     return found == sources.environment.end() ? nullptr : found->second.c_str();
   };
+  for (const auto& [name, value] : sources.environment) input.environment_names.push_back(name);
   input.read_file = [&](const std::string& path) -> Result<std::string> {
     auto found = sources.files.find(path);
     if (found == sources.files.end()) return Status(StatusCode::kIoError, "No such file");
@@ -106,6 +107,59 @@ TEST(LoadConfigTest, EveryMistakeIsToldOnceWithItsSource) {
   EXPECT_EQ(told("URSULA_LISTEN: 'somewhere'"), 1);
   EXPECT_EQ(told("u.toml: line 2"), 1);
   EXPECT_EQ(mistakes.size(), 7u);
+}
+
+TEST(LoadConfigTest, UnknownNameInTheEnvironmentIsAMistake) {
+  Sources sources;
+  sources.environment = {
+      {"URSULA_DATADIR", "/x"}, {"URSULA_CONFIG", ""}, {"URSULA_MEMORY", "true"}};
+  std::vector<std::string> mistakes = Load(sources).mistakes;
+  ASSERT_EQ(mistakes.size(), 1u);
+  EXPECT_TRUE(mistakes[0].starts_with("URSULA_DATADIR is not an option (see --help)"));
+}
+
+TEST(LoadConfigTest, WhatAPlatformTellsOfAServiceIsNone) {
+  Sources sources;
+  sources.environment = {{"URSULA_SERVICE_HOST", "10.0.0.1"},
+                         {"URSULA_SERVICE_PORT", "4437"},
+                         {"URSULA_SERVICE_PORT_HTTP", "4437"},
+                         {"URSULA_PORT", "tcp://10.0.0.1:4437"},
+                         {"URSULA_PORT_4437_TCP", "tcp://10.0.0.1:4437"},
+                         {"URSULA_PORT_4437_TCP_PROTO", "tcp"},
+                         {"URSULA_PORT_4437_TCP_PORT", "4437"},
+                         {"URSULA_PORT_4437_TCP_ADDR", "10.0.0.1"},
+                         {"URSULA_ADMIN_PORT_4438_TCP_PORT", "4438"}};
+  EXPECT_TRUE(Load(sources).mistakes.empty());
+  sources.environment = {{"URSULA_PORT", "4437"}};
+  EXPECT_EQ(Load(sources).mistakes.size(), 1u);
+}
+
+TEST(LoadConfigTest, AFilesKeysMayBeWrittenAsTheFlagsAre) {
+  Sources sources;
+  sources.flags = {"--config=u.toml"};
+  sources.files = {{"u.toml", "data-dir = '/x'\ncore_count = 2\n"}};
+  LoadedConfig loaded = Load(sources);
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_EQ(loaded.config.data_dir, "/x");
+  EXPECT_EQ(loaded.config.core_count, 2u);
+  sources.files = {{"u.toml", "data-dir = '/x'\ndata_dir = '/y'\n"}};
+  ASSERT_EQ(Load(sources).mistakes.size(), 1u);
+  EXPECT_EQ(Load(sources).mistakes[0], "u.toml: data-dir and data_dir are one option");
+}
+
+TEST(LoadConfigTest, OptionsAreNamedAsTheUserWroteThem) {
+  Sources sources;
+  sources.flags = {"--config=u.toml"};
+  sources.files = {{"u.toml", "body-timeout-ms = 1000\n"}};
+  sources.environment = {{"URSULA_REQUEST_TIMEOUT_MS", "2000"}};
+  ASSERT_EQ(Load(sources).mistakes.size(), 1u);
+  EXPECT_EQ(Load(sources).mistakes[0],
+            "u.toml: body-timeout-ms 1000: is less than URSULA_REQUEST_TIMEOUT_MS 2000, which one "
+            "pause may take");
+  sources.environment.clear();
+  EXPECT_EQ(Load(sources).mistakes[0],
+            "u.toml: body-timeout-ms 1000: is less than --request-timeout-ms 30000 (its default), "
+            "which one pause may take");
 }
 
 TEST(LoadConfigTest, UnknownKeyOfAFileIsAMistake) {

@@ -314,6 +314,30 @@ TEST_F(ConnectionTest, ConnectionsPastTheLimitGet503) {
   EXPECT_EQ(Refused(Refusal::kConnections), 1u);
 }
 
+TEST_F(ConnectionTest, AnIdleConnectionGivesWayWhereThatIsWanted) {
+  options_.connections_max = 2;
+  options_.idle_gives_way = true;
+  auto asks = rig().Connect();
+  asks->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  auto idle = rig().Connect();
+  for (int i = 0; i < 100; ++i) {
+    auto next = rig().Connect();
+    EXPECT_TRUE(idle->closed());
+    next->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(StatusOf(next->received()), 200);
+    idle = next;
+  }
+  EXPECT_FALSE(asks->closed());
+  EXPECT_TRUE(rig().net.accepting());
+  // Who is in the middle of a request doesn't give way.
+  idle->Write("GET /a HT");
+  auto refused = rig().Connect();
+  EXPECT_EQ(StatusOf(refused->received()), 503);
+  EXPECT_FALSE(idle->closed());
+  Answer();
+  EXPECT_EQ(StatusOf(asks->received()), 200);
+}
+
 TEST_F(ConnectionTest, RefusedConnectionsAreBoundedByNotAccepting) {
   options_.connections_max = 1;
   options_.refused_connections_max = 2;
