@@ -95,6 +95,7 @@ std::string Asked(const Request& request) {
             using Kind = BucketRequest::Kind;
             const char* what = r.kind == Kind::kCreate ? "create"
                                : r.kind == Kind::kGet  ? "get"
+                               : r.kind == Kind::kList ? "list"
                                                        : "delete";
             return what + std::string(" bucket ") + r.bucket;
           }},
@@ -190,7 +191,7 @@ bool IsUnknown(const Operation& operation) {
 
 bool IsReadOnly(const Operation& operation) {
   if (const auto* bucket = std::get_if<BucketRequest>(&operation.request)) {
-    return bucket->kind == BucketRequest::Kind::kGet;
+    return bucket->kind == BucketRequest::Kind::kGet || bucket->kind == BucketRequest::Kind::kList;
   }
   return std::holds_alternative<ReadRequest>(operation.request) ||
          std::holds_alternative<HeadRequest>(operation.request);
@@ -205,6 +206,7 @@ const char* KindOf(const Operation& operation) {
                                [](const BucketRequest& r) {
                                  return r.kind == BucketRequest::Kind::kCreate ? "create bucket"
                                         : r.kind == BucketRequest::Kind::kGet  ? "get bucket"
+                                        : r.kind == BucketRequest::Kind::kList ? "list bucket"
                                                                                : "delete bucket";
                                }},
                     operation.request);

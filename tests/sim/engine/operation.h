@@ -17,7 +17,8 @@ struct HeadRequest {
   StreamId stream = {};
 };
 struct BucketRequest {
-  enum class Kind : uint8_t { kCreate, kGet, kDelete };
+  // List: whether it finds the bucket; of what is in it streams may come and go meanwhile.
+  enum class Kind : uint8_t { kCreate, kGet, kDelete, kList };
   Kind kind = Kind::kCreate;
   std::string bucket = {};
 };

@@ -114,6 +114,8 @@ Order orders[] = {
     URSULA_OF_BUCKETS("create bucket", "delete bucket"),
     URSULA_OF_BUCKETS("create bucket", "get bucket"),
     URSULA_OF_BUCKETS("delete bucket", "get bucket"),
+    URSULA_OF_BUCKETS("create bucket", "list bucket"),
+    URSULA_OF_BUCKETS("delete bucket", "list bucket"),
 };
 
 Order* Find(const Operation& first, const Operation& second) {

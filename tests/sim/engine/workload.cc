@@ -13,6 +13,8 @@ void Workload::BeginBatch(const Model& model, int64_t now_ms) {
   for (uint64_t i = 0; i < count; ++i) {
     focus_.push_back(profile_.names[random_.Below(profile_.names.size())]);
   }
+  bucket_.clear();
+  if (random_.OneIn(12)) bucket_ = random_.OneIn(2) ? "team" : "crew";
 }
 
 const StreamId& Workload::Name() {
@@ -21,6 +23,7 @@ const StreamId& Workload::Name() {
 }
 
 Request Workload::Next(uint64_t number) {
+  if (!bucket_.empty() && random_.OneIn(2)) return Bucket();
   uint64_t total = 0;
   for (uint32_t weight : profile_.weights) total += weight;
   uint64_t pick = random_.Below(total);
@@ -280,10 +283,11 @@ ReadRequest Workload::Read() {
 
 BucketRequest Workload::Bucket() {
   using Kind = BucketRequest::Kind;
-  static constexpr Kind kKinds[] = {Kind::kCreate, Kind::kCreate, Kind::kGet, Kind::kDelete};
+  static constexpr Kind kKinds[] = {Kind::kCreate, Kind::kCreate, Kind::kGet, Kind::kDelete,
+                                    Kind::kList};
   BucketRequest request;
-  request.kind = kKinds[random_.Below(4)];
-  request.bucket = Name().bucket;
+  request.kind = kKinds[random_.Below(5)];
+  request.bucket = bucket_.empty() ? Name().bucket : bucket_;
   if (request.bucket == kUpstreamBucket) request.bucket = random_.OneIn(2) ? "team" : "crew";
   return request;
 }

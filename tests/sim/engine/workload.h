@@ -50,6 +50,7 @@ class Workload {
   const Model* model_ = nullptr;
   int64_t now_ms_ = 0;
   std::vector<StreamId> focus_;
+  std::string bucket_;  // Not empty: the batch is about it.
 };
 
 }  // namespace ursula::engine::sim

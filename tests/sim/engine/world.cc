@@ -132,6 +132,12 @@ void World::Begin(Operation* operation) {
             engine.CreateBucket(request.bucket, Answered<BucketReply>(operation));
           } else if (request.kind == BucketRequest::Kind::kGet) {
             engine.GetBucket(request.bucket, Answered<BucketReply>(operation));
+          } else if (request.kind == BucketRequest::Kind::kList) {
+            engine.List({.bucket = request.bucket},
+                        [done = Answered<BucketReply>(operation)](Result<ListReply> list) mutable {
+                          if (!list.ok()) return done(list.status());
+                          done(BucketReply{list->outcome});
+                        });
           } else {
             engine.DeleteBucket(request.bucket, Answered<BucketReply>(operation));
           }

@@ -67,6 +67,28 @@ TEST(BucketTest, ACreateBesideADeletionIsMadeOrRefusedAsTheBucketIs) {
   }
 }
 
+// Other buckets' deletions make what a core remembers of its bucket old; what the create waits for
+// uses up no look at it.
+TEST(BucketTest, ACreateThatWaitsForAForkFindsItsBucketBesideOtherDeletions) {
+  ManualEngine engine(16);
+  ASSERT_EQ(engine.Create(engine.Id(kUpstreamBucket, "source"))->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
+  for (int turns = 0; turns < kTurnsMax; ++turns) {
+    ASSERT_EQ(engine.CreateBucket("other")->outcome, Outcome::kOk);
+    const StreamId id = engine.Id("team", "f" + std::to_string(turns));
+    auto fork = engine.BeginCreate(Fork(id, engine.Id(kUpstreamBucket, "source")));
+    engine.Turns(turns % 40);
+    CreateRequest request;
+    request.stream = id;
+    auto create = engine.BeginCreate(request);
+    engine.Turns(turns / 4);
+    auto deletion = engine.BeginDeleteBucket("other");
+    EXPECT_NE(engine.Await(create)->outcome, Outcome::kBucketNotFound) << turns;
+    EXPECT_NE(engine.Await(fork)->outcome, Outcome::kBucketNotFound) << turns;
+    EXPECT_EQ(engine.Await(deletion)->outcome, Outcome::kOk);
+  }
+}
+
 // With many groups most forks are in another than their name's.
 TEST(BucketTest, NamesOfForksThatAreGoneKeepNoBucket) {
   ManualEngine engine(16);

@@ -1,0 +1,29 @@
+"""Bugs that the simulation of a whole engine must notice."""
+
+# The patched file for each patch, by module.
+PLANTED_IN_ENGINE = {
+    "calls_a_begun_deletion_not_begun": "bucket_flow.cc",
+    "finds_no_bucket_that_is_being_deleted": "create_flow.cc",
+    "holds_names_for_forks_of_another_opening": "chores.cc",
+    "keeps_a_bucket_for_any_placement": "bucket_flow.cc",
+    "lists_no_bucket_that_is_being_deleted": "read_flow.cc",
+    "refuses_a_fork_before_its_name_is_held": "fork_flow.cc",
+}
+
+PLANTED_IN_GROUP = {
+    "ends_no_message_at_a_fork": "read_task.cc",
+    "finds_no_soft_deleted_stream": "read_task.cc",
+    "reads_on_of_a_freed_source": "read_task.cc",
+    "tells_an_end_past_the_page": "read_task.cc",
+}
+
+PLANTED_IN_STREAM = {
+    "compares_forks_by_their_words": "lifecycle.cc",
+    "draws_no_history": "machine.cc",
+    "expects_any_tail": "append.cc",
+    "judges_no_precondition": "condition.cc",
+    "makes_a_fork_that_is_not_resolved": "fork.cc",
+    "takes_bytes_in_any_framing": "append.cc",
+}
+
+PLANTED_BUGS = PLANTED_IN_ENGINE.keys() + PLANTED_IN_GROUP.keys() + PLANTED_IN_STREAM.keys()
