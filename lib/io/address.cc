@@ -1,14 +1,10 @@
 #include "lib/io/address.h"
 
 #include <arpa/inet.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
-#include <cerrno>
 #include <cstring>
 #include <string_view>
-
-#include "lib/io/errors.h"
-#include "lib/io/runtime.h"
 
 namespace ursula::io {
 
@@ -59,31 +55,6 @@ std::string PeerOf(int fd) {
   address.size = sizeof address.storage;
   if (getpeername(fd, address.raw(), &address.size) != 0) return "unknown";
   return FormatAddress(address);
-}
-
-Result<uint16_t> ProbePort(const std::string& host, uint16_t port) {
-  Result<Address> address = ParseAddress(host, port);
-  if (!address.ok()) return address.status();
-  std::string name = FormatAddress(*address);
-  int fd = socket(address->family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return IoError("socket", name, errno);
-  // Lets us have a port whose old connections linger in TIME_WAIT, not one that is listened on.
-  int one = 1;
-  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  int error = 0;
-  if (bind(fd, address->raw(), address->size) != 0 || listen(fd, 1) != 0 ||
-      getsockname(fd, address->raw(), &address->size) != 0) {
-    error = errno;
-  }
-  close(fd);
-  if (error == EADDRINUSE) {
-    return Status(StatusCode::kFailedPrecondition, name + " is in use by another process");
-  }
-  if (error == EADDRNOTAVAIL) {
-    return Status(StatusCode::kInvalidArgument, name + " is no address of this machine");
-  }
-  if (error != 0) return IoError("bind", name, error);
-  return address->port();
 }
 
 }  // namespace ursula::io

@@ -4,9 +4,6 @@
 
 #pragma once
 
-#include <cstdint>
-#include <string>
-
 #include "lib/io/loop.h"
 #include "ursula/function.h"
 #include "ursula/runtime.h"
@@ -24,10 +21,5 @@ class LoopRuntime : public Runtime {
 
   static LoopRuntime& Of(Runtime& runtime) { return static_cast<LoopRuntime&>(runtime); }
 };
-
-// Proves with a plain bind (no SO_REUSEPORT, which would silently share the port with another
-// process) that host:port is free, and gives the port: the kernel's choice for 0.
-// kFailedPrecondition: in use; kInvalidArgument: no numeric address.
-Result<uint16_t> ProbePort(const std::string& host, uint16_t port);
 
 }  // namespace ursula::io
