@@ -28,18 +28,20 @@ void FollowTask::Start(Status valid) {
 }
 
 void FollowTask::ReadNext() {
-  URSULA_CHECK(state_ == State::kIdle || state_ == State::kPaused);
+  URSULA_CHECK(state_ == State::kIdle);
   if (cancelled_) return End(Status(StatusCode::kCancelled, "cancelled"), Outcome::kOk);
-  if (unread_bytes_ >= request_.unread_bytes_max) {
-    state_ = State::kPaused;
-    return;
-  }
-  state_ = State::kReading;
+  // Out of credit it reads no data, but is told when the stream is gone, and counts as a reader of
+  // it, for whose sake it doesn't expire.
+  state_ = HasCredit() ? State::kReading : State::kPaused;
   ReadRequest read;
   read.stream = request_.stream;
   read.from = request_.from;
   read.from_tail = request_.from_tail;
-  read.bytes_max = std::min(request_.unread_bytes_max - unread_bytes_, kReadBytesMax);
+  if (HasCredit()) {
+    read.bytes_max = std::min(request_.unread_bytes_max - unread_bytes_, kReadBytesMax);
+  } else {
+    read.bytes_max = 0;
+  }
   read.wait_ms = kWaitMs;
   read.boundaries = request_.boundaries;
   read.incarnation = incarnation_;
@@ -49,15 +51,25 @@ void FollowTask::ReadNext() {
 }
 
 void FollowTask::OnRead(Result<ReadReply> result) {
-  URSULA_CHECK(state_ == State::kReading);
+  URSULA_CHECK(state_ == State::kReading || state_ == State::kPaused);
+  const bool paused = state_ == State::kPaused;
   state_ = State::kIdle;
   read_ticket_ = 0;
+  if (cancelled_) return End(Status(StatusCode::kCancelled, "cancelled"), Outcome::kOk);
+  if (paused && result.status().code() == StatusCode::kCancelled) return ReadNext();  // By Grant.
+  if (paused && result.status().code() == StatusCode::kResourceExhausted && !HasCredit()) {
+    state_ = State::kPaused;  // No room for one more that waits: Grant will come.
+    return;
+  }
+  if (result.status().code() == StatusCode::kFailedPrecondition) {
+    return End(Status(StatusCode::kCancelled, "the engine is stopping"), Outcome::kOk);
+  }
   if (!result.ok()) return End(result.status(), Outcome::kOk);
   if (result->outcome != Outcome::kOk) {
     return End(Status(StatusCode::kFailedPrecondition, "the stream can't be read on"),
                result->outcome);
   }
-  if (cancelled_) return End(Status(StatusCode::kCancelled, "cancelled"), Outcome::kOk);
+  if (paused) return ReadNext();
   incarnation_ = result->info.incarnation;
   request_.from = result->next;
   request_.from_tail = false;
@@ -83,13 +95,18 @@ void FollowTask::OnDelivered(bool last) {
 
 void FollowTask::Grant(uint64_t bytes) {
   unread_bytes_ -= std::min(bytes, unread_bytes_);
-  if (state_ == State::kPaused) ReadNext();
+  if (state_ == State::kPaused && HasCredit()) Wake();
 }
 
 void FollowTask::Cancel() {
   cancelled_ = true;
-  if (state_ == State::kReading && read_ticket_ != 0) engine_.Cancel(read_ticket_);
-  if (state_ == State::kPaused) ReadNext();
+  if (state_ == State::kReading || state_ == State::kPaused) Wake();
+}
+
+void FollowTask::Wake() {
+  if (read_ticket_ != 0) return engine_.Cancel(read_ticket_);
+  state_ = State::kIdle;
+  ReadNext();
 }
 
 void FollowTask::End(Status status, Outcome outcome) {

@@ -1,7 +1,8 @@
 // lib/engine/follow_task.h
 //
-// One Follow: a chain of waiting Reads, each issued only while credit is left, so that a slow
-// consumer costs at most its `unread_bytes_max` and one read.
+// One Follow: a chain of waiting Reads. Without credit a Read asks for no data, only to be told
+// when the stream is gone, so that a slow consumer costs at most its `unread_bytes_max` and one
+// read.
 
 #pragma once
 
@@ -32,7 +33,9 @@ class FollowTask : public std::enable_shared_from_this<FollowTask> {
  private:
   enum class State : uint8_t { kIdle, kReading, kDelivering, kPaused, kEnded };
 
+  bool HasCredit() const { return unread_bytes_ < request_.unread_bytes_max; }
   void ReadNext();
+  void Wake();  // Ends the read under way, if any, and then goes on.
   void OnRead(Result<ReadReply> result);
   void Deliver(ReadReply reply);
   void OnDelivered(bool last);

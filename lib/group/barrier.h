@@ -53,10 +53,14 @@ class Barrier {
     }
   }
 
+  bool HasReached(Index applied) const {
+    return !rounds_.empty() && rounds_.front().confirmed && rounds_.front().index <= applied;
+  }
+
   // Takes out, in order, those whose round is confirmed at or below `applied`.
   std::vector<BarrierDone> TakeReached(Index applied) {
     std::vector<BarrierDone> reached;
-    while (!rounds_.empty() && rounds_.front().confirmed && rounds_.front().index <= applied) {
+    while (HasReached(applied)) {
       for (BarrierDone& done : rounds_.front().waiting) reached.push_back(std::move(done));
       rounds_.pop_front();
     }

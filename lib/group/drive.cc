@@ -31,6 +31,7 @@ void Replica::Pump() {
 void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   if (soft_state.role == raft::Role::kLeader) {
     clock_.Rebase();
+    renewed_until_ms_ = INT64_MIN;
   } else {
     barrier_.FailAll();
   }
@@ -118,6 +119,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
     result = machine_->Apply(entry.index, *command);
     if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
       clock_.Restart(machine_->now_ms());
+      renewed_until_ms_ = INT64_MIN;
     }
     CarryOut(&result);
   }
@@ -173,7 +175,9 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 // Everything that may call back into this replica, once the core is at rest.
 void Replica::AfterApply() {
   CountMemory();
-  for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
+  if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
+    for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
+  }
   while (!woken_.empty()) {
     stream::Incarnation incarnation = *woken_.begin();
     woken_.erase(woken_.begin());

@@ -1,6 +1,7 @@
 // The part of Replica by which time reaches streams: expiry and renewal are commands, stamped here.
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -10,12 +11,18 @@ namespace ursula::group {
 namespace {
 
 constexpr std::size_t kExpireBatchMax = 256;
+constexpr std::size_t kTouchBatchMax = 1024;
 
 }  // namespace
 
 bool Replica::HasWaiters(stream::Incarnation incarnation) const {
   auto found = waiters_.find(incarnation);
   return found != waiters_.end() && !found->second.empty();
+}
+
+// It has live readers, for whose sake it doesn't expire.
+bool Replica::IsHeld(stream::Incarnation incarnation) const {
+  return HasWaiters(incarnation) && machine_->FindIncarnation(incarnation).sliding;
 }
 
 void Replica::WatchClock() {
@@ -35,12 +42,14 @@ void Replica::StepClock(Function<void(Result<int64_t>)> done) {
   Propose(stream::StepClock{delta_ms},
           [this, delta_ms, done = std::move(done)](Result<stream::Reply> reply) mutable {
             --clock_steps_;
+            renewed_until_ms_ = INT64_MIN;  // Deadlines have moved.
             if (reply.ok()) return done(delta_ms);
             clock_.Observe(machine_->now_ms());  // It isn't applied after all, or not yet.
             done(reply.status());
           });
   // What is stamped from here on comes after it in the log.
   ++clock_steps_;
+  renewed_until_ms_ = INT64_MIN;
   clock_.Step(delta_ms);
 }
 
@@ -66,13 +75,14 @@ void Replica::SweepExpired() {
   Propose(std::move(expire), [this](Result<stream::Reply>) { expire_pending_ = false; });
 }
 
-// A name is past its deadline: afterwards it is expired, or renewed for the sake of live readers.
-void Replica::Settle(stream::Incarnation incarnation, Function<void(Status)> done) {
+// A name is past its deadline: afterwards it is expired, or renewed for the sake of live readers,
+// of which the one that asks may be one.
+void Replica::Settle(stream::Incarnation incarnation, bool held, Function<void(Status)> done) {
   stream::LookupResult found = machine_->FindIncarnation(incarnation);
   auto finish = [done = std::move(done)](Result<stream::Reply> reply) mutable {
     done(reply.status());
   };
-  if (found.sliding && HasWaiters(incarnation)) {
+  if (found.sliding && (held || HasWaiters(incarnation))) {
     return Propose(stream::Touch{{incarnation}}, std::move(finish));
   }
   Propose(stream::Expire{{incarnation}}, std::move(finish));
@@ -82,7 +92,9 @@ void Replica::AfterExpiry(BarrierDone done) {
   AfterBarrier([this, done = std::move(done)](Status status) mutable {
     if (!status.ok()) return done(std::move(status));
     stream::Expire expire;
-    expire.incarnations = machine_->CollectExpired(NowMs(), kExpireBatchMax);
+    for (stream::Incarnation incarnation : machine_->CollectExpired(NowMs(), kExpireBatchMax)) {
+      if (!IsHeld(incarnation)) expire.incarnations.push_back(incarnation);
+    }
     // Where nothing is applied any more, nothing contradicts what time alone says.
     if (expire.incarnations.empty() || !Ready().ok()) return done(Status());
     Propose(std::move(expire), [this, done = std::move(done)](Result<stream::Reply> reply) mutable {
@@ -90,6 +102,33 @@ void Replica::AfterExpiry(BarrierDone done) {
       AfterExpiry(std::move(done));
     });
   });
+}
+
+// Who waits now has waited since before the deadline. A stream whose deadline was passed by when
+// this looked last gets no new readers, so it is looked at once.
+bool Replica::RenewHeld() {
+  const int64_t now_ms = NowMs();
+  std::optional<int64_t> deadline = machine_->NextDeadline();
+  if (!deadline || *deadline > now_ms || state_ != State::kRunning || !core_->is_leader()) {
+    return renewals_ > 0;
+  }
+  stream::Touch touch;
+  auto renew = [&] {
+    if (touch.incarnations.empty()) return;
+    ++renewals_;
+    Propose(std::exchange(touch, {}), [this](Result<stream::Reply>) {
+      --renewals_;
+      Schedule();  // Whoever waited for this goes on, whatever came of it.
+    });
+  };
+  const int64_t after_ms = std::exchange(renewed_until_ms_, now_ms);
+  for (stream::Incarnation incarnation : machine_->CollectExpired(now_ms, SIZE_MAX, after_ms)) {
+    if (!IsHeld(incarnation)) continue;
+    touch.incarnations.push_back(incarnation);
+    if (touch.incarnations.size() == kTouchBatchMax) renew();
+  }
+  renew();
+  return renewals_ > 0;
 }
 
 // Renewals are coalesced: one is due only when it moves the deadline by a window's length, and all

@@ -98,7 +98,8 @@ void StreamRead::Start() {
   if (cancelled_) return Finish(*cancelled_);
   stream::LookupResult found = replica_.machine_->Lookup(request_.stream, replica_.NowMs());
   if (found.kind == stream::LookupResult::Kind::kExpired) {
-    replica_.Settle(found.incarnation, [this](Status status) {
+    const bool held = waited_ && found.incarnation == incarnation_;
+    replica_.Settle(found.incarnation, held, [this](Status status) {
       if (!status.ok()) return Finish(std::move(status));
       Start();
     });
@@ -131,8 +132,10 @@ void StreamRead::Look(const stream::LookupResult& found) {
   }
   start_ = std::min(request_.from.bytes, tail_);
   if (start_ < found.start) return FinishWith(Outcome::kGone);
+  if (request_.bytes_max == 0) return request_.wait_ms > 0 ? Wait() : Reply();
   if (start_ < tail_) {
-    uint64_t advised = replica_.services_.payload->ReadBytesAdvised();
+    // No page is longer than a stream may be; from there on sums of lengths don't wrap.
+    const uint64_t advised = std::min(replica_.services_.payload->ReadBytesAdvised(), kOffsetEnd);
     return GatherPage(std::max<uint64_t>(std::min(request_.bytes_max, advised), 1));
   }
   bool past_tail = request_.from.bytes > tail_;
@@ -202,10 +205,11 @@ void StreamRead::Wait() {
   if (!replica_.AddWaiter(this, incarnation_)) {
     return Finish(Status(StatusCode::kResourceExhausted, "too many reads wait on this core"));
   }
-  waiting_ = true;
+  waiting_ = waited_ = true;
   io::Loop* loop = replica_.services_.loop;
   if (!timer_.running()) {
-    loop->StartTimer(&timer_, loop->now_ns() + request_.wait_ms * 1'000'000);
+    constexpr uint64_t kWaitMsMax = uint64_t{1} << 40;  // 34 years, which a clock in ns holds.
+    loop->StartTimer(&timer_, loop->now_ns() + std::min(request_.wait_ms, kWaitMsMax) * 1'000'000);
   }
 }
 

@@ -101,6 +101,7 @@ class StreamRead final : public ReadTask {
   stream::Incarnation incarnation_ = stream::kNoIncarnation;
   bool json_ = false;
   bool waiting_ = false;
+  bool waited_ = false;  // For incarnation_, and so kept it from expiring.
   bool before_ = false;  // The byte before `start_` is gathered too, to be checked.
   uint64_t start_ = 0;
   uint64_t tail_ = 0;  // When the page was planned.

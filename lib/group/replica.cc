@@ -143,6 +143,7 @@ void Replica::Propose(stream::Command::Body body, ProposeDone done) {
 }
 
 void Replica::Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done) {
+  RenewHeld();  // First in the log.
   uint64_t payload_bytes = stream::PayloadSize(messages, stream::FramingOf(*command));
   Status status = Admit(*command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
@@ -226,7 +227,7 @@ void Replica::Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> d
     if (!status.ok()) return done(std::move(status));
     stream::LookupResult found = machine_->Lookup(id, NowMs());
     if (found.kind != stream::LookupResult::Kind::kExpired) return done(std::move(found));
-    Settle(found.incarnation,
+    Settle(found.incarnation, false,
            [this, id = std::move(id), done = std::move(done)](Status settled) mutable {
              if (!settled.ok()) return done(std::move(settled));
              Lookup(std::move(id), std::move(done));

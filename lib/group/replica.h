@@ -177,10 +177,15 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // expiry.cc: time passes for streams.
   void WatchClock();
   void SweepExpired();
-  void Settle(stream::Incarnation incarnation, Function<void(Status)> done);
+  void Settle(stream::Incarnation incarnation, bool held, Function<void(Status)> done);
+  // A stream with live readers doesn't expire, but a core that stood still may have missed to renew
+  // it in time: that is made up for before anything else is judged by the time that it is now.
+  // Whether such renewals are under way.
+  bool RenewHeld();
   void TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found);
   void ProposeTouches();
   bool HasWaiters(stream::Incarnation incarnation) const;
+  bool IsHeld(stream::Incarnation incarnation) const;
 
   // reads.cc
   ReadTask* AddTask(std::unique_ptr<ReadTask> task);
@@ -227,6 +232,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
   bool expire_pending_ = false;
+  int64_t renewed_until_ms_ = INT64_MIN;  // RenewHeld has looked at deadlines up to here.
+  std::size_t renewals_ = 0;              // Of RenewHeld, not applied yet.
   bool clock_ahead_logged_ = false;
   int clock_steps_ = 0;  // Proposed here, and not yet applied.
 

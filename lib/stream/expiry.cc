@@ -67,7 +67,10 @@ void Machine::Commit(Index, const Touch& command, ApplyResult* result) {
   for (Incarnation incarnation : command.incarnations) {
     StreamState* stream = streams_.Find(incarnation);
     if (stream == nullptr || stream->life != Life::kLive) continue;
-    if (Due(*stream, now_ms_)) {
+    // Past its deadline too: it was read in time or is being read, says the leader, who stamped
+    // this when it came to it. A fixed deadline isn't for it to move.
+    const bool sliding = stream->lifetime != nullptr && stream->lifetime->ttl_seconds.has_value();
+    if (!sliding && Due(*stream, now_ms_)) {
       ExpireStream(stream, result);
     } else {
       Renew(stream);

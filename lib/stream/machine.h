@@ -112,8 +112,9 @@ class Machine {
 
   // The earliest deadline of any live stream, if there is one.
   std::optional<int64_t> NextDeadline() const;
-  // Live streams whose deadline is <= now_ms, earliest first.
-  std::vector<Incarnation> CollectExpired(int64_t now_ms, std::size_t count_max) const;
+  // Live streams whose deadline is <= now_ms, and later than after_ms; earliest first.
+  std::vector<Incarnation> CollectExpired(int64_t now_ms, std::size_t count_max,
+                                          int64_t after_ms = INT64_MIN) const;
 
   // Whether the state of a stream of that bucket is in this group: live and not due, or
   // soft-deleted, its own or a foreign fork.

@@ -76,11 +76,13 @@ std::optional<int64_t> Machine::NextDeadline() const {
   return streams_.deadlines().begin()->first;
 }
 
-std::vector<Incarnation> Machine::CollectExpired(int64_t now_ms, std::size_t count_max) const {
+std::vector<Incarnation> Machine::CollectExpired(int64_t now_ms, std::size_t count_max,
+                                                 int64_t after_ms) const {
   std::vector<Incarnation> expired;
-  for (const auto& [deadline_ms, incarnation] : streams_.deadlines()) {
-    if (deadline_ms > now_ms || expired.size() == count_max) break;
-    expired.push_back(incarnation);
+  const auto& deadlines = streams_.deadlines();
+  for (auto at = deadlines.upper_bound({after_ms, Incarnation{UINT64_MAX}});
+       at != deadlines.end() && at->first <= now_ms && expired.size() < count_max; ++at) {
+    expired.push_back(at->second);
   }
   return expired;
 }

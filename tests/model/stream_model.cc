@@ -457,9 +457,13 @@ void StreamModel::Do(uint64_t, const Expire& command, ModelResult*) {
 
 void StreamModel::Do(uint64_t, const Touch& command, ModelResult*) {
   for (Incarnation incarnation : command.incarnations) {
-    ExpireIfDue(Numbered(incarnation));
     ModelStream* stream = Numbered(incarnation);
-    if (stream != nullptr && stream->state == State::kLive) stream->last_use_ms = now_;
+    if (stream == nullptr || stream->state != State::kLive) continue;
+    if (stream->effective.ttl_seconds) {
+      stream->last_use_ms = now_;  // Also past its end: it has readers.
+    } else {
+      ExpireIfDue(stream);
+    }
   }
 }
 

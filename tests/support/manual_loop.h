@@ -130,6 +130,7 @@ class ManualRuntime final : public io::LoopRuntime {
   void RunUntilIdle();
   void AdvanceTo(uint64_t ns);
   void AdvanceBy(uint64_t ns) { AdvanceTo(clock_.now_ns + ns); }
+  void StandStill(uint64_t ns) { clock_.now_ns += ns; }  // What fell due meanwhile comes late.
   template <class Condition>
   bool RunUntil(Condition done, uint64_t ns = 60'000'000'000) {
     uint64_t end = clock_.now_ns + ns;

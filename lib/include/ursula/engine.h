@@ -202,11 +202,13 @@ struct AppendReply {
 struct ReadRequest {
   StreamId stream = {};
   Offset from = {};
-  bool from_tail = false;        // `now`: `from` is ignored; the reply's `start` is the tail.
-  uint64_t bytes_max = 1 << 20;  // Soft: at least one whole JSON message is returned.
-  uint64_t wait_ms = 0;          // At the tail of an open stream: wait this long for data.
-  bool touch = true;             // Renews a sliding TTL.
-  bool boundaries = false;       // Fill ReadReply::message_ends.
+  bool from_tail = false;  // `now`: `from` is ignored; the reply's `start` is the tail.
+  // Soft: at least one whole JSON message is returned. 0: no data at all; such a read waits, where
+  // it waits, until the stream is gone or its time is over.
+  uint64_t bytes_max = 1 << 20;
+  uint64_t wait_ms = 0;     // At the tail of an open stream: wait this long for data.
+  bool touch = true;        // Renews a sliding TTL.
+  bool boundaries = false;  // Fill ReadReply::message_ends.
   std::optional<uint64_t> incarnation = {};  // Set: another incarnation is kNotFound.
 };
 

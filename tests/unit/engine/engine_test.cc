@@ -48,6 +48,62 @@ TEST(EngineTest, JsonMessagesAreFramedAndPagesEndAtMessageEnds) {
   EXPECT_EQ(reply->message_ends[1].bytes, 12u);
 }
 
+TEST(EngineTest, PageOfAnySizeIsThePageThereIs) {
+  TestEngine engine({});
+  ASSERT_EQ(engine.Create("j", "application/json")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Append("j", {"1", "2"})->tail.bytes, 6u);
+  for (uint64_t from : {0u, 3u}) {
+    auto page = engine.Read("j", from, UINT64_MAX);
+    ASSERT_TRUE(page.ok());
+    EXPECT_EQ(page->next.bytes, 6u);
+  }
+}
+
+// Without credit, with data unread: only the stream's end is news.
+TEST(EngineTest, FollowerOutOfCreditHearsOfDelete) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("f")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Append("f", {"abc"})->outcome, Outcome::kOk);
+  struct Slow final : Follower {
+    void OnData(ReadReply reply) override {
+      for (const Bytes& part : reply.parts) bytes += part.size();
+      if (bytes >= wanted) got.set_value();
+    }
+    void OnEnd(Status status, Outcome outcome) override { ended.set_value({status, outcome}); }
+    uint64_t bytes = 0;
+    uint64_t wanted = 2;
+    std::promise<void> got;
+    std::promise<std::pair<Status, Outcome>> ended;
+  } slow;
+  Ticket ticket = engine->Follow({.stream = TestEngine::Id("f"), .unread_bytes_max = 2}, &slow);
+  slow.got.get_future().wait();
+  slow.got = {};
+  slow.wanted = 4;
+  engine->Grant(ticket, 2);  // It goes on, and is out of credit once more.
+  ASSERT_EQ(engine.Append("f", {"defg"})->outcome, Outcome::kOk);
+  slow.got.get_future().wait();
+  ASSERT_EQ(engine.Delete("f")->outcome, Outcome::kOk);
+  auto [status, outcome] = slow.ended.get_future().get();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(outcome, Outcome::kNotFound);
+}
+
+TEST(EngineTest, FollowerOutOfCreditIsCancelledAtOnce) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("f")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Append("f", {"abc"})->outcome, Outcome::kOk);
+  struct Slow final : Follower {
+    void OnData(ReadReply) override { got.set_value(); }
+    void OnEnd(Status status, Outcome) override { ended.set_value(status.code()); }
+    std::promise<void> got;
+    std::promise<StatusCode> ended;
+  } slow;
+  Ticket ticket = engine->Follow({.stream = TestEngine::Id("f"), .unread_bytes_max = 3}, &slow);
+  slow.got.get_future().wait();
+  engine->Cancel(ticket);
+  EXPECT_EQ(slow.ended.get_future().get(), StatusCode::kCancelled);
+}
+
 TEST(EngineTest, ReadAtTheTailWaitsForTheNextAppend) {
   TestEngine engine({.cores = 2});
   ASSERT_EQ(engine.Create("w")->outcome, Outcome::kOk);
@@ -124,7 +180,7 @@ TEST(EngineTest, ProducerSequencesAreAppliedOnce) {
 }
 
 TEST(EngineTest, StreamsOfABucketAreListedInOrderAcrossGroups) {
-  TestEngine engine({.cores = 2, .groups = 7});
+  TestEngine engine({.cores = 2, .groups = 40});  // More than are asked at a time.
   EXPECT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kOk);
   EXPECT_EQ(engine.Bucket(&StreamEngine::CreateBucket, "team")->outcome, Outcome::kExisted);
   EXPECT_EQ(engine.Bucket(&StreamEngine::GetBucket, "nope")->outcome, Outcome::kBucketNotFound);

@@ -239,6 +239,87 @@ TEST_F(ReplicaReadsTest, WaitingReadersKeepASlidingStreamAlive) {
             stream::LookupResult::Kind::kNotFound);
 }
 
+TEST_F(ReplicaReadsTest, TheLongestWaitWaits) {
+  AskedRead waiting = world.Read(From("s", 0, UINT64_MAX));
+  world.runtime().AdvanceBy(60'000 * kMs);
+  EXPECT_FALSE(waiting->reply);
+  ASSERT_TRUE(world.AppendNow("s", "a"));
+  EXPECT_EQ(waiting->text(), "a");
+}
+
+// The tick that would have renewed it in time didn't come, and something else comes first.
+class StalledReadersTest : public ReplicaReadsTest {
+ protected:
+  void SetUp() override {
+    ReplicaReadsTest::SetUp();
+    Lifetime lifetime;
+    lifetime.ttl_seconds = 1;
+    ASSERT_TRUE(world.Finish(world.Create("brief", lifetime)));
+    waiting = world.Read(From("brief", 0, 60'000), kWaiting);
+    world.runtime().AdvanceBy(200 * kMs);
+    world.runtime().StandStill(5'000 * kMs);
+  }
+
+  static constexpr uint64_t kWaiting = 7;
+  AskedRead waiting;
+};
+
+TEST_F(StalledReadersTest, TicksThatComeLateRenewTheStream) {
+  for (int stall = 0; stall < 3; ++stall) {
+    world.runtime().AdvanceBy(300 * kMs);
+    EXPECT_FALSE(waiting->reply);
+    world.runtime().StandStill(5'000 * kMs);
+  }
+  EXPECT_FALSE(waiting->reply);
+}
+
+TEST_F(StalledReadersTest, AnAppendFindsTheStream) {
+  ASSERT_TRUE(world.AppendNow("brief", "a"));
+  EXPECT_EQ(waiting->text(), "a");
+}
+
+TEST_F(StalledReadersTest, BehindTheBarrierTheStreamIsThere) {
+  std::size_t listed = 0;
+  Outcome created = Outcome::kOk;
+  bool asked = false;
+  world.replica().AfterBarrier([&](Status status) {
+    ASSERT_TRUE(status.ok());
+    const int64_t now_ms = world.replica().NowMs();
+    ListRequest request{.bucket = NameOf("brief").bucket, .prefix = "brief"};
+    listed = world.replica().machine().List(request, now_ms).streams.size();
+    stream::Command create;
+    create.now_ms = now_ms;
+    create.body = stream::CreateStream{.id = NameOf("brief"), .content_type = "text/html"};
+    created = world.replica().machine().Preview(create, now_ms).outcome;
+    asked = true;
+  });
+  ASSERT_TRUE(world.RunUntil([&] { return asked; }));
+  EXPECT_EQ(listed, 1u);
+  EXPECT_EQ(created, Outcome::kConflict);
+  EXPECT_FALSE(waiting->reply);
+}
+
+TEST_F(StalledReadersTest, AForkOfItIsMade) {
+  stream::CreateFork fork;
+  fork.stream.id = NameOf("fork");
+  fork.point.source = NameOf("brief");
+  fork.source = world.replica().machine().Lookup(NameOf("brief"), 0).incarnation;
+  fork.at_tail = true;
+  Asked made = world.Propose(fork);
+  EXPECT_TRUE(world.Finish(made));
+  EXPECT_FALSE(waiting->reply);
+}
+
+TEST_F(StalledReadersTest, AReadWhoseTimeIsOverMeanwhileFindsItsStream) {
+  world.runtime().AdvanceBy(300 * kMs);
+  AskedRead brief = world.Read(From("brief", 0, 1'000));
+  world.runtime().AdvanceBy(300 * kMs);
+  ASSERT_TRUE(world.replica().CancelRead(kWaiting));
+  world.runtime().StandStill(5'000 * kMs);
+  EXPECT_EQ(world.FinishRead(brief), "");
+  EXPECT_TRUE((*brief->reply)->reply.up_to_date);
+}
+
 TEST_F(ReplicaReadsTest, AForkPointInsideBytesOnDiskIsResolved) {
   stream::Incarnation source = world.replica().machine().Lookup(NameOf("t"), 0).incarnation;
   ForkPoint point;
