@@ -188,7 +188,8 @@ class Engine final : public StreamEngine {
   void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
   void DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call);
   void ListFlow(ListCall call);
-  void ListGroups(ListCall call);
+  struct Listing;
+  void ListNextGroup(const std::shared_ptr<Listing>& listing);
   // create_flow.cc
   void CreateFlow(CreateCall call);
   // What this core knows of it, else what the meta group says.

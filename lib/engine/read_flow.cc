@@ -1,7 +1,10 @@
 // Reads, lookups, deletes and listings.
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <utility>
+#include <vector>
 
 #include "lib/engine/engine.h"
 
@@ -89,34 +92,57 @@ void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
 
 namespace {
 
-struct Listing {
-  ListReply merged;
-  std::size_t missing = 0;
-  Status failure;
-};
+constexpr uint32_t kGroupsAtOnce = 16;  // So many pages are in memory at a time.
 
-void MergeInto(ListReply* merged, ListReply part) {
+// Keeps the first `limit` names.
+void MergeInto(ListReply* merged, ListReply part, uint32_t limit) {
+  std::vector<ListReply::Stream>& streams = merged->streams;
+  const auto middle = static_cast<std::ptrdiff_t>(streams.size());
   merged->more = merged->more || part.more;
-  for (ListReply::Stream& stream : part.streams) merged->streams.push_back(std::move(stream));
-}
-
-void FinishListing(const CallPtr<ListRequest, ListReply>& call, Listing* listing) {
-  if (!listing->failure.ok()) return call->done(listing->failure);
-  std::vector<ListReply::Stream>& streams = listing->merged.streams;
-  std::sort(streams.begin(), streams.end(),
-            [](const auto& a, const auto& b) { return a.path < b.path; });
-  if (streams.size() > call->request.limit) {
-    streams.resize(call->request.limit);
-    listing->merged.more = true;
-  }
-  call->done(std::move(listing->merged));
+  std::ranges::move(part.streams, std::back_inserter(streams));
+  std::inplace_merge(streams.begin(), streams.begin() + middle, streams.end(),
+                     [](const auto& a, const auto& b) { return a.path < b.path; });
+  if (streams.size() <= limit) return;
+  streams.resize(limit);
+  merged->more = true;
 }
 
 }  // namespace
 
+// A page of each group, a few at a time.
+struct Engine::Listing {
+  ListCall call;
+  ListReply merged = {};
+  Status failure = {};
+  uint32_t asked = 0;  // Groups, in order.
+  uint32_t missing = 0;
+};
+
+void Engine::ListNextGroup(const std::shared_ptr<Listing>& listing) {
+  ++listing->missing;
+  CallGroup<ListReply>(
+      GroupId{listing->asked++},
+      [call = listing->call](group::Replica& replica, Done<ListReply> reply) {
+        replica.AfterExpiry([call, &replica, reply = std::move(reply)](Status status) mutable {
+          if (!status.ok()) return reply(std::move(status));
+          reply(replica.machine().List(call->request, replica.NowMs()));
+        });
+      },
+      [this, listing](Result<ListReply> part) {
+        --listing->missing;
+        if (part.ok()) {
+          MergeInto(&listing->merged, std::move(*part), listing->call->request.limit);
+        } else {
+          listing->failure = part.status();
+        }
+        if (listing->failure.ok() && listing->asked < group_count_) ListNextGroup(listing);
+        if (listing->missing > 0) return;
+        if (!listing->failure.ok()) return listing->call->done(listing->failure);
+        listing->call->done(std::move(listing->merged));
+      });
+}
+
 void Engine::ListFlow(ListCall call) {
-  ListRequest& request = call->request;
-  request.limit = std::clamp<uint32_t>(request.limit, 1, 1000);
   // What a core knows of a bucket may be old; and one that is being deleted is there.
   group::Replica& meta = ShardOf(kMetaGroup).replica(kMetaGroup);
   meta.AfterBarrier([this, call, &meta](Status status) {
@@ -124,31 +150,9 @@ void Engine::ListFlow(ListCall call) {
     if (!meta.machine().BucketFind(call->request.bucket)) {
       return Answer(call, Outcome::kBucketNotFound);
     }
-    ListGroups(call);
+    auto listing = std::make_shared<Listing>(call);
+    while (listing->asked < std::min(group_count_, kGroupsAtOnce)) ListNextGroup(listing);
   });
-}
-
-void Engine::ListGroups(ListCall call) {
-  auto listing = std::make_shared<Listing>();
-  listing->missing = group_count_;
-  for (uint32_t i = 0; i < group_count_; ++i) {
-    CallGroup<ListReply>(
-        GroupId{i},
-        [call](group::Replica& replica, Done<ListReply> reply) {
-          replica.AfterExpiry([call, &replica, reply = std::move(reply)](Status status) mutable {
-            if (!status.ok()) return reply(std::move(status));
-            reply(replica.machine().List(call->request, replica.NowMs()));
-          });
-        },
-        [call, listing](Result<ListReply> part) {
-          if (part.ok()) {
-            MergeInto(&listing->merged, std::move(*part));
-          } else {
-            listing->failure = part.status();
-          }
-          if (--listing->missing == 0) FinishListing(call, listing.get());
-        });
-  }
 }
 
 }  // namespace ursula::engine

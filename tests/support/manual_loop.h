@@ -13,6 +13,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -66,6 +67,7 @@ class ManualLoop final : public io::Loop {
 
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t NextEventNs() const;
+  std::size_t posted() const { return posted_.size(); }  // What waits for its next turn.
   ManualClock& clock() { return *clock_; }
   FaultDisk& fault_disk() { return *fault_disk_; }
   // Runs `function` in the first turn at or after `ns`. For simulated devices.
