@@ -180,6 +180,7 @@ void Machine::ReleaseName(const StreamState& stream) {
   if (!stream.foreign()) return;
   const Reservation& reservation = *stream.fork->reservation;
   outbox_[stream.incarnation] = ReleaseState{stream.key, reservation, false};
+  to_hand_on_.insert(stream.incarnation);
   releases_.insert({{reservation.home, reservation.id}, stream.incarnation});
   MarkRecord(kReleaseRecord, IncarnationKey(stream.incarnation));
 }

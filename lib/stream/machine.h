@@ -131,7 +131,7 @@ class Machine {
   bool IsFenced(std::string_view bucket, const BucketStamp& stamp) const;
 
   // Work for a new leader: placements that are not confirmed, oldest first, and releases not yet
-  // dropped. Both cost what they give.
+  // dropped, of which those that are applied come last. What is new costs what it gives.
   std::vector<PendingReservation> PendingReservations(std::size_t count_max) const;
   std::vector<Release> Outbox(std::size_t count_max) const;
   // All reservations of this group below this have ended. `applied`: the last command's index.
@@ -327,6 +327,7 @@ class Machine {
   absl::btree_map<Incarnation, std::string> deleting_;  // Buckets, by attempt.
   absl::btree_map<Incarnation, std::string> pending_;   // Keys of unconfirmed, by reservation.
   absl::btree_set<std::pair<ReservationKey, Incarnation>> releases_;  // Of outbox_.
+  absl::btree_set<Incarnation> to_hand_on_;  // Of outbox_: those not applied.
 };
 
 }  // namespace ursula::stream

@@ -105,6 +105,7 @@ void Machine::Commit(Index, const DropReleases& command, ApplyResult*) {
     auto found = outbox_.find(fork);
     if (found == outbox_.end()) continue;
     found->second.applied = true;
+    to_hand_on_.erase(fork);
     MarkRecord(kReleaseRecord, IncarnationKey(fork));
   }
   Settle(command.home, command.settled_below);
@@ -165,9 +166,16 @@ std::vector<PendingReservation> Machine::PendingReservations(std::size_t count_m
 
 std::vector<Release> Machine::Outbox(std::size_t count_max) const {
   std::vector<Release> releases;
+  auto add = [&](Incarnation fork, const ReleaseState& release) {
+    releases.push_back({fork, IdOfKey(release.key), release.reservation, release.applied});
+  };
+  for (Incarnation fork : to_hand_on_) {
+    if (releases.size() == count_max) return releases;
+    add(fork, outbox_.find(fork)->second);
+  }
   for (const auto& [fork, release] : outbox_) {
     if (releases.size() == count_max) break;
-    releases.push_back({fork, IdOfKey(release.key), release.reservation, release.applied});
+    if (release.applied) add(fork, release);
   }
   return releases;
 }

@@ -373,6 +373,7 @@ Status Machine::FinishLoad() {
   }
   for (const auto& [fork, release] : outbox_) {
     releases_.insert({{release.reservation.home, release.reservation.id}, fork});
+    if (!release.applied) to_hand_on_.insert(fork);
   }
   return streams_.BuildIndexes();
 }

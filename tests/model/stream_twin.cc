@@ -226,6 +226,7 @@ std::string StreamTwin::CompareCluster() {
   for (const StreamModel::Gone& gone : model_.gone()) releases.insert(gone.fork);
   std::vector<Release> outbox = machine_->Outbox(1000);
   if (outbox.size() != releases.size()) return "outbox size";
+  if (!std::ranges::is_sorted(outbox, {}, &Release::applied)) return "order of the outbox";
   for (const Release& release : outbox) {
     if (releases.count(Raw(release.fork)) == 0) return "outbox";
   }

@@ -183,6 +183,35 @@ TEST_F(MachinePlacementTest, AFreedNameIsReleasedThroughTheOutbox) {
   EXPECT_TRUE(target_.Do(ForkUnder(placement)).reservation_lapsed);  // A copy that comes late.
 }
 
+TEST_F(MachinePlacementTest, ReleasesToHandOnAreNotBehindThoseThatAreApplied) {
+  std::vector<Incarnation> forks;
+  for (int i = 0; i < 10; ++i) {
+    Reserve reserve = Reserving();
+    reserve.stream.id = Id("f" + std::to_string(i));
+    CreateFork fork = Forking("f" + std::to_string(i), "s");
+    fork.reservation = home_.Do(reserve).placement->reservation;
+    forks.push_back(target_.Do(fork).incarnation);
+    target_.Do(Delete{reserve.stream.id});
+  }
+  auto expect_first = [&](const Machine& machine, Incarnation fork, bool applied) {
+    ASSERT_EQ(machine.Outbox(1).size(), 1u);
+    EXPECT_EQ(machine.Outbox(1)[0].fork, fork);
+    EXPECT_EQ(machine.Outbox(1)[0].applied, applied);
+    EXPECT_EQ(machine.Outbox(100).size(), forks.size());
+  };
+  target_.Do(DropReleases{GroupId{1}, {}, {forks.begin(), forks.begin() + 8}});
+  expect_first(target_.machine(), forks[8], false);
+  Machine restored(GroupId{2});
+  target_.machine().CollectChanges(
+      true, [&](std::string_view key, std::optional<std::string_view> value) {
+        EXPECT_TRUE(restored.LoadRecord(key, value).ok());
+      });
+  ASSERT_TRUE(restored.FinishLoad().ok());
+  expect_first(restored, forks[8], false);
+  target_.Do(DropReleases{GroupId{1}, {}, {forks[8], forks[9]}});
+  expect_first(target_.machine(), forks[0], true);
+}
+
 TEST_F(MachinePlacementTest, AnAppliedReleaseIsForgottenOnceItsReservationHasSettled) {
   Placement placement = *home_.Do(Reserving()).placement;
   Incarnation made = target_.Do(ForkUnder(placement)).incarnation;
