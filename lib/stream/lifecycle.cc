@@ -47,12 +47,12 @@ Reply Machine::DecideExisting(const StreamState& stream, const CreateStream& com
                               const ForkAsked* fork) const {
   Reply reply;
   reply.incarnation = stream.incarnation;
+  reply.info = InfoOf(stream);
   if (stream.life == Life::kSoftDeleted) {
     reply.outcome = Outcome::kSoftDeleted;
   } else if (SameConfig(stream, command, fork)) {
     bool holds = Holds(command.condition, &stream);
     reply.outcome = holds ? Outcome::kExisted : Outcome::kPreconditionFailed;
-    reply.info = InfoOf(stream);
   } else {
     reply.outcome = Outcome::kConflict;
   }

@@ -133,13 +133,14 @@ Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& r
       AddInfo(&response, reply->info);
       return response;
     }
-    case Outcome::kSoftDeleted:
-      return ErrorResponse(409, "STREAM_DELETED",
-                           "the name is taken by a deleted stream that forks still read from");
     case Outcome::kPreconditionFailed:
       return PreconditionFailedResponse(StateOf(reply->info));
     default: {
-      Response response = OutcomeResponse(reply->outcome);
+      Response response =
+          reply->outcome == Outcome::kSoftDeleted
+              ? ErrorResponse(409, "STREAM_DELETED",
+                              "the name is taken by a deleted stream that forks still read from")
+              : OutcomeResponse(reply->outcome);
       AddIncarnation(&response, reply->info.incarnation);
       return response;
     }

@@ -188,6 +188,7 @@ bool StreamModel::SamePlace(const ModelStream& there, const CreateFork& asked) c
 bool StreamModel::Occupied(const CreateStream& command, const CreateFork* fork, Reply* reply) {
   if (const ModelStream* there = Named(command.id)) {
     reply->incarnation = Incarnation{there->number};
+    reply->info = InfoOf(*there);
     if (there->state == State::kSoftDeleted) {
       reply->outcome = Outcome::kSoftDeleted;
       return true;
@@ -201,7 +202,6 @@ bool StreamModel::Occupied(const CreateStream& command, const CreateFork* fork, 
     reply->outcome = !same                             ? Outcome::kConflict
                      : Meets(there, command.condition) ? Outcome::kExisted
                                                        : Outcome::kPreconditionFailed;
-    if (same) reply->info = InfoOf(*there);
     return true;
   }
   if (command.id.bucket != "v1") {

@@ -147,8 +147,8 @@ struct StreamInfo {
 
 struct CreateReply {
   Outcome outcome = Outcome::kOk;  // kOk, kExisted, kConflict, kSoftDeleted, kBucketNotFound,
-  // kFork…, kTooLarge, kPreconditionFailed. Info is set for kOk, kExisted and kPreconditionFailed
-  // (there of the stream that has the name, if any).
+  // kFork…, kTooLarge, kPreconditionFailed. Info is of the stream that has the name, if
+  // one has it now.
   StreamInfo info = {};
 };
 

@@ -152,7 +152,9 @@ TEST(CreateReplyTest, Refusals) {
     reply.outcome = c.outcome;
     EXPECT_EQ(ErrorOf(MapCreateReply(CreateAction{}, reply, kConfig)), c.error);
     reply.info.incarnation = 0xabc;
-    EXPECT_EQ(HeaderOf(MapCreateReply(CreateAction{}, reply, kConfig), "ETag"), "(none)");
+    Response response = MapCreateReply(CreateAction{}, reply, kConfig);
+    EXPECT_EQ(HeaderOf(response, "ETag"), "(none)");
+    EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), "0000000000000abc");
   }
 }
 

@@ -34,6 +34,20 @@ TEST(MachineLifecycleTest, TheSameCreateAgainFindsWhatExists) {
   EXPECT_EQ(driver.Do(WithTtl("s", 61)).outcome, Outcome::kConflict);
 }
 
+TEST(MachineLifecycleTest, ARefusedCreateTellsOfTheStreamThatHasTheName) {
+  MachineDriver driver;
+  Reply made = driver.Do(Creating("s", "ab"));
+  Reply refused = driver.Do(WithTtl("s", 60));
+  EXPECT_EQ(refused.outcome, Outcome::kConflict);
+  EXPECT_EQ(refused.info.incarnation, made.info.incarnation);
+  EXPECT_EQ(refused.info.tail.bytes, 2u);
+  driver.Do(Forking("f", "s"));
+  driver.Do(Delete{Id("s")});
+  refused = driver.Do(Creating("s"));
+  EXPECT_EQ(refused.outcome, Outcome::kSoftDeleted);
+  EXPECT_EQ(refused.info.incarnation, made.info.incarnation);
+}
+
 TEST(MachineLifecycleTest, TheClosedFlagComparesWithTheStateOfNow) {
   MachineDriver driver;
   driver.Do(Creating("s"));
