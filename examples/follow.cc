@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "ursula/engine.h"
+#include "ursula/outcome.h"
 #include "ursula/sync.h"
 
 namespace {
@@ -53,7 +54,7 @@ int main() {
   ursula::CreateRequest create{.stream = stream};
   auto created = ursula::Wait<ursula::CreateReply>(
       [&](auto done) { (*engine)->Create(create, std::move(done)); });
-  if (!created.ok()) return 1;
+  if (!ursula::StatusOf(created).ok()) return 1;
 
   Consumer consumer;
   constexpr uint64_t kUnreadMax = 64 << 10;
@@ -68,7 +69,7 @@ int main() {
     append.close = i + 1 == kAppends;
     auto appended = ursula::Wait<ursula::AppendReply>(
         [&](auto done) { (*engine)->Append(append, std::move(done)); });
-    if (!appended.ok()) return 1;
+    if (!ursula::StatusOf(appended).ok()) return 1;
   }
 
   uint64_t total = 0;

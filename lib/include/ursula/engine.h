@@ -10,7 +10,8 @@
 //
 // A request ends in one of two ways. A reply says what the stream decided, refusals included
 // (Outcome): every replica decides the same. An error Status says that the engine could not decide
-// (ursula/status.h). Acknowledged means: synced on a majority of disks, seen by every later read.
+// (ursula/status.h). StatusOf (ursula/outcome.h) is both in one. Acknowledged means: synced on a
+// majority of disks, seen by every later read.
 
 #pragma once
 
@@ -218,8 +219,8 @@ struct ReadReply {
   std::vector<Bytes> parts = {};   // The stored form, contiguous from `start`; shared memory.
   Offset start = {};               // == request.from, or the tail when that is past it.
   Offset next = {};                // Read on from here.
-  // The end of each message in `parts`, ascending; the last may lie past `next` when a big message
-  // was cut. Of JSON: each value. Of other streams: each append.
+  // The end of each message in `parts`, ascending; that of one which is cut at `next` isn't among
+  // them. Of JSON: each value. Of other streams: each append.
   std::vector<Offset> message_ends = {};
   bool up_to_date = false;  // `next` was the tail when the reply was made.
   StreamInfo info = {};
