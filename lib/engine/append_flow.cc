@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "lib/engine/arguments.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/stream_commands.h"
 
@@ -22,6 +23,9 @@ void SetFraming(group::Replica& replica, AppendWork* work) {
 
 void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone reply) {
   SetFraming(replica, work);
+  if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
+    if (Status valid = CheckJson(work->messages); !valid.ok()) return reply(std::move(valid));
+  }
   replica.Propose(&work->command, work->messages, std::move(reply));
 }
 

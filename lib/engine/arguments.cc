@@ -3,6 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
+
+#include "lib/base/json_scanner.h"
+#include "lib/base/utf8.h"
+#include "lib/stream/media_type.h"
 
 namespace ursula::engine {
 namespace {
@@ -11,6 +16,7 @@ constexpr std::size_t kBucketBytesMin = 4;
 constexpr std::size_t kBucketBytesMax = 64;
 constexpr std::size_t kNameBytesMax = 1024;  // Of a name, and of an affinity.
 constexpr std::size_t kStateMatchesMax = 64;
+constexpr std::size_t kJsonDepthMax = 512;
 constexpr uint32_t kListLimitMax = 1000;
 constexpr uint64_t kProducerNumberMax = (uint64_t{1} << 53) - 1;
 
@@ -37,6 +43,14 @@ Status CheckProducer(const Producer& producer) {
     return Invalid("a producer's epoch and sequence are at most 2^53-1");
   }
   return {};
+}
+
+bool IsJsonMessage(std::string_view text) {
+  JsonScanner scanner(text, kJsonDepthMax);
+  scanner.SkipSpace();
+  if (scanner.saw_line_end() || !scanner.SkipValue()) return false;
+  scanner.SkipSpace();
+  return scanner.AtEnd() && !scanner.saw_line_end() && IsUtf8(text);
 }
 
 Status First(Status one, Status other) { return one.ok() ? std::move(other) : std::move(one); }
@@ -79,8 +93,20 @@ Status Check(const ListRequest& request) {
   return CheckBucket(request.bucket);
 }
 
+Status CheckJson(std::span<const Bytes> messages) {
+  for (const Bytes& message : messages) {
+    if (!IsJsonMessage(message.view())) {
+      return Invalid("a message is not one JSON value in UTF-8 without raw line ends");
+    }
+  }
+  return {};
+}
+
 Status Check(const CreateRequest& request) {
   Status status = CheckStream(request.stream);
+  if (status.ok() && !request.json_checked && stream::IsJson(request.content_type)) {
+    status = CheckJson(request.messages);
+  }
   if (status.ok()) status = CheckLifetime(request.lifetime);
   if (status.ok()) status = Check(request.condition);
   if (status.ok() && request.fork) status = CheckStream(request.fork->source);
@@ -95,6 +121,9 @@ Status Check(const AppendRequest& request) {
   Status status = CheckStream(request.stream);
   if (status.ok()) status = Check(request.condition);
   if (status.ok() && request.producer) status = CheckProducer(*request.producer);
+  if (status.ok() && !request.json_checked && stream::IsJson(request.content_type)) {
+    status = CheckJson(request.messages);
+  }
   if (!status.ok() || request.close) return status;
   for (const Bytes& message : request.messages) {
     if (!message.empty()) return status;

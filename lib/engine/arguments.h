@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <span>
 #include <string_view>
 
 #include "ursula/engine.h"
@@ -15,6 +16,8 @@ Status CheckBucket(std::string_view bucket);
 Status CheckStream(const StreamId& stream);
 Status Check(const Precondition& condition);
 Status Check(const ListRequest& request);
+// Each is one JSON value's source text in UTF-8, without raw CR or LF, nested 512 deep at most.
+Status CheckJson(std::span<const Bytes> messages);
 Status Check(const CreateRequest& request);
 Status Check(const DeleteRequest& request);
 Status Check(const AppendRequest& request);

@@ -137,6 +137,7 @@ void Engine::Append(AppendRequest request, Done<AppendReply> done) {
   append.expected.incarnation = request.expected_incarnation;
   append.condition = std::move(request.condition);
   work.messages = std::move(request.messages);
+  work.json_checked = request.json_checked || !append.content_type.empty();
   GroupId home = Home(append.id);
   auto call = Admit(home, std::move(work), std::move(done));
   Enter(home, call, std::move(valid), [this, call, home] { AppendAt(home, call); });

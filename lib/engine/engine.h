@@ -61,6 +61,7 @@ struct AppendWork {
   stream::Command command = {};
   std::vector<Bytes> messages = {};
   int reframed = 0;  // How often it met a stream of another form than it was proposed in.
+  bool json_checked = false;
 
   stream::Append& append() { return std::get<stream::Append>(command.body); }
 };

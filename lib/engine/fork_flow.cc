@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/engine/arguments.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/stream_commands.h"
 
@@ -63,6 +64,10 @@ class ForkProposal {
     stream::LookupResult source = replica_->machine().FindIncarnation(fork_.source);
     const std::string& given = fork_.stream.content_type;
     fork_.stream.framing = FramingOf(given.empty() ? source.content_type : std::string_view(given));
+    if (fork_.stream.framing == stream::Framing::kJson && given.empty() &&
+        !request_->json_checked) {
+      if (Status valid = CheckJson(request_->messages); !valid.ok()) return done_(std::move(valid));
+    }
     stream::Command command;
     command.body = std::move(fork_);
     replica_->Propose(

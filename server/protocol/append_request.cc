@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/json_scanner.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
@@ -57,6 +58,7 @@ Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId 
     ReplaceBody(&action,
                 ErrorResponse(400, "EMPTY_JSON_ARRAY", "an append needs at least one message"));
   }
+  append.json_checked = JsonSplitter::Checked();
   if (append.producer) action.producer_sequence = append.producer->sequence;
   append.stream = std::move(stream);
   return action;

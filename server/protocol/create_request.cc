@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/base/json_scanner.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/offset.h"
 #include "server/protocol/precondition.h"
@@ -82,6 +83,7 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
   } else {
     Refusal refusal = SplitBody(request.body, create.content_type, config, &create.messages);
     if (refusal) return std::move(*refusal);
+    create.json_checked = JsonSplitter::Checked();
   }
   create.stream = std::move(stream);
   action.location = base.origin + base.prefix;
@@ -100,6 +102,7 @@ std::optional<Response> FinishFork(CreateAction* action, const Result<HeadReply>
   }
   // The body is split as this life of the source has it: Create refuses another one.
   action->request.source_incarnation = source->info.incarnation;
+  action->request.json_checked = JsonSplitter::Checked();
   return SplitBody(action->body, source->info.content_type, config, &action->request.messages);
 }
 

@@ -121,6 +121,19 @@ struct ForkPoint {
   friend bool operator==(const ForkPoint&, const ForkPoint&) = default;
 };
 
+// Messages of JSON that are known to be what they have to be, so that the engine doesn't look
+// again. Only what this library's own server has split from a body that it checked is: nobody else
+// can make one that says so.
+class JsonChecked {
+ public:
+  constexpr JsonChecked() = default;
+  constexpr explicit operator bool() const { return checked_; }
+
+ private:
+  friend struct JsonSplitter;
+  bool checked_ = false;
+};
+
 struct CreateRequest {
   StreamId stream = {};
   std::string content_type = {};  // Empty: application/octet-stream, or the fork source's.
@@ -132,6 +145,7 @@ struct CreateRequest {
   // that only a stream that is there already is found.
   std::optional<uint64_t> source_incarnation = {};
   std::string sequence = {};  // Stream-Seq of the initial content.
+  JsonChecked json_checked = {};
   Precondition condition = {};
 };
 
@@ -173,8 +187,9 @@ struct AppendRequest {
   StreamId stream = {};
   // The stored form of each message, in order; together one append: all or nothing. On a JSON
   // stream each is one JSON value's source text (no terminator; raw CR and LF, which JSON allows
-  // only between tokens, already replaced by spaces), and the engine adds ",\n". On any other
-  // stream they are concatenated as they are. Empty only if `close`.
+  // only between tokens, already replaced by spaces), and the engine adds ",\n"; what isn't is
+  // kInvalidArgument (the engine looks, on the calling thread where `content_type` says that it is
+  // JSON). On any other stream they are concatenated as they are. Empty only if `close`.
   std::vector<Bytes> messages = {};
   std::string content_type = {};  // Empty: not compared. REQUIRED by HTTP when there is a body.
   bool close = false;
@@ -185,6 +200,7 @@ struct AppendRequest {
   // kPreconditionFailed: equal bytes prove nothing.
   std::optional<Offset> expected_tail = {};
   std::optional<uint64_t> expected_incarnation = {};
+  JsonChecked json_checked = {};
   Precondition condition = {};  // Holds besides.
 };
 

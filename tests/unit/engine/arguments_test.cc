@@ -8,6 +8,7 @@
 
 #include "tests/unit/engine/test_engine.h"
 #include "ursula/engine.h"
+#include "ursula/outcome.h"
 #include "ursula/sync.h"
 
 namespace ursula {
@@ -136,6 +137,52 @@ TEST(ArgumentsTest, AppendHasContentOrCloses) {
   close.stream = TestEngine::Id("s");
   close.close = true;
   EXPECT_EQ(engine.Append(close)->outcome, Outcome::kOk);
+}
+
+TEST(ArgumentsTest, BrokenJsonIsNotStored) {
+  TestEngine engine({.cores = 2, .groups = 8});
+  ASSERT_EQ(engine.Create("j", "application/json")->outcome, Outcome::kOk);
+  const std::vector<std::string> bad = {
+      "",      "{",       "1 2",      "[1,]",         "{\"a\":1}x",
+      "1,\n2", "[1,\r2]", "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"",
+      "nul"};
+  for (const std::string& text : bad) {
+    for (std::string type : {"", "application/json", "Application/JSON; charset=utf-8"}) {
+      AppendRequest append;
+      append.stream = TestEngine::Id("j");
+      append.content_type = type;
+      append.messages = {Bytes::Static("1"), Bytes::Copy(text)};
+      EXPECT_EQ(CodeOf(engine.Append(append)), StatusCode::kInvalidArgument) << type << text;
+    }
+    CreateRequest create;
+    create.stream = TestEngine::Id("other");
+    create.content_type = "application/json";
+    create.messages = {Bytes::Copy(text)};
+    EXPECT_EQ(CodeOf(engine.Create(create)), StatusCode::kInvalidArgument) << text;
+  }
+  EXPECT_EQ(engine.Append("j", {" {\"\xc3\xa9\": [1e5, \"\xf0\x9f\x98\x80\"]} ", "2"})->outcome,
+            Outcome::kOk);
+  // In the same group as its source, and in others; the name is free afterwards.
+  for (int i = 0; i < 8; ++i) {
+    CreateRequest fork;
+    fork.stream = TestEngine::Id("fork" + std::to_string(i));
+    fork.fork = ForkPoint{.source = TestEngine::Id("j")};
+    fork.messages = {Bytes::Static("{")};
+    EXPECT_EQ(CodeOf(engine.Create(fork)), StatusCode::kInvalidArgument);
+    fork.messages = {Bytes::Static("[]")};
+    EXPECT_EQ(engine.Create(fork)->outcome, Outcome::kOk);
+  }
+  EXPECT_EQ(engine.Text("fork3"), engine.Text("j") + "[],\n");
+}
+
+TEST(ArgumentsTest, OutcomesCountInAStatus) {
+  TestEngine engine({});
+  EXPECT_EQ(StatusOf(engine.Append("s", {"x"})).ToString(),
+            "FAILED_PRECONDITION: NOT_FOUND: there is no such stream");
+  EXPECT_TRUE(StatusOf(engine.Create("s")).ok());
+  EXPECT_TRUE(StatusOf(engine.Create("s")).ok()) << "it is as was asked for";
+  EXPECT_EQ(StatusOf(engine.Create("s", "text/html")).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(StatusOf(engine.Append("s", {})).code(), StatusCode::kInvalidArgument);
 }
 
 TEST(ArgumentsTest, ProducersHaveAnIdAndNumbersThatJavaScriptHolds) {

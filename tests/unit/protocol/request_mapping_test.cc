@@ -299,6 +299,7 @@ TEST(MapForkTest, ABodyWithoutATypeWaitsForTheSources) {
   Header from{"Stream-Forked-From", "/v1/stream/a"};
   auto action = Take<CreateAction>(Put({from}, "[1,2]"));
   EXPECT_TRUE(action.needs_source_type);
+  EXPECT_FALSE(action.request.json_checked);
   HeadReply source;
   source.info.content_type = "application/json";
   source.info.incarnation = 7;
@@ -306,6 +307,7 @@ TEST(MapForkTest, ABodyWithoutATypeWaitsForTheSources) {
   EXPECT_FALSE(FinishFork(&json, source, ProtocolConfig{}).has_value());
   EXPECT_EQ(Texts(json.request.messages), (std::vector<std::string>{"1", "2"}));
   EXPECT_EQ(json.request.source_incarnation, 7u);
+  EXPECT_TRUE(json.request.json_checked);
   source.info.content_type = "text/plain";
   auto text = action;
   EXPECT_FALSE(FinishFork(&text, source, ProtocolConfig{}).has_value());
@@ -387,6 +389,8 @@ TEST(MapAppendTest, JsonIsSplitAndItsMistakesYieldToTheStreams) {
   EXPECT_EQ(Texts(Take<AppendAction>(Post({json}, "[1,[2]]")).request.messages),
             (std::vector<std::string>{"1", "[2]"}));
   EXPECT_EQ(Take<AppendAction>(Post({json}, "[1]")).refusal, nullptr);
+  EXPECT_TRUE(Take<AppendAction>(Post({json}, "[1]")).request.json_checked) << "and not twice";
+  EXPECT_TRUE(Take<CreateAction>(Put({json}, "[1]")).request.json_checked);
   struct Case {
     std::string body;
     const char* error;
