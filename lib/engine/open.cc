@@ -85,6 +85,8 @@ Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
     owned = std::move(*runtime);
   }
   std::unique_ptr<Engine> engine(new Engine(std::move(options), std::move(owned)));
+  URSULA_CHECK(engine->runtime_.Current() == nullptr &&
+               "an engine is opened on one of its cores, which would wait for itself");
   status = engine->Start();
   if (!status.ok()) {
     engine->StopNow();

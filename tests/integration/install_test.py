@@ -19,6 +19,7 @@ EMBEDDER = ROOT / "tests/integration/embedder"
 COMPILER = ["g++", "-std=c++20", "-Wall", "-Wextra", "-Werror"]
 # What the public headers declare and don't define.
 PUBLIC = {
+    "ursula::CheckMayWait()",
     "ursula::NewRuntime(ursula::RuntimeOptions const&)",
     "ursula::Status::ToString[abi:cxx11]() const",
     "ursula::StatusCodeName(ursula::StatusCode)",
@@ -145,6 +146,37 @@ class Installed(unittest.TestCase):
             "-DQUICKSTART=%s" % QUICKSTART, "-DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF")
         run("cmake", "--build", build, "--target", "quickstart")
         self.assertEqual(run(build / "quickstart", self.here / "more"), "hello\n")
+
+    def test_the_library_is_found_by_rpath_or_by_the_linkers_path(self):
+        program = self.here / "quickstart"
+        run(*COMPILER, *self.pkg_config("--cflags"), QUICKSTART, "-o", program,
+            *self.pkg_config("--libs"))
+        alone = subprocess.run([program, self.here / "data"], capture_output=True, text=True)
+        self.assertIn("libursula.so.0: cannot open shared object file", alone.stderr)
+        libdir = "".join(self.pkg_config("--variable=libdir"))
+        self.assertIn("libursula.so.0", run("/sbin/ldconfig", "-v", "-N", "-n", libdir))
+        told = run(program, self.here / "data", env={**os.environ, "LD_LIBRARY_PATH": libdir})
+        self.assertEqual(told, "hello\n")
+
+    def test_hosts_that_fork_throw_drop_and_wait(self):
+        """As EMBEDDING.md says of each."""
+        program = self.here / "host"
+        libdir = "".join(self.pkg_config("--variable=libdir"))
+        run(*COMPILER, *self.pkg_config("--cflags"), EMBEDDER / "host.cc", "-o", program,
+            *self.pkg_config("--libs"), "-Wl,-rpath," + libdir, "-pthread")
+        for case in ("fork_and_exit", "open_in_the_worker", "drop_work", "throw_on_an_executor"):
+            self.assertEqual(run(program, case, self.here / case), "", case)
+        # 3 is the folder that ls reads.
+        self.assertEqual(run(program, "fork_and_exec", self.here / "exec").split(),
+                         ["0", "1", "2", "3"])
+        for case, sentence in (
+                ("throw_on_a_core", "terminate called after throwing"),
+                ("wait_on_a_core", "Wait was called on a core of a runtime"),
+                ("destroy_on_a_core", "an engine is destroyed on one of its cores")):
+            ended = subprocess.run([program, case, self.here / case], capture_output=True,
+                                   text=True, timeout=harness.PATIENCE_S)
+            self.assertLess(ended.returncode, 0, case)
+            self.assertIn(sentence, ended.stderr, case)
 
     def test_cmake_refuses_another_version(self):
         (self.here / "CMakeLists.txt").write_text(

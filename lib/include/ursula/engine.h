@@ -300,13 +300,13 @@ class StreamEngine {
   // Opens the engine and recovers every group. Blocks until it can commit, or says why not:
   // kFailedPrecondition (directory in use, of another version or group count), kIoError, kDataLoss
   // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument.
-  // Not to be called on a core of the runtime.
+  // On a core of the runtime it ends the process with a sentence, as the destructor does.
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
 
   StreamEngine(const StreamEngine&) = delete;
   StreamEngine& operator=(const StreamEngine&) = delete;
 
-  // Stops first if Stop has not run, and waits for it. Not to be called on a core.
+  // Stops first if Stop has not run, and waits for it.
   virtual ~StreamEngine() = default;
 
   virtual void CreateBucket(std::string bucket, Done<BucketReply> done) = 0;
@@ -338,7 +338,8 @@ class StreamEngine {
   // A copy of the counters, summed over cores. Any thread.
   virtual EngineStats Stats() const = 0;
 
-  // Refuses new requests, completes those under way, seals the logs. Once.
+  // Completes what is under way (what waits: kCancelled), seals the logs. Every call from now on, a
+  // second Stop included, is kFailedPrecondition.
   virtual void Stop(Done<Stopped> done) = 0;
 
  protected:

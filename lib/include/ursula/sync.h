@@ -1,7 +1,7 @@
 // ursula/sync.h
 //
 // Wait turns a completion into a return value, for tests, examples and threads of an embedder's
-// own. Never call it on one of the engine's cores: the core would wait for itself.
+// own. On a core of a runtime it ends the process with a sentence: the core would wait for itself.
 
 #pragma once
 
@@ -15,9 +15,12 @@
 
 namespace ursula {
 
+void CheckMayWait();  // Ends the process on a core of a runtime.
+
 // auto reply = Wait<AppendReply>([&](auto done) { engine->Append(request, std::move(done)); });
 template <class Reply, class Start>
 Result<Reply> Wait(Start&& start) {
+  CheckMayWait();
   std::mutex mutex;
   std::condition_variable finished;
   std::optional<Result<Reply>> result;

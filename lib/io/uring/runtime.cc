@@ -17,10 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/io/runtime.h"
 #include "lib/io/uring/loop.h"
 #include "lib/io/uring/ring.h"
+#include "ursula/sync.h"
 
 namespace ursula::io::uring {
 namespace {
@@ -86,6 +88,8 @@ class StartReport {
 class UringRuntime final : public LoopRuntime {
  public:
   ~UringRuntime() override {
+    URSULA_CHECK(Current() == nullptr &&
+                 "a runtime is destroyed on one of its cores, which would wait for itself");
     for (auto& loop : loops_) loop->Stop();
     for (std::thread& thread : threads_) thread.join();
     // Only now may a ring go: until its thread has ended, each loop may wake any other.
@@ -157,6 +161,11 @@ class UringRuntime final : public LoopRuntime {
 }  // namespace ursula::io::uring
 
 namespace ursula {
+
+void CheckMayWait() {
+  URSULA_CHECK(io::uring::UringLoop::Current() == nullptr &&
+               "Wait was called on a core of a runtime, which would wait for itself");
+}
 
 Result<std::unique_ptr<Runtime>> NewRuntime(const RuntimeOptions& options) {
   using io::uring::kBusyPollUsMax;

@@ -235,6 +235,21 @@ TEST(EngineExecutorTest, EngineGoesWhileItsLastCompletionReturns) {
   }
 }
 
+TEST(EngineDeathTest, EngineDestroyedOnACoreEndsTheProcessWithASentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        std::unique_ptr<Runtime> runtime = testing_support::MakeRuntime(1);
+        EngineOptions options;
+        options.runtime = runtime.get();
+        auto engine = StreamEngine::Open(std::move(options));
+        StreamEngine* raw = engine->get();
+        raw->Head(TestEngine::Id("s"), [&](Result<HeadReply>) { engine->reset(); });
+        std::promise<void>().get_future().wait();
+      },
+      "an engine is destroyed on one of its cores");
+}
+
 // ---- never inside the call -------------------------------------------------------------------
 
 TEST(EngineCallTest, DoneNeverRunsInsideTheCall) {

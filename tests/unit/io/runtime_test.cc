@@ -23,6 +23,7 @@
 #include "lib/io/uring/poll_pace.h"
 #include "lib/io/uring/ring.h"
 #include "tests/unit/io/real_loops.h"
+#include "ursula/sync.h"
 
 namespace ursula::io {
 namespace {
@@ -64,6 +65,28 @@ TEST(RuntimeTest, StandardDescriptorsThatAreClosedStayClosed) {
   }
   dup2(kept, STDIN_FILENO);
   close(kept);
+}
+
+TEST(RuntimeDeathTest, WaitOnACoreEndsTheProcessWithASentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        RealLoops loops;
+        loops.Run([] { (void)Wait<int>([](auto done) { done(1); }); });
+      },
+      "Wait was called on a core of a runtime, which would wait for itself");
+}
+
+TEST(RuntimeDeathTest, RuntimeDestroyedOnItsCoreEndsTheProcessWithASentence) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(
+      {
+        auto runtime = NewRuntime({});
+        Countdown never(1);
+        LoopRuntime::Of(**runtime).loop(CoreId{0}).Post([&] { runtime->reset(); });
+        never.Wait();
+      },
+      "a runtime is destroyed on one of its cores");
 }
 
 TEST(RuntimeTest, PinnedLoopsRun) {
