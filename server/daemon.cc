@@ -167,7 +167,8 @@ Status Daemon::ListenAdmin() {
   admin_view_.version = Version();
   admin_view_.http_stats = [this] { return clients_->Stats(); };
   const std::array<CoreId, 1> core = {CoreId{0}};
-  auto handlers = [this](const http::HandlerCore&) -> std::unique_ptr<http::Handler> {
+  auto handlers = [this](const http::HandlerCore& handler) -> std::unique_ptr<http::Handler> {
+    admin_view_.start_seconds = static_cast<double>(handler.loop->wall_ms()) / 1000;
     return std::make_unique<admin::AdminHandler>(&admin_view_);
   };
   auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), AdminOptions(config_), core,

@@ -63,9 +63,10 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
     return ready.ok() ? Text(200, "ready\n" + Warnings()) : Text(503, ready.ToString() + "\n");
   }
   if (path == "/metrics") {
-    protocol::Response response =
-        Text(200, MetricsText({view_->engine->Stats(), view_->http_stats(), Readiness().ok(),
-                               view_->version}));
+    protocol::Response response = Text(
+        200,
+        MetricsText({view_->engine->Stats(), view_->http_stats(),
+                     ReadProcessStats(view_->start_seconds), Readiness().ok(), view_->version}));
     response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
     return response;
   }

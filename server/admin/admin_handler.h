@@ -20,6 +20,7 @@ namespace ursula::admin {
 // What the admin listener looks at. Outlives it; set up before it starts.
 struct AdminView {
   StreamEngine* engine = nullptr;
+  double start_seconds = 0;  // When it began to serve, in Unix time.
   std::string version = {};
   mutable Function<http::HttpStats()> http_stats = {};
   std::atomic<bool> stopping = false;

@@ -55,7 +55,12 @@ class Families {
   }
 
   MetricFamily& Family(std::string name, std::string help, MetricType type) {
-    families_.push_back({"ursula_" + std::move(name), std::move(help), type, {}});
+    return Common("ursula_" + std::move(name), std::move(help), type);
+  }
+
+  // Under a name that is not ours.
+  MetricFamily& Common(std::string name, std::string help, MetricType type) {
+    families_.push_back({std::move(name), std::move(help), type, {}});
     return families_.back();
   }
 
@@ -144,6 +149,23 @@ void AddHttp(const http::HttpStats& stats, Families* out) {
                stats.delivery_us);
 }
 
+void AddProcess(const ProcessStats& stats, Families* out) {
+  auto gauge = [out](const char* name, const char* help, double value) {
+    ClientMetric metric;
+    metric.gauge.value = value;
+    out->Common(name, help, MetricType::Gauge).metric.push_back(metric);
+  };
+  ClientMetric cpu;
+  cpu.counter.value = stats.cpu_seconds;
+  out->Common("process_cpu_seconds_total", "CPU time, user and system.", MetricType::Counter)
+      .metric.push_back(cpu);
+  gauge("process_resident_memory_bytes", "Resident memory.", Number(stats.resident_bytes));
+  gauge("process_virtual_memory_bytes", "Address space.", Number(stats.virtual_bytes));
+  gauge("process_start_time_seconds", "When it started, in Unix time.", stats.start_seconds);
+  gauge("process_max_fds", "Descriptors allowed.", Number(stats.descriptors_max));
+  if (stats.descriptors) gauge("process_open_fds", "Descriptors.", Number(*stats.descriptors));
+}
+
 void AddRefusals(const EngineStats& engine, const http::HttpStats& http, Families* out) {
   out->Family("refused_total", "Requests and connections refused, by reason.", MetricType::Counter);
   for (std::size_t i = 0; i < http.refused.size(); ++i) {
@@ -169,6 +191,7 @@ std::string MetricsText(const MetricsInput& input) {
   AddDisk(input.engine, &families);
   AddHttp(input.http, &families);
   AddRefusals(input.engine, input.http, &families);
+  AddProcess(input.process, &families);
   return families.Text();
 }
 

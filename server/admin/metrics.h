@@ -6,6 +6,7 @@
 
 #include <string>
 
+#include "server/admin/process_stats.h"
 #include "server/http/counters.h"
 #include "ursula/stats.h"
 
@@ -14,6 +15,7 @@ namespace ursula::admin {
 struct MetricsInput {
   EngineStats engine = {};
   http::HttpStats http = {};
+  ProcessStats process = {};
   bool ready = false;
   std::string version = {};
 };

@@ -110,6 +110,7 @@ class Admin(unittest.TestCase):
             for name in ("ursula_wal_sync_seconds_bucket", "ursula_sse_delivery_seconds_bucket",
                          "ursula_wal_bytes", "ursula_disk_bytes", "ursula_wal_padding_amplification",
                          "ursula_http_connections", "ursula_proposals_pending",
+                         "process_cpu_seconds_total", "process_resident_memory_bytes",
                          'ursula_refused_total{reason="body_too_large"}'):
                 self.assertIn(name, text)
             self.assertEqual(server.ask("GET", "/v1/stream/s", port=port)[0], 404)

@@ -33,6 +33,34 @@ TEST(MetricsTest, CountersAndGaugesStandUnderTheirNames) {
   EXPECT_TRUE(HasLine(text, "ursula_refused_total{reason=\"disk_full\"} 5"));
 }
 
+TEST(MetricsTest, TheProcessIsToldUnderTheNamesThatAllExportersUse) {
+  MetricsInput input;
+  ASSERT_TRUE(ParseStatm("5 3 2 1 0 4 0\n", 4096, &input.process));
+  input.process.cpu_seconds = 1.5;
+  input.process.start_seconds = 1000;
+  input.process.descriptors_max = 1024;
+  std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "process_resident_memory_bytes 12288"));
+  EXPECT_TRUE(HasLine(text, "process_virtual_memory_bytes 20480"));
+  EXPECT_TRUE(HasLine(text, "process_cpu_seconds_total 1.5"));
+  EXPECT_TRUE(HasLine(text, "process_start_time_seconds 1000"));
+  EXPECT_TRUE(HasLine(text, "process_max_fds 1024"));
+  EXPECT_EQ(text.find("process_open_fds"), std::string::npos);
+  input.process.descriptors = 7;
+  EXPECT_TRUE(HasLine(MetricsText(input), "process_open_fds 7"));
+  for (const char* bad : {"", "5", "5 ", "x 1", "5\n3"}) {
+    EXPECT_FALSE(ParseStatm(bad, 4096, &input.process)) << bad;
+  }
+}
+
+TEST(MetricsTest, ThisProcessHasMemoryAndTime) {
+  ProcessStats stats = ReadProcessStats(1);
+  EXPECT_GT(stats.resident_bytes, 1u << 20);
+  EXPECT_GE(stats.virtual_bytes, stats.resident_bytes);
+  EXPECT_GT(stats.cpu_seconds, 0);
+  EXPECT_GT(stats.descriptors_max, 0u);
+}
+
 TEST(MetricsTest, AmplificationIsWrittenOverRecordBytes) {
   MetricsInput input;
   EXPECT_TRUE(HasLine(MetricsText(input), "ursula_wal_padding_amplification 1"));
