@@ -49,10 +49,14 @@ bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* 
 
 }  // namespace
 
-void Engine::AppendAt(GroupId group, AppendCall call) {
+bool Engine::TooLarge(std::span<const Bytes> messages) const {
   uint64_t bytes = 0;
-  for (const Bytes& message : call->request.messages) bytes += message.size();
-  if (bytes > options_.message_bytes_max) {
+  for (const Bytes& message : messages) bytes += message.size();
+  return bytes > options_.message_bytes_max;
+}
+
+void Engine::AppendAt(GroupId group, AppendCall call) {
+  if (TooLarge(call->request.messages)) {
     return ShardOf(group).loop().Post([call] { Answer(call, Outcome::kTooLarge); });
   }
   CallGroup<stream::Reply>(

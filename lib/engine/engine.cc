@@ -67,7 +67,10 @@ void Engine::Create(CreateRequest request, Done<CreateReply> done) {
   Status valid = Check(request);
   GroupId home = Home(request.stream);
   auto call = Admit(home, std::move(request), std::move(done));
-  Enter(home, call, std::move(valid), [this, call] { CreateFlow(call); });
+  Enter(home, call, std::move(valid), [this, call, home] {
+    if (!TooLarge(call->request.messages)) return CreateFlow(call);
+    ShardOf(home).loop().Post([call] { Answer(call, Outcome::kTooLarge); });
+  });
 }
 
 void Engine::Head(StreamId stream, Done<HeadReply> done) {

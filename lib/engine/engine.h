@@ -11,6 +11,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -143,6 +144,7 @@ class Engine final : public StreamEngine {
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
   storage::LogLine StorageLog();
+  void LimitMessages(const ShardStart& start, uint64_t cores);
   void PrepareShards(std::vector<ShardStart>* starts);
   Status StartShards(std::vector<ShardStart> starts);
   Status BeginHistory();
@@ -180,6 +182,7 @@ class Engine final : public StreamEngine {
 
   // ---- flows ----
   // append_flow.cc
+  bool TooLarge(std::span<const Bytes> messages) const;  // For one append.
   void AppendAt(GroupId group, AppendCall call);
   void OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply);
   // read_flow.cc
@@ -239,6 +242,7 @@ class Engine final : public StreamEngine {
   Outside outside_;
   uint32_t group_count_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
+  uint64_t wal_room_bytes_ = 0;  // Free on its volume when it was opened, or taken by its logs.
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;        // While opening.
   std::shared_ptr<storage::RecoveredPayload> recovered_payload_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;

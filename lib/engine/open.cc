@@ -21,6 +21,7 @@ constexpr uint64_t kSegmentBytesMax = 64 << 20;
 constexpr uint64_t kRecordOverheadBytes = 1 << 20;  // Names, content types, headers.
 constexpr uint64_t kSegmentsPerLogMin = 4;
 constexpr uint64_t kSegmentsPerLog = 8;
+constexpr uint64_t kSegmentBytesLeast = 1 << 20;
 
 uint64_t WalBytesPerCore(const EngineOptions& options, uint64_t cores) {
   return options.wal_bytes_max == 0 ? kWalBytesPerCoreDefault : options.wal_bytes_max / cores;
@@ -40,16 +41,29 @@ Status CheckWalLimit(const EngineOptions& options, uint64_t cores) {
                     " bytes need " + std::to_string(wanted) + " bytes of write-ahead log");
 }
 
-// The core's share, in segments small enough to come and go one by one.
-void SizeLog(const EngineOptions& options, uint64_t cores, storage::DiskWalOptions* wal) {
-  const uint64_t share = WalBytesPerCore(options, cores);
+// The core's share, in segments small enough to come and go one by one. Logs leave half of `room`,
+// which is free or theirs, to the data: on a small volume they and their largest record are small.
+void SizeLog(const EngineOptions& options, uint64_t cores, uint64_t room,
+             storage::DiskWalOptions* wal) {
+  const uint64_t least = kSegmentsPerLogMin * kSegmentBytesLeast;
+  const uint64_t share =
+      std::min(WalBytesPerCore(options, cores), std::max(least, room / 2 / cores));
+  const uint64_t segment_min = share < kSegmentsPerLogMin * SegmentBytesMin(options)
+                                   ? kSegmentBytesLeast
+                                   : SegmentBytesMin(options);
   const uint64_t segment =
-      std::max(SegmentBytesMin(options), std::min(kSegmentBytesMax, share / kSegmentsPerLog));
+      std::max(segment_min, std::min(kSegmentBytesMax, share / kSegmentsPerLog));
   wal->segment_bytes = static_cast<uint32_t>(segment & ~uint64_t{(1 << 20) - 1});
   wal->log_bytes_max = share;
   // What a quiet log keeps (one in use, one prepared, these) stays below half of its limit.
   wal->idle_segments_max = share / segment < kSegmentsPerLog ? 0 : 2;
   wal->log_count = static_cast<uint32_t>(cores);
+}
+
+// Payload of one append that a segment has room for, with what else is in its record.
+uint64_t MessageBytesMax(const EngineOptions& options, uint32_t segment_bytes) {
+  const uint64_t overhead = std::min<uint64_t>(kRecordOverheadBytes, segment_bytes / 4);
+  return std::min(options.message_bytes_max, segment_bytes - overhead);
 }
 
 Status CheckOptions(const EngineOptions& options) {
@@ -144,6 +158,9 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   if (!status.ok()) return status;
   auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log);
   if (!logs.ok()) return logs.status();
+  Result<uint64_t> free = disk.FreeBytes(directory_->wal_path());
+  if (!free.ok()) return free.status();
+  wal_room_bytes_ = *free + logs->old_logs->bytes();
   auto groups = recovery.Finish();
   if (!groups.ok()) return groups.status();
   auto payload = storage::RecoverPayload(
@@ -181,6 +198,18 @@ storage::LogLine Engine::StorageLog() {
   };
 }
 
+// The same for each core, so the last one's is the engine's.
+void Engine::LimitMessages(const ShardStart& start, uint64_t cores) {
+  if (start.budget.message_bytes_max == options_.message_bytes_max) return;
+  options_.message_bytes_max = start.budget.message_bytes_max;
+  if (!log_) return;
+  log_(static_cast<int>(storage::LogLevel::kWarning),
+       "the volume of " + options_.data_dir + " has room for " + std::to_string(wal_room_bytes_) +
+           " bytes: write-ahead logs take at most " +
+           std::to_string(cores * start.wal.log_bytes_max) + ", one append at most " +
+           std::to_string(options_.message_bytes_max));
+}
+
 void Engine::PrepareShards(std::vector<ShardStart>* starts) {
   uint64_t cores = starts->size();
   for (std::size_t i = 0; i < cores; ++i) {
@@ -194,10 +223,14 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     if (start.directory == nullptr) {
       start.budget.stored_bytes_max = options_.memory_bytes_max / cores;
     }
-    if (start.directory != nullptr) SizeLog(options_, cores, &start.wal);
+    if (start.directory != nullptr) {
+      SizeLog(options_, cores, wal_room_bytes_, &start.wal);
+      start.budget.message_bytes_max = MessageBytesMax(options_, start.wal.segment_bytes);
+    }
     shards_.push_back(
         std::make_unique<Shard>(&runtime_.loop(CoreId{static_cast<uint16_t>(i)}), &log_));
   }
+  LimitMessages(starts->back(), cores);
 }
 
 Status Engine::StartShards(std::vector<ShardStart> starts) {

@@ -60,10 +60,14 @@ bool DiskWal::Fits(const Work& work) const {
   if (work.frees_space) {
     wanted += kReserveBytes;
   } else {
-    // A batch more for the padding of all that, which is small or fills whole batches.
-    wanted += options_.batch_bytes_max + std::max<uint64_t>(work.bytes, options_.batch_bytes_max);
+    // A batch more for the padding of all that, which is small or fills whole batches. A small
+    // first segment may be all there is at the log's limit: it takes what is small.
+    const uint64_t batch = file_bytes_ < options_.segment_bytes
+                               ? std::min(options_.batch_bytes_max, file_bytes_ / 8)
+                               : options_.batch_bytes_max;
+    wanted += batch + std::max(work.bytes, batch);
   }
-  return wanted <= options_.segment_bytes - end_.offset;
+  return wanted <= file_bytes_ - end_.offset;
 }
 
 Status DiskWal::ReadyFor(const Work& work) const {
@@ -72,7 +76,10 @@ Status DiskWal::ReadyFor(const Work& work) const {
     return Status(StatusCode::kUnavailable, "the log is being opened");
   }
   if (stopping_) return Status(StatusCode::kUnavailable, "the log is stopping");
-  if (staged_bytes_ <= options_.staged_bytes_max && (next_reserved_ || Fits(work))) return {};
+  if (staged_bytes_ <= options_.staged_bytes_max &&
+      (next_reserved_ || room_for_next_ || Fits(work))) {
+    return {};
+  }
   if (space_missing_) {
     return Status(space_status_, "no space left for the write-ahead log");
   }
@@ -119,6 +126,10 @@ uint64_t DiskWal::Append(const WalRecord& record) {
   staged_bytes_ += record_bytes;
   stats_.record_bytes += record_bytes;
   tracker_.OnAppended(record);
+  if (unused_ && states_durable_ && end_.offset + staged_bytes_ >= used_from_) {
+    unused_ = false;
+    Maintain();
+  }
   if (state_ == State::kIdle) loop_.AtTurnEnd(this);
   return lsn;
 }
@@ -129,7 +140,11 @@ void DiskWal::OnTurnEnd() {
 
 void DiskWal::StageSeal() {
   URSULA_CHECK(staged_.empty() && !sealed_);
-  Batch& batch = staged_.emplace_back();
+  StageSealFirst();
+}
+
+void DiskWal::StageSealFirst() {
+  Batch& batch = staged_.emplace_front();
   std::swap(batch.buffer, spare_);
   batch.buffer.Grow(kWalBlockBytes, 0);
   batch.seal = true;
@@ -139,7 +154,13 @@ void DiskWal::StartBatch() {
   URSULA_CHECK(state_ == State::kIdle || state_ == State::kNoSegment);
   URSULA_CHECK(!staged_.empty() && !op_.pending());
   padded_ = BatchHeader{.length = staged_.front().size - kBatchHeaderBytes}.padded_bytes();
-  if (padded_ > options_.segment_bytes - end_.offset && !Rotate()) return;
+  if (padded_ > file_bytes_ && end_.offset == 0) {
+    // No segment is left without a batch, or the log would seem to end there.
+    URSULA_SOMETIMES("storage: a small segment is too small for the log's first batch");
+    StageSealFirst();
+    padded_ = kWalBlockBytes;
+  }
+  if (padded_ > file_bytes_ - end_.offset && !Rotate()) return;
   batch_ = std::move(staged_.front());
   staged_.pop_front();
   FinishBatch();
@@ -172,7 +193,7 @@ void DiskWal::FinishBatch() {
                     .attested = attested_,
                     .length = batch_.size - kBatchHeaderBytes,
                     .record_count = batch_.record_count,
-                    .segment_bytes = options_.segment_bytes,
+                    .segment_bytes = file_bytes_,
                     .record_sum = batch_.seal ? 0 : record_sum},
                    directory_id_);
 }

@@ -64,6 +64,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   // ---- batches (disk_wal.cc) ----
   Batch& BatchFor(uint32_t record_bytes);
   void StageSeal();
+  void StageSealFirst();  // Before what is staged.
   void OnTurnEnd() override;
   void StartBatch();
   void FinishBatch();  // Header, checksums and padding of batch_.
@@ -83,19 +84,21 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void PrepareNextWithinLimit();
   bool front_reusable() const;
   bool Rotate();  // False: the next segment isn't ready; OnSegmentReady goes on.
-  void UseSegment(std::unique_ptr<io::File> file);
   void AppendRecoveredStates();
   void ReleaseOld(GroupId group, Index upto);
   void ReleaseHeld();
   void TellPinned();
   uint64_t disk_bytes() const;
   bool may_grow() const;  // By a segment.
+  bool RoomForNext() const;
+  uint32_t FirstSegmentBytes() const;
+  std::string TakeSpare(uint32_t bytes);
   // The next segment isn't sure: whether the work fits in this one.
   bool Fits(const Work& work) const;
   SegmentName NameOf(uint32_t segment) const { return {log_, segment}; }
   void OnSpaceTimer();
   void OnSegmentReserved() override;
-  void OnSegmentReady(std::unique_ptr<io::File> file) override;
+  void OnSegmentReady(std::unique_ptr<io::File> file, uint32_t bytes) override;
   void OnSegmentRemoved() override;
   void OnSpaceMissing(Status status) override;
   void OnKeeperFailed(Status status) override;
@@ -127,10 +130,18 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   bool sealed_ = true;  // Nothing was written since the last seal.
 
   std::unique_ptr<io::File> file_;
+  uint32_t file_bytes_ = 0;  // Of the segment.
   WalPosition end_;  // Where the next batch goes. Invariant: all before it is durable when idle.
   WalPosition attested_;  // Everything before it is durable.
   std::unique_ptr<io::File> next_file_;
+  uint32_t next_bytes_ = 0;  // Of next_file_, or as much as is reserved for it.
   bool next_reserved_ = false;
+  // Nothing much was appended yet, so no second segment is prepared.
+  bool unused_ = false;
+  uint64_t used_from_ = 0;  // Offset in the first segment.
+  // The next segment isn't reserved yet, and there is more than enough room for it: what comes
+  // meanwhile is accepted.
+  bool room_for_next_ = false;
   bool space_missing_ = false;
   StatusCode space_status_ = StatusCode::kStorageFull;  // Why, if so.
   bool fallback_told_ = false;

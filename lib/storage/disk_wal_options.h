@@ -18,7 +18,10 @@
 namespace ursula::storage {
 
 struct DiskWalOptions {
-  uint32_t segment_bytes = 32 << 20;     // A multiple of kWalBlockBytes.
+  uint32_t segment_bytes = 32 << 20;  // A multiple of kWalBlockBytes.
+  // Of an opening's first one, beside the states that it begins with, where there is room for
+  // more. The next one is prepared once a 16th of that has been appended.
+  uint32_t first_segment_bytes = 1 << 20;
   uint32_t batch_bytes_max = 4 << 20;    // Of one write; a bigger record is a batch alone.
   uint64_t staged_bytes_max = 64 << 20;  // Not accepting above it.
   // Of segment files, this log's share of old ones included. Above half of it: OnWalPinned. At it:
@@ -34,7 +37,7 @@ struct DiskWalOptions {
   std::shared_ptr<OldLogs> old_logs = {};
   std::vector<RecoveredState> states = {};  // Of this core's groups.
   std::vector<GroupId> groups = {};         // All groups of this core.
-  std::vector<std::string> spares = {};     // Each path to one core only.
+  std::vector<SpareSegment> spares = {};    // Each to one core only.
   uint32_t log_count = 1;                   // Cores with a log: each bears its share of old bytes.
   LogLine log = {};
 };

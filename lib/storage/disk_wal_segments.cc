@@ -1,5 +1,6 @@
 // The segments of a DiskWal: which one is written, which one is next, which ones go.
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -26,7 +27,32 @@ void DiskWal::Start(Function<void(Status)> done) {
       tracker_.SetLast(group, found->second);
     }
   }
+  room_for_next_ = RoomForNext();
+  unused_ = room_for_next_ && FirstSegmentBytes() < options_.segment_bytes;
   PrepareNext();
+}
+
+// For two of each log, so that none is refused what this one was promised.
+bool DiskWal::RoomForNext() const {
+  const Result<uint64_t> free = loop_.disk().FreeBytes(path_);
+  return free.ok() && *free >= 2 * uint64_t{options_.segment_bytes} * options_.log_count &&
+         disk_bytes() + options_.segment_bytes <= options_.log_bytes_max;
+}
+
+// As small as the states allow: a process that dies before it has appended anything leaves one. But
+// where space is scarce all of it is reserved before anything is accepted, if it is there at all.
+uint32_t DiskWal::FirstSegmentBytes() const {
+  const Result<uint64_t> free = loop_.disk().FreeBytes(path_);
+  const bool scarce = !room_for_next_ && free.ok() && *free >= options_.segment_bytes;
+  const bool at_limit = disk_bytes() + options_.segment_bytes > options_.log_bytes_max;
+  if (scarce && !at_limit) return options_.segment_bytes;
+  uint64_t states = 0;
+  for (const RecoveredState& state : options_.states) {
+    states += kRecordHeaderBytes + state.payload.size();
+  }
+  const uint64_t bytes =
+      (options_.first_segment_bytes + 2 * states) / kWalBlockBytes * kWalBlockBytes;
+  return static_cast<uint32_t>(std::min<uint64_t>(options_.segment_bytes, bytes));
 }
 
 // Newest states leave the old logs at once, so that only entries keep those.
@@ -44,6 +70,7 @@ void DiskWal::AppendRecoveredStates() {
 
 void DiskWal::ReleaseHeld() {
   states_durable_ = true;
+  used_from_ = end_.offset + options_.first_segment_bytes / 16;
   if (options_.old_logs == nullptr) return;
   for (const auto& [group, last] : old_last_) options_.old_logs->Release(group, Index{0});
   std::vector<std::pair<GroupId, Index>> held = std::move(held_);
@@ -88,6 +115,7 @@ void DiskWal::Maintain() {
   if (!keeper_.idle()) return;
   const bool front_may_go = free > 0 && !tracker_.front_has_states();
   if (next_file_ == nullptr) {
+    if (unused_) return;
     if (space_missing_ && space_timer_.running() && !front_may_go) return;
     PrepareNextWithinLimit();
   } else if (front_may_go && free > options_.idle_segments_max) {
@@ -97,6 +125,7 @@ void DiskWal::Maintain() {
 
 void DiskWal::PrepareNextWithinLimit() {
   if (may_grow() || !options_.spares.empty() || front_reusable()) return PrepareNext();
+  room_for_next_ = false;
   if (space_timer_.running()) return;
   loop_.StartTimer(&space_timer_, loop_.now_ns() + options_.space_retry_ns);
 }
@@ -106,27 +135,40 @@ bool DiskWal::front_reusable() const {
   return old_gone && tracker_.free_segments() > 0 && !tracker_.front_has_states();
 }
 
+// Empty if there is none. A small segment isn't made of a large spare: each opening would keep one.
+std::string DiskWal::TakeSpare(uint32_t bytes) {
+  auto& spares = options_.spares;
+  for (auto spare = spares.begin(); spare != spares.end(); ++spare) {
+    if (bytes < options_.segment_bytes && spare->bytes > bytes) continue;
+    URSULA_SOMETIMES("storage: a spare segment of an earlier opening is used");
+    std::string path = std::move(spare->path);
+    spares.erase(spare);
+    return path;
+  }
+  return {};
+}
+
 void DiskWal::PrepareNext() {
   loop_.CancelTimer(&space_timer_);
-  std::string reuse;
-  if (!options_.spares.empty()) {
-    reuse = std::move(options_.spares.back());
-    options_.spares.pop_back();
-    URSULA_SOMETIMES("storage: a spare segment of an earlier opening is used");
-  } else if (front_reusable()) {
+  next_reserved_ = false;
+  next_bytes_ = file_ == nullptr ? FirstSegmentBytes() : options_.segment_bytes;
+  std::string reuse = TakeSpare(next_bytes_);
+  if (reuse.empty() && front_reusable()) {
+    next_reserved_ = tracker_.front_bytes() >= options_.segment_bytes;
     reuse = path_ + "/" + FormatSegmentName(NameOf(tracker_.PopFront()));
     ++stats_.segments_recycled;
     URSULA_SOMETIMES("storage: a segment is used again");
   }
-  next_reserved_ = !reuse.empty();
+  if (file_ != nullptr) room_for_next_ = RoomForNext();
   const uint32_t number = file_ == nullptr ? 0 : end_.segment + 1;
-  keeper_.Prepare(NameOf(number), std::move(reuse));
+  keeper_.Prepare(NameOf(number), std::move(reuse), next_bytes_);
 }
 
 void DiskWal::OnSegmentReserved() { next_reserved_ = true; }
 
-void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file) {
-  next_reserved_ = true;
+void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file, uint32_t bytes) {
+  OnSegmentReserved();
+  next_bytes_ = bytes;
   space_missing_ = false;
   if (options_.direct && !file->direct() && !fallback_told_) {
     fallback_told_ = true;
@@ -138,8 +180,8 @@ void DiskWal::OnSegmentReady(std::unique_ptr<io::File> file) {
   }
   next_file_ = std::move(file);
   if (state_ == State::kStarting) {
-    URSULA_CHECK(Rotate());
     state_ = State::kIdle;
+    URSULA_CHECK(Rotate());
     watch_.Start();
     AppendRecoveredStates();
     Function<void(Status)> done = std::move(start_done_);
@@ -156,15 +198,22 @@ bool DiskWal::Rotate() {
   if (next_file_ == nullptr) {
     URSULA_SOMETIMES("storage: a batch waits for its segment");
     state_ = State::kNoSegment;
+    unused_ = false;
     Maintain();
     return false;
   }
   if (file_ != nullptr) end_ = {end_.segment + 1, 0};
   file_ = std::move(next_file_);
+  file_bytes_ = next_bytes_;
   next_reserved_ = false;
-  tracker_.AddSegment(end_.segment);
+  tracker_.AddSegment(end_.segment, file_bytes_);
   if (state_ == State::kNoSegment) state_ = State::kIdle;
-  if (!stopping_ && keeper_.idle()) PrepareNextWithinLimit();
+  if (stopping_ || unused_) return true;
+  if (keeper_.idle()) {
+    PrepareNextWithinLimit();
+  } else {
+    room_for_next_ = RoomForNext();  // Maintain prepares it.
+  }
   return true;
 }
 
@@ -175,6 +224,7 @@ void DiskWal::OnSegmentRemoved() {
 
 void DiskWal::OnSpaceMissing(Status status) {
   next_reserved_ = false;
+  room_for_next_ = false;
   URSULA_SOMETIMES("storage: no space for a segment");
   if (!space_missing_ && options_.log) {
     options_.log(LogLevel::kError, "no space for the write-ahead log: " + status.message());
@@ -193,8 +243,7 @@ void DiskWal::OnKeeperFailed(Status status) {
 }
 
 uint64_t DiskWal::disk_bytes() const {
-  uint64_t segments = tracker_.segments() + (next_reserved_ ? 1 : 0);
-  uint64_t bytes = segments * options_.segment_bytes;
+  uint64_t bytes = tracker_.segment_bytes() + (next_reserved_ ? next_bytes_ : 0);
   if (options_.old_logs != nullptr) bytes += options_.old_logs->bytes() / options_.log_count;
   return bytes;
 }
@@ -206,7 +255,7 @@ WalStats DiskWal::stats() const {
 }
 
 bool DiskWal::may_grow() const {
-  if (state_ == State::kStarting || state_ == State::kNoSegment) return true;
+  if (state_ == State::kNoSegment) return true;
   return disk_bytes() + options_.segment_bytes <= options_.log_bytes_max;
 }
 

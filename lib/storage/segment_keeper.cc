@@ -1,6 +1,7 @@
 #include "lib/storage/segment_keeper.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <span>
 #include <utility>
@@ -10,8 +11,9 @@
 
 namespace ursula::storage {
 
-void SegmentKeeper::Prepare(const SegmentName& name, std::string reuse_path) {
-  URSULA_CHECK(idle());
+void SegmentKeeper::Prepare(const SegmentName& name, std::string reuse_path, uint32_t bytes) {
+  URSULA_CHECK(idle() && bytes <= options_.segment_bytes_max);
+  bytes_ = bytes;
   path_ = options_.directory + "/" + FormatSegmentName(name);
   reuse_path_ = std::move(reuse_path);
   state_ = State::kRenaming;
@@ -26,7 +28,9 @@ void SegmentKeeper::Prepare(const SegmentName& name, std::string reuse_path) {
 void SegmentKeeper::OnRenamed(int64_t result) {
   URSULA_CHECK(state_ == State::kRenaming);
   if (Interrupted()) return;
-  if (result < 0) return Refuse("renaming", result);
+  if (result < 0) {
+    return Refuse(reuse_path_.empty() ? "syncing the directory of" : "renaming", result);
+  }
   if (reuse_path_.empty()) return OpenFile();
   state_ = State::kSyncingRename;
   loop_.disk().SyncDirectory(options_.directory, op_.Then<&SegmentKeeper::OnRenameSynced>(this));
@@ -40,19 +44,34 @@ void SegmentKeeper::OnRenameSynced(int64_t result) {
 }
 
 void SegmentKeeper::OpenFile() {
-  Result<std::unique_ptr<io::File>> file =
-      loop_.disk().Open(path_, {.create = true, .write = true, .direct = options_.direct});
-  if (!file.ok()) return Refuse(file.status());
-  file_ = std::move(*file);
-  written_ = !reuse_path_.empty() && file_->size() == options_.segment_bytes;
+  io::OpenOptions options{.create = true, .write = true, .direct = options_.direct};
+  // No file of another opening has this name; what an earlier try left may.
+  options.fresh = reuse_path_.empty() && path_ != made_;
+  state_ = State::kOpening;
+  loop_.disk().Open(path_, options, &file_, op_.Then<&SegmentKeeper::OnOpened>(this));
+}
+
+void SegmentKeeper::OnOpened(int64_t result) {
+  URSULA_CHECK(state_ == State::kOpening);
+  if (Interrupted()) return;
+  if (result < 0) return Refuse("opening", result);
+  made_ = path_;
+  // Its size is how far it was written: reserving leaves it alone.
+  const uint64_t has = reuse_path_.empty() ? 0 : file_->size();
+  if (has > bytes_) {
+    const uint64_t usable = std::min<uint64_t>(has, options_.segment_bytes_max);
+    bytes_ = static_cast<uint32_t>(usable / kWalBlockBytes * kWalBlockBytes);
+  }
+  written_ = !reuse_path_.empty() && has >= bytes_;
   state_ = State::kAllocating;
-  file_->Allocate(options_.segment_bytes, op_.Then<&SegmentKeeper::OnAllocated>(this));
+  file_->Allocate(bytes_, op_.Then<&SegmentKeeper::OnAllocated>(this));
 }
 
 void SegmentKeeper::OnAllocated(int64_t result) {
   URSULA_CHECK(state_ == State::kAllocating);
   if (Interrupted()) return;
-  if (result < 0) return Refuse("allocating", result);
+  const bool reserved = result != -EOPNOTSUPP;  // Zeros reserve as well, later.
+  if (reserved && result < 0) return Refuse("allocating", result);
   if (written_) {
     // All of its size: an opening that prepared it may have ended before that was durable.
     state_ = State::kSyncingFile;
@@ -64,11 +83,11 @@ void SegmentKeeper::OnAllocated(int64_t result) {
   std::memset(zeros_.data(), 0, kZeroBytes);
   state_ = State::kZeroing;
   WriteZeros();
-  listener_.OnSegmentReserved();
+  if (reserved) listener_.OnSegmentReserved();
 }
 
 void SegmentKeeper::WriteZeros() {
-  std::size_t size = std::min(kZeroBytes, options_.segment_bytes - zeroed_);
+  std::size_t size = std::min(kZeroBytes, bytes_ - zeroed_);
   file_->Write(zeroed_, std::span<const char>(zeros_.data(), size),
                op_.Then<&SegmentKeeper::OnZeroed>(this));
 }
@@ -80,7 +99,7 @@ void SegmentKeeper::OnZeroed(int64_t result) {
   const uint32_t written = WrittenBytes(result, file_->direct());
   if (written == 0) return Refuse("writing", 0);
   zeroed_ += written;
-  if (zeroed_ < options_.segment_bytes) return WriteZeros();
+  if (zeroed_ < bytes_) return WriteZeros();
   zeros_ = {};
   state_ = State::kSyncingFile;
   // Under O_DSYNC too: the file's size must be there as well.
@@ -105,7 +124,7 @@ void SegmentKeeper::OnNameSynced(int64_t result) {
 
 void SegmentKeeper::Ready() {
   state_ = State::kIdle;
-  listener_.OnSegmentReady(std::move(file_));
+  listener_.OnSegmentReady(std::move(file_), bytes_);
 }
 
 void SegmentKeeper::Remove(const SegmentName& name) {

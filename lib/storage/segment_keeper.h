@@ -25,8 +25,9 @@ class SegmentKeeper {
   class Listener {
    public:
     virtual ~Listener() = default;
-    virtual void OnSegmentReserved() = 0;  // Its space is there; it is still being written.
-    virtual void OnSegmentReady(std::unique_ptr<io::File> file) = 0;
+    // Its space is there; it is still being written. Not where the file system can't reserve.
+    virtual void OnSegmentReserved() = 0;
+    virtual void OnSegmentReady(std::unique_ptr<io::File> file, uint32_t bytes) = 0;
     virtual void OnSegmentRemoved() = 0;
     virtual void OnSpaceMissing(Status status) = 0;  // The disk is full; Prepare again later.
     virtual void OnKeeperFailed(Status status) = 0;  // Once; nothing follows.
@@ -34,7 +35,7 @@ class SegmentKeeper {
 
   struct Options {
     std::string directory = {};
-    uint32_t segment_bytes = 0;
+    uint32_t segment_bytes_max = 0;
     bool direct = true;
   };
 
@@ -43,8 +44,9 @@ class SegmentKeeper {
 
   bool idle() const { return state_ == State::kIdle; }
 
-  // REQUIRES: idle(). Of `reuse_path`, if not empty: a file that nothing needs any more.
-  void Prepare(const SegmentName& name, std::string reuse_path);
+  // REQUIRES: idle(). Of `reuse_path`, if not empty: a file that nothing needs any more; what it
+  // has beyond `bytes` is used too.
+  void Prepare(const SegmentName& name, std::string reuse_path, uint32_t bytes);
   void Remove(const SegmentName& name);
 
   // Gives up what is under way; then `done`, perhaps inside the call. Nothing else is called.
@@ -55,6 +57,7 @@ class SegmentKeeper {
     kIdle,
     kRenaming,
     kSyncingRename,
+    kOpening,
     kAllocating,
     kZeroing,
     kSyncingFile,
@@ -75,6 +78,7 @@ class SegmentKeeper {
   void Refuse(Status status);
   void OnRenamed(int64_t result);
   void OnRenameSynced(int64_t result);
+  void OnOpened(int64_t result);
   void OnAllocated(int64_t result);
   void OnZeroed(int64_t result);
   void OnFileSynced(int64_t result);
@@ -89,8 +93,10 @@ class SegmentKeeper {
   State state_ = State::kIdle;
   std::string path_;
   std::string reuse_path_;
+  std::string made_;  // By an earlier try.
   std::unique_ptr<io::File> file_;
   bool written_ = false;  // The file's blocks hold data already: no zeros needed.
+  uint32_t bytes_ = 0;
   uint32_t zeroed_ = 0;
   AlignedBuffer zeros_;
   Status refusal_;  // Of kCleaning.

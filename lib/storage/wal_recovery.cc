@@ -41,6 +41,7 @@ class Recovery {
   Status Deliver(const WalReader::Batch& batch);
   void Count(const RecordHeader& header);
   Status EndLog(const WalReader& reader, LogId log, const std::vector<uint32_t>& segments);
+  Status KeepSpare(LogId log, const std::vector<uint32_t>& segments, uint32_t first);
   Status Seal(const WalReader& reader, LogId log, WalPosition at);
   Status WriteLastAgain(LogId log);
   void Log(LogLevel level, const std::string& message) const {
@@ -179,11 +180,8 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
                                 " bytes of a batch that a crash tore, at offset " +
                                 std::to_string(end.offset));
   }
-  for (uint32_t segment : segments) {
-    if (reader.empty() || segment > end.segment) {
-      recovered_.spares.push_back(path_ + "/" + FormatSegmentName({log, segment}));
-    }
-  }
+  Status kept = KeepSpare(log, segments, reader.empty() ? segments.front() : end.segment + 1);
+  if (!kept.ok()) return kept;
   // The log's first batch in a segment may be the torn one: then that segment is still listed, so
   // that it is removed in its turn.
   const SegmentName last{log, end.segment};
@@ -197,9 +195,27 @@ Status Recovery::EndLog(const WalReader& reader, LogId log, const std::vector<ui
   URSULA_SOMETIMES("storage: the seal starts a segment of its own");
   const SegmentName next{log, end.segment + 1};
   const std::string next_path = path_ + "/" + FormatSegmentName(next);
-  std::erase(recovered_.spares, next_path);
+  std::erase_if(recovered_.spares,
+                [&next_path](const SpareSegment& spare) { return spare.path == next_path; });
   segments_.push_back({.name = next});
   return Seal(reader, log, {next.segment, 0});
+}
+
+// Of the segments from `first` on, none of which has a batch. One: whoever takes one of several
+// could leave a hole in the row if a crash follows.
+Status Recovery::KeepSpare(LogId log, const std::vector<uint32_t>& segments, uint32_t first) {
+  for (auto segment = segments.rbegin(); segment != segments.rend() && *segment > first;
+       ++segment) {
+    URSULA_SOMETIMES("storage: a second spare segment is removed");
+    Status removed = disk_.RemoveNow(path_ + "/" + FormatSegmentName({log, *segment}));
+    if (removed.ok()) removed = disk_.SyncDirectoryNow(path_);
+    if (!removed.ok()) return removed;
+  }
+  const SegmentName name{log, first};
+  if (segments.back() >= first) {
+    recovered_.spares.push_back({path_ + "/" + FormatSegmentName(name), SizeOf(name)});
+  }
+  return {};
 }
 
 // Through the page cache, the last batch may be one whose sync failed: it can be read and counts as

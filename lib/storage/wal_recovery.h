@@ -50,10 +50,16 @@ struct RecoveredState {
   std::string payload = {};
 };
 
+// A segment without a batch: prepared, or begun to be, and never used.
+struct SpareSegment {
+  std::string path = {};
+  uint64_t bytes = 0;
+};
+
 struct RecoveredLogs {
   std::shared_ptr<OldLogs> old_logs = {};   // For DiskWal::Options, of every core.
   std::vector<RecoveredState> states = {};  // By group.
-  std::vector<std::string> spares = {};     // Paths of prepared, never used segments.
+  std::vector<SpareSegment> spares = {};
   uint64_t records = 0;
   uint64_t cut_bytes = 0;  // Of unacknowledged batches that a crash tore.
 };

@@ -7,9 +7,10 @@
 
 namespace ursula::storage {
 
-void WalTracker::AddSegment(uint32_t number) {
+void WalTracker::AddSegment(uint32_t number, uint32_t bytes) {
   URSULA_CHECK(segments_.empty() || number > segments_.back().number);
-  segments_.push_back({.number = number});
+  segments_.push_back({.number = number, .bytes = bytes});
+  segment_bytes_ += bytes;
 }
 
 void WalTracker::OnAppended(const WalRecord& record) {
@@ -104,6 +105,7 @@ std::vector<GroupId> WalTracker::front_groups() const {
 uint32_t WalTracker::PopFront() {
   URSULA_CHECK(free_segments() > 0 && !front_has_states());
   uint32_t number = segments_.front().number;
+  segment_bytes_ -= segments_.front().bytes;
   segments_.pop_front();
   return number;
 }

@@ -23,10 +23,10 @@ namespace ursula::storage {
 class WalTracker {
  public:
   // ---- what the log does ----
-  void AddSegment(uint32_t number);            // The next records go there.
-  void OnAppended(const WalRecord& record);    // Staged.
-  void OnWriting(const RecordHeader& header);  // Goes to the newest segment.
-  void OnDurable();                            // Everything written is.
+  void AddSegment(uint32_t number, uint32_t bytes = 0);  // The next records go there.
+  void OnAppended(const WalRecord& record);              // Staged.
+  void OnWriting(const RecordHeader& header);            // Goes to the newest segment.
+  void OnDurable();                                      // Everything written is.
   // Groups whose reset has become durable since the last call: nothing before it is needed.
   std::vector<GroupId> TakeResets() { return std::exchange(resets_, {}); }
 
@@ -39,8 +39,9 @@ class WalTracker {
   Index Release(GroupId group, Index upto);
 
   // ---- what may go ----
-  std::size_t segments() const { return segments_.size(); }
-  std::size_t free_segments() const;  // From the front, the newest excluded.
+  uint64_t segment_bytes() const { return segment_bytes_; }  // Of all there are.
+  std::size_t free_segments() const;                         // From the front, the newest excluded.
+  uint32_t front_bytes() const { return segments_.front().bytes; }
   bool front_has_states() const { return segments_.front().states > 0; }
   std::vector<GroupId> front_groups() const;  // Who needs entries there. By group.
   uint32_t PopFront();                        // REQUIRES: free_segments() > 0, !front_has_states().
@@ -57,6 +58,7 @@ class WalTracker {
  private:
   struct Segment {
     uint32_t number = 0;
+    uint32_t bytes = 0;
     uint32_t states = 0;  // Groups whose newest durable state record is here.
     absl::flat_hash_map<GroupId, Index> entries = {};  // Needed, with their highest index.
   };
@@ -74,6 +76,7 @@ class WalTracker {
   };
 
   std::deque<Segment> segments_;
+  uint64_t segment_bytes_ = 0;
   absl::flat_hash_map<GroupId, Group> groups_;
   std::vector<GroupId> writing_states_;
   std::vector<GroupId> writing_resets_;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A data directory that is removed, replaced or opened twice under a running server."""
+"""A data directory that is removed, replaced or opened twice under a running server; servers that
+crash in a loop; a small volume, and one whose file system reserves nothing."""
 import os
 import pathlib
 import shutil
@@ -12,6 +13,10 @@ import volume
 
 GONE_WITHIN_S = 2.0
 SLACK_S = 8.0  # Of a busy machine.
+
+
+def bytes_below(path):
+    return sum(file.stat().st_blocks * 512 for file in pathlib.Path(path).rglob("*") if file.is_file())
 
 
 def is_zeroed(path):
@@ -96,8 +101,55 @@ class DirectoryTest(unittest.TestCase):
             harness.wait_until(lambda: "an older META" in server.log_text())
             self.assertEqual(server.read_all("/v1/stream/s"), content)
 
+    def test_crash_loop(self):
+        self.crash_loop(1000)
+
+    def test_crash_loop_with_more_than_a_first_segment_holds(self):
+        self.crash_loop(3 << 20)
+
+    def crash_loop(self, size):
+        limit = 512 << 20
+        with harness.Server("--core-count", "2", "--wal-bytes-max", "512MiB", "--body-bytes-max",
+                            "8MiB", data_dir=self.path) as server:
+            server.ask("PUT", "/v1/stream/s")
+            for _ in range(30):
+                self.assertEqual(server.append("/v1/stream/s", b"x" * size)[0], 204)
+                server.kill()
+                self.assertLessEqual(bytes_below(self.path + "/wal"), limit)
+                server.start()
+            self.assertEqual(server.read_all("/v1/stream/s"), b"x" * 30 * size)
+
+
+def append(server, stream, content):
+    """As a client that comes again where it is told to."""
+    def appended():
+        status, _, body = server.append(stream, content)
+        if status not in (204, 503, 507) or (status == 503 and b"OVERLOADED" not in body):
+            raise AssertionError("%d %s" % (status, body))
+        return status == 204
+    harness.wait_until(appended)
+
 
 class VolumeTest(unittest.TestCase):
+    def serve(self, path, small):
+        with harness.Server(data_dir=path) as server:
+            self.assertEqual(server.ask("PUT", "/v1/stream/s")[0], 201)
+            if small:
+                self.assertIn("one append at most", server.log_text())
+                self.assertEqual(server.append("/v1/stream/s", b"x" * 10000000)[0], 413)
+                self.assertEqual(server.ask("PUT", "/v1/stream/l", b"x" * 10000000)[0], 413)
+            for _ in range(20):
+                self.assertEqual(server.append("/v1/stream/s", b"x" * 100000)[0], 204)
+            server.kill()
+            server.start()
+            self.assertEqual(server.read_all("/v1/stream/s"), b"x" * 2000000)
+            for _ in range(20):  # More than fits, bit by bit.
+                self.assertEqual(server.ask("PUT", "/v1/stream/t")[0], 201)
+                for _ in range(8):
+                    append(server, "/v1/stream/t", b"y" * 1000000)
+                self.assertEqual(server.ask("DELETE", "/v1/stream/t")[0], 204)
+            self.assertEqual(server.stop(), 0)
+
     def mounted(self, *arguments):
         missing = volume.unavailable(())
         if missing:
@@ -108,8 +160,28 @@ class VolumeTest(unittest.TestCase):
         self.addCleanup(volume.run, "umount", folder.name)
         return os.path.join(folder.name, "data")
 
+    def made(self, kind, size):
+        missing = volume.unavailable((kind,))
+        if missing:
+            self.skipTest("needs " + missing)
+        image = tempfile.NamedTemporaryFile(prefix="ursula-")
+        self.addCleanup(image.close)
+        image.truncate(size)
+        volume.run("mkfs." + kind, "-q", "-F", image.name)
+        return self.mounted("-o", "loop", image.name)
+
+    def test_small_volume_in_memory(self):
+        self.serve(self.mounted("-t", "tmpfs", "-o", "size=100m", "none"), small=True)
+
+    def test_small_volume(self):
+        self.serve(self.made("ext4", 100 << 20), small=True)
+
+    def test_file_system_without_fallocate(self):
+        # The driver of ext4 that mounts ext2 reserves nothing there either.
+        self.serve(self.made("ext2", 600 << 20), small=False)
+
     def test_unmounted(self):
-        path = self.mounted("-t", "tmpfs", "-o", "size=1g", "none")
+        path = self.mounted("-t", "tmpfs", "-o", "size=100m", "none")
         at = os.path.dirname(path)
 
         def unmount():

@@ -274,13 +274,17 @@ struct EngineOptions {
   // entity tags) than those of the original. For one opening, not for each.
   bool new_history = false;
   uint64_t hot_bytes_max = 256 << 20;  // Payload kept in memory, all groups together.
-  uint64_t wal_bytes_max = 0;  // Write-ahead logs on disk, all cores together. 0: 512 MiB a core.
+  // Write-ahead logs on disk, all cores together; no more than half of what the volume has free.
+  // 0: 512 MiB a core.
+  uint64_t wal_bytes_max = 0;
   uint64_t memory_bytes_max = uint64_t{1} << 30;  // Payload, when data_dir is empty.
   uint64_t inflight_bytes_max = 64 << 20;         // Payload of appends not yet acknowledged.
   // Payload read from disk for readers that still hold it; beyond it reads are refused. Pages get
   // smaller on the way there.
   uint64_t inflight_read_bytes_max = 256 << 20;
-  uint64_t message_bytes_max = 64 << 20;    // One append; at most 256 MiB.
+  // One append; at most 256 MiB. Less on a small volume, for a log's segment must hold it: `log`
+  // tells.
+  uint64_t message_bytes_max = 64 << 20;
   uint32_t waiters_per_core_max = 200'000;  // Waiting reads.
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.

@@ -106,6 +106,7 @@ Status Node::Recover(uint16_t cores, Found* found) {
     }
     DiskWalOptions wal;
     wal.segment_bytes = profile_.segment_bytes;
+    wal.first_segment_bytes = profile_.first_segment_bytes;
     wal.batch_bytes_max = profile_.batch_bytes_max;
     wal.log_bytes_max = profile_.log_bytes_max;
     ShareRecovered(&*logs, i, cores, groups, &wal);

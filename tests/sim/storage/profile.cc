@@ -48,6 +48,8 @@ Profile MakeProfile(Random* random) {
     profile.faults.capacity_bytes =
         profile.segment_bytes * (3 + random->Below(8)) * profile.cores_max;
   }
+  profile.first_segment_bytes = OneOf<uint32_t>(random, {8 << 10, 16 << 10, 1 << 20});
+  profile.faults.allocates = !random->OneIn(4);
   return profile;
 }
 

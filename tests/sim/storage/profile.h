@@ -16,6 +16,7 @@ struct Profile {
   uint16_t cores_max = 1;
   uint32_t groups = 4;
   uint32_t segment_bytes = 0;
+  uint32_t first_segment_bytes = 0;
   uint32_t batch_bytes_max = 0;
   uint64_t log_bytes_max = 0;
   uint32_t file_bytes = 0;   // Of a payload file.

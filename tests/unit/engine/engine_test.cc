@@ -28,6 +28,23 @@ TEST(EngineTest, WhatIsAppendedIsReadBack) {
   EXPECT_EQ(engine.Read("b")->outcome, Outcome::kNotFound);
 }
 
+TEST(EngineTest, WhatIsTooLargeForOneAppendIsSoForACreate) {
+  TestEngine engine({.message_bytes_max = 1000});
+  ASSERT_TRUE(engine.status.ok());
+  CreateRequest request;
+  request.stream = TestEngine::Id("s");
+  request.messages = {Bytes::Copy(std::string(600, 'x')), Bytes::Copy(std::string(401, 'x'))};
+  auto created = engine.Create(request);
+  ASSERT_TRUE(created.ok()) << created.status().ToString();
+  EXPECT_EQ(created->outcome, Outcome::kTooLarge);
+  request.messages.pop_back();
+  created = engine.Create(request);
+  ASSERT_TRUE(created.ok() && created->outcome == Outcome::kOk);
+  auto appended = engine.Append("s", {std::string(1001, 'x')});
+  ASSERT_TRUE(appended.ok());
+  EXPECT_EQ(appended->outcome, Outcome::kTooLarge);
+}
+
 TEST(EngineTest, JsonMessagesAreFramedAndPagesEndAtMessageEnds) {
   TestEngine engine({});
   ASSERT_EQ(engine.Create("j", "application/json")->outcome, Outcome::kOk);

@@ -184,6 +184,8 @@ TEST(WalFailedSyncTest, WhatItLeftInTheCacheIsNotTakenForDurable) {
     WalWorld world(1, {.direct = false});
     ASSERT_TRUE(world.Open().ok());
     ASSERT_TRUE(world.RunUntilDurable(world.AppendEntry(1, 1, "synced")));
+    world.runtime
+        ->RunUntilIdle();  // The next segment is prepared: the sync that fails is the log's.
     world.disk.FailSync(1, EIO);
     world.AppendEntry(1, 2, "not synced");
     ASSERT_TRUE(world.runtime->RunUntil([&] { return world.probe().failures == 1; }));
