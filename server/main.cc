@@ -3,6 +3,7 @@
 // ursulad's process: configuration, limits, signals, exit status. Everything else is Daemon.
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "server/config/cpu_limit.h"
 #include "server/config/load.h"
 #include "server/config/memory_limit.h"
 #include "server/config/options.h"
@@ -67,6 +69,13 @@ uint64_t RaiseOpenFilesLimit() {
   Log(LogLevel::kWarning, "the limit of open files can't be raised",
       {{"reason", std::strerror(errno)}});
   return limit.rlim_cur;
+}
+
+uint32_t AllowedCpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  return static_cast<uint32_t>(CPU_COUNT(&set));
 }
 
 uint64_t PhysicalMemoryBytes() {
@@ -178,6 +187,10 @@ int Main(std::span<const char* const> arguments) {
     for (const std::string& mistake : loaded.mistakes)
       Say(STDERR_FILENO, "ursulad: " + mistake + "\n");
     return kExitUsage;
+  }
+  if (loaded.config.core_count == 0) {
+    loaded.config.core_count =
+        CpuLimit([](const std::string& path) { return ReadFile(path); }, AllowedCpus());
   }
   OpenLog(loaded.config.log_level, loaded.config.log_format);
   const uint64_t open_files = RaiseOpenFilesLimit();

@@ -144,7 +144,8 @@ constexpr std::array kStorage = {
            "The directory is a copy, or restored from one: at this start its streams get other\n"
            "entity tags and incarnations than those of the original.",
            Switch<&ServerConfig::new_history>},
-    Option{"core-count", "N", "Threads, each with its own event loop and log. [the CPUs allowed]",
+    Option{"core-count", "N",
+           "Threads, each with its own event loop and log. [the CPUs allowed, by quota too]",
            Number<&ServerConfig::core_count, 1, 1024>},
     Option{"raft-group-count", "N",
            "Raft groups that streams are spread over; fixed for a data directory.\n"
