@@ -12,7 +12,10 @@
 namespace ursula::io {
 namespace {
 
-constexpr int kChoicesMax = 16;  // Of the kernel's, each taken by another just then.
+// Port 0: choices of the kernel's, each taken by another just then. Else: two that listen in the
+// same microsecond may both be refused, for each announces itself before it looks (Linux,
+// inet_csk_listen_start); a holder refuses every try.
+constexpr int kTriesMax = 16;
 
 int SetOption(int fd, int option, int value) {
   return setsockopt(fd, SOL_SOCKET, option, &value, sizeof value);
@@ -57,7 +60,7 @@ Result<std::unique_ptr<PortLock>> PortLock::Take(const std::string& host, uint16
   if (!wanted.ok()) return wanted.status();
   const std::string name = FormatAddress(*wanted);
   int error = 0;
-  for (int choice = 0; choice < (port == 0 ? kChoicesMax : 1); ++choice) {
+  for (int tries = 0; tries < kTriesMax; ++tries) {
     Address address = *wanted;
     error = port == 0 ? Choose(&address) : 0;
     if (error != 0) break;

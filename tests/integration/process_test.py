@@ -228,20 +228,24 @@ class Surroundings(unittest.TestCase):
     def test_of_two_that_start_on_one_port_one_serves(self):
         for round_number in range(100):
             port = self.free_port()
+            hosts = ("127.0.0.1", "0.0.0.0" if round_number % 2 else "127.0.0.1")
+            logs = [tempfile.TemporaryFile(mode="w+") for _ in hosts]
             processes = [subprocess.Popen(
                 [harness.ursulad_path, "--listen", "%s:%d" % (host, port), "--memory",
                  "--allow-unauthenticated", "--admin-listen", "none", "--core-count", "2"],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-                env=harness.environment())
-                for host in ("127.0.0.1", "0.0.0.0" if round_number % 2 else "127.0.0.1")]
+                stdout=subprocess.PIPE, stderr=log, text=True, env=harness.environment())
+                for host, log in zip(hosts, logs)]
             told = [process.stdout.readline() for process in processes]  # Or its end.
-            self.assertEqual(sum(line.startswith("listening") for line in told), 1, told)
+            if sum(line.startswith("listening") for line in told) != 1:
+                for log in logs:
+                    log.seek(0)
+                self.fail("%s %s" % (told, [log.read() for log in logs]))
             for process in processes:
                 process.terminate()
             self.assertEqual(sorted(process.wait(harness.PATIENCE_S) for process in processes),
                              [0, 1])
-            for process in processes:
-                process.stdout.close()
+            for opened in [process.stdout for process in processes] + logs:
+                opened.close()
 
 
 class Killing(unittest.TestCase):

@@ -71,7 +71,7 @@ TEST(ListenerTest, ALockedPortIsItsHoldersAndCanBeListenedOn) {
 // Two that are past the bind at once: one may go on.
 TEST(ListenerTest, OfManyThatLockAPortAtOnceOneHasIt) {
   constexpr int kThreads = 4;
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 2000; ++round) {
     uint16_t port = 0;
     {
       auto chosen = PortLock::Take("127.0.0.1", 0);
