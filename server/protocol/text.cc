@@ -25,6 +25,19 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c
 
 }  // namespace
 
+template <uint64_t kBase>
+void ShortText::AppendNumber(uint64_t number, std::size_t digits_min) {
+  constexpr std::size_t kDigitsMax = 20;  // Of 2^64-1, in decimal.
+  std::array<char, kDigitsMax> digits;
+  std::size_t begin = digits.size();
+  for (; number != 0; number /= kBase) {
+    digits[--begin] = "0123456789abcdef"[number % kBase];
+  }
+  const std::size_t zeros = std::min(std::max(digits_min, std::size_t{1}), kDigitsMax);
+  while (digits.size() - begin < zeros) digits[--begin] = '0';
+  Append({digits.data() + begin, digits.size() - begin});
+}
+
 void ShortText::Append(std::string_view text) {
   URSULA_CHECK(text.size() <= kBytesMax - size_);
   text.copy(bytes_.data() + size_, text.size());
@@ -32,21 +45,11 @@ void ShortText::Append(std::string_view text) {
 }
 
 void ShortText::AppendHex(uint64_t number, std::size_t digits_min) {
-  AppendNumber(number, 16, digits_min);
+  AppendNumber<16>(number, digits_min);
 }
 
 void ShortText::AppendDecimal(uint64_t number, std::size_t digits_min) {
-  AppendNumber(number, 10, digits_min);
-}
-
-void ShortText::AppendNumber(uint64_t number, uint64_t base, std::size_t digits_min) {
-  constexpr std::size_t kDigitsMax = 20;  // Of 2^64-1, in decimal.
-  std::array<char, kDigitsMax> digits;
-  std::size_t begin = digits.size();
-  for (; number != 0; number /= base) digits[--begin] = "0123456789abcdef"[number % base];
-  const std::size_t zeros = std::min(std::max(digits_min, std::size_t{1}), kDigitsMax);
-  while (digits.size() - begin < zeros) digits[--begin] = '0';
-  Append({digits.data() + begin, digits.size() - begin});
+  AppendNumber<10>(number, digits_min);
 }
 
 std::optional<uint64_t> ParseDigits(std::string_view text, uint64_t max) {

@@ -29,7 +29,8 @@ class ShortText {
   std::string_view view() const { return {bytes_.data(), size_}; }
 
  private:
-  void AppendNumber(uint64_t number, uint64_t base, std::size_t digits_min);
+  template <uint64_t kBase>  // Known, so that nothing is divided.
+  void AppendNumber(uint64_t number, std::size_t digits_min);
 
   std::array<char, kBytesMax> bytes_;
   std::size_t size_ = 0;
