@@ -45,6 +45,11 @@ class Proposals {
     waiters_.insert(at, std::move(waiter));
   }
 
+  // Whether the entry (index, term), the next to be applied, is one that a waiter asked for.
+  bool IsOwn(Index index, Term term) const {
+    return !waiters_.empty() && waiters_.front().index == index && waiters_.front().term == term;
+  }
+
   // The entry (index, term) is being applied. Calls `owner(waiter)` if a waiter asked for it, and
   // `lost(waiter)` for each whose slot another entry took.
   template <class Owner, class Lost>

@@ -141,6 +141,35 @@ std::string EncodeHead(const Command& command) {
   return out;
 }
 
+// Copies texts one after the other and sums them up on the way, piece by piece: a piece is still in
+// the nearest cache then.
+class SummingCopy {
+ public:
+  explicit SummingCopy(char* at) : at_(at), summed_(at) {}
+
+  void Put(std::string_view text) {
+    constexpr std::size_t kPieceBytes = 8 << 10;
+    for (; !text.empty(); text.remove_prefix(std::min(text.size(), kPieceBytes))) {
+      at_ += text.copy(at_, kPieceBytes);
+      if (static_cast<std::size_t>(at_ - summed_) >= kPieceBytes) Sum();
+    }
+  }
+  uint32_t Crc() {
+    Sum();
+    return crc_;
+  }
+
+ private:
+  void Sum() {
+    crc_ = Crc32c(crc_, std::string_view(summed_, static_cast<std::size_t>(at_ - summed_)));
+    summed_ = at_;
+  }
+
+  char* at_;
+  char* summed_;
+  uint32_t crc_ = 0;
+};
+
 // In one block of just the size: it stays in the log, and with its payload in the hot ring.
 Bytes Assemble(const Command& command, std::span<const Bytes> messages, Framing framing) {
   const std::string head = EncodeHead(command);
@@ -148,18 +177,14 @@ Bytes Assemble(const Command& command, std::span<const Bytes> messages, Framing 
   const std::size_t size =
       head.size() + checksum + static_cast<std::size_t>(PayloadSize(messages, framing));
   std::shared_ptr<char[]> block = std::make_shared_for_overwrite<char[]>(size);
-  char* at = std::copy(head.begin(), head.end(), block.get()) + checksum;
-  const char* const payload = at;
+  std::copy(head.begin(), head.end(), block.get());
+  SummingCopy payload(block.get() + head.size() + checksum);
   for (const Bytes& message : messages) {
-    at = std::copy_n(message.data(), message.size(), at);
-    if (framing == Framing::kJson)
-      at = std::copy(kJsonTerminator.begin(), kJsonTerminator.end(), at);
+    payload.Put(message.view());
+    if (framing == Framing::kJson) payload.Put(kJsonTerminator);
   }
+  if (checksum > 0) StoreFixed<uint32_t>(block.get() + head.size(), payload.Crc());
   const std::string_view all(block.get(), size);
-  if (checksum > 0) {
-    const std::string_view stored(payload, static_cast<std::size_t>(at - payload));
-    StoreFixed<uint32_t>(block.get() + head.size(), Crc32c(0, stored));
-  }
   return Bytes(std::move(block), all);
 }
 

@@ -1,5 +1,6 @@
 #include "server/http/head_scanner.h"
 
+#include "lib/base/byte_scan.h"
 #include "server/http/characters.h"
 
 namespace ursula::http {
@@ -33,11 +34,8 @@ std::size_t HeadScanner::SkipPlain(std::string_view bytes) {
   std::size_t room =
       in_headers_ ? limits_.header_bytes_max - header_bytes_ : limits_.line_bytes_max - line_bytes_;
   std::string_view plain = bytes.substr(0, room);
-  plain = plain.substr(0, plain.find('\r'));
-  plain = plain.substr(0, plain.find('\n'));
-  plain = plain.substr(0, plain.find('\0'));
+  plain = plain.substr(0, FindByteBelow(plain, in_target ? ' ' + 1 : '\r' + 1));
   if (in_target) {
-    plain = plain.substr(0, plain.find(' '));
     line_bytes_ += plain.size();
     word_bytes_ += plain.size();
   } else {

@@ -113,7 +113,13 @@ void UringSocket::Send(std::span<const std::string_view> parts, Op* op) {
 
 void UringSocket::SubmitSend() {
   io_uring_sqe* entry = Entry();
-  io_uring_prep_sendmsg(entry, fd_, &scratch_->header, MSG_NOSIGNAL | MSG_WAITALL);
+  const msghdr& header = scratch_->header;
+  constexpr int kFlags = MSG_NOSIGNAL | MSG_WAITALL;
+  if (header.msg_iovlen == 1) {  // Cheaper in the kernel: there is no header to copy.
+    io_uring_prep_send(entry, fd_, header.msg_iov->iov_base, header.msg_iov->iov_len, kFlags);
+  } else {
+    io_uring_prep_sendmsg(entry, fd_, &header, kFlags);
+  }
   Ring::Attach(entry, &send_);
 }
 

@@ -37,6 +37,16 @@ TEST(ProposalsTest, EachEndsWhenItsIndexIsApplied) {
   EXPECT_EQ(Resolve(&proposals, 6, 3), "6.2-");
 }
 
+TEST(ProposalsTest, KnowsTheNextEntryAsItsOwnByIndexAndTerm) {
+  Proposals proposals;
+  EXPECT_FALSE(proposals.IsOwn(Index{3}, Term{2}));
+  proposals.Add(At(3, 2));
+  EXPECT_TRUE(proposals.IsOwn(Index{3}, Term{2}));
+  EXPECT_FALSE(proposals.IsOwn(Index{3}, Term{3}));
+  EXPECT_FALSE(proposals.IsOwn(Index{2}, Term{2}));
+  EXPECT_EQ(Resolve(&proposals, 3, 3), "3.2-");
+}
+
 // Led in term 2 up to index 10; another led in term 3 and wrote 7; led again in term 4 from 8 on.
 TEST(ProposalsTest, SlotsThatAreGivenOutAgainBelowThoseOfAnEarlierTerm) {
   Proposals proposals;

@@ -29,6 +29,17 @@ TEST(HeadersTest, NamesCompareWithoutRegardToCaseAndRepeat) {
   EXPECT_EQ(*headers.Find("accept"), "c");
 }
 
+TEST(HeadersTest, NamesThatLookAlikeAreToldApart) {
+  Headers headers = {{"Stream-Seq", "1"}, {"Strain-Seq", "2"}, {"Tab", "a\tb"}};
+  EXPECT_EQ(headers.Find("strain-seq"), "2");
+  EXPECT_EQ(headers.Count("stream-seq"), 1u);
+  EXPECT_EQ(headers.Find("Strict-Seq"), std::nullopt);
+  EXPECT_EQ(headers.Joined("Strict-Seq"), "");
+  headers.Remove("Strict-Seq");
+  headers.Remove("stream-seq");
+  EXPECT_EQ(headers.text(), "Strain-Seq: 2\r\nTab: a\tb\r\n");
+}
+
 TEST(HeadersTest, LinesAreOneTextInTheOrderOfArrival) {
   Headers headers = {{"A", "1"}, {"Long-Name", std::string(300, 'v')}, {"B", ""}};
   EXPECT_EQ(headers.text(), "A: 1\r\nLong-Name: " + std::string(300, 'v') + "\r\nB: \r\n");

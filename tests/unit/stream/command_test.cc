@@ -179,6 +179,24 @@ TEST(CommandTest, MessagesAreFramedInThePayloadsPlace) {
   EXPECT_EQ(payload(Framing::kConcatenated), "1{\"a\":2}");
 }
 
+TEST(CommandTest, APayloadIsSummedWholeHoweverItIsCut) {
+  for (Framing framing : {Framing::kConcatenated, Framing::kJson}) {
+    std::vector<Bytes> messages;
+    std::string stored;
+    char letter = 'a';
+    for (std::size_t size : {1u, 8191u, 2u, 8192u, 0u, 8193u, 30'000u, 3u}) {
+      messages.push_back(Bytes::Copy(std::string(size, letter++)));
+      stored.append(messages.back().view());
+      if (framing == Framing::kJson) stored += ",\n";
+    }
+    Command command;
+    command.body = Append{.id = {.bucket = "b", .name = "s"}, .framing = framing};
+    Result<Command> decoded = Decode(Encode(command, messages));
+    ASSERT_TRUE(decoded.ok()) << decoded.status().ToString();
+    EXPECT_EQ(PayloadOf(*decoded).view(), stored);
+  }
+}
+
 TEST(CommandTest, ACutHeadIsRefused) {
   for (const Golden& golden : Goldens()) {
     Command command = Stamped(golden.body);
