@@ -9,6 +9,13 @@
 #include "lib/stream/media_type.h"
 
 namespace ursula::group {
+namespace {
+
+// Looked through at once for the start of an append or a message. Most are small.
+constexpr uint64_t kSeekBytesMin = 64 << 10;
+constexpr uint64_t kSeekBytesMax = 1 << 20;
+
+}  // namespace
 
 void ReadTask::Gather(stream::Incarnation incarnation, uint64_t from, uint64_t to,
                       uint64_t bytes_min) {
@@ -145,8 +152,9 @@ void StreamRead::Look(const stream::LookupResult& found) {
 
 void StreamRead::GatherPage(uint64_t bytes) {
   page_bytes_ = bytes;
-  // Of JSON the byte before the page tells whether it starts at a message's start.
-  before_ = json_ && start_ > 0;
+  // The byte before the page tells whether a message or an append ends there.
+  before_ = (json_ || request_.from_append_start) && start_ > 0 &&
+            replica_.ring_.AppendEnd(incarnation_, start_) == 0;
   uint64_t from = start_ - (before_ ? 1 : 0);
   Gather(incarnation_, from, tail_, bytes + (before_ ? 1 : 0));
 }
@@ -156,10 +164,18 @@ void StreamRead::OnGathered(Status status) {
   if (!status.ok()) return Finish(std::move(status));
   stream::LookupResult found = replica_.machine_->FindIncarnation(incarnation_);
   if (found.kind == stream::LookupResult::Kind::kNotFound) return FinishWith(Outcome::kNotFound);
-  if (json_) {
-    if (!CheckBoundary()) return;
-    uint64_t held = gathered_.bytes - (before_ ? 1 : 0);
-    if (held < tail_ - start_ && !CutAtMessageEnd()) {
+  if (seeking_) return OnSought(found.start);
+  if (BeginsInside()) {
+    if (!request_.from_append_start) return FinishWith(Outcome::kOffsetInvalid);
+    seeking_ = true;
+    sought_from_ = start_;
+    return SeekBack(found.start);
+  }
+  uint64_t held = gathered_.bytes - (before_ ? 1 : 0);
+  if (held < tail_ - start_) {
+    if (!json_) {
+      CutAtAppendEnd();
+    } else if (!CutAtMessageEnd()) {
       // One message larger than a page: it comes whole.
       page_bytes_ *= 2;
       uint64_t from = start_ - (before_ ? 1 : 0);
@@ -169,11 +185,61 @@ void StreamRead::OnGathered(Status status) {
   Reply();
 }
 
-bool StreamRead::CheckBoundary() {
-  if (!before_ || gathered_.bytes == 0) return true;
-  if (gathered_.parts.front().data()[0] == '\n') return true;
-  FinishWith(Outcome::kOffsetInvalid);
-  return false;
+bool StreamRead::BeginsInside() const {
+  if (!before_ || gathered_.bytes == 0) return false;
+  if (json_) return gathered_.parts.front().data()[0] != '\n';
+  const std::vector<uint64_t>& ends = gathered_.append_ends;
+  return ends.empty() || ends.front() != start_;
+}
+
+// Piece by piece backwards, for memory's sake: an append may be much larger than a page.
+void StreamRead::SeekBack(uint64_t stream_start) {
+  gathered_ = {};
+  sought_to_ = sought_from_;
+  const uint64_t grown = std::clamp(4 * (start_ - sought_to_), kSeekBytesMin, kSeekBytesMax);
+  sought_from_ -= std::min(grown, sought_to_ - stream_start);
+  // Planned to the tail, so that no range ends where the piece does.
+  Gather(incarnation_, sought_from_, tail_, sought_to_ - sought_from_);
+}
+
+void StreamRead::OnSought(uint64_t stream_start) {
+  std::optional<uint64_t> begin = LastStartSought();
+  if (!begin && sought_from_ > stream_start) return SeekBack(stream_start);
+  seeking_ = false;
+  gathered_ = {};
+  start_ = begin.value_or(stream_start);
+  request_.from.bytes = start_;
+  GatherPage(page_bytes_);
+}
+
+std::optional<uint64_t> StreamRead::LastStartSought() const {
+  if (!json_) {
+    const std::vector<uint64_t>& ends = gathered_.append_ends;
+    auto past = std::upper_bound(ends.begin(), ends.end(), sought_to_);
+    if (past == ends.begin()) return std::nullopt;
+    return *std::prev(past);
+  }
+  uint64_t end = sought_from_ + gathered_.bytes;
+  for (auto part = gathered_.parts.rbegin(); part != gathered_.parts.rend(); ++part) {
+    std::size_t at = part->view().rfind('\n');
+    if (at != std::string_view::npos) return end - part->size() + at + 1;
+    end -= part->size();
+  }
+  return std::nullopt;
+}
+
+// Only an append larger than a page is cut, so that few know offsets inside one.
+void StreamRead::CutAtAppendEnd() {
+  const uint64_t from = start_ - (before_ ? 1 : 0);
+  const std::vector<uint64_t>& ends = gathered_.append_ends;
+  auto past = std::upper_bound(ends.begin(), ends.end(), from + gathered_.bytes);
+  if (past == ends.begin() || *std::prev(past) <= start_) return;
+  KeepBytes(*std::prev(past) - from);
+}
+
+bool StreamRead::EndsInside(uint64_t next) const {
+  if (json_ || gathered_.bytes == 0 || next == tail_) return false;
+  return !std::ranges::binary_search(gathered_.append_ends, next);
 }
 
 // A page takes as many messages as fit; one that had to grow for its first message takes that one.
@@ -199,6 +265,13 @@ void StreamRead::KeepThrough(std::size_t part, std::size_t bytes) {
   parts.resize(part + 1);
   gathered_.bytes = 0;
   for (const Bytes& one : parts) gathered_.bytes += one.size();
+}
+
+void StreamRead::KeepBytes(uint64_t bytes) {
+  if (bytes == gathered_.bytes) return;
+  std::size_t part = 0;
+  while (bytes > gathered_.parts[part].size()) bytes -= gathered_.parts[part++].size();
+  KeepThrough(part, static_cast<std::size_t>(bytes));
 }
 
 void StreamRead::Wait() {
@@ -253,6 +326,7 @@ void StreamRead::Reply() {
   ReadReply& reply = result.reply;
   reply.start.bytes = start_;
   reply.next.bytes = start_ + gathered_.bytes;
+  reply.cut = EndsInside(reply.next.bytes);
   reply.info = replica_.Info(incarnation_);
   reply.up_to_date = reply.next.bytes == reply.info.tail.bytes;
   reply.parts = std::move(gathered_.parts);

@@ -86,9 +86,15 @@ class StreamRead final : public ReadTask {
   void Look(const stream::LookupResult& found);
   void GatherPage(uint64_t bytes);
   void OnGathered(Status status) override;
-  bool CheckBoundary();    // Of JSON, from inside: false, and the task has ended.
+  bool BeginsInside() const;  // An append or a message, as the byte before it tells.
+  void SeekBack(uint64_t stream_start);
+  void OnSought(uint64_t stream_start);
+  std::optional<uint64_t> LastStartSought() const;
   bool CutAtMessageEnd();  // False: no message ends in what is gathered.
+  void CutAtAppendEnd();
+  bool EndsInside(uint64_t next) const;
   void KeepThrough(std::size_t part, std::size_t bytes);
+  void KeepBytes(uint64_t bytes);
   void Wait();
   void OnTimeout();
   void Reply();
@@ -103,6 +109,9 @@ class StreamRead final : public ReadTask {
   bool waiting_ = false;
   bool waited_ = false;  // For incarnation_, and so kept it from expiring.
   bool before_ = false;  // The byte before `start_` is gathered too, to be checked.
+  bool seeking_ = false;
+  uint64_t sought_from_ = 0;  // Of the piece that is looked through,
+  uint64_t sought_to_ = 0;    // and where it ends: nothing begins from there to `start_`.
   uint64_t start_ = 0;
   uint64_t tail_ = 0;  // When the page was planned.
   uint64_t page_bytes_ = 0;

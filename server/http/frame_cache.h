@@ -36,7 +36,7 @@ struct FrameKey {
 
 struct Frame {
   Chunk chunk = {};
-  Offset next = {};
+  protocol::Position next = {};
   bool closed = false;
 };
 

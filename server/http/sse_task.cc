@@ -43,7 +43,9 @@ void SseTask::OnReply(Result<ReadReply> reply) {
       state_ = State::kEnded;
       return exchange_->Reply(std::move(*end));
     }
-    Begin(reply->info, reply->start);
+    const ReadRequest& request = action_.request;
+    const bool exact = !request.from_append_start && reply->start == request.from;
+    Begin(reply->info, {reply->start, exact});
   }
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndWithControl();
@@ -59,7 +61,7 @@ void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal)
   exchange_->Reply(std::move(refusal));
 }
 
-void SseTask::Begin(const StreamInfo& info, Offset start) {
+void SseTask::Begin(const StreamInfo& info, protocol::Position start) {
   uint64_t now_ns = context_->loop->now_ns();
   uint64_t rotation_ms = context_->live->rotation_ms;
   uint64_t jitter_ms = context_->Now().random % (rotation_ms / 5 + 1);  // Of ±10 %.
@@ -86,6 +88,7 @@ void SseTask::Deliver(const ReadReply& reply) {
   if (frame.closed) return End();
   action_.request.from = reply.next;
   action_.request.from_tail = false;
+  action_.request.from_append_start = false;
   action_.request.incarnation = reply.info.incarnation;
   ReadOn();
 }

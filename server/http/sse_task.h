@@ -42,7 +42,7 @@ class SseTask final : public Task {
   void Read(uint64_t wait_ms);
   void OnReply(Result<ReadReply> reply);
   void Refuse(const Result<ReadReply>& reply, protocol::Response refusal);
-  void Begin(const StreamInfo& info, Offset start);
+  void Begin(const StreamInfo& info, protocol::Position start);
   void Deliver(const ReadReply& reply);
   Frame FrameOf(const ReadReply& reply);
   SharedFrames::Encoded Encode(const ReadReply& reply, uint64_t cursor);
@@ -61,7 +61,7 @@ class SseTask final : public Task {
   protocol::SseForm form_ = protocol::SseForm::kText;
   Ticket ticket_ = 0;
 
-  Offset sent_ = {};  // Of the last control event.
+  protocol::Position sent_ = {};  // Of the last control event.
   bool sent_up_to_date_ = false;
   bool peer_ended_ = false;    // It asks nothing more.
   uint64_t first_cursor_ = 0;  // Never go back behind what the client had.

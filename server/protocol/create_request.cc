@@ -43,8 +43,9 @@ Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<F
   ForkPoint point;
   point.source = std::move(*source);
   if (offset) {
-    point.offset = ParseOffset(*offset);
-    if (!point.offset) return BadFork("Stream-Fork-Offset is not an offset of a stream");
+    std::optional<Position> position = ParseOffset(*offset);
+    if (!position) return BadFork("Stream-Fork-Offset is not an offset of a stream");
+    point.offset = position->offset;
   }
   if (sub_offset) {
     std::optional<uint64_t> number = ParseCanonicalNumber(*sub_offset, kOffsetEnd - 1);

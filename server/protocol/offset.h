@@ -1,7 +1,8 @@
 // server/protocol/offset.h
 //
 // Offsets on the wire: "%016d_%016d", a reserved field that is 0 and a byte position in the stored
-// form. Their order as strings is the order of positions.
+// form. One that lies inside an append has a "." behind it, by which the server knows it for one of
+// its own: others that do are a client's inventions. Their order as strings is that of positions.
 
 #pragma once
 
@@ -14,11 +15,17 @@
 
 namespace ursula::protocol {
 
+struct Position {
+  Offset offset = {};
+  bool inside = false;  // An append, or it may be.
+  friend bool operator==(const Position&, const Position&) = default;
+};
+
 // REQUIRES: below kOffsetEnd.
-ShortText OffsetText(Offset offset);
-std::string FormatOffset(Offset offset);
+ShortText OffsetText(Position position);
+std::string FormatOffset(Position position);
 
 // Only the full form; the words "-1" and "now" belong to the query. Empty: malformed.
-std::optional<Offset> ParseOffset(std::string_view text);
+std::optional<Position> ParseOffset(std::string_view text);
 
 }  // namespace ursula::protocol

@@ -25,6 +25,12 @@ void SkipSpace(std::string_view* text) {
   text->remove_prefix(std::min(text->find_first_not_of(" \t"), text->size()));
 }
 
+std::optional<Offset> OffsetIn(std::string_view text) {
+  std::optional<Position> position = ParseOffset(text);
+  if (!position) return std::nullopt;
+  return position->offset;
+}
+
 std::optional<ListedTag> TakeQuoted(std::string_view* text, bool offsets) {
   ListedTag listed;
   listed.weak = text->starts_with("W/");
@@ -35,7 +41,7 @@ std::optional<ListedTag> TakeQuoted(std::string_view* text, bool offsets) {
   std::string_view inside = text->substr(1, close - 1);
   if (!std::all_of(inside.begin(), inside.end(), IsTagCharacter)) return std::nullopt;
   listed.tag = text->substr(0, close + 1);
-  if (offsets) listed.offset = ParseOffset(inside);
+  if (offsets) listed.offset = OffsetIn(inside);
   text->remove_prefix(close + 1);
   return listed;
 }
@@ -43,7 +49,7 @@ std::optional<ListedTag> TakeQuoted(std::string_view* text, bool offsets) {
 std::optional<ListedTag> TakeOffset(std::string_view* text) {
   std::size_t size = std::min(text->find_first_of(" \t,"), text->size());
   ListedTag listed;
-  listed.offset = ParseOffset(text->substr(0, size));
+  listed.offset = OffsetIn(text->substr(0, size));
   if (!listed.offset) return std::nullopt;
   text->remove_prefix(size);
   return listed;

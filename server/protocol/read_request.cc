@@ -58,6 +58,7 @@ Refusal TakeLastEvent(const Request& request, const Query& query, std::string* l
 // Where to read from. An EventSource that reconnects repeats its first URL: what it says of how far
 // it came wins.
 Refusal TakePosition(const Request& request, const Query& query, ReadAction* action) {
+  action->request.from_append_start = true;
   std::string value;
   Query::Presence presence = query.Find("offset", &value);
   if (presence == Query::Presence::kBad) return BadOffset();
@@ -80,9 +81,10 @@ Refusal TakePosition(const Request& request, const Query& query, ReadAction* act
     action->request.from_tail = true;
     return std::nullopt;
   }
-  std::optional<Offset> offset = ParseOffset(value);
-  if (!offset) return BadOffset();
-  action->request.from = *offset;
+  std::optional<Position> position = ParseOffset(value);
+  if (!position) return BadOffset();
+  action->request.from = position->offset;
+  action->request.from_append_start = !position->inside;
   return std::nullopt;
 }
 

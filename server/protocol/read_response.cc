@@ -79,7 +79,7 @@ void AddPosition(Response* response, const ReadAction& action, const ReadReply& 
                  const ReplyContext& context) {
   bool closed = reply.info.closed && reply.up_to_date;
   Headers& headers = response->headers;
-  headers.Add("Stream-Next-Offset", OffsetText(reply.next).view());
+  headers.Add("Stream-Next-Offset", OffsetText({reply.next, reply.cut}).view());
   if (reply.up_to_date) headers.Add("Stream-Up-To-Date", "true");
   if (closed) headers.Add("Stream-Closed", "true");
   if (action.live == LiveMode::kLongPoll && !closed) {
@@ -224,7 +224,7 @@ std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& r
   Response response;
   response.status = 204;
   response.headers.Add("Cache-Control", kCacheNever);
-  response.headers.Add("Stream-Next-Offset", OffsetText(reply.next).view());
+  response.headers.Add("Stream-Next-Offset", OffsetText({reply.next}).view());
   response.headers.Add("Stream-Closed", "true");
   AddIncarnation(&response, reply.info.incarnation);
   return response;

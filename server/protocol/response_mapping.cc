@@ -109,7 +109,7 @@ Response MapListReply(const ListAction&, const Result<ListReply>& reply,
     AppendJsonString(&body, stream.path);
     body += ",\"content_type\":";
     AppendJsonString(&body, stream.content_type);
-    absl::StrAppend(&body, ",\"next_offset\":\"", FormatOffset(stream.tail),
+    absl::StrAppend(&body, ",\"next_offset\":\"", FormatOffset({stream.tail}),
                     "\",\"closed\":", stream.closed ? "true}" : "false}");
   }
   body += "],\"next_cursor\":";

@@ -17,7 +17,7 @@ void AddIncarnation(Response* response, uint64_t incarnation) {
 }
 
 void AddState(Response* response, const StreamState& state) {
-  response->headers.Add("Stream-Next-Offset", OffsetText(state.tail).view());
+  response->headers.Add("Stream-Next-Offset", OffsetText({state.tail}).view());
   if (state.closed) response->headers.Add("Stream-Closed", "true");
   if (state.incarnation == 0) return;
   response->headers.Add("ETag", StateTagText(state).view());

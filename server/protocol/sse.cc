@@ -12,7 +12,6 @@
 #include "lib/base/check.h"
 #include "lib/base/strings.h"
 #include "server/protocol/negotiation.h"
-#include "server/protocol/offset.h"
 
 namespace ursula::protocol {
 namespace {
@@ -152,8 +151,8 @@ void AppendDataEvent(SseForm form, const Pieces& pieces, std::string* out) {
   out->push_back('\n');
 }
 
-void AppendId(Offset offset, std::string* out) {
-  absl::StrAppend(out, "id:", A(OffsetText(offset).view()), "\n");
+void AppendId(Position position, std::string* out) {
+  absl::StrAppend(out, "id:", A(OffsetText(position).view()), "\n");
 }
 
 }  // namespace
@@ -163,7 +162,7 @@ SseForm SseFormOf(std::string_view content_type) {
   return IsText(content_type) ? SseForm::kText : SseForm::kBase64;
 }
 
-std::string EncodeSsePriming(Offset start) {
+std::string EncodeSsePriming(Position start) {
   constexpr int kRetryMs = 1000;
   std::string event = absl::StrCat("retry:", kRetryMs, "\n");
   AppendId(start, &event);
@@ -199,7 +198,7 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
     DropLastBytes(&pieces, to_hold.size());
   }
   URSULA_CHECK(reply.next.bytes >= to_hold.size());
-  frame.next = Offset{reply.next.bytes - to_hold.size()};
+  frame.next = {{reply.next.bytes - to_hold.size()}, reply.cut || !to_hold.empty()};
   if (!pieces.empty()) {
     std::size_t data_bytes = TotalBytes(pieces);
     frame.bytes.reserve(data_bytes + data_bytes / 2 + 256);

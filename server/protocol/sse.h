@@ -22,9 +22,9 @@
 #include <string_view>
 #include <vector>
 
+#include "server/protocol/offset.h"
 #include "ursula/bytes.h"
 #include "ursula/engine.h"
-#include "ursula/types.h"
 
 namespace ursula::protocol {
 
@@ -36,7 +36,7 @@ SseForm SseFormOf(std::string_view content_type);
 inline constexpr std::string_view kSseHeartbeat = ":\n\n";
 
 struct SseControl {
-  Offset next = {};
+  Position next = {};
   std::optional<uint64_t> cursor = {};  // Left out when closed.
   bool up_to_date = false;
   bool closed = false;  // Everything was delivered and nothing will follow.
@@ -44,14 +44,14 @@ struct SseControl {
 
 // Told first, before any data: where the connection begins, so that one that is cut off resumes
 // there, and how soon to come again.
-std::string EncodeSsePriming(Offset start);
+std::string EncodeSsePriming(Position start);
 
 // The control event alone: first answer at an idle tail, keep-alive, end of a connection.
 std::string EncodeSseControl(const SseControl& control);
 
 struct SseFrame {
   std::string bytes = {};  // Never empty: a control event at least.
-  Offset next = {};        // The control event's offset.
+  Position next = {};      // The control event's offset.
   bool closed = false;     // The stream's end was told: write `bytes`, then end the connection.
 };
 

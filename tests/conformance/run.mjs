@@ -6,10 +6,10 @@ import path from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 
+import { startServer } from "./server.mjs"
+
 const here = path.dirname(fileURLToPath(import.meta.url))
 const longPollTimeoutMs = 500
-const startMsMax = 600_000
-const stopMsMax = 600_000
 
 const { values: options, positionals: serverArgs } = parseArgs({
   allowPositionals: true,
@@ -23,56 +23,13 @@ const { values: options, positionals: serverArgs } = parseArgs({
 
 const scratch = fs.mkdtempSync(path.join(os.tmpdir(), "ursula-conformance-"))
 
-// Resolves with {url, stop}; stop() resolves with a complaint, or null if the server ended well.
-function startServer() {
-  const binary = process.env.URSULAD ?? path.join(here, "../../.bazel/bin/server/ursulad")
-  const args = [
-    "--listen", "127.0.0.1:0",
-    "--admin-listen", "127.0.0.1:0",
+const server = () => startServer(
+  [
     "--data-dir", path.join(scratch, "data"),
     "--long-poll-timeout-ms", String(longPollTimeoutMs),
     ...serverArgs,
-  ]
-  const log = fs.openSync(path.join(scratch, "server.log"), "w")
-  // Names that the tests are told by are mistakes to ursulad.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith("URSULA_")))
-  const server = spawn(binary, args, { stdio: ["ignore", "pipe", log], env })
-  const ended = new Promise((resolve) => {
-    server.on("error", (error) => resolve(`cannot start: ${error.message}`))
-    server.on("exit", (code, signal) => resolve(code === 0 ? null : `ended with ${signal ?? code}`))
-  })
-  const stop = async () => {
-    server.kill("SIGTERM")
-    let timer
-    const late = new Promise((resolve) => {
-      timer = setTimeout(() => resolve(`did not stop within ${stopMsMax} ms`), stopMsMax)
-    })
-    const complaint = await Promise.race([ended, late])
-    clearTimeout(timer)
-    server.kill("SIGKILL")
-    return complaint
-  }
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`no "listening on" line within ${startMsMax} ms`)), startMsMax)
-    ended.then((why) => {
-      clearTimeout(timer)
-      reject(new Error(`ursulad ${why ?? "ended"} before it listened`))
-    })
-    let head = ""
-    server.stdout.on("data", (chunk) => {
-      if (head === null) return
-      head += chunk
-      const found = /listening on (http:\/\/\S+)/.exec(head)
-      if (!found) return
-      head = null
-      clearTimeout(timer)
-      resolve({ url: found[1], stop })
-    })
-    process.on("exit", () => server.kill("SIGKILL"))
-  })
-}
+  ],
+  path.join(scratch, "server.log"))
 
 function runVitest(url) {
   const report = path.join(scratch, "vitest.json")
@@ -141,9 +98,9 @@ async function main() {
   const cases = []
   let stop = async () => null
   try {
-    const server = options.url ? { url: options.url, stop } : await startServer()
-    stop = server.stop
-    cases.push(...judge(await runVitest(server.url), readPending()))
+    const started = options.url ? { url: options.url, stop } : await server()
+    stop = started.stop
+    cases.push(...judge(await runVitest(started.url), readPending()))
     if (!cases.some((c) => c.status === "passed")) {
       cases.push({ name: "suite", status: "failed", seconds: 0, message: "no test passed" })
     }

@@ -126,9 +126,10 @@ class Subscriber {
  private:
   void CheckFrame(const SseFrame& frame, bool up_to_date, bool ended) {
     const uint64_t from = told_;
-    told_ = frame.next.bytes;
+    told_ = frame.next.offset.bytes;
     URSULA_CHECK(told_ >= from && told_ <= stream_.size());
     URSULA_CHECK(stream_.size() - told_ == encoder_.held().size() && encoder_.held().size() <= 3);
+    URSULA_CHECK(frame.next.inside == !encoder_.held().empty());
     URSULA_CHECK(frame.closed == ended);
     if (ended) URSULA_CHECK(told_ == stream_.size());
     const std::string_view slice = std::string_view(stream_).substr(from, told_ - from);

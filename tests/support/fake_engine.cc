@@ -1,6 +1,7 @@
 #include "tests/support/fake_engine.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace ursula::testing {
@@ -90,6 +91,7 @@ void FakeEngine::Create(CreateRequest request, Done<CreateReply> done) {
     stream.info.closed = request.closed;
     for (const Bytes& message : request.messages) stream.data += message.view();
     stream.info.tail = {stream.data.size()};
+    stream.ends.push_back(stream.data.size());
     reply.info = stream.info;
   }
   Later<CreateReply>(std::move(done), std::move(reply));
@@ -156,6 +158,7 @@ void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
     reply.start = stream->info.tail;
     for (const Bytes& message : request.messages) stream->data += message.view();
     stream->info.tail = {stream->data.size()};
+    stream->ends.push_back(stream->data.size());
     stream->info.closed = request.close;
   }
   if (stream != nullptr) {
@@ -171,11 +174,15 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
   ReadReply reply;
   uint64_t tail = stream.info.tail.bytes;
   uint64_t from = request.from_tail ? tail : std::min(request.from.bytes, tail);
+  if (request.from_append_start) {
+    from = *std::prev(std::upper_bound(stream.ends.begin(), stream.ends.end(), from));
+  }
   uint64_t size = std::min(request.bytes_max, tail - from);
   if (size > 0)
     reply.parts.push_back(Bytes::Copy(std::string_view(stream.data).substr(from, size)));
   reply.start = {from};
   reply.next = {from + size};
+  reply.cut = !std::binary_search(stream.ends.begin(), stream.ends.end(), from + size);
   reply.up_to_date = reply.next == stream.info.tail;
   reply.info = stream.info;
   return reply;

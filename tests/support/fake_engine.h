@@ -53,6 +53,7 @@ class FakeEngine final : public StreamEngine {
   struct Stream {
     StreamInfo info;
     std::string data;
+    std::vector<uint64_t> ends = {0};  // Of the appends, and the start.
   };
   struct Waiter {
     FakeEngine* engine = nullptr;

@@ -220,6 +220,9 @@ struct ReadRequest {
   StreamId stream = {};
   Offset from = {};
   bool from_tail = false;  // `now`: `from` is ignored; the reply's `start` is the tail.
+  // A `from` inside an append (of JSON: inside a message) stands for where that begins. Else bytes
+  // are read from just there, and of JSON it is kOffsetInvalid.
+  bool from_append_start = false;
   // Soft: at least one whole JSON message is returned. 0: no data at all; such a read waits, where
   // it waits, until the stream is gone or its time is over.
   uint64_t bytes_max = 1 << 20;
@@ -233,8 +236,9 @@ struct ReadReply {
   Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted, kBucketNotFound, kOffsetInvalid
                                    // or kGone.
   std::vector<Bytes> parts = {};   // The stored form, contiguous from `start`; shared memory.
-  Offset start = {};               // == request.from, or the tail when that is past it.
-  Offset next = {};                // Read on from here.
+  Offset start = {};  // == request.from, or the tail when that is past it, or from_append_start.
+  Offset next = {};   // Read on from here.
+  bool cut = false;   // The data ends inside an append: what is left of it begins at `next`.
   // The end of each message in `parts`, ascending; that of one which is cut at `next` isn't among
   // them. Of JSON: each value. Of other streams: each append.
   std::vector<Offset> message_ends = {};

@@ -423,20 +423,24 @@ void Deciding::Do(const Model& model, const ReadRequest& request) {
 bool Deciding::ReadReplyFits(Model* model, const ModelStream& stream, const ReadRequest& request,
                              const ReadReply& reply) const {
   const uint64_t tail = stream.tail();
-  const bool inside = stream.json() && !request.from_tail && request.from.bytes > 0 &&
-                      request.from.bytes < tail && stream.content[request.from.bytes - 1] != '\n';
+  uint64_t from = request.from.bytes;
+  if (request.from_append_start && from < tail) {
+    const std::vector<uint64_t> before = stream.MessageEnds(0, from);
+    from = before.empty() ? 0 : before.back();
+  }
+  const bool inside = stream.json() && !request.from_tail && from > 0 && from < tail &&
+                      stream.content[from - 1] != '\n';
   if (inside) return reply.outcome == Outcome::kOffsetInvalid;
   if (reply.outcome != Outcome::kOk) return false;
   const uint64_t start = reply.start.bytes;
   const uint64_t next = reply.next.bytes;
   if (start > next || next > tail) return false;
   // The tail that it began at may have moved on since.
-  const bool right_start = request.from_tail ? start <= tail
-                                             : start == request.from.bytes ||
-                                                   (start < request.from.bytes && start == next);
+  const bool right_start =
+      request.from_tail ? start <= tail : start == from || (start < from && start == next);
   if (!right_start) return false;
   const bool read_any = next > start;
-  if (!read_any && !request.from_tail && request.from.bytes < tail && request.wait_ms == 0 &&
+  if (!read_any && !request.from_tail && from < tail && request.wait_ms == 0 &&
       operation_.answered == operation_.invoked + 1) {
     return false;  // Nothing else happened meanwhile, and there was something to read.
   }
@@ -445,6 +449,8 @@ bool Deciding::ReadReplyFits(Model* model, const ModelStream& stream, const Read
   if (bytes != std::string_view(stream.content).substr(start, next - start)) return false;
   if (reply.up_to_date != (next == tail)) return false;
   if (stream.json() && read_any && stream.content[next - 1] != '\n') return false;
+  const bool cut = read_any && !stream.json() && stream.MessageEnds(next - 1, next).empty();
+  if (reply.cut != cut) return false;
   if (request.boundaries) {
     std::vector<uint64_t> ends;
     for (Offset end : reply.message_ends) ends.push_back(end.bytes);

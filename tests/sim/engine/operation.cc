@@ -87,6 +87,7 @@ std::string Asked(const Request& request) {
             text += r.from_tail ? " from tail" : " from " + Number(r.from.bytes);
             text += " max=" + Number(r.bytes_max) + (r.boundaries ? " ends" : "");
             if (r.wait_ms > 0) text += " wait=" + Number(r.wait_ms);
+            if (r.from_append_start) text += " or its append's start";
             if (r.incarnation) text += " life=" + Number(*r.incarnation);
             return text;
           },

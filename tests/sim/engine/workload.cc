@@ -277,6 +277,7 @@ ReadRequest Workload::Read() {
   const ModelStream* there = There(request.stream);
   if (there == nullptr) return request;
   request.from = SomeOffset(*there);
+  request.from_append_start = random_.OneIn(2);
   if (random_.OneIn(4) && there->incarnation != 0) request.incarnation = there->incarnation;
   return request;
 }

@@ -95,11 +95,54 @@ TEST_F(StreamHandlerTest, LargeStreamComesInPages) {
   Ask("POST", kStream, std::string(1500, 'x'));
   std::string first = Ask("GET", std::string(kStream) + "?offset=-1");
   EXPECT_EQ(BodyOf(first).size(), 1000u);
-  EXPECT_NE(first.find("0000000000000000_0000000000001000"), std::string::npos);
+  EXPECT_NE(first.find("Stream-Next-Offset: 0000000000000000_0000000000001000.\r\n"),
+            std::string::npos);
   EXPECT_EQ(first.find("Stream-Up-To-Date: true"), std::string::npos);
-  std::string rest = Ask("GET", std::string(kStream) + "?offset=0000000000000000_0000000000001000");
+  std::string rest =
+      Ask("GET", std::string(kStream) + "?offset=0000000000000000_0000000000001000.");
   EXPECT_EQ(BodyOf(rest).size(), 506u);
+  EXPECT_NE(rest.find("Stream-Next-Offset: 0000000000000000_0000000000001506\r\n"),
+            std::string::npos);
   EXPECT_NE(rest.find("Stream-Up-To-Date: true"), std::string::npos);
+}
+
+// "first ", "ab" and "\xC3": an offset of its own is exact, and one inside an append that a client
+// made up stands for that append's start, however the stream is read.
+TEST_F(StreamHandlerTest, AnOffsetInsideAnAppendIsExactOnlyWhereTheServerGaveIt) {
+  config_.sse_read_bytes_max = 7;
+  CreateText(kStream);
+  Ask("POST", kStream, "ab");
+  Ask("POST", kStream, "\xC3");
+  const std::string made_up = "0000000000000000_0000000000000007";
+  const std::string own = made_up + ".";
+  const std::string target = std::string(kStream) + "?offset=";
+  for (std::string live : {"", "&live=long-poll"}) {
+    EXPECT_EQ(BodyOf(Ask("GET", target + made_up + live)), "ab\xC3");
+    EXPECT_EQ(BodyOf(Ask("GET", target + own + live)), "b\xC3");
+  }
+  const std::string begins_at_6 = "retry:1000\nid:" + std::string(kTail6) + "\n\n";
+  const std::string begins_at_7 = "retry:1000\nid:" + own + "\n\n";
+  auto begins = [&](std::string_view offset, std::string_view headers = {}) {
+    std::string events = Subscribe(target + std::string(offset), headers)->TakeReceived();
+    const bool at_6 = events.find(begins_at_6) != std::string::npos;
+    const bool at_7 = events.find(begins_at_7) != std::string::npos;
+    const bool whole = events.find("\ndata:ab\n") != std::string::npos;
+    EXPECT_TRUE(at_6 != at_7 && at_6 == whole) << events;
+    // The byte that waits for more was an append: where it begins is inside all the same.
+    EXPECT_NE(events.find("{\"streamNextOffset\":\"0000000000000000_0000000000000008.\""),
+              std::string::npos)
+        << events;
+    return at_6 ? 6 : 7;
+  };
+  EXPECT_EQ(begins(made_up + "&live=sse"), 6);
+  EXPECT_EQ(begins(own + "&live=sse"), 7);
+  EXPECT_EQ(begins("-1&live=sse", "Last-Event-ID: " + made_up + "\r\n"), 6);
+  EXPECT_EQ(begins("-1&live=sse", "Last-Event-ID: " + own + "\r\n"), 7);
+  EXPECT_EQ(begins("-1&live=sse&lastEventId=" + own), 7);
+  // A page of SSE that ends inside an append says so, and its end is where the next begins.
+  std::string all = Subscribe(target + "-1&live=sse")->TakeReceived();
+  EXPECT_NE(all.find("data:first a\nid:" + own + "\n"), std::string::npos) << all;
+  EXPECT_NE(all.find("data:b\n"), std::string::npos) << all;
 }
 
 TEST_F(StreamHandlerTest, LongPollIsAnsweredByDataOrByItsTimeout) {

@@ -85,11 +85,15 @@ TEST(QueryTest, FindsDecodesAndReportsRepetition) {
 
 // Rule 2: the zero offset is written and read as 16 digits, '_', 16 digits.
 TEST(OffsetTest, Rule02ZeroIsSixteenDigitsTwice) {
-  EXPECT_EQ(FormatOffset(Offset{0}), "0000000000000000_0000000000000000");
-  EXPECT_EQ(FormatOffset(Offset{1234}), "0000000000000000_0000000000001234");
-  EXPECT_EQ(FormatOffset(Offset{kOffsetEnd - 1}), "0000000000000000_9999999999999999");
+  EXPECT_EQ(FormatOffset({{0}}), "0000000000000000_0000000000000000");
+  EXPECT_EQ(FormatOffset({{1234}}), "0000000000000000_0000000000001234");
+  EXPECT_EQ(FormatOffset({{1234}, true}), "0000000000000000_0000000000001234.");
+  EXPECT_EQ(FormatOffset({{kOffsetEnd - 1}}), "0000000000000000_9999999999999999");
   for (uint64_t bytes : {uint64_t{0}, uint64_t{9}, uint64_t{10}, kOffsetEnd - 1}) {
-    EXPECT_EQ(ParseOffset(FormatOffset(Offset{bytes})), Offset{bytes});
+    for (bool inside : {false, true}) {
+      const Position position = {{bytes}, inside};
+      EXPECT_EQ(ParseOffset(FormatOffset(position)), position);
+    }
   }
 }
 
@@ -100,14 +104,19 @@ TEST(OffsetTest, Rule25RefusesEverythingElse) {
         "0000000000000001_0000000000000000", "0000000000000000_000000000000000",
         "0000000000000000_00000000000000000", "0000000000000000-0000000000000000",
         "0000000000000000_000000000000000a", " 000000000000000_0000000000000000",
-        "0000000000000000_0000000000000000,", "../0000000000000_0000000000000000"}) {
+        "0000000000000000_0000000000000000,", "0000000000000000_0000000000000000..",
+        "0000000000000000_000000000000000.", ".", ".0000000000000000_0000000000000000",
+        "../0000000000000_0000000000000000"}) {
     EXPECT_FALSE(ParseOffset(bad)) << bad;
   }
 }
 
 TEST(OffsetTest, StringOrderIsPositionOrder) {
-  EXPECT_LT(FormatOffset(Offset{9}), FormatOffset(Offset{10}));
-  EXPECT_LT(FormatOffset(Offset{99'999}), FormatOffset(Offset{100'000}));
+  EXPECT_LT(FormatOffset({{9}}), FormatOffset({{10}}));
+  EXPECT_LT(FormatOffset({{99'999}}), FormatOffset({{100'000}}));
+  EXPECT_LT(FormatOffset({{9}, true}), FormatOffset({{10}}));
+  EXPECT_LT(FormatOffset({{9}}), FormatOffset({{9}, true}));
+  EXPECT_LT(FormatOffset({{9}, true}), FormatOffset({{10}, true}));
 }
 
 // Rule 23: fractions, Z and offsets.

@@ -104,6 +104,17 @@ TEST(ReadReplyTest, OnlyFullPagesMayBeKept) {
 }
 
 // Rule 27.
+TEST(ReadReplyTest, APageThatEndsInsideAnAppendSaysSo) {
+  ReadReply page = Text("hello", false);
+  page.cut = true;
+  for (LiveMode live : {LiveMode::kNone, LiveMode::kLongPoll}) {
+    ReadAction action;
+    action.live = live;
+    EXPECT_EQ(HeaderOf(Answer(action, page), "Stream-Next-Offset"),
+              "0000000000000000_0000000000000005.");
+  }
+}
+
 TEST(ReadReplyTest, Rule27NowIsEmptyAndNeverStored) {
   ReadAction now;
   now.from_now = true;

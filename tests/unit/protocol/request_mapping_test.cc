@@ -427,6 +427,11 @@ TEST(MapReadTest, OffsetsOfAllKinds) {
   EXPECT_EQ(Take<ReadAction>(Get("")).request.from, Offset{0});
   EXPECT_EQ(Take<ReadAction>(Get("?offset=-1")).request.from, Offset{0});
   EXPECT_EQ(Take<ReadAction>(Get(std::string("?offset=") + kTen)).request.from, Offset{10});
+  EXPECT_TRUE(Take<ReadAction>(Get("")).request.from_append_start);
+  EXPECT_TRUE(Take<ReadAction>(Get(std::string("?offset=") + kTen)).request.from_append_start);
+  auto inside = Take<ReadAction>(Get(std::string("?offset=") + kTen + "."));
+  EXPECT_EQ(inside.request.from, Offset{10});
+  EXPECT_FALSE(inside.request.from_append_start);
   auto now = Take<ReadAction>(Get("?offset=now"));
   EXPECT_TRUE(now.request.from_tail);
   EXPECT_TRUE(now.from_now);

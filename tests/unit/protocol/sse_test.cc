@@ -172,13 +172,13 @@ TEST(SseEncoderTest, BinaryIsPaddedBase64OfTheWholeEvent) {
 TEST(SseEncoderTest, AnIncompleteCodePointWaitsAndTheOffsetStaysBeforeIt) {
   SseEncoder encoder(SseForm::kText);
   SseFrame frame = encoder.Encode(Reply({"a\xF0\x9F", "\x98"}, 0), 7);
-  EXPECT_EQ(frame.next, Offset{1});
+  EXPECT_EQ(frame.next, (Position{{1}, true}));
   EXPECT_EQ(encoder.held(), "\xF0\x9F\x98");
   std::vector<Event> events = ParseEvents(frame.bytes);
   EXPECT_EQ(events[0].data, "a");
-  EXPECT_EQ(events[1].id, FormatOffset(Offset{1}));
+  EXPECT_EQ(events[1].id, FormatOffset({{1}, true}));
   frame = encoder.Encode(Reply({"\x80z"}, 4), 7);
-  EXPECT_EQ(frame.next, Offset{6});
+  EXPECT_EQ(frame.next, (Position{{6}}));
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\xF0\x9F\x98\x80z");
   EXPECT_EQ(encoder.held(), "");
 }
@@ -188,8 +188,8 @@ TEST(SseEncoderTest, DataThatIsAllHeldBackYieldsAControlEventAlone) {
   SseFrame frame = encoder.Encode(Reply({"\xC3"}, 5), 7);
   std::vector<Event> events = ParseEvents(frame.bytes);
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(frame.next, Offset{5});
-  EXPECT_EQ(events[0].id, FormatOffset(Offset{5}));
+  EXPECT_EQ(frame.next, (Position{{5}, true}));
+  EXPECT_EQ(events[0].id, FormatOffset({{5}, true}));
 }
 
 TEST(SseEncoderTest, BytesThatNoneCanCompleteAreNotHeld) {
@@ -203,29 +203,29 @@ TEST(SseEncoderTest, BytesThatNoneCanCompleteAreNotHeld) {
 TEST(SseEncoderTest, TheEndOfAClosedStreamHoldsNothingBack) {
   SseEncoder encoder(SseForm::kText);
   SseFrame frame = encoder.Encode(Closing(Reply({"a\xC3"}, 0)), 7);
-  EXPECT_EQ(frame.next, Offset{2});
+  EXPECT_EQ(frame.next, (Position{{2}}));
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "a\xC3");
   SseEncoder other(SseForm::kText);
   other.Encode(Reply({"a\xC3"}, 0), 7);
   frame = other.Encode(Closing(Reply({}, 2)), 7);
-  EXPECT_EQ(frame.next, Offset{2});
+  EXPECT_EQ(frame.next, (Position{{2}}));
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\xC3");
 }
 
 TEST(SseEncoderTest, APageThatEndsBetweenCrAndLfWaits) {
   SseEncoder encoder(SseForm::kText);
-  EXPECT_EQ(encoder.Encode(Reply({"a\r"}, 0, false), 7).next, Offset{1});
+  EXPECT_EQ(encoder.Encode(Reply({"a\r"}, 0, false), 7).next, (Position{{1}, true}));
   SseFrame frame = encoder.Encode(Reply({"\nb"}, 2), 7);
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\nb");
-  EXPECT_EQ(frame.next, Offset{4});
+  EXPECT_EQ(frame.next, (Position{{4}}));
 }
 
 TEST(SseEncoderTest, AnAppendThatEndsInACrWaitsForItsLf) {
   SseEncoder encoder(SseForm::kText);
   SseFrame frame = encoder.Encode(Reply({"a\r"}, 0), 7);
-  EXPECT_EQ(frame.next, Offset{1});
+  EXPECT_EQ(frame.next, (Position{{1}, true}));
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "a");
-  EXPECT_EQ(ParseEvents(frame.bytes)[0].id, FormatOffset(Offset{1}));
+  EXPECT_EQ(ParseEvents(frame.bytes)[0].id, FormatOffset({{1}, true}));
   frame = encoder.Encode(Reply({"\nb"}, 2), 7);
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\nb");
   // A CR that ends a line by itself is sent with what follows it, or with the close.
@@ -234,27 +234,39 @@ TEST(SseEncoderTest, AnAppendThatEndsInACrWaitsForItsLf) {
   EXPECT_EQ(ParseEvents(other.Encode(Reply({"b\r"}, 2), 7).bytes)[0].data, "\nb");
   frame = other.Encode(Closing(Reply({}, 4)), 7);
   EXPECT_EQ(ParseEvents(frame.bytes)[0].data, "\n");
-  EXPECT_EQ(frame.next, Offset{4});
+  EXPECT_EQ(frame.next, (Position{{4}}));
 }
 
 TEST(SseEncoderTest, AnEventOfDataNamesWhereItEnds) {
   for (SseForm form : {SseForm::kText, SseForm::kJson, SseForm::kBase64}) {
     std::vector<Event> events = ParseEvents(Encode(form, Reply({"1,\n"}, 4)));
     ASSERT_EQ(events.size(), 2u);
-    EXPECT_EQ(events[0].id, FormatOffset(Offset{7}));
+    EXPECT_EQ(events[0].id, FormatOffset({{7}}));
     EXPECT_EQ(events[1].id, events[0].id);
   }
 }
 
+TEST(SseEncoderTest, APageThatEndsInsideAnAppendSaysSo) {
+  ReadReply reply = Reply({"abc"}, 4);
+  reply.cut = true;
+  for (SseForm form : {SseForm::kText, SseForm::kBase64}) {
+    SseFrame frame = SseEncoder(form).Encode(reply, 7);
+    EXPECT_EQ(frame.next, (Position{{7}, true}));
+    for (const Event& event : ParseEvents(frame.bytes)) {
+      EXPECT_EQ(event.id, "0000000000000000_0000000000000007.");
+    }
+  }
+}
+
 TEST(SsePrimingTest, TellsTheStartAndHowSoonToComeAgainAndIsNoEvent) {
-  std::string priming = EncodeSsePriming(Offset{5});
+  std::string priming = EncodeSsePriming({{5}});
   EXPECT_EQ(priming, "retry:1000\nid:0000000000000000_0000000000000005\n\n");
   EXPECT_TRUE(ParseEvents(priming).empty());
 }
 
 TEST(SseControlTest, KeepAliveAndEndOfConnection) {
   SseControl control;
-  control.next = Offset{3};
+  control.next = {{3}};
   control.cursor = 9;
   EXPECT_EQ(EncodeSseControl(control),
             "event: control\ndata:{\"streamNextOffset\":\"0000000000000000_0000000000000003\","
@@ -284,11 +296,11 @@ TEST(SseEncoderTest, AnyCutOfValidTextArrivesWhole) {
         if (event.name == "data") received += event.data;
         ASSERT_EQ(event.id, FormatOffset(frame.next));
       }
-      ASSERT_EQ(received, WithLfAlone(text.substr(0, frame.next.bytes)))
+      ASSERT_EQ(received, WithLfAlone(text.substr(0, frame.next.offset.bytes)))
           << "seed=" << seed << " " << round;
       if (random.OneIn(4)) {  // Reconnect at the offset that was told.
         encoder = SseEncoder(SseForm::kText);
-        at = frame.next.bytes;
+        at = frame.next.offset.bytes;
       }
     }
     if (text.ends_with('\r')) text.pop_back();
