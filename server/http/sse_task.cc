@@ -19,7 +19,7 @@ SseTask::SseTask(StreamContext* context, Exchange* exchange, protocol::ReadActio
   heartbeat_.Then<&SseTask::OnHeartbeat>(this);
 }
 
-SseTask::~SseTask() { URSULA_CHECK(ticket_ == 0); }
+SseTask::~SseTask() { URSULA_CHECK(ticket_ == 0 && state_ != State::kLive); }
 
 // ---- reading -----------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ void SseTask::OnReply(Result<ReadReply> reply) {
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndWithControl();
   if (!found) return End();  // Deleted or expired meanwhile: reconnecting tells which.
-  Deliver(*reply);
+  Deliver(*reply, FrameOf(*reply, Cursor()));
 }
 
 void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal) {
@@ -74,11 +74,10 @@ void SseTask::Begin(const StreamInfo& info, protocol::Position start) {
   exchange_->StartStream(protocol::SseHead(action_, info));
   SendPiece(Chunk::Of(protocol::EncodeSsePriming(start)));
   last_piece_ns_ = now_ns;
-  context_->loop->StartTimer(&heartbeat_, now_ns + context_->live->heartbeat_ms * kNsPerMs);
+  StartHeartbeat();
 }
 
-void SseTask::Deliver(const ReadReply& reply) {
-  Frame frame = FrameOf(reply);
+void SseTask::Deliver(const ReadReply& reply, const Frame& frame) {
   sent_ = frame.next;
   sent_up_to_date_ = reply.up_to_date;
   if (!reply.parts.empty() && undelivered_since_ns_ == 0) {
@@ -93,8 +92,7 @@ void SseTask::Deliver(const ReadReply& reply) {
   ReadOn();
 }
 
-Frame SseTask::FrameOf(const ReadReply& reply) {
-  uint64_t cursor = Cursor();
+Frame SseTask::FrameOf(const ReadReply& reply, uint64_t cursor) {
   if (!encoder_->held().empty()) return Encode(reply, cursor).frame;
   FrameKey key = {
       action_.request.stream, reply.info.incarnation, form_, reply.start, reply.next, cursor,
@@ -123,11 +121,60 @@ void SseTask::ReadOn() {
   if (exchange_->stopping() || now_ns >= end_ns_) return End();
   if (peer_ended_ && sent_up_to_date_) return End();
   if (exchange_->unsent_bytes() > context_->live->unsent_bytes_max) {
+    LeaveHub();
     state_ = State::kDraining;
+    return;
+  }
+  ReadOrJoin(now_ns);
+}
+
+// With bytes held back its next frame is no other's. And where the hub is past it already there is
+// something to read.
+void SseTask::ReadOrJoin(uint64_t now_ns) {
+  const bool alike = encoder_->held().empty();
+  if (alike && state_ == State::kLive) return;
+  LeaveHub();
+  if (alike && sent_up_to_date_ && context_->hub.Join(this, action_.request)) {
+    state_ = State::kLive;
     return;
   }
   state_ = State::kReading;
   Read((end_ns_ - now_ns) / kNsPerMs + 1);
+}
+
+// ---- in the hub --------------------------------------------------------------------------------
+
+void SseTask::OnNews(LiveNews* news) {
+  URSULA_CHECK(state_ == State::kLive && encoder_->held().empty());
+  const ReadReply& reply = *news->read;
+  const uint64_t cursor = Cursor();
+  if (news->frame && news->cursor == cursor) {
+    context_->counters->frames_shared.Add();
+    return Deliver(reply, *news->frame);
+  }
+  Frame frame = FrameOf(reply, cursor);
+  if (!news->frame && encoder_->held().empty()) {
+    news->frame = frame;
+    news->cursor = cursor;
+  }
+  Deliver(reply, frame);
+}
+
+void SseTask::OnBehind() {
+  state_ = State::kReading;
+  ReadOn();
+}
+
+void SseTask::OnReadEnded(const Result<ReadReply>& read) {
+  state_ = State::kReading;
+  if (!read.ok()) return EndWithControl();
+  End();  // Deleted or expired meanwhile: reconnecting tells which.
+}
+
+void SseTask::LeaveHub() {
+  if (state_ != State::kLive) return;
+  state_ = State::kReading;
+  context_->hub.Leave(this);
 }
 
 // ---- sending -----------------------------------------------------------------------------------
@@ -137,9 +184,17 @@ void SseTask::SendPiece(const Chunk& piece) {
   exchange_->Send(piece);
 }
 
+// Also tells a subscriber in the hub when its time is over; a read of its own has a time itself.
+void SseTask::StartHeartbeat() {
+  uint64_t deadline_ns = last_piece_ns_ + context_->live->heartbeat_ms * kNsPerMs;
+  if (end_ns_ > context_->loop->now_ns()) deadline_ns = std::min(deadline_ns, end_ns_);
+  context_->loop->StartTimer(&heartbeat_, deadline_ns);
+}
+
 void SseTask::OnHeartbeat() {
   uint64_t now_ns = context_->loop->now_ns();
   uint64_t interval_ns = context_->live->heartbeat_ms * kNsPerMs;
+  if (state_ == State::kLive && now_ns >= end_ns_) return EndWithControl();
   if (now_ns >= last_piece_ns_ + interval_ns) {
     if (exchange_->unsent_bytes() == 0) {
       SendPiece(context_->heartbeat);
@@ -147,7 +202,7 @@ void SseTask::OnHeartbeat() {
       last_piece_ns_ = now_ns;  // The socket is full: it knows that we live.
     }
   }
-  context_->loop->StartTimer(&heartbeat_, last_piece_ns_ + interval_ns);
+  StartHeartbeat();
 }
 
 void SseTask::OnDrained() {
@@ -175,6 +230,7 @@ void SseTask::EndWithControl() {
 }
 
 void SseTask::End() {
+  LeaveHub();
   bool streaming = state_ == State::kReading || state_ == State::kDraining;
   state_ = State::kEnded;
   context_->loop->CancelTimer(&heartbeat_);
@@ -194,6 +250,7 @@ void SseTask::OnGone() {
 // Half-closed, it still reads (RFC 9112, 9.6), or it has gone: it gets what there is, and the end.
 void SseTask::OnPeerEnded() {
   peer_ended_ = true;
+  if (state_ == State::kLive && !LiveHub::HasNews(*this)) return EndWithControl();
   if (state_ == State::kReading && sent_up_to_date_ && ticket_ != 0) {
     context_->engine->Cancel(ticket_);
   }
@@ -201,6 +258,7 @@ void SseTask::OnPeerEnded() {
 
 void SseTask::OnStopping() {
   if (state_ == State::kDraining) return End();  // The last frame ends with a control event.
+  if (state_ == State::kLive && !LiveHub::HasNews(*this)) return EndWithControl();
   if (state_ == State::kReading && ticket_ != 0) context_->engine->Cancel(ticket_);
 }
 

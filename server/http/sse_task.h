@@ -1,13 +1,15 @@
 // server/http/sse_task.h
 //
 // One SSE subscriber: reads the engine from where the last frame ended, sends each reply as one
-// frame (data and control together), waits at the tail. Backpressure: nothing is read for a
-// subscriber that has too much unsent, so its memory is bounded; one that takes nothing at all is
-// cut off by its connection, and resumes at the offset of the last control event it got.
+// frame (data and control together); at the tail it joins the others in its core's LiveHub.
+// Backpressure: nothing is read for a subscriber that has too much unsent, and it leaves the hub,
+// so its memory is bounded; one that takes nothing at all is cut off by its connection, and resumes
+// at the offset of the last control event it got.
 //
-//   kFirstRead → kReading ⇄ kDraining → kEnded
+//   kFirstRead → {kReading, kLive, kDraining, each from each} → kEnded
 //
-// Invariant: at most one engine read is under way.
+// Invariant: kFirstRead and kReading have one engine read under way; kLive is in the hub; the
+// others are neither.
 
 #pragma once
 
@@ -17,6 +19,7 @@
 #include "lib/io/timer.h"
 #include "server/http/exchange.h"
 #include "server/http/frame_cache.h"
+#include "server/http/live_hub.h"
 #include "server/http/stream_handler.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/sse.h"
@@ -24,7 +27,7 @@
 
 namespace ursula::http {
 
-class SseTask final : public Task {
+class SseTask final : public Task, private LiveMember {
  public:
   SseTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action);
   ~SseTask() override;
@@ -37,18 +40,26 @@ class SseTask final : public Task {
   void OnDrained() override;
 
  private:
-  enum class State : uint8_t { kFirstRead, kReading, kDraining, kEnded };
+  enum class State : uint8_t { kFirstRead, kReading, kLive, kDraining, kEnded };
+
+  // LiveMember
+  void OnNews(LiveNews* news) override;
+  void OnBehind() override;
+  void OnReadEnded(const Result<ReadReply>& read) override;
 
   void Read(uint64_t wait_ms);
   void OnReply(Result<ReadReply> reply);
   void Refuse(const Result<ReadReply>& reply, protocol::Response refusal);
   void Begin(const StreamInfo& info, protocol::Position start);
-  void Deliver(const ReadReply& reply);
-  Frame FrameOf(const ReadReply& reply);
+  void Deliver(const ReadReply& reply, const Frame& frame);
+  Frame FrameOf(const ReadReply& reply, uint64_t cursor);
   SharedFrames::Encoded Encode(const ReadReply& reply, uint64_t cursor);
   void ReadOn();
+  void ReadOrJoin(uint64_t now_ns);
+  void LeaveHub();
   void EndWithControl();
   void End();
+  void StartHeartbeat();
   void OnHeartbeat();
   void SendPiece(const Chunk& piece);
   uint64_t Cursor();

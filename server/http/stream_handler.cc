@@ -130,6 +130,7 @@ StreamHandler::StreamHandler(StreamEngine* engine, const ProtocolConfig* config,
                              CoreCounters* counters)
     : context_(loop) {
   context_.engine = engine;
+  context_.hub.SetEngine(engine);
   context_.config = config;
   context_.live = live;
   context_.shared_frames = frames;

@@ -14,6 +14,7 @@
 #include "server/http/counters.h"
 #include "server/http/exchange.h"
 #include "server/http/frame_cache.h"
+#include "server/http/live_hub.h"
 #include "server/protocol/config.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/response_mapping.h"
@@ -29,13 +30,14 @@ struct LiveOptions {
 
 // What the tasks of one core share.
 struct StreamContext {
-  explicit StreamContext(io::Loop* on) : loop(on), compress_queue(on) {}
+  explicit StreamContext(io::Loop* on) : loop(on), compress_queue(on), hub(on) {}
 
   StreamEngine* engine = nullptr;
   const protocol::ProtocolConfig* config = nullptr;
   const LiveOptions* live = nullptr;
   io::Loop* const loop;
   CompressQueue compress_queue;
+  LiveHub hub;
   CoreCounters* counters = nullptr;
   FrameCache frames = {};
   SharedFrames* shared_frames = nullptr;  // Of all cores.

@@ -193,6 +193,7 @@ bool FakeEngine::IsWanted(const ReadRequest& request, const Stream& stream) {
 }
 
 Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
+  ++reads;
   Stream* stream = Find(request.stream);
   if (stream == nullptr || !IsWanted(request, *stream)) {
     ReadReply reply;

@@ -48,6 +48,7 @@ class FakeEngine final : public StreamEngine {
 
   Status ready = {};
   uint64_t cancelled = 0;
+  uint64_t reads = 0;
 
  private:
   struct Stream {
