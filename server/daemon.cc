@@ -34,8 +34,8 @@ http::HttpOptions AdminOptions(const ServerConfig& config) {
 
 }  // namespace
 
-Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max)
-    : config_(config), descriptors_max_(descriptors_max) {
+Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening)
+    : config_(config), descriptors_max_(descriptors_max), opening_(*opening) {
   protocol_.public_url = config.public_url;
   protocol_.trust_forwarded = config.trust_forwarded;
   protocol_.body_bytes_max = config.body_bytes_max;
@@ -49,6 +49,7 @@ Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max)
 
 // Completions and connections live on the loops: those end before what they refer to.
 Daemon::~Daemon() {
+  if (admin_ != nullptr) admin_->Stop();
   engine_.reset();
   runtime_.reset();
 }
@@ -59,17 +60,33 @@ std::string Daemon::url() const {
 
 // ---- start -------------------------------------------------------------------------------------
 
-Status Daemon::Start() {
+// Ports before the engine recovers, which may take long: a second start of the same server ends
+// here. Then the admin listener, which tells how far recovery is.
+Status Daemon::Begin() {
   Status status = LockPorts();
-  if (status.ok()) status = OpenEngine();
-  if (status.ok()) status = Listen();
-  if (!status.ok()) return status;
-  status = ListenAdmin();
-  if (!status.ok()) clients_->Stop();
+  if (status.ok()) status = StartRuntime();
+  if (status.ok()) status = ListenAdmin();
   return status;
 }
 
-// Before the engine recovers, which may take long: a second start of the same server ends here.
+Status Daemon::Recover() {
+  report_ =
+      std::make_unique<RecoveryReport>(&io::LoopRuntime::Of(*runtime_).loop(CoreId{0}), &opening_);
+  report_->Start();
+  Status status = OpenEngine();
+  report_->Stop();
+  return status;
+}
+
+Status Daemon::Serve() {
+  Status status = Listen();
+  if (!status.ok()) return status;
+  admin_view_.engine = engine_.get();
+  admin_view_.http_stats = [this] { return clients_->Stats(); };
+  admin_view_.serving.store(true, std::memory_order_release);
+  return {};
+}
+
 Status Daemon::LockPorts() {
   auto lock = [](std::string_view option, const HostPort& address,
                  std::unique_ptr<io::PortLock>* into) {
@@ -84,7 +101,7 @@ Status Daemon::LockPorts() {
   return lock("--admin-listen", config_.admin_listen, &admin_port_);
 }
 
-Status Daemon::OpenEngine() {
+Status Daemon::StartRuntime() {
   RuntimeOptions runtime_options;
   runtime_options.core_count = static_cast<uint16_t>(config_.core_count);
   runtime_options.pin_threads = config_.pin_threads;
@@ -93,7 +110,10 @@ Status Daemon::OpenEngine() {
   Result<std::unique_ptr<Runtime>> runtime = NewRuntime(runtime_options);
   if (!runtime.ok()) return runtime.status();
   runtime_ = std::move(*runtime);
+  return {};
+}
 
+Status Daemon::OpenEngine() {
   EngineOptions options;
   if (!config_.memory) options.data_dir = config_.data_dir;
   options.group_count = config_.raft_group_count;
@@ -104,11 +124,13 @@ Status Daemon::OpenEngine() {
   options.message_bytes_max = config_.body_bytes_max + kSeparatorBytesMax;
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
   options.runtime = runtime_.get();
+  options.opening = &opening_;
   options.log = [](int level, std::string_view message) {
     Log(static_cast<LogLevel>(std::clamp(level, 0, 3)), message);
   };
   Result<std::unique_ptr<StreamEngine>> engine = StreamEngine::Open(std::move(options));
   if (!engine.ok()) {
+    if (engine.status().code() == StatusCode::kCancelled) return engine.status();
     return config_.memory ? engine.status()
                           : Because("--data-dir " + config_.data_dir, engine.status());
   }
@@ -163,9 +185,8 @@ Status Daemon::Listen() {
 
 Status Daemon::ListenAdmin() {
   if (!config_.admin) return {};
-  admin_view_.engine = engine_.get();
+  admin_view_.opening = &opening_;
   admin_view_.version = Version();
-  admin_view_.http_stats = [this] { return clients_->Stats(); };
   const std::array<CoreId, 1> core = {CoreId{0}};
   auto handlers = [this](const http::HandlerCore& handler) -> std::unique_ptr<http::Handler> {
     admin_view_.start_seconds = static_cast<double>(handler.loop->wall_ms()) / 1000;

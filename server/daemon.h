@@ -1,7 +1,7 @@
 // server/daemon.h
 //
-// Daemon is ursulad put together from a ServerConfig: runtime, engine, client listener, admin
-// listener. Start and Stop run on the main thread.
+// Daemon is ursulad put together from a ServerConfig: runtime, admin listener, engine, client
+// listener. Its calls run on the main thread.
 
 #pragma once
 
@@ -15,7 +15,9 @@
 #include "server/http/server.h"
 #include "server/http/stream_handler.h"
 #include "server/protocol/config.h"
+#include "server/recovery_report.h"
 #include "ursula/engine.h"
+#include "ursula/opening.h"
 #include "ursula/runtime.h"
 #include "ursula/status.h"
 
@@ -23,12 +25,15 @@ namespace ursula::server {
 
 class Daemon {
  public:
-  // `descriptors_max`: how many files and sockets the process may have open.
-  Daemon(const ServerConfig& config, uint64_t descriptors_max);
-  ~Daemon();  // REQUIRES: Stop has returned true, or Start failed or was never called.
+  // `descriptors_max`: how many files and sockets the process may have open. `opening` outlives it.
+  Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening);
+  ~Daemon();  // REQUIRES: Stop has returned true, or it doesn't serve.
 
-  // A failure's message says what was asked for and what stood in the way.
-  Status Start();
+  // In this order; a failure ends it, and its message says what was asked for and what stood in the
+  // way.
+  Status Begin();    // Takes the ports, starts the cores, answers probes.
+  Status Recover();  // Opens the engine: takes as long as that takes. kCancelled: by `opening`.
+  Status Serve();    // Lets clients in.
   std::string url() const;  // "http://127.0.0.1:4437".
 
   // Ready goes false, accepting stops, requests finish, live readers get a last control event, the
@@ -37,6 +42,7 @@ class Daemon {
 
  private:
   Status LockPorts();
+  Status StartRuntime();
   Status OpenEngine();
   http::HttpOptions ClientOptions() const;
   Status Listen();
@@ -45,12 +51,14 @@ class Daemon {
 
   const ServerConfig config_;
   const uint64_t descriptors_max_;
+  Opening& opening_;
   protocol::ProtocolConfig protocol_;
   http::LiveOptions live_;
   http::SharedFrames frames_;
   // Destroyed in the order of need: connections refer to the runtime's loops.
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<StreamEngine> engine_;
+  std::unique_ptr<RecoveryReport> report_;
   admin::AdminView admin_view_;
   std::unique_ptr<io::PortLock> client_port_;  // Until its server has it.
   std::unique_ptr<io::PortLock> admin_port_;

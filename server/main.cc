@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "server/log.h"
 #include "server/output.h"
 #include "ursula/engine.h"
+#include "ursula/opening.h"
 
 namespace ursula::server {
 namespace {
@@ -130,6 +132,31 @@ int WaitForStopSignal() {
   }
 }
 
+// ---- while it recovers: the first stop signal ends that, the next one the process ----
+
+Opening opening_now;
+volatile std::sig_atomic_t stop_signal = 0;
+
+void OnStopSignal(int signal) {
+  if (stop_signal != 0) _exit(128 + signal);
+  stop_signal = signal;
+  opening_now.Cancel();
+}
+
+// Not on a core's thread: those were started while the signals were held.
+Status RecoverUntilStopped(Daemon* daemon) {
+  struct sigaction action = {};
+  action.sa_handler = OnStopSignal;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  sigset_t signals = StopSignals();
+  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+  Status status = daemon->Recover();
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return status;
+}
+
 // From here the next one ends the process at once.
 void ExitOnNextStopSignal() {
   struct sigaction action = {};
@@ -141,19 +168,30 @@ void ExitOnNextStopSignal() {
 }
 
 int Serve(const ServerConfig& config, uint64_t open_files) {
-  Daemon daemon(config, open_files);
-  Status status = daemon.Start();
+  auto daemon = std::make_unique<Daemon>(config, open_files, &opening_now);
+  Status status = daemon->Begin();
+  if (status.ok()) status = RecoverUntilStopped(daemon.get());
+  if (stop_signal != 0) {
+    Log(LogLevel::kInfo, "stopped before it had recovered; nothing is lost",
+        {{"signal", std::string(NameOf(stop_signal))}});
+    ExitOnNextStopSignal();
+    daemon.reset();
+    CloseLog();
+    return 0;
+  }
+  if (status.ok()) status = daemon->Serve();
   if (!status.ok()) {
+    daemon.reset();
     CloseLog();
     Say(STDERR_FILENO, "ursulad: can't start: " + status.message() + "\n");
     return kExitFailed;
   }
-  Say(STDOUT_FILENO, "listening on " + daemon.url() + "\n");
+  Say(STDOUT_FILENO, "listening on " + daemon->url() + "\n");
 
   int signal = WaitForStopSignal();
   Log(LogLevel::kInfo, "stopping", {{"signal", std::string(NameOf(signal))}});
   ExitOnNextStopSignal();
-  bool clean = daemon.Stop();
+  bool clean = daemon->Stop();
   Log(clean ? LogLevel::kInfo : LogLevel::kError,
       clean ? "stopped" : "stopped before everything had finished");
   CloseLog();

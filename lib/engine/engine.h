@@ -240,6 +240,8 @@ class Engine final : public StreamEngine {
   io::LoopRuntime& runtime_;
   Log log_;
   Outside outside_;
+  Opening unwatched_;
+  Opening& opening_;  // The caller's, while Open runs; else `unwatched_`.
   uint32_t group_count_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
   uint64_t wal_room_bytes_ = 0;  // Free on its volume when it was opened, or taken by its logs.

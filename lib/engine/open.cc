@@ -87,7 +87,8 @@ Engine::Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime)
       owned_runtime_(std::move(owned_runtime)),
       runtime_(io::LoopRuntime::Of(owned_runtime_ ? *owned_runtime_ : *options_.runtime)),
       log_(std::move(options_.log)),
-      outside_(std::move(options_.executor)) {}
+      outside_(std::move(options_.executor)),
+      opening_(options_.opening != nullptr ? *options_.opening : unwatched_) {}
 
 Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
   Status status = CheckOptions(options);
@@ -102,10 +103,12 @@ Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
   URSULA_CHECK(engine->runtime_.Current() == nullptr &&
                "an engine is opened on one of its cores, which would wait for itself");
   status = engine->Start();
+  if (status.ok()) status = engine->opening_.Advance(0);
   if (!status.ok()) {
     engine->StopNow();
     return status;
   }
+  engine->opening_.Begin(OpeningStep::kDone, 0);
   return std::unique_ptr<StreamEngine>(std::move(engine));
 }
 
@@ -147,6 +150,8 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
     return Status(StatusCode::kFailedPrecondition,
                   directory_->path() + " is no member of its cluster: nothing in it may be served");
   }
+  Status goes_on = opening_.Advance(0);
+  if (!goes_on.ok()) return goes_on;
   group_count_ = directory_->group_count();
   storage::LogLine log = StorageLog();
   if (!directory_->notice().empty()) log(storage::LogLevel::kWarning, directory_->notice());
@@ -154,9 +159,9 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
   group::Recovery recovery(group_count_, group::FoundingOf(*directory_));
-  Status status = recovery.LoadSnapshots(disk, snapshot_files_.get());
+  Status status = recovery.LoadSnapshots(disk, snapshot_files_.get(), &opening_);
   if (!status.ok()) return status;
-  auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log);
+  auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log, &opening_);
   if (!logs.ok()) return logs.status();
   Result<uint64_t> free = disk.FreeBytes(directory_->wal_path());
   if (!free.ok()) return free.status();
@@ -165,7 +170,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   if (!groups.ok()) return groups.status();
   auto payload = storage::RecoverPayload(
       disk, *directory_, cores,
-      [cores](GroupId group) { return uint32_t{Raw(CoreOf(group, cores))}; }, log);
+      [cores](GroupId group) { return uint32_t{Raw(CoreOf(group, cores))}; }, log, &opening_);
   if (!payload.ok()) return payload.status();
   for (uint32_t i = 0; i < group_count_; ++i) {
     ShardStart& start = (*starts)[Raw(CoreOf(GroupId{i}, cores))];
@@ -215,6 +220,7 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
   for (std::size_t i = 0; i < cores; ++i) {
     ShardStart& start = (*starts)[i];
     start.core_count = static_cast<uint32_t>(cores);
+    start.opening = &opening_;
     start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
     start.inflight_read_bytes_max = options_.inflight_read_bytes_max / cores;
     start.budget.hot_bytes_max = options_.hot_bytes_max / cores;
@@ -235,6 +241,7 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
 
 Status Engine::StartShards(std::vector<ShardStart> starts) {
   std::vector<Status> statuses(shards_.size());
+  opening_.Begin(OpeningStep::kGroups, group_count_);
   runtime_.Await([&](Function<void()> done) {
     auto missing = std::make_shared<std::atomic<std::size_t>>(shards_.size());
     auto shared = std::make_shared<Function<void()>>(std::move(done));

@@ -60,7 +60,10 @@ void Shard::OnWalStarted(Status status) {
   }
   starting_ = replicas_.size() + 1;
   for (auto& [id, replica] : replicas_) {
-    replica->Start([this](Status started) { OnReplicaReady(std::move(started)); });
+    replica->Start([this](Status started) {
+      Status goes_on = start_.opening->Advance(1);
+      OnReplicaReady(started.ok() ? std::move(goes_on) : std::move(started));
+    });
   }
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   OnReplicaReady(Status());
@@ -71,7 +74,9 @@ void Shard::OnReplicaReady(Status status) {
   if (--starting_ == 0) FinishStart(start_status_);
 }
 
+// Once: an opening that is cancelled doesn't wait for the other replicas.
 void Shard::FinishStart(Status status) {
+  if (!start_done_) return;
   start_.payload.reset();
   if (status.ok()) {
     // What was replayed goes into a snapshot, so that old logs end and the next start is short.
@@ -91,8 +96,34 @@ std::vector<group::Replica*> Shard::Replicas() {
 }
 
 void Shard::OnWalDurable(uint64_t lsn) {
-  for (auto& [id, replica] : replicas_) replica->OnWalDurable(lsn);
+  durable_lsn_ = lsn;
+  if (cancelled_) return;
+  if (!start_done_) return TellReplicas();
+  tell_again_ = telling_;
+  if (!telling_) TellNextReplica();
+}
+
+void Shard::TellReplicas() {
+  for (auto& [id, replica] : replicas_) replica->OnWalDurable(durable_lsn_);
   Balance();
+}
+
+void Shard::TellNextReplica() {
+  if (start_done_) {
+    Status goes_on = start_.opening->Advance(0);
+    cancelled_ = !goes_on.ok();
+    if (cancelled_) FinishStart(std::move(goes_on));
+  }
+  if (told_ == start_.groups.size() && std::exchange(tell_again_, false)) told_ = 0;
+  telling_ = told_ < start_.groups.size() && !cancelled_;
+  if (!telling_) {
+    told_ = 0;
+    return;
+  }
+  replica(start_.groups[told_++]).OnWalDurable(durable_lsn_);
+  if (start_done_) return loop_.Post([this] { TellNextReplica(); });
+  telling_ = false;  // That was the last one that was waited for.
+  if (!cancelled_) TellReplicas();
 }
 
 void Shard::OnWalFailed(Status status) {
@@ -198,6 +229,9 @@ void Shard::Stop(Function<void()> done) {
   stop_done_ = std::move(done);
   tick_hook_ = nullptr;
   published_ready_.Set(Status(StatusCode::kUnavailable, "stopping"));
+  if (telling_ && !cancelled_) TellReplicas();
+  told_ = start_.groups.size();
+  tell_again_ = false;
   std::vector<std::shared_ptr<FollowTask>> follows;
   for (auto& [ticket, follow] : follows_) follows.push_back(follow);
   for (auto& follow : follows) follow->Cancel();

@@ -23,6 +23,7 @@
 #include "lib/storage/payload_store.h"
 #include "lib/storage/snapshot_store.h"
 #include "ursula/engine.h"
+#include "ursula/opening.h"
 
 namespace ursula::engine {
 
@@ -37,6 +38,7 @@ struct ShardStart {
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.
   std::vector<GroupId> groups = {};
   std::vector<group::RecoveredGroup> recovered = {};  // As `groups`.
+  Opening* opening = nullptr;  // Told of each group, asked whether to go on. Until `done`.
   uint32_t core_count = 1;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   group::CoreBudget budget = {};
@@ -86,6 +88,8 @@ class Shard final : private storage::Wal::Listener {
 
   void OnWalStarted(Status status);
   void OnReplicaReady(Status status);
+  void TellReplicas();
+  void TellNextReplica();
   void FinishStart(Status status);
   void OnTick();
   void Balance();
@@ -105,6 +109,13 @@ class Shard final : private storage::Wal::Listener {
   std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
   uint64_t log_bytes_per_group_max_ = 0;
   std::size_t starting_ = 0;
+  // Until the start is over: replicas hear of what is durable one a turn, for each then applies
+  // what the log has of its group.
+  uint64_t durable_lsn_ = 0;
+  std::size_t told_ = 0;  // Of start_.groups, in this round.
+  bool telling_ = false;
+  bool tell_again_ = false;
+  bool cancelled_ = false;  // The opening was: nobody is told anything any more.
   Status start_status_;
   Function<void(Status)> start_done_;
   Function<void()> stop_done_;

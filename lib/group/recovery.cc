@@ -13,7 +13,7 @@ constexpr uint8_t kHeaderVersion = 1;
 
 class SnapshotLoader final : public storage::SnapshotSink {
  public:
-  explicit SnapshotLoader(RecoveredGroup* into) : into_(*into) {}
+  SnapshotLoader(RecoveredGroup* into, Opening* opening) : into_(*into), opening_(*opening) {}
 
   Status OnSnapshotFile(const storage::SnapshotMeta& meta, bool /*base*/) override {
     Result<raft::ConfState> conf = DecodeSnapshotHeader(meta.header);
@@ -25,12 +25,15 @@ class SnapshotLoader final : public storage::SnapshotSink {
   }
 
   Status OnSnapshotRecord(storage::SnapshotRecord record) override {
+    Status status = opening_.Advance(record.key.size() + record.value.size());
+    if (!status.ok()) return status;
     if (record.tombstone) return into_.machine->LoadRecord(record.key, std::nullopt);
     return into_.machine->LoadRecord(record.key, record.value.view());
   }
 
  private:
   RecoveredGroup& into_;
+  Opening& opening_;
 };
 
 void PutNodes(std::string* out, const std::vector<NodeId>& nodes) {
@@ -126,10 +129,13 @@ Recovery::Recovery(uint32_t group_count, const Founding& founding) {
   gaps_.resize(group_count);
 }
 
-Status Recovery::LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files) {
+Status Recovery::LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files, Opening* opening) {
+  Opening unwatched;
+  if (opening == nullptr) opening = &unwatched;
+  opening->Begin(OpeningStep::kSnapshots, files->Bytes(disk));
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     GroupId group{static_cast<uint32_t>(i)};
-    SnapshotLoader loader(&groups_[i]);
+    SnapshotLoader loader(&groups_[i], opening);
     Result<bool> found = files->Load(disk, group, &loader);
     if (!found.ok()) return found.status();
     if (!*found) continue;

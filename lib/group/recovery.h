@@ -19,6 +19,7 @@
 #include "lib/storage/snapshot_store.h"
 #include "lib/storage/wal_recovery.h"
 #include "lib/stream/machine.h"
+#include "ursula/opening.h"
 
 namespace ursula::group {
 
@@ -58,8 +59,8 @@ class Recovery final : public storage::RecoverySink {
  public:
   Recovery(uint32_t group_count, const Founding& founding);
 
-  // First: every group's snapshot.
-  Status LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files);
+  // First: every group's snapshot. kCancelled: by `opening`, which may be null.
+  Status LoadSnapshots(io::Disk& disk, storage::SnapshotFiles* files, Opening* opening = nullptr);
   // The same for one group whose machine is at hand already: tests.
   void SetSnapshot(GroupId group, raft::SnapshotMeta meta) {
     groups_[Raw(group)].compacted = std::move(meta);

@@ -19,30 +19,32 @@ namespace {
 // The blocks of one file: from its footer, or, when a crash came before it, by a scan.
 class FileScan {
  public:
-  FileScan(io::Disk* disk, std::string path, uint32_t seed, const LogLine& log)
-      : disk_(*disk), path_(std::move(path)), seed_(seed), log_(log) {}
+  FileScan(io::Disk* disk, std::string path, uint32_t seed, const LogLine& log, Opening* opening)
+      : disk_(*disk), path_(std::move(path)), seed_(seed), log_(log), opening_(*opening) {}
 
   Result<PayloadFooter> Run() {
     Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {});
     if (!file.ok()) return file.status();
-    size_ = (*file)->size();
+    Result<PayloadFooter> found = Find(file->get());
+    Status status = opening_.Advance(size_ - std::min(size_, scanned_));
+    return status.ok() ? std::move(found) : status;
+  }
+
+ private:
+  Result<PayloadFooter> Find(io::File* file) {
+    size_ = file->size();
     if (size_ > UINT32_MAX) return Status(StatusCode::kDataLoss, path_ + ": too long");
-    std::optional<PayloadFooter> listed = ReadFooter(file->get());
+    std::optional<PayloadFooter> listed = ReadFooter(file);
     if (listed.has_value()) {
       LogDamage(listed->losses);
       return std::move(*listed);
     }
     URSULA_SOMETIMES("storage: a payload file without a footer is scanned");
     // Past the page cache, which may hold what a failed sync of a process before this one has lost.
-    file = disk_.Open(path_, {.direct = true});
-    if (!file.ok()) return file.status();
-    const std::size_t blocks =
-        static_cast<std::size_t>((size_ + AlignedBuffer::kAlignment - 1) /
-                                 AlignedBuffer::kAlignment * AlignedBuffer::kAlignment);
-    buffer_.Grow(blocks, 0);
-    const int64_t count = (*file)->ReadNow(0, std::span<char>(buffer_.data(), blocks));
-    if (count < 0) return IoStatus("reading", path_, count);
-    bytes_ = std::string_view(buffer_.data(), static_cast<std::size_t>(count));
+    Result<std::unique_ptr<io::File>> direct = disk_.Open(path_, {.direct = true});
+    if (!direct.ok()) return direct.status();
+    Status read = ReadWhole(direct->get());
+    if (!read.ok()) return read;
     PayloadScan scan = ScanPayload(bytes_, seed_);
     LogDamage(scan.losses);
     LogTorn(scan.losses);
@@ -51,7 +53,28 @@ class FileScan {
     return PayloadFooter{std::move(scan.extents), std::move(scan.losses)};
   }
 
- private:
+  // In pieces, between which the opening may be cancelled.
+  Status ReadWhole(io::File* file) {
+    constexpr std::size_t kPieceBytes = 4 << 20;
+    static_assert(kPieceBytes % AlignedBuffer::kAlignment == 0);
+    const std::size_t blocks =
+        static_cast<std::size_t>((size_ + AlignedBuffer::kAlignment - 1) /
+                                 AlignedBuffer::kAlignment * AlignedBuffer::kAlignment);
+    buffer_.Grow(blocks, 0);
+    while (scanned_ < blocks) {
+      const std::size_t from = static_cast<std::size_t>(scanned_);
+      const std::size_t wanted = std::min(kPieceBytes, blocks - from);
+      const int64_t count = file->ReadNow(from, std::span<char>(buffer_.data() + from, wanted));
+      if (count < 0) return IoStatus("reading", path_, count);
+      scanned_ += static_cast<uint64_t>(count);
+      Status status = opening_.Advance(static_cast<uint64_t>(count));
+      if (!status.ok()) return status;
+      if (static_cast<std::size_t>(count) < wanted) break;
+    }
+    bytes_ = std::string_view(buffer_.data(), static_cast<std::size_t>(scanned_));
+    return {};
+  }
+
   std::optional<PayloadFooter> ReadFooter(io::File* file) const {
     if (size_ < kPayloadTrailerBytes) return std::nullopt;
     std::string bytes(kPayloadTrailerBytes, '\0');
@@ -133,7 +156,9 @@ class FileScan {
   const std::string path_;
   const uint32_t seed_;
   const LogLine& log_;
+  Opening& opening_;
   uint64_t size_ = 0;
+  uint64_t scanned_ = 0;  // Of it.
   AlignedBuffer buffer_;
   std::string_view bytes_;
 };
@@ -167,17 +192,31 @@ void Share(const std::shared_ptr<PayloadFile>& file, PayloadFooter footer,
   if (footer.extents.empty() && !file->damaged) recovered->torn.push_back(file->path);
 }
 
+uint64_t FileBytes(io::Disk& disk, const std::string& folder,
+                   const std::vector<std::string>& names) {
+  uint64_t bytes = 0;
+  for (const std::string& leaf : names) {
+    if (!ParsePayloadFileName(leaf).has_value()) continue;
+    Result<std::unique_ptr<io::File>> file = disk.Open(folder + "/" + leaf, {});
+    if (file.ok()) bytes += (*file)->size();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
                                                          const DataDirectory& directory,
                                                          uint32_t core_count,
                                                          Function<uint32_t(GroupId)> core_of,
-                                                         const LogLine& log) {
+                                                         const LogLine& log, Opening* opening) {
+  Opening unwatched;
+  if (opening == nullptr) opening = &unwatched;
   auto recovered = std::make_shared<RecoveredPayload>();
   recovered->cores.resize(core_count);
   Result<std::vector<std::string>> names = disk.List(directory.payload_path());
   if (!names.ok()) return names.status();
+  opening->Begin(OpeningStep::kPayload, FileBytes(disk, directory.payload_path(), *names));
   for (const std::string& leaf : *names) {  // Sorted: older openings first.
     const std::string path = directory.payload_path() + "/" + leaf;
     std::optional<PayloadFileName> name = ParsePayloadFileName(leaf);
@@ -189,7 +228,7 @@ Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
     file->name = *name;
     file->path = path;
     file->seed = PayloadSeed(directory.id(), *name);
-    Result<PayloadFooter> found = FileScan(&disk, path, file->seed, log).Run();
+    Result<PayloadFooter> found = FileScan(&disk, path, file->seed, log, opening).Run();
     if (!found.ok()) return found.status();
     if (found->extents.empty() && found->losses.empty()) {
       Status removed = disk.RemoveNow(path);

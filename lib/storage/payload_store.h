@@ -18,6 +18,7 @@
 #include "lib/storage/payload_format.h"
 #include "ursula/bytes.h"
 #include "ursula/function.h"
+#include "ursula/opening.h"
 #include "ursula/status.h"
 
 namespace ursula::storage {
@@ -117,12 +118,11 @@ class PayloadStore {
 
 // What earlier openings left. Blocks; once, before cores run. `core_of(group)` is below
 // `core_count`. What is no whole block in an unfinished file is logged with file and offset and
-// remembered there; a file with damage in it is kept for good.
-Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(io::Disk& disk,
-                                                         const DataDirectory& directory,
-                                                         uint32_t core_count,
-                                                         Function<uint32_t(GroupId)> core_of,
-                                                         const LogLine& log);
+// remembered there; a file with damage in it is kept for good. kCancelled: by `opening`, which may
+// be null.
+Result<std::shared_ptr<RecoveredPayload>> RecoverPayload(
+    io::Disk& disk, const DataDirectory& directory, uint32_t core_count,
+    Function<uint32_t(GroupId)> core_of, const LogLine& log, Opening* opening = nullptr);
 
 // Removes files in which a crash has left nothing whole. Blocks. REQUIRES: no stream of any core
 // lacks payload; else a file of those may be what it lacks.

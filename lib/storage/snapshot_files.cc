@@ -137,6 +137,18 @@ const SnapshotFiles::Chain* SnapshotFiles::Find(GroupId group) const {
   return found == chains_.end() ? nullptr : &found->second;
 }
 
+uint64_t SnapshotFiles::Bytes(io::Disk& disk) const {
+  uint64_t bytes = 0;
+  for (const auto& [group, chain] : chains_) {  // A sum: in any order.
+    for (uint64_t number : chain.all) {
+      Result<std::unique_ptr<io::File>> file =
+          disk.Open(path_ + "/" + FormatSnapshotFileName({group, number}), {});
+      if (file.ok()) bytes += (*file)->size();
+    }
+  }
+  return bytes;
+}
+
 Result<std::vector<uint64_t>> SnapshotFiles::WalkChain(io::Disk& disk, GroupId group,
                                                        Chain* chain) {
   std::vector<uint64_t> numbers;

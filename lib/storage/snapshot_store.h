@@ -40,6 +40,8 @@ class SnapshotFiles {
   // Blocks. Removes unfinished files. kIoError.
   static Result<std::unique_ptr<SnapshotFiles>> Scan(io::Disk& disk, const DataDirectory& directory,
                                                      const LogLine& log);
+  // Blocks. Of all files, those too that no chain needs any more.
+  uint64_t Bytes(io::Disk& disk) const;
   // Blocks. Gives base and deltas of `group` to `sink`; false if it has no snapshot. kDataLoss with
   // file and offset.
   Result<bool> Load(io::Disk& disk, GroupId group, SnapshotSink* sink);

@@ -21,12 +21,14 @@ constexpr std::size_t kSealBytes = kWalBlockBytes;
 
 class Recovery {
  public:
-  Recovery(io::Disk* disk, const DataDirectory& directory, RecoverySink* sink, const LogLine& log)
+  Recovery(io::Disk* disk, const DataDirectory& directory, RecoverySink* sink, const LogLine& log,
+           Opening* opening)
       : disk_(*disk),
         path_(directory.wal_path()),
         directory_id_(directory.id()),
         sink_(*sink),
-        log_(log) {}
+        log_(log),
+        opening_(opening != nullptr ? *opening : unwatched_) {}
 
   Result<RecoveredLogs> Run();
 
@@ -48,12 +50,15 @@ class Recovery {
     if (log_) log_(level, message);
   }
   uint64_t SizeOf(const SegmentName& name);
+  uint64_t SizeOf(LogId log, const std::vector<uint32_t>& segments);
 
   io::Disk& disk_;
   const std::string path_;
   const uint64_t directory_id_;
   RecoverySink& sink_;
   const LogLine& log_;
+  Opening unwatched_;
+  Opening& opening_;
   std::map<LogId, std::vector<uint32_t>> logs_;
   WalPosition last_batch_;  // Of the log that is being read.
   uint32_t last_batch_bytes_ = 0;
@@ -66,6 +71,9 @@ class Recovery {
 Result<RecoveredLogs> Recovery::Run() {
   Status found = FindLogs();
   if (!found.ok()) return found;
+  uint64_t bytes = 0;
+  for (const auto& [log, segments] : logs_) bytes += SizeOf(log, segments);
+  opening_.Begin(OpeningStep::kLog, bytes);
   for (const auto& [log, segments] : logs_) {
     Status read = ReadLog(log, segments);
     if (!read.ok()) return read;
@@ -109,6 +117,7 @@ Status Recovery::FindLogs() {
 
 Status Recovery::ReadLog(LogId log, const std::vector<uint32_t>& segments) {
   WalReader reader(&disk_, path_, directory_id_, log, segments);
+  uint64_t unread = SizeOf(log, segments);
   while (true) {
     Result<std::optional<WalReader::Batch>> batch = reader.Next();
     if (!batch.ok()) return batch.status();
@@ -116,9 +125,12 @@ Status Recovery::ReadLog(LogId log, const std::vector<uint32_t>& segments) {
     last_batch_ = (*batch)->position;
     last_batch_bytes_ = (*batch)->header.padded_bytes();
     Status delivered = Deliver(**batch);
+    if (delivered.ok()) delivered = opening_.Advance(last_batch_bytes_);
     if (!delivered.ok()) return delivered;
+    unread -= std::min<uint64_t>(unread, last_batch_bytes_);
   }
-  return EndLog(reader, log, segments);
+  Status ended = opening_.Advance(unread);
+  return ended.ok() ? EndLog(reader, log, segments) : ended;
 }
 
 Status Recovery::Deliver(const WalReader::Batch& batch) {
@@ -267,11 +279,17 @@ uint64_t Recovery::SizeOf(const SegmentName& name) {
   return file.ok() ? (*file)->size() : 0;
 }
 
+uint64_t Recovery::SizeOf(LogId log, const std::vector<uint32_t>& segments) {
+  uint64_t bytes = 0;
+  for (uint32_t segment : segments) bytes += SizeOf(SegmentName{log, segment});
+  return bytes;
+}
+
 }  // namespace
 
 Result<RecoveredLogs> RecoverLogs(io::Disk& disk, const DataDirectory& directory,
-                                  RecoverySink* sink, const LogLine& log) {
-  return Recovery(&disk, directory, sink, log).Run();
+                                  RecoverySink* sink, const LogLine& log, Opening* opening) {
+  return Recovery(&disk, directory, sink, log, opening).Run();
 }
 
 void ShareRecovered(RecoveredLogs* from, uint32_t ordinal, uint32_t log_count,

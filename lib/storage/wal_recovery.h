@@ -20,6 +20,7 @@
 #include "lib/storage/old_logs.h"
 #include "lib/storage/wal_format.h"
 #include "ursula/bytes.h"
+#include "ursula/opening.h"
 #include "ursula/status.h"
 
 namespace ursula::storage {
@@ -71,8 +72,10 @@ struct DiskWalOptions;
 void ShareRecovered(RecoveredLogs* from, uint32_t ordinal, uint32_t log_count,
                     const std::vector<GroupId>& groups, DiskWalOptions* options);
 
-// Blocks. kDataLoss: rot, or a segment missing between two others. kIoError.
+// Blocks. kDataLoss: rot, or a segment missing between two others. kIoError. kCancelled: by
+// `opening`, which may be null.
 Result<RecoveredLogs> RecoverLogs(io::Disk& disk, const DataDirectory& directory,
-                                  RecoverySink* sink, const LogLine& log);
+                                  RecoverySink* sink, const LogLine& log,
+                                  Opening* opening = nullptr);
 
 }  // namespace ursula::storage

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/admin/metrics.h"
+#include "server/admin/opening_text.h"
 #include "server/protocol/errors.h"
 
 namespace ursula::admin {
@@ -31,6 +32,7 @@ void AdminHandler::StepClock(http::Exchange* exchange) {
   if (exchange->request().headers.Find("Origin").has_value()) {
     return exchange->Reply(protocol::ErrorResponse(403, "FORBIDDEN", "not from a page"));
   }
+  if (!serving()) return exchange->Reply(Text(503, Readiness().ToString() + "\n"));
   view_->engine->StepClock([exchange](Result<ClockReply> stepped) {
     if (!stepped.ok()) return exchange->Reply(Text(503, stepped.status().ToString() + "\n"));
     exchange->Reply(Text(200, "moved by " + std::to_string(stepped->moved_ms) + " ms at most\n"));
@@ -47,7 +49,25 @@ std::string AdminHandler::Warnings() const {
 
 Status AdminHandler::Readiness() const {
   if (view_->stopping.load()) return Status(StatusCode::kUnavailable, "the server is stopping");
+  if (!serving()) {
+    return Status(StatusCode::kUnavailable,
+                  "recovering: " + OpeningText(view_->opening->Progress()));
+  }
   return view_->engine->Ready();
+}
+
+protocol::Response AdminHandler::Metrics() const {
+  MetricsInput input;
+  if (serving()) {
+    input.engine = view_->engine->Stats();
+    input.http = view_->http_stats();
+  }
+  input.process = ReadProcessStats(view_->start_seconds);
+  input.ready = Readiness().ok();
+  input.version = view_->version;
+  protocol::Response response = Text(200, MetricsText(input));
+  response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  return response;
 }
 
 protocol::Response AdminHandler::Answer(const protocol::Request& request) const {
@@ -62,14 +82,7 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
     Status ready = Readiness();
     return ready.ok() ? Text(200, "ready\n" + Warnings()) : Text(503, ready.ToString() + "\n");
   }
-  if (path == "/metrics") {
-    protocol::Response response = Text(
-        200,
-        MetricsText({view_->engine->Stats(), view_->http_stats(),
-                     ReadProcessStats(view_->start_seconds), Readiness().ok(), view_->version}));
-    response.headers.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-    return response;
-  }
+  if (path == "/metrics") return Metrics();
   return protocol::ErrorResponse(404, "NOT_FOUND",
                                  "try /healthz, /readyz, /metrics or POST /clock/step");
 }

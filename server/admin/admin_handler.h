@@ -1,8 +1,9 @@
 // server/admin/admin_handler.h
 //
 // The admin listener's requests: /healthz (the process answers), /readyz (it has recovered, can
-// commit and is not stopping), /metrics, and POST /clock/step (StreamEngine::StepClock). Without
-// the CORS headers of the client listener: pages of other origins have no business here.
+// commit and is not stopping; else why, or how far it is), /metrics, and POST /clock/step
+// (StreamEngine::StepClock). Without the CORS headers of the client listener: pages of other
+// origins have no business here.
 
 #pragma once
 
@@ -14,14 +15,19 @@
 #include "server/http/exchange.h"
 #include "ursula/engine.h"
 #include "ursula/function.h"
+#include "ursula/opening.h"
 
 namespace ursula::admin {
 
-// What the admin listener looks at. Outlives it; set up before it starts.
+// What the admin listener looks at. Outlives it; set up before it starts, but for what `serving`
+// says is there.
 struct AdminView {
-  StreamEngine* engine = nullptr;
+  const Opening* opening = nullptr;
   double start_seconds = 0;  // When it began to serve, in Unix time.
   std::string version = {};
+  // Recovered, and clients are listened for: what follows is there.
+  std::atomic<bool> serving = false;
+  StreamEngine* engine = nullptr;
   mutable Function<http::HttpStats()> http_stats = {};
   std::atomic<bool> stopping = false;
 };
@@ -35,7 +41,9 @@ class AdminHandler final : public http::Handler {
                       std::string_view more_lines) override;
 
  private:
+  bool serving() const { return view_->serving.load(std::memory_order_acquire); }
   Status Readiness() const;
+  protocol::Response Metrics() const;
   std::string Warnings() const;  // For people who look at /readyz. A line each.
   void StepClock(http::Exchange* exchange);
   protocol::Response Answer(const protocol::Request& request) const;

@@ -32,7 +32,9 @@ def environment(**more):
 class Server:
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
-    def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None):
+    def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None, wait=True,
+                 variables=None):
+        self.variables = variables or {}  # Of its environment, besides.
         self.before = before  # Called in the new process, for limits.
         self._own_dir = None
         if data_dir is None and "--memory" not in flags:
@@ -44,12 +46,20 @@ class Server:
         if data_dir is not None:
             self.flags += ["--data-dir", str(data_dir)]
         self.log = log or tempfile.TemporaryFile(mode="w+")  # Its stderr.
-        self.start()
+        self.launch()
+        if wait:
+            self.await_listening()
 
     def start(self, *more):
+        self.launch(*more)
+        self.await_listening()
+
+    def launch(self, *more):
         self.process = subprocess.Popen([ursulad_path, *self.flags, *more], text=True,
                                         stdout=subprocess.PIPE, stderr=self.log,
-                                        preexec_fn=self.before, env=environment())
+                                        preexec_fn=self.before, env=environment(**self.variables))
+
+    def await_listening(self):
         line = self.process.stdout.readline()
         match = re.fullmatch(r"listening on (http://127\.0\.0\.1:(\d+))\n", line)
         if match is None:

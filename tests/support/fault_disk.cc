@@ -57,6 +57,7 @@ class FaultFile final : public io::File {
   }
   int64_t ReadNow(uint64_t offset, std::span<char> into) override {
     if (!Aligned(direct_, offset, into.data(), into.size())) return -EINVAL;
+    if (disk_->watcher_) disk_->watcher_();
     return FaultDisk::ReadNode(*node_, direct_, offset, into);
   }
   int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) override {
@@ -84,6 +85,7 @@ class FaultDiskOnLoop final : public io::Disk {
 
   Result<std::unique_ptr<io::File>> Open(const std::string& path,
                                          const io::OpenOptions& options) override {
+    if (disk_->watcher_) disk_->watcher_();
     std::unique_ptr<io::File> file;
     int64_t result = OpenPath(path, options, &file);
     if (result < 0) return IoError("open", path, static_cast<int>(-result));

@@ -80,6 +80,8 @@ class FaultDisk {
   void FailRead(uint64_t n, int error) { read_errors_[reads_ + n] = error; }
   void FailSync(uint64_t n, int error) { sync_errors_[syncs_ + n] = error; }
   void CutWrite(uint64_t n, std::size_t bytes) { cut_writes_[writes_ + n] = bytes; }
+  // Called before each blocking open and read, which is what recovery does.
+  void SetWatcher(Function<void()> watcher) { watcher_ = std::move(watcher); }
   void PlanNothing();  // What was planned so and hasn't come yet doesn't come.
   // Abandons what is under way and forgets what wasn't durable. Files opened before stay attached
   // to nothing: open them anew. Locks are free again.
@@ -203,6 +205,7 @@ class FaultDisk {
   uint64_t reads_ = 0;
   uint64_t syncs_ = 0;
   uint64_t lies_ = 0;
+  Function<void()> watcher_;
   std::map<uint64_t, int> open_errors_;
   std::map<uint64_t, int> write_errors_;
   std::map<uint64_t, int> read_errors_;

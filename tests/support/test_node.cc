@@ -94,6 +94,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
     engine::ShardStart& start = (*starts)[core];
     start.directory = directory_.get();
     start.self = directory_->replica_id();
+    start.opening = &opening_;
     start.payload = *payload;
     start.snapshots = snapshot_files_.get();
     start.core_count = cores;

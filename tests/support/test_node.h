@@ -79,6 +79,7 @@ class TestNode {
   std::unique_ptr<ManualRuntime> runtime_;
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;  // While opening.
+  Opening opening_;
   std::vector<std::unique_ptr<engine::Shard>> shards_;
 };
 

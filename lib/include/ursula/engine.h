@@ -24,6 +24,7 @@
 
 #include "ursula/bytes.h"
 #include "ursula/function.h"
+#include "ursula/opening.h"
 #include "ursula/runtime.h"
 #include "ursula/stats.h"
 #include "ursula/status.h"
@@ -295,6 +296,8 @@ struct EngineOptions {
   Function<void(Function<void()>)> executor = {};
   // Structured log lines, called on any core; must not block. Empty: silence.
   Function<void(int level, std::string_view message)> log = {};
+  // Borrowed until Open has returned: others follow the opening there, or end it. May be null.
+  Opening* opening = nullptr;
 };
 
 struct ClockReply {
@@ -307,7 +310,8 @@ class StreamEngine {
  public:
   // Opens the engine and recovers every group. Blocks until it can commit, or says why not:
   // kFailedPrecondition (directory in use, of another version or group count), kIoError, kDataLoss
-  // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument.
+  // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument,
+  // kCancelled (options.opening).
   // On a core of the runtime it ends the process with a sentence, as the destructor does.
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
 
