@@ -34,8 +34,9 @@ http::HttpOptions AdminOptions(const ServerConfig& config) {
 
 }  // namespace
 
-Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening)
-    : config_(config), descriptors_max_(descriptors_max), opening_(*opening) {
+Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening,
+               const ServiceManager* manager)
+    : config_(config), descriptors_max_(descriptors_max), opening_(*opening), manager_(*manager) {
   protocol_.public_url = config.public_url;
   protocol_.trust_forwarded = config.trust_forwarded;
   protocol_.body_bytes_max = config.body_bytes_max;
@@ -51,6 +52,7 @@ Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* op
 Daemon::~Daemon() {
   if (admin_ != nullptr) admin_->Stop();
   engine_.reset();
+  if (watchdog_ != nullptr) watchdog_->Stop();
   runtime_.reset();
 }
 
@@ -66,12 +68,15 @@ Status Daemon::Begin() {
   Status status = LockPorts();
   if (status.ok()) status = StartRuntime();
   if (status.ok()) status = ListenAdmin();
-  return status;
+  if (!status.ok()) return status;
+  watchdog_ = std::make_unique<Watchdog>(&io::LoopRuntime::Of(*runtime_), &manager_);
+  watchdog_->Start();
+  return {};
 }
 
 Status Daemon::Recover() {
-  report_ =
-      std::make_unique<RecoveryReport>(&io::LoopRuntime::Of(*runtime_).loop(CoreId{0}), &opening_);
+  report_ = std::make_unique<RecoveryReport>(&io::LoopRuntime::Of(*runtime_).loop(CoreId{0}),
+                                             &opening_, &manager_);
   report_->Start();
   Status status = OpenEngine();
   report_->Stop();
@@ -84,6 +89,7 @@ Status Daemon::Serve() {
   admin_view_.engine = engine_.get();
   admin_view_.http_stats = [this] { return clients_->Stats(); };
   admin_view_.serving.store(true, std::memory_order_release);
+  manager_.TellSurely("READY=1\nSTATUS=serving on " + url() + "\n");
   return {};
 }
 
@@ -207,6 +213,7 @@ Status Daemon::ListenAdmin() {
 
 bool Daemon::Stop() {
   admin_view_.stopping.store(true);
+  manager_.TellSurely("STOPPING=1\nSTATUS=stopping: requests under way finish\n");
   if (!clients_->Stop()) return false;
   if (admin_ != nullptr && !admin_->Stop()) return false;
   StopEngine();

@@ -16,6 +16,8 @@
 #include "server/http/stream_handler.h"
 #include "server/protocol/config.h"
 #include "server/recovery_report.h"
+#include "server/service_manager.h"
+#include "server/watchdog.h"
 #include "ursula/engine.h"
 #include "ursula/opening.h"
 #include "ursula/runtime.h"
@@ -25,8 +27,9 @@ namespace ursula::server {
 
 class Daemon {
  public:
-  // `descriptors_max`: how many files and sockets the process may have open. `opening` outlives it.
-  Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening);
+  // `descriptors_max`: how many files and sockets the process may have open. The others outlive it.
+  Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* opening,
+         const ServiceManager* manager);
   ~Daemon();  // REQUIRES: Stop has returned true, or it doesn't serve.
 
   // In this order; a failure ends it, and its message says what was asked for and what stood in the
@@ -52,6 +55,7 @@ class Daemon {
   const ServerConfig config_;
   const uint64_t descriptors_max_;
   Opening& opening_;
+  const ServiceManager& manager_;
   protocol::ProtocolConfig protocol_;
   http::LiveOptions live_;
   http::SharedFrames frames_;
@@ -59,6 +63,7 @@ class Daemon {
   std::unique_ptr<Runtime> runtime_;
   std::unique_ptr<StreamEngine> engine_;
   std::unique_ptr<RecoveryReport> report_;
+  std::unique_ptr<Watchdog> watchdog_;
   admin::AdminView admin_view_;
   std::unique_ptr<io::PortLock> client_port_;  // Until its server has it.
   std::unique_ptr<io::PortLock> admin_port_;

@@ -26,6 +26,7 @@
 #include "server/daemon.h"
 #include "server/log.h"
 #include "server/output.h"
+#include "server/service_manager.h"
 #include "ursula/engine.h"
 #include "ursula/opening.h"
 
@@ -168,13 +169,18 @@ void ExitOnNextStopSignal() {
 }
 
 int Serve(const ServerConfig& config, uint64_t open_files) {
-  auto daemon = std::make_unique<Daemon>(config, open_files, &opening_now);
+  const ServiceManager manager({.notify_socket = std::getenv("NOTIFY_SOCKET"),
+                                .watchdog_usec = std::getenv("WATCHDOG_USEC"),
+                                .watchdog_pid = std::getenv("WATCHDOG_PID")},
+                               getpid());
+  auto daemon = std::make_unique<Daemon>(config, open_files, &opening_now, &manager);
   Status status = daemon->Begin();
   if (status.ok()) status = RecoverUntilStopped(daemon.get());
   if (stop_signal != 0) {
     Log(LogLevel::kInfo, "stopped before it had recovered; nothing is lost",
         {{"signal", std::string(NameOf(stop_signal))}});
     ExitOnNextStopSignal();
+    manager.TellSurely("STOPPING=1\n");
     daemon.reset();
     CloseLog();
     return 0;

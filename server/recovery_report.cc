@@ -4,14 +4,10 @@
 
 #include "server/admin/opening_text.h"
 #include "server/log.h"
+#include "ursula/engine.h"
 #include "ursula/sync.h"
 
 namespace ursula::server {
-namespace {
-
-struct Stopped {};
-
-}  // namespace
 
 void RecoveryReport::Start() {
   loop_.Post([this] { Again(); });
@@ -27,8 +23,20 @@ void RecoveryReport::Stop() {
 }
 
 void RecoveryReport::OnTime() {
-  Log(LogLevel::kInfo, "recovering: " + admin::OpeningText(opening_.Progress()));
+  const OpeningProgress progress = opening_.Progress();
+  const std::string text = "recovering: " + admin::OpeningText(progress);
+  Log(LogLevel::kInfo, text);
+  TellManager(text, progress);
   Again();
+}
+
+void RecoveryReport::TellManager(const std::string& text, const OpeningProgress& progress) {
+  std::string lines = "STATUS=" + text + "\n";
+  if (progress.step != told_.step || progress.done != told_.done) {
+    lines += "EXTEND_TIMEOUT_USEC=" + std::to_string(kPatienceMs * 1000) + "\n";
+  }
+  told_ = progress;
+  manager_.Tell(lines);
 }
 
 }  // namespace ursula::server

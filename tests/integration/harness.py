@@ -33,7 +33,8 @@ class Server:
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
     def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None, wait=True,
-                 variables=None):
+                 variables=None, binary=None):
+        self.binary = binary or ursulad_path
         self.variables = variables or {}  # Of its environment, besides.
         self.before = before  # Called in the new process, for limits.
         self._own_dir = None
@@ -55,7 +56,7 @@ class Server:
         self.await_listening()
 
     def launch(self, *more):
-        self.process = subprocess.Popen([ursulad_path, *self.flags, *more], text=True,
+        self.process = subprocess.Popen([self.binary, *self.flags, *more], text=True,
                                         stdout=subprocess.PIPE, stderr=self.log,
                                         preexec_fn=self.before, env=environment(**self.variables))
 

@@ -27,6 +27,9 @@ import xml.etree.ElementTree
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SANITIZER_BUDGET_FACTOR = 6
 LOG_LINES_MAX = 80
+# How the reason of a skip begins that CI=true allows: there is no such program on the machine, which
+# the lists of packages don't install for its size or for what it does to a machine.
+NOT_HERE = "not here: "
 CONFIGS = ("plain", "san", "tsan")
 TARGETS = {"plain": ["//..."], "san": ["//tests/..."], "tsan": ["//tests/..."]}
 
@@ -82,7 +85,8 @@ class Results:
         if os.environ.get("URSULA_CI"):
             for case in cases:
                 # Upstream's suite skips what it was told to leave out; ours skip for a privilege.
-                if case.status == "skipped" and suite != "conformance":
+                if (case.status == "skipped" and suite != "conformance" and
+                        not case.message.startswith(NOT_HERE)):
                     case.status = "failed"
                     case.message = "skipped, which CI=true does not allow: " + case.message
         count = {s: sum(c.status == s for c in cases) for s in

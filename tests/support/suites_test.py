@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -30,6 +31,21 @@ def run_under_cpu_time(*command):
             status = subprocess.run([str(HERE / "cpu_time.sh"), *command], stdout=file,
                                     env=dict(os.environ, TEST_TMPDIR=folder)).returncode
         return status, suites.cpu_seconds_of_log(log)
+
+
+class SkipTest(unittest.TestCase):
+    def status_under_ci(self, reason):
+        results = suites.Results()
+        with unittest.mock.patch.dict(os.environ, {"URSULA_CI": "1"}), \
+                contextlib.redirect_stdout(io.StringIO()):
+            results.add_suite("x", [suites.Case("x", "case", "skipped", 0, reason)], 1, 1)
+        return results.cases[0].status
+
+    def test_a_privilege_is_not_lacked_under_ci(self):
+        self.assertEqual(self.status_under_ci("no /dev/fuse"), "failed")
+
+    def test_a_program_that_is_not_there_may_be_left_out(self):
+        self.assertEqual(self.status_under_ci("not here: strace"), "skipped")
 
 
 class BudgetTest(unittest.TestCase):
