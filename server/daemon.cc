@@ -12,9 +12,6 @@
 namespace ursula::server {
 namespace {
 
-// JSON messages are stored with two bytes of separator each, which a body may lack.
-constexpr uint64_t kSeparatorBytesMax = uint64_t{1} << 20;
-
 Status Because(std::string_view what, const Status& status) {
   return Status(status.code(), std::string(what) + ": " + status.message());
 }
@@ -127,7 +124,7 @@ Status Daemon::OpenEngine() {
   options.hot_bytes_max = config_.hot_bytes_max;
   options.inflight_read_bytes_max = config_.inflight_read_bytes_max;
   options.wal_bytes_max = config_.wal_bytes_max;
-  options.message_bytes_max = config_.body_bytes_max + kSeparatorBytesMax;
+  options.message_bytes_max = config_.message_bytes_max();
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
   options.runtime = runtime_.get();
   options.opening = &opening_;

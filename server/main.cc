@@ -218,6 +218,7 @@ int Main(std::span<const char* const> arguments) {
   input.read_file = [](const std::string& path) { return ReadFile(path); };
   input.memory_bytes =
       MemoryLimit([](const std::string& path) { return ReadFile(path); }, PhysicalMemoryBytes());
+  input.cpu_count = CpuLimit([](const std::string& path) { return ReadFile(path); }, AllowedCpus());
   LoadedConfig loaded = LoadConfig(std::move(input));
   if (loaded.action == LoadedConfig::Action::kHelp) {
     std::fputs(HelpText().c_str(), stdout);
@@ -231,10 +232,6 @@ int Main(std::span<const char* const> arguments) {
     for (const std::string& mistake : loaded.mistakes)
       Say(STDERR_FILENO, "ursulad: " + mistake + "\n");
     return kExitUsage;
-  }
-  if (loaded.config.core_count == 0) {
-    loaded.config.core_count =
-        CpuLimit([](const std::string& path) { return ReadFile(path); }, AllowedCpus());
   }
   OpenLog(loaded.config.log_level, loaded.config.log_format);
   const uint64_t open_files = RaiseOpenFilesLimit();

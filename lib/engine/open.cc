@@ -28,12 +28,12 @@ uint64_t WalBytesPerCore(const EngineOptions& options, uint64_t cores) {
 }
 
 uint64_t SegmentBytesMin(const EngineOptions& options) {
-  constexpr uint64_t kRound = 1 << 20;
-  return (options.message_bytes_max + kRecordOverheadBytes + kRound - 1) / kRound * kRound;
+  static_assert(WalBytesMin(1, 0) == kSegmentsPerLogMin * kRecordOverheadBytes);
+  return WalBytesMin(1, options.message_bytes_max) / kSegmentsPerLogMin;
 }
 
 Status CheckWalLimit(const EngineOptions& options, uint64_t cores) {
-  const uint64_t wanted = cores * kSegmentsPerLogMin * SegmentBytesMin(options);
+  const uint64_t wanted = WalBytesMin(cores, options.message_bytes_max);
   if (cores * WalBytesPerCore(options, cores) >= wanted) return {};
   return Status(StatusCode::kInvalidArgument,
                 "wal_bytes_max is too small: " + std::to_string(cores) +

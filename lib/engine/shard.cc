@@ -203,6 +203,7 @@ void Shard::Publish() {
     stats.payload_index_bytes = payload.index_bytes;
     stats.inflight_read_bytes = payload.held_bytes;
     stats.refused_reads = payload.refused_reads;
+    stats.snapshot_bytes = snapshots_->stats().disk_bytes;
   }
   published_stats_.Set(stats);
   published_ready_.Set(std::move(ready));

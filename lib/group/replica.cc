@@ -88,7 +88,10 @@ Status Replica::Ready() const {
   if (!payload_failure_.ok()) return payload_failure_;
   Status status = services_.wal->Ready();
   if (status.code() == StatusCode::kResourceExhausted) return LimitReached(status.message());
-  return status;
+  if (!status.ok()) return status;
+  // What only comes too fast is refused for moments; without space nothing more comes in.
+  Status room = PayloadRoom();
+  return room.code() == StatusCode::kStorageFull ? room : Status();
 }
 
 Status Replica::Admit(const stream::Command& command, uint64_t payload_bytes) const {
@@ -124,8 +127,14 @@ Status Replica::AdmitPayload(uint64_t bytes) const {
     return Status(StatusCode::kResourceExhausted,
                   "too many bytes of appends are under way on this core; try again shortly");
   }
+  Status room = PayloadRoom();
+  if (room.code() == StatusCode::kResourceExhausted) ++budget.stats.refused_inflight;
+  return room;
+}
+
+Status Replica::PayloadRoom() const {
+  const CoreBudget& budget = *services_.budget;
   if (budget.unflushed_bytes > budget.hot_bytes_max) {
-    if (!budget.storage_full) ++budget.stats.refused_inflight;
     return LimitReached("payload comes faster than the disk takes it; try again shortly");
   }
   if (budget.stored_bytes_max != UINT64_MAX &&

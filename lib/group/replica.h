@@ -150,6 +150,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // replica.cc
   Status Admit(const stream::Command& command, uint64_t payload_bytes) const;
   Status AdmitPayload(uint64_t bytes) const;
+  Status PayloadRoom() const;
   Status LimitReached(const std::string& limit) const;
   void Stage(Bytes command, uint64_t payload_bytes, ProposeDone done);
   void ProposeStaged();

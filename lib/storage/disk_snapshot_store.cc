@@ -32,10 +32,11 @@ DiskSnapshotStore::DiskSnapshotStore(io::Loop* loop, const DataDirectory& direct
     chain.numbers = found->numbers;
     chain.size = {static_cast<uint32_t>(found->numbers.size()), found->base_bytes,
                   found->delta_bytes};
+    finished_bytes_ += found->base_bytes + found->delta_bytes;
     if (found->numbers.empty()) continue;  // Not loaded: nothing is known of what is there.
     for (uint64_t number : found->all) {
       if (std::find(chain.numbers.begin(), chain.numbers.end(), number) == chain.numbers.end()) {
-        removals_.push_back(PathOf(group, number));
+        removals_.push_back({PathOf(group, number)});
       }
     }
   }
@@ -179,13 +180,18 @@ void DiskSnapshotStore::OnNameSynced(int64_t result) {
   Chain& chain = chains_[current_.group];
   if (current_.base) {
     URSULA_SOMETIMES("storage: a base replaces a chain");
-    for (uint64_t number : chain.numbers) removals_.push_back(PathOf(current_.group, number));
+    for (uint64_t number : chain.numbers) removals_.push_back({PathOf(current_.group, number)});
+    // Given back when the last of them has gone.
+    if (!chain.numbers.empty()) {
+      removals_.back().bytes = chain.size.base_bytes + chain.size.delta_bytes;
+    }
     chain.numbers.clear();
     chain.size = {};
   }
   chain.numbers.push_back(number_);
   ++chain.size.files;
   (current_.base ? chain.size.base_bytes : chain.size.delta_bytes) += offset_;
+  finished_bytes_ += offset_;
   ++stats_.snapshots;
   stats_.written_bytes += offset_;
   Answer(Status());
@@ -218,16 +224,23 @@ void DiskSnapshotStore::RemoveNext() {
   removing_ = std::move(removals_.front());
   removals_.pop_front();
   state_ = State::kRemoving;
-  loop_.disk().Remove(removing_, op_.Then<&DiskSnapshotStore::OnRemoved>(this));
+  loop_.disk().Remove(removing_.path, op_.Then<&DiskSnapshotStore::OnRemoved>(this));
 }
 
 void DiskSnapshotStore::OnRemoved(int64_t result) {
   URSULA_CHECK(state_ == State::kRemoving);
   if (result < 0 && log_) {
-    log_(LogLevel::kWarning, IoStatus("removing", removing_, result).message());
+    log_(LogLevel::kWarning, IoStatus("removing", removing_.path, result).message());
   }
+  finished_bytes_ -= removing_.bytes;
   state_ = State::kIdle;
   Begin();
+}
+
+SnapshotStats DiskSnapshotStore::stats() const {
+  SnapshotStats stats = stats_;
+  stats.disk_bytes = finished_bytes_ + (file_ == nullptr ? 0 : offset_ + written_);
+  return stats;
 }
 
 void DiskSnapshotStore::Stop(Function<void()> done) {

@@ -26,7 +26,7 @@ class DiskSnapshotStore final : public SnapshotStore {
   void Write(GroupId group, SnapshotMeta meta, bool base, SnapshotRecords records,
              Function<void(Status)> done) override;
   ChainSize chain(GroupId group) const override;
-  SnapshotStats stats() const override { return stats_; }
+  SnapshotStats stats() const override;
   void Stop(Function<void()> done) override;
 
  private:
@@ -93,8 +93,13 @@ class DiskSnapshotStore final : public SnapshotStore {
   uint64_t offset_ = 0;      // Of chunk_ in the file.
   Status refusal_;
 
-  std::deque<std::string> removals_;
-  std::string removing_;
+  struct Removal {
+    std::string path = {};
+    uint64_t bytes = 0;
+  };
+  std::deque<Removal> removals_;
+  Removal removing_;
+  uint64_t finished_bytes_ = 0;  // Of all files but the one that is being written.
   SnapshotStats stats_;
   bool stopping_ = false;
   Function<void()> stop_done_;

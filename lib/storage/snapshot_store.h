@@ -32,6 +32,7 @@ class SnapshotSink {
 struct SnapshotStats {
   uint64_t snapshots = 0;  // Written since the start.
   uint64_t written_bytes = 0;
+  uint64_t disk_bytes = 0;  // Files now: chains, what is being written, what is yet to be removed.
 };
 
 // The files of all groups, found once at open, before cores run; then each core takes its groups'.

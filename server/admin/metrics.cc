@@ -100,8 +100,9 @@ void AddEngine(const EngineStats& stats, Families* out) {
 void AddDisk(const EngineStats& stats, Families* out) {
   out->Gauge("wal_bytes", "Write-ahead log files on disk.", Number(stats.wal_bytes));
   out->Gauge("payload_bytes", "Payload segment files on disk.", Number(stats.payload_bytes));
+  out->Gauge("snapshot_bytes", "Snapshot files on disk.", Number(stats.snapshot_bytes));
   out->Gauge("disk_bytes", "All of the engine's files on disk.",
-             Number(stats.wal_bytes + stats.payload_bytes));
+             Number(stats.wal_bytes + stats.payload_bytes + stats.snapshot_bytes));
   out->Counter("wal_written_bytes_total", "Written to the write-ahead log, padding included.",
                stats.wal_written_bytes);
   out->Counter("wal_record_bytes_total", "Records of the write-ahead log, before padding.",

@@ -7,6 +7,7 @@
 
 #include "server/config/options.h"
 #include "server/config/values.h"
+#include "ursula/engine.h"
 
 namespace ursula::server {
 namespace {
@@ -22,6 +23,7 @@ class ConfigLoader {
     ApplyEnvironment();
     ApplyFlags();
     FitToMemory();
+    if (loaded_.config.core_count == 0) loaded_.config.core_count = input_.cpu_count;
     CheckTogether();
     return std::move(loaded_);
   }
@@ -181,6 +183,13 @@ class ConfigLoader {
       Mistake(Named("body-timeout-ms", std::to_string(config.body_timeout_ms)) + ": is less than " +
               Named("request-timeout-ms", std::to_string(config.request_timeout_ms)) +
               ", which one pause may take");
+    }
+    const uint64_t cores = std::max<uint64_t>(config.core_count, 1);
+    const uint64_t wal_bytes_min = WalBytesMin(cores, config.message_bytes_max());
+    if (!config.memory && config.wal_bytes_max != 0 && config.wal_bytes_max < wal_bytes_min) {
+      Mistake(Named("wal-bytes-max", FormatSize(config.wal_bytes_max)) + ": is less than " +
+              FormatSize(wal_bytes_min) + ", which " + Named("core-count", std::to_string(cores)) +
+              " and " + Named("body-bytes-max", FormatSize(config.body_bytes_max)) + " need");
     }
     if (config.inflight_body_bytes_max < config.body_bytes_max) {
       Mistake(Named("inflight-body-bytes-max", FormatSize(config.inflight_body_bytes_max)) +

@@ -23,6 +23,7 @@ struct ConfigInput {
   std::vector<std::string> environment_names = {};           // Those that begin with URSULA_.
   Function<Result<std::string>(const std::string& path)> read_file = {};
   uint64_t memory_bytes = UINT64_MAX;  // What the process may use (memory_limit.h).
+  uint32_t cpu_count = 0;              // For core_count (cpu_limit.h); 0: left as it is.
 };
 
 struct LoadedConfig {

@@ -41,6 +41,8 @@ struct ServerConfig {
 
   // Limits of what clients may ask for.
   uint64_t body_bytes_max = uint64_t{32} << 20;
+  // JSON messages are stored with two bytes of separator each, which a body may lack.
+  uint64_t message_bytes_max() const { return body_bytes_max + (uint64_t{1} << 20); }
   uint64_t inflight_body_bytes_max = uint64_t{256} << 20;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   uint32_t connections_max = 100'000;

@@ -160,14 +160,14 @@ class VolumeTest(unittest.TestCase):
         self.addCleanup(volume.run, "umount", folder.name)
         return os.path.join(folder.name, "data")
 
-    def made(self, kind, size):
+    def made(self, kind, size, *options):
         missing = volume.unavailable((kind,))
         if missing:
             self.skipTest("needs " + missing)
         image = tempfile.NamedTemporaryFile(prefix="ursula-")
         self.addCleanup(image.close)
         image.truncate(size)
-        volume.run("mkfs." + kind, "-q", "-F", image.name)
+        volume.run("mkfs." + kind, "-q", "-F", *options, image.name)
         return self.mounted("-o", "loop", image.name)
 
     def test_small_volume_in_memory(self):
@@ -179,6 +179,36 @@ class VolumeTest(unittest.TestCase):
     def test_file_system_without_fallocate(self):
         # The driver of ext4 that mounts ext2 reserves nothing there either.
         self.serve(self.made("ext2", 600 << 20), small=False)
+
+    def test_no_inode_is_left(self):
+        path = self.made("ext4", 300 << 20, "-N", "64")
+        with harness.Server("--core-count", "1", "--wal-bytes-max", "64MiB", "--hot-bytes-max", "4MiB",
+                            "--body-bytes-max", "1MiB", data_dir=path, admin=True) as server:
+            self.assertEqual(server.ask("PUT", "/v1/stream/s")[0], 201)
+            admin = server.admin_port()
+            taken = []
+            with self.assertRaises(OSError):
+                while True:
+                    taken.append(pathlib.Path(os.path.dirname(path), "file-%d" % len(taken)))
+                    taken[-1].touch(exist_ok=False)
+            content = b""
+
+            def refused():
+                nonlocal content
+                status, _, body = server.append("/v1/stream/s", b"x" * 100000)
+                content += b"x" * 100000 if status == 204 else b""
+                return status == 507
+            harness.wait_until(refused)
+            self.assertEqual(server.read_all("/v1/stream/s"), content)
+            ready = lambda: server.ask("GET", "/readyz", port=admin)
+            harness.wait_until(lambda: ready()[0] == 503)
+            self.assertIn(b"STORAGE_FULL", ready()[2])
+            for file in taken[:-1]:
+                file.unlink()
+            harness.wait_until(lambda: ready()[0] == 200)
+            append(server, "/v1/stream/s", b"more")
+            self.assertEqual(server.read_all("/v1/stream/s"), content + b"more")
+            self.assertEqual(server.stop(), 0)
 
     def test_unmounted(self):
         path = self.mounted("-t", "tmpfs", "-o", "size=100m", "none")

@@ -300,6 +300,13 @@ struct EngineOptions {
   Opening* opening = nullptr;
 };
 
+// The least wal_bytes_max, other than 0, that Open takes: four segments a core, each with room for
+// the largest append and 1 MiB beside it.
+constexpr uint64_t WalBytesMin(uint64_t core_count, uint64_t message_bytes_max) {
+  constexpr uint64_t kMiB = 1 << 20;
+  return core_count * 4 * ((message_bytes_max + 2 * kMiB - 1) / kMiB * kMiB);
+}
+
 struct ClockReply {
   int64_t moved_ms = 0;  // The largest step of any group's time; negative: back.
 };

@@ -62,6 +62,7 @@ struct EngineStats {
   uint64_t payload_index_bytes = 0;  // Of memory: where on disk each byte of payload is.
   uint64_t payload_lost_bytes = 0;   // Of streams, and in no file when it was opened.
   uint64_t snapshots = 0;
+  uint64_t snapshot_bytes = 0;    // Snapshot files on disk now.
   uint64_t long_turns = 0;        // Of the cores' loops: over 20 ms, while nothing else got on.
   uint64_t clock_ahead_ms = 0;    // Of the wall clock, of the group's time that is furthest ahead.
   uint64_t refused_inflight = 0;  // Appends refused at inflight_bytes_max.
@@ -95,6 +96,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   payload_index_bytes += other.payload_index_bytes;
   payload_lost_bytes += other.payload_lost_bytes;
   snapshots += other.snapshots;
+  snapshot_bytes += other.snapshot_bytes;
   long_turns += other.long_turns;
   clock_ahead_ms = clock_ahead_ms > other.clock_ahead_ms ? clock_ahead_ms : other.clock_ahead_ms;
   refused_inflight += other.refused_inflight;

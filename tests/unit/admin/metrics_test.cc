@@ -18,6 +18,7 @@ TEST(MetricsTest, CountersAndGaugesStandUnderTheirNames) {
   input.engine.appends = 7;
   input.engine.wal_bytes = 4096;
   input.engine.payload_bytes = 1000;
+  input.engine.snapshot_bytes = 30;
   input.http.connections_open = 3;
   input.http.refused[static_cast<std::size_t>(http::Refusal::kTimeout)] = 2;
   input.engine.refused_disk_full = 5;
@@ -26,7 +27,7 @@ TEST(MetricsTest, CountersAndGaugesStandUnderTheirNames) {
   EXPECT_TRUE(HasLine(text, "ursula_ready 1"));
   EXPECT_TRUE(HasLine(text, "ursula_build_info{version=\"1.2.3\"} 1"));
   EXPECT_TRUE(HasLine(text, "ursula_appends_total 7"));
-  EXPECT_TRUE(HasLine(text, "ursula_disk_bytes 5096"));
+  EXPECT_TRUE(HasLine(text, "ursula_disk_bytes 5126"));
   EXPECT_TRUE(HasLine(text, "ursula_http_connections 3"));
   EXPECT_TRUE(HasLine(text, "ursula_long_turns_total 4"));
   EXPECT_TRUE(HasLine(text, "ursula_refused_total{reason=\"timeout\"} 2"));

@@ -86,6 +86,31 @@ TEST(LoadConfigTest, BudgetsFitIntoTheMemoryUnlessTheyAreGiven) {
   EXPECT_EQ(given.inflight_body_bytes_max, 20 * kMiB);
 }
 
+TEST(LoadConfigTest, ALogTooSmallForTheCoresAndBodiesIsToldAsItWasWritten) {
+  auto mistakes = [](Sources sources, uint32_t cpus) {
+    ConfigInput input;
+    input.flags = sources.flags;
+    input.environment = [](const char*) { return nullptr; };
+    input.read_file = [&](const std::string&) { return Result<std::string>(sources.files["f"]); };
+    input.cpu_count = cpus;
+    return LoadConfig(std::move(input)).mistakes;
+  };
+  // 32 MiB and 1 MiB of separators, of names beside them: 34 MiB, four times for each core.
+  EXPECT_EQ(
+      mistakes({.flags = {"--wal-bytes-max", "271MiB"}}, 2),
+      (std::vector<std::string>{
+          "--wal-bytes-max 271MiB: is less than 272MiB, which --core-count 2 (its default) and "
+          "--body-bytes-max 32MiB (its default) need"}));
+  EXPECT_TRUE(mistakes({.flags = {"--wal-bytes-max", "272MiB"}}, 2).empty());
+  EXPECT_EQ(mistakes({.flags = {"--config", "f", "--core-count", "3"},
+                      .files = {{"f", "wal_bytes_max = \"64MiB\"\nbody-bytes-max = \"10MiB\"\n"}}},
+                     1),
+            (std::vector<std::string>{
+                "f: wal_bytes_max 64MiB: is less than 144MiB, which --core-count 3 and "
+                "f: body-bytes-max 10MiB need"}));
+  EXPECT_TRUE(mistakes({.flags = {"--wal-bytes-max", "64MiB", "--memory"}}, 2).empty());
+}
+
 TEST(LoadConfigTest, EveryMistakeIsToldOnceWithItsSource) {
   Sources sources;
   sources.flags = {"--core-count=0", "--nonsense", "7", "--hot-bytes-max", "much", "--data-dir"};

@@ -20,11 +20,11 @@ constexpr uint64_t kSecond = 1'000'000'000;
 
 class FullDiskTest : public ::testing::Test {
  protected:
-  void Open(uint64_t hot_bytes_max, uint64_t wal_bytes_max) {
+  void Open(uint64_t hot_bytes_max, uint64_t wal_bytes_max, uint32_t segment_bytes = 64 << 10) {
     testing::TestNodeOptions options;
     options.groups = 1;
     options.hot_bytes_max = hot_bytes_max;
-    options.wal_segment_bytes = 64 << 10;
+    options.wal_segment_bytes = segment_bytes;
     options.wal_bytes_max = wal_bytes_max;
     ASSERT_TRUE(node_.Open(options).ok());
     node_.runtime().AdvanceBy(kSecond);
@@ -97,6 +97,12 @@ class FullDiskTest : public ::testing::Test {
     }
   }
 
+  // What probes are told, once it has been published.
+  StatusCode Readiness() {
+    node_.runtime().AdvanceBy(kSecond);
+    return node_.shard_of(0).Ready().code();
+  }
+
   std::size_t LogLines(std::string_view part) const {
     return static_cast<std::size_t>(std::count_if(
         node_.log().begin(), node_.log().end(),
@@ -118,15 +124,35 @@ TEST_F(FullDiskTest, RefusesAtTheMemoryLimitAndResumes) {
   ASSERT_TRUE(Append("s", 40'000).ok());
   node_.runtime().AdvanceBy(kSecond);
   Full(true);
+  EXPECT_EQ(Readiness(), StatusCode::kOk);
   EXPECT_EQ(AppendUntilRefused("s").code(), StatusCode::kStorageFull);
+  EXPECT_EQ(Readiness(), StatusCode::kStorageFull);
   CheckContent();
   Full(false);
   node_.runtime().AdvanceBy(3 * kSecond);
+  EXPECT_EQ(Readiness(), StatusCode::kOk);
   EXPECT_TRUE(Append("s", 3000).ok());
   EXPECT_EQ(LogLines("there is space on the disk again"), 1u);
   CheckContent();
   node_.Crash();
   Open(64 << 10, 16 << 20);
+  CheckContent();
+}
+
+// The log has what it needs for long; it is payload that finds no place.
+TEST_F(FullDiskTest, IsNotReadyWhereTheLogAloneHasRoom) {
+  Open(64 << 10, 64 << 20, 4 << 20);
+  Create("s");
+  ASSERT_TRUE(Append("s", 40'000).ok());
+  node_.runtime().AdvanceBy(3 * kSecond);
+  Full(true);
+  EXPECT_EQ(Readiness(), StatusCode::kOk);
+  EXPECT_EQ(AppendUntilRefused("s").code(), StatusCode::kStorageFull);
+  EXPECT_EQ(Readiness(), StatusCode::kStorageFull);
+  Full(false);
+  node_.runtime().AdvanceBy(3 * kSecond);
+  EXPECT_EQ(Readiness(), StatusCode::kOk);
+  EXPECT_TRUE(Append("s", 3000).ok());
   CheckContent();
 }
 
@@ -137,9 +163,11 @@ TEST_F(FullDiskTest, RefusesWhenTheLogCanNotGrowAndResumes) {
   Full(true);
   Status status = AppendUntilRefused("s");
   EXPECT_EQ(status.code(), StatusCode::kStorageFull) << status.ToString();
+  EXPECT_EQ(Readiness(), StatusCode::kStorageFull);
   CheckContent();
   Full(false);
   node_.runtime().AdvanceBy(3 * kSecond);
+  EXPECT_EQ(Readiness(), StatusCode::kOk);
   EXPECT_TRUE(Append("s", 3000).ok());
   CheckContent();
 }

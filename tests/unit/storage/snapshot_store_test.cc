@@ -105,6 +105,35 @@ SnapshotRecord Put(std::string key, std::string value) {
 }
 SnapshotRecord Remove(std::string key) { return {std::move(key), {}, true}; }
 
+TEST(SnapshotStoreTest, ItsBytesOnDiskAreThoseOfItsFiles) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  auto agrees = [&] {
+    world.loop->RunUntilIdle();  // What was replaced is removed.
+    uint64_t bytes = 0;
+    for (const std::string& name : world.Files()) {
+      bytes += world.disk.Content("/data/snapshot/" + name).size();
+    }
+    return bytes == world.store->stats().disk_bytes;
+  };
+  EXPECT_TRUE(agrees());
+  for (uint64_t index = 1; index <= 7; ++index) {
+    SnapshotRecords records;
+    records.push_back(Put("k" + std::to_string(index), std::string(1000 * index, 'x')));
+    ASSERT_TRUE(world.Write(index, index % 3 == 1, std::move(records)).ok());
+    EXPECT_GT(world.store->stats().disk_bytes, 1000 * index);
+    EXPECT_TRUE(agrees()) << index;
+  }
+  world.disk.FailWrite(1, ENOSPC);
+  SnapshotRecords records;
+  records.push_back(Put("k", "refused"));
+  EXPECT_FALSE(world.Write(8, false, std::move(records)).ok());
+  EXPECT_TRUE(agrees());
+  world.Stop();
+  ASSERT_TRUE(*world.Open());
+  EXPECT_TRUE(agrees());
+}
+
 TEST(SnapshotStoreTest, ABaseAndItsDeltasAreGivenInOrder) {
   SnapshotWorld world;
   EXPECT_FALSE(*world.Open());
