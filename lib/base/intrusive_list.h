@@ -58,6 +58,18 @@ class IntrusiveList {
     head_.previous_ = hook;
   }
 
+  // Moves all of `other`'s elements behind these, in their order.
+  void Splice(IntrusiveList* other) {
+    if (other->empty()) return;
+    ListHook<Tag>* first = other->head_.next_;
+    ListHook<Tag>* last = other->head_.previous_;
+    other->head_.next_ = other->head_.previous_ = &other->head_;
+    first->previous_ = head_.previous_;
+    head_.previous_->next_ = first;
+    last->next_ = &head_;
+    head_.previous_ = last;
+  }
+
   // Forward iteration. The element stood on may not be unlinked.
   class Iterator {
    public:

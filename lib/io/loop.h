@@ -51,6 +51,11 @@ class Loop {
   virtual void Defer(Function<void()> function) = 0;  // Later in this turn, or in the next.
   virtual void AtTurnEnd(TurnHook* hook) = 0;         // Nothing, if it is scheduled already.
 
+  // Other threads of this CPU may run before the next turn, once what this one sends is with the
+  // kernel: for work of many turns, whose results others wait for. Where that takes long it is left
+  // out for a while.
+  virtual void LetOthersRun() {}
+
   virtual void StartTimer(Timer* timer, uint64_t deadline_ns) = 0;  // Restarts a running one.
   void CancelTimer(Timer* timer) { TimerHeap::Cancel(timer); }
 

@@ -34,7 +34,8 @@ struct LiveTail {
   LiveHub* hub = nullptr;
   ReadRequest request = {};  // The next, or the one under way.
   Ticket ticket = 0;
-  bool over = false;                   // Nothing more is read.
+  bool over = false;  // Nothing more is read.
+  std::size_t members = 0;
   std::vector<LiveNews> news = {};     // In order; holds no memory while empty.
   IntrusiveList<LiveMember> due = {};  // Are to be told the first of the news.
   IntrusiveList<LiveMember> waiting = {};
@@ -68,6 +69,7 @@ bool LiveHub::Join(LiveMember* member, const ReadRequest& request) {
     found = tails_.insert(std::move(tail)).first;
     ReadOn(*found);
   }
+  ++(*found)->members;
   member->tail_ = found->get();
   member->position_ = request.from;
   (*found)->waiting.PushBack(member);
@@ -78,7 +80,7 @@ void LiveHub::Leave(LiveMember* member) {
   URSULA_CHECK(member->tail_ != nullptr);
   LiveTail* tail = std::exchange(member->tail_, nullptr);
   if (member->linked()) member->Unlink();
-  if (tail->due.empty() && tail->waiting.empty()) Forget(tail);
+  if (--tail->members == 0) Forget(tail);
 }
 
 bool LiveHub::HasNews(const LiveMember& member) {
@@ -118,10 +120,12 @@ void LiveHub::OnRead(const TailPtr& tail, Result<ReadReply> read) {
 
 // ---- telling -----------------------------------------------------------------------------------
 
-// From the next turn on: what else this turn sends, the writer's answer above all, goes first.
+// From the next turn on: what else this turn sends, the writer's answer above all, goes first. And
+// where the CPUs are few, readers and writer may have one of them between two turns.
 void LiveHub::BeginNews(const TailPtr& tail) {
-  while (LiveMember* member = tail->waiting.PopFront()) tail->due.PushBack(member);
+  tail->due.Splice(&tail->waiting);
   telling_.push_back(tail);
+  if (tail->members > kTurnMembersMax) loop_->LetOthersRun();
   if (!timer_.running()) loop_->StartTimer(&timer_, loop_->now_ns());
 }
 
@@ -156,7 +160,9 @@ void LiveHub::OnTimer() {
       telling_.push_back(std::move(tail));
     }
   }
-  if (!telling_.empty() && !timer_.running()) loop_->StartTimer(&timer_, loop_->now_ns());
+  if (telling_.empty()) return;
+  loop_->LetOthersRun();
+  if (!timer_.running()) loop_->StartTimer(&timer_, loop_->now_ns());
 }
 
 std::size_t LiveHub::Tell(LiveTail* tail, LiveMember* member) {

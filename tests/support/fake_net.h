@@ -69,6 +69,7 @@ class FakeNetLoop final : public io::Loop {
   uint64_t Entropy() override { return loop_->Entropy(); }
   void Defer(Function<void()> function) override { loop_->Defer(std::move(function)); }
   void AtTurnEnd(io::TurnHook* hook) override { loop_->AtTurnEnd(hook); }
+  void LetOthersRun() override { loop_->LetOthersRun(); }
   void StartTimer(io::Timer* timer, uint64_t deadline_ns) override {
     loop_->StartTimer(timer, deadline_ns);
   }

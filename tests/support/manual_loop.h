@@ -68,6 +68,7 @@ class ManualLoop final : public io::Loop {
   static constexpr uint64_t kNever = UINT64_MAX;
   uint64_t NextEventNs() const;
   std::size_t posted() const { return posted_.size(); }  // What waits for its next turn.
+  uint64_t gave_way() const { return gave_way_; }        // Asked to let others run.
   ManualClock& clock() { return *clock_; }
   FaultDisk& fault_disk() { return *fault_disk_; }
   // Runs `function` in the first turn at or after `ns`. For simulated devices.
@@ -85,6 +86,7 @@ class ManualLoop final : public io::Loop {
   uint64_t Entropy() override { return random_.Next(); }
   void Defer(Function<void()> function) override { deferred_.push_back(std::move(function)); }
   void AtTurnEnd(io::TurnHook* hook) override;
+  void LetOthersRun() override { ++gave_way_; }
   void StartTimer(io::Timer* timer, uint64_t deadline_ns) override {
     timers_.Start(timer, deadline_ns);
   }
@@ -117,6 +119,7 @@ class ManualLoop final : public io::Loop {
   std::multimap<uint64_t, Function<void()>> events_;  // Equal times keep their order.
   std::deque<Letter> posted_;
   uint32_t requests_ = 0;
+  uint64_t gave_way_ = 0;
   std::vector<Function<void()>> deferred_;
   IntrusiveList<io::TurnHook> hooks_;
 };

@@ -88,7 +88,11 @@ void UringLoop::Stop() {
 }
 
 void UringLoop::Turn() {
-  if (!Poll()) ring_.SubmitAndWait(WaitNs());
+  if (others_first_) {
+    GiveWay();
+  } else if (!Poll()) {
+    ring_.SubmitAndWait(WaitNs());
+  }
   asleep_.store(false, std::memory_order_relaxed);
   ReadClocks();
   meter_.Begin(now_ns_);
@@ -98,6 +102,18 @@ void UringLoop::Turn() {
   meter_.Did(TurnPart::kDeferred, RunDeferred());
   meter_.Did(TurnPart::kTurnEnd, RunTurnHooks());
   if (std::optional<LongTurn> turn = meter_.End()) TellLongTurn(*turn);
+}
+
+// Whoever waits for what was sent can be scheduled at once, not only when this thread's slice is
+// over.
+void UringLoop::GiveWay() {
+  others_first_ = false;
+  ring_.SubmitAndWait(0);
+  const uint64_t from = fresh_ns();
+  if (!way_pace_.may_yield(from)) return;
+  CountUp(&gave_way_);
+  sched_yield();
+  way_pace_.Yielded(from, fresh_ns());
 }
 
 // Whether there is something to do now. To sleep and be woken takes as long as a good part of a

@@ -42,6 +42,7 @@ class UringLoop final : public Loop {
   // How often it has waited in the kernel, which includes waits that ended at once.
   uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
   uint64_t polls() const { return polls_.load(std::memory_order_relaxed); }  // Before it slept.
+  uint64_t gave_way() const { return gave_way_.load(std::memory_order_relaxed); }  // To others.
 
   CoreId core() const override { return core_; }
   bool InLoop() const override { return Current() == this; }
@@ -55,6 +56,7 @@ class UringLoop final : public Loop {
   uint64_t Entropy() override;
   void Defer(Function<void()> function) override { deferred_.push_back(std::move(function)); }
   void AtTurnEnd(TurnHook* hook) override;
+  void LetOthersRun() override { others_first_ = true; }
   void StartTimer(Timer* timer, uint64_t deadline_ns) override {
     timers_.Start(timer, deadline_ns);
   }
@@ -69,6 +71,7 @@ class UringLoop final : public Loop {
 
  private:
   void Turn();
+  void GiveWay();
   bool Poll();
   uint64_t WaitNs();
   void ReadClocks();
@@ -85,12 +88,14 @@ class UringLoop final : public Loop {
   const void* const family_;
   const uint64_t poll_ns_;
   bool stopping_ = false;
+  bool others_first_ = false;
   uint64_t now_ns_ = 0;
   int64_t wall_ms_ = 0;
   uint64_t entropy_[32] = {};
   uint32_t entropy_left_ = 0;
 
   PollPace pace_;
+  WayPace way_pace_;
   TurnMeter meter_;
   TimerHeap timers_;
   std::vector<Function<void()>> deferred_;
@@ -101,6 +106,7 @@ class UringLoop final : public Loop {
   std::atomic<bool> asleep_{false};
   std::atomic<uint64_t> sleeps_{0};
   std::atomic<uint64_t> polls_{0};
+  std::atomic<uint64_t> gave_way_{0};
   int event_fd_ = -1;
   Completion woken_;
   Completion wake_failed_;

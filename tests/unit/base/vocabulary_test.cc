@@ -47,6 +47,23 @@ TEST(IntrusiveListTest, KeepsOrderAndUnlinksFromTheMiddle) {
   EXPECT_TRUE(list.empty());
 }
 
+TEST(IntrusiveListTest, SplicesAnothersElementsBehindItsOwn) {
+  Element a(1), b(2), c(3);
+  IntrusiveList<Element> list, other;
+  list.Splice(&other);
+  EXPECT_TRUE(list.empty());
+  other.PushBack(&a);
+  other.PushBack(&b);
+  list.Splice(&other);
+  EXPECT_TRUE(other.empty());
+  other.PushBack(&c);
+  list.Splice(&other);
+  b.Unlink();
+  EXPECT_EQ(list.PopFront(), &a);
+  EXPECT_EQ(list.PopFront(), &c);
+  EXPECT_TRUE(list.empty());
+}
+
 TEST(RandomTest, OneSeedOneSequence) {
   Random a(42), b(42), c(43);
   uint64_t first = a.Next();

@@ -155,6 +155,20 @@ TEST_F(LiveHubTest, TheWriterHasItsAnswerATurnBeforeAnyNews) {
   }
 }
 
+TEST_F(LiveHubTest, OthersMayRunBetweenTheTurnsOfManyMembers) {
+  const uint64_t life = Create("s");
+  for (std::size_t i = 0; i < LiveHub::kTurnMembersMax; ++i) Add("s", life, 0);
+  Append("s", "x");
+  RunAll();
+  EXPECT_EQ(loop_.gave_way(), 0u);  // All in one turn.
+  for (std::size_t i = 0; i < 2 * LiveHub::kTurnMembersMax; ++i) Add("s", life, 1);
+  Append("s", "y");
+  while (loop_.gave_way() == 0) ASSERT_TRUE(Turn());
+  EXPECT_EQ(members_.back()->told + members_.front()->told, "x");  // First of all the writer.
+  RunAll();
+  EXPECT_EQ(loop_.gave_way(), 3u);
+}
+
 TEST_F(LiveHubTest, LargeFramesMakeATurnShort) {
   const uint64_t life = Create("s");
   for (int i = 0; i < 20; ++i) Add("s", life, 0)->weighs = LiveHub::kTurnBytesMax / 2;

@@ -475,6 +475,32 @@ TEST(LoopTest, SleepsAtOnceIfToldTo) {
   slow.EndRead();
 }
 
+TEST(LoopTest, LetsOthersRunBetweenTwoTurnsWhenItIsAskedTo) {
+  RealLoops loops(1);
+  auto& loop = static_cast<uring::UringLoop&>(loops.loop());
+  loops.Run([] {});
+  EXPECT_EQ(loop.gave_way(), 0u);
+  while (loop.gave_way() < 3) loops.Run([&] { loop.LetOthersRun(); });
+  const uint64_t before = loop.gave_way();
+  for (int i = 0; i < 10; ++i) loops.Run([] {});
+  EXPECT_LE(loop.gave_way(), before + 1);  // Asked in the turn that was seen last.
+}
+
+TEST(WayPaceTest, LongYieldsTakeATenthOfTheTime) {
+  using uring::WayPace;
+  WayPace pace;
+  const uint64_t begin = 1'000'000'000;
+  EXPECT_TRUE(pace.may_yield(begin));
+  pace.Yielded(begin, begin + WayPace::kLongYieldNs - 1);
+  uint64_t now = begin + WayPace::kLongYieldNs;
+  EXPECT_TRUE(pace.may_yield(now));
+  const uint64_t took = 4'000'000;
+  pace.Yielded(now, now + took);
+  now += took;
+  EXPECT_FALSE(pace.may_yield(now + 10 * took - 1));
+  EXPECT_TRUE(pace.may_yield(now + 10 * took));
+}
+
 TEST(PollPaceTest, ALongYieldBeginsAPauseThatDoubles) {
   using uring::PollPace;
   PollPace pace;
