@@ -83,14 +83,15 @@ void Engine::OnAppended(AppendCall call, GroupId group, Result<stream::Reply> re
   if (reply->placement) {
     bool there = reply->placement->confirmed && call->attempts++ == 0;
     if (there) return AppendAt(reply->placement->target, call);
-    return Answer(call, Outcome::kNotFound);
+    reply->outcome = Outcome::kNotFound;
+    reply->append = {};
   }
   // An untyped append is in the form of the stream that had the name when it was proposed.
   const bool other_form = reply->outcome == Outcome::kContentTypeMismatch &&
                           call->request.append().content_type.empty();
   if (other_form && call->request.reframed++ < kReframedMax) return AppendAt(group, call);
   reply->append.outcome = reply->outcome;
-  call->done(std::move(reply->append));
+  AnswerOfStream(call, call->request.append().id.bucket, std::move(reply->append));
 }
 
 }  // namespace ursula::engine

@@ -52,7 +52,10 @@ void Engine::OnAllGroups(stream::Command::Body body, Function<void(Result<Outcom
 }
 
 void Engine::DeleteBucketFlow(NameCall call) {
-  if (!bucket_deletes_.insert(call->request).second) return AnswerWith(call, DeletedAlready());
+  // One that is under way may yet be refused: once it has ended the next one begins.
+  if (auto [found, is_new] = bucket_deletes_.try_emplace(call->request); !is_new) {
+    return found->second.push_back(std::move(call));
+  }
   ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin, {}},
             [this, call](Result<stream::Reply> reply) {
               if (!reply.ok()) return LeaveBucketDelete(call, reply.status());
@@ -152,7 +155,7 @@ void Engine::EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcom
               if (reply->settled_through == stream::kNoIncarnation) {
                 return LeaveBucketDelete(call, end);
               }
-              bucket_deletes_.erase(call->request);
+              NextBucketDelete(call->request);
               // Lost, it is made up for by the next deletion's.
               OnAllGroups(stream::SettleFences{reply->settled_through},
                           [call, end](Result<Outcome>) { AnswerWith(call, end); });
@@ -160,8 +163,13 @@ void Engine::EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcom
 }
 
 void Engine::LeaveBucketDelete(NameCall call, Result<Outcome> end) {
-  bucket_deletes_.erase(call->request);
+  NextBucketDelete(call->request);
   AnswerWith(call, end);
+}
+
+void Engine::NextBucketDelete(const std::string& bucket) {
+  auto ended = bucket_deletes_.extract(bucket);
+  for (NameCall& waiting : ended.mapped()) DeleteBucketFlow(std::move(waiting));
 }
 
 void Engine::ResumeBucketDelete(const std::string& bucket) {

@@ -24,6 +24,11 @@ void Engine::WithBucket(const std::string& bucket, Function<void(Result<FoundBuc
   if (std::optional<stream::BucketStamp> known = here.KnownBucket(bucket)) {
     return done(FoundBucket{stream::BucketInfo{known->incarnation, false}, *known});
   }
+  AskForBucket(bucket, std::move(done));
+}
+
+void Engine::AskForBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done) {
+  Shard& here = *shards_[Raw(runtime_.Current()->core())];
   CallGroup<FoundBucket>(
       kMetaGroup,
       [bucket](group::Replica& meta, Function<void(Result<FoundBucket>)> reply) {

@@ -78,7 +78,7 @@ void Engine::Head(StreamId stream, Done<HeadReply> done) {
   GroupId home = Home(stream);
   auto call = Admit(home, std::move(stream), std::move(done));
   Enter(home, call, std::move(valid), [this, call] {
-    Locate(call->request, [call](Result<std::pair<GroupId, Located>> located) {
+    Locate(call->request, [this, call](Result<std::pair<GroupId, Located>> located) {
       if (!located.ok()) return call->done(located.status());
       HeadReply reply;
       using Kind = stream::LookupResult::Kind;
@@ -87,7 +87,7 @@ void Engine::Head(StreamId stream, Done<HeadReply> done) {
                       : kind == Kind::kSoftDeleted ? Outcome::kSoftDeleted
                                                    : Outcome::kNotFound;
       reply.info = std::move(located->second.info);
-      call->done(std::move(reply));
+      AnswerOfStream(call, call->request.bucket, std::move(reply));
     });
   });
 }

@@ -17,7 +17,7 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "lib/engine/call_gate.h"
 #include "lib/engine/outside.h"
 #include "lib/engine/placement.h"
@@ -176,6 +176,8 @@ class Engine final : public StreamEngine {
   template <class T>
   void CallGroup(GroupId group, Function<void(group::Replica&, Function<void(Result<T>)>)> work,
                  Function<void(Result<T>)> done);
+  template <class Request, class Reply>
+  void AnswerOfStream(const CallPtr<Request, Reply>& call, const std::string& bucket, Reply reply);
   void ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done);
   void CancelAt(Shard* shard, Ticket ticket);
   void CallEnded();  // It leaves the gate; the last one's end is the engine's.
@@ -198,6 +200,7 @@ class Engine final : public StreamEngine {
   void CreateFlow(CreateCall call);
   // What this core knows of it, else what the meta group says.
   void WithBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done);
+  void AskForBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done);
   void CreateNative(CreateCall call, stream::BucketStamp bucket);
   void OnCreated(CreateCall call, Result<stream::Reply> reply);
   void CreateWherePlaced(CreateCall call, stream::Placement placement);
@@ -232,6 +235,7 @@ class Engine final : public StreamEngine {
   void UndoFences(NameCall call, BucketAttempt attempt, Result<Outcome> refusal);
   void EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcome> end);
   void LeaveBucketDelete(NameCall call, Result<Outcome> end);
+  void NextBucketDelete(const std::string& bucket);
   void OnAllGroups(stream::Command::Body body, Function<void(Result<Outcome>)> done);
   void ResumeBucketDelete(const std::string& bucket);
 
@@ -248,8 +252,9 @@ class Engine final : public StreamEngine {
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;        // While opening.
   std::shared_ptr<storage::RecoveredPayload> recovered_payload_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;
-  std::vector<GroupChores> chores_;                  // By group; each on its group's core.
-  absl::flat_hash_set<std::string> bucket_deletes_;  // Under way here; the meta group's loop only.
+  std::vector<GroupChores> chores_;  // By group; each on its group's core.
+  // Under way here, and who wants the same meanwhile; the meta group's loop only.
+  absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.
   std::atomic<bool> stop_called_ = false;

@@ -110,6 +110,20 @@ void Answer(const CallPtr<Request, Reply>& call, Outcome outcome) {
   call->done(std::move(reply));
 }
 
+// Ends a call about a stream. Where there is none, its bucket may be what there isn't.
+template <class Request, class Reply>
+void Engine::AnswerOfStream(const CallPtr<Request, Reply>& call, const std::string& bucket,
+                            Reply reply) {
+  const bool of_bucket = reply.outcome == Outcome::kNotFound && bucket != kUpstreamBucket;
+  if (!of_bucket) return call->done(std::move(reply));
+  // What this core knows of it may be old: it learns of a deletion when it meets a fence.
+  AskForBucket(bucket, [call, reply = std::move(reply)](Result<FoundBucket> found) mutable {
+    if (!found.ok()) return call->done(found.status());
+    if (!found->info) reply.outcome = Outcome::kBucketNotFound;
+    call->done(std::move(reply));
+  });
+}
+
 // Or with what kept it from one.
 template <class Request, class Reply>
 void AnswerWith(const CallPtr<Request, Reply>& call, const Result<Outcome>& end) {

@@ -18,10 +18,12 @@ void Engine::ReadAt(GroupId group, ReadCall call, Ticket ticket) {
       },
       [this, call, ticket](Result<group::GroupReadReply> result) {
         if (!result.ok()) return call->done(result.status());
-        if (!result->placement) return call->done(std::move(result->reply));
-        bool there = result->placement->confirmed && call->attempts++ == 0;
-        if (there) return ReadAt(result->placement->target, call, ticket);
-        Answer(call, Outcome::kNotFound);
+        if (result->placement) {
+          bool there = result->placement->confirmed && call->attempts++ == 0;
+          if (there) return ReadAt(result->placement->target, call, ticket);
+          result->reply.outcome = Outcome::kNotFound;
+        }
+        AnswerOfStream(call, call->request.stream.bucket, std::move(result->reply));
       });
 }
 
@@ -78,15 +80,15 @@ void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
       },
       [this, call](Result<stream::Reply> reply) {
         if (!reply.ok()) return call->done(reply.status());
-        if (!reply->placement) {
-          DeleteReply answer;
-          answer.outcome = reply->outcome;
-          answer.info = std::move(reply->info);
-          return call->done(std::move(answer));
+        DeleteReply answer;
+        answer.outcome = reply->outcome;
+        answer.info = std::move(reply->info);
+        if (reply->placement) {
+          bool there = reply->placement->confirmed && call->attempts++ == 0;
+          if (there) return DeleteAt(reply->placement->target, call);
+          answer = {.outcome = Outcome::kNotFound};
         }
-        bool there = reply->placement->confirmed && call->attempts++ == 0;
-        if (there) return DeleteAt(reply->placement->target, call);
-        Answer(call, Outcome::kNotFound);
+        AnswerOfStream(call, call->request.stream.bucket, std::move(answer));
       });
 }
 

@@ -131,8 +131,8 @@ bool Replica::RenewHeld() {
   return renewals_ > 0;
 }
 
-// Renewals are coalesced: one is due only when it moves the deadline by a window's length, and all
-// of a turn go into one entry.
+// Renewals are coalesced: one is made only when it moves the deadline by a window's length, and all
+// of a turn go into one entry. A read that comes sooner is made up for once it would.
 void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found) {
   if (!found.sliding || !found.deadline_ms) return;
   std::optional<uint64_t> ttl_seconds = machine_->Info(incarnation).lifetime.ttl_seconds;
@@ -140,9 +140,25 @@ void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupR
   constexpr uint64_t kTtlMax = uint64_t{1} << 50;
   int64_t ttl_ms = static_cast<int64_t>(std::min(*ttl_seconds, kTtlMax) * 1000);
   int64_t window_ms = std::min<int64_t>(1000, ttl_ms / 8);
-  if (NowMs() + ttl_ms - *found.deadline_ms < window_ms) return;
+  const int64_t due_ms = *found.deadline_ms - ttl_ms + window_ms;
+  if (NowMs() < due_ms) {
+    touches_due_.emplace(due_ms, incarnation);
+    return;
+  }
   touched_.insert(incarnation);
   Schedule();
+}
+
+void Replica::TouchLate() {
+  const int64_t now_ms = NowMs();
+  while (!touches_due_.empty() && touches_due_.begin()->first <= now_ms) {
+    const stream::Incarnation incarnation = touches_due_.begin()->second;
+    touches_due_.erase(touches_due_.begin());
+    const stream::LookupResult found = machine_->FindIncarnation(incarnation);
+    // Past its deadline by now, it has expired all the same.
+    const bool live = found.deadline_ms && *found.deadline_ms > now_ms;
+    if (live && core_->is_leader()) TouchOnRead(incarnation, found);
+  }
 }
 
 void Replica::ProposeTouches() {

@@ -288,6 +288,7 @@ void Replica::Tick() {
   core_->Tick();
   WatchClock();
   SweepExpired();
+  TouchLate();
   checkpoint_.Tick();
   Schedule();
 }

@@ -184,6 +184,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // Whether such renewals are under way.
   bool RenewHeld();
   void TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found);
+  void TouchLate();
   void ProposeTouches();
   bool HasWaiters(stream::Incarnation incarnation) const;
   bool IsHeld(stream::Incarnation incarnation) const;
@@ -232,6 +233,8 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   std::size_t waiting_reads_ = 0;
   absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
+  // Read again soon after a renewal, and when the next one is due.
+  absl::btree_set<std::pair<int64_t, stream::Incarnation>> touches_due_;
   bool expire_pending_ = false;
   int64_t renewed_until_ms_ = INT64_MIN;  // RenewHeld has looked at deadlines up to here.
   std::size_t renewals_ = 0;              // Of RenewHeld, not applied yet.

@@ -14,6 +14,8 @@ namespace {
 using Life = ModelStream::Life;
 
 // A read's renewal is left out while it would move the deadline by less than this.
+constexpr int64_t kTickMs = 20;
+
 int64_t RenewalWindowMs(const ModelStream& stream) {
   const auto ttl_ms = static_cast<int64_t>(*stream.effective.ttl_seconds) * 1000;
   return std::min<int64_t>(1000, ttl_ms / 8);
@@ -82,11 +84,19 @@ bool Deciding::InfoFits(Model* model, const ModelStream& stream, const StreamInf
 void Deciding::Renew(Model* model, uint64_t number, bool certainly) const {
   if (!model->Numbered(number)->effective.ttl_seconds) return;
   ModelStream* stream = model->Edit(number);
-  stream->last_use.until = std::max(stream->last_use.until, operation_.until_ms);
+  // A read's renewal may come as late as the next one could.
+  const int64_t until_ms =
+      operation_.until_ms + (certainly ? 0 : RenewalWindowMs(*stream) + kTickMs);
+  stream->last_use.until = std::max(stream->last_use.until, until_ms);
   if (certainly) stream->last_use.from = std::max(stream->last_use.from, operation_.from_ms);
 }
 
 // ---- buckets ---------------------------------------------------------------------------------
+
+Outcome Deciding::Absent(const Model& model, const StreamId& id) {
+  const bool there = id.bucket == kUpstreamBucket || model.buckets_.contains(id.bucket);
+  return there ? Outcome::kNotFound : Outcome::kBucketNotFound;
+}
 
 void Deciding::Do(const Model& model, const BucketRequest& request) {
   using Kind = BucketRequest::Kind;
@@ -335,7 +345,8 @@ void Deciding::Do(const Model& model, const AppendRequest& request) {
   const AppendReply* reply = ReplyOf<AppendReply>(operation_);
   const ModelStream* before = model.Find(request.stream);
   if (before == nullptr) {
-    if (reply == nullptr || reply->outcome == Outcome::kNotFound) after_.push_back(model);
+    if (reply == nullptr || reply->outcome == Absent(model, request.stream))
+      after_.push_back(model);
     return;
   }
   const Outcome outcome = AppendOutcome(*before, request);
@@ -355,7 +366,7 @@ void Deciding::Do(const Model& model, const DeleteRequest& request) {
   const ModelStream* stream = model.Find(request.stream);
   Outcome outcome = Outcome::kOk;
   if (stream == nullptr) {
-    outcome = Outcome::kNotFound;
+    outcome = Absent(model, request.stream);
   } else if (stream->life == Life::kSoftDeleted) {
     outcome = Outcome::kSoftDeleted;
   } else if (!Holds(request.condition, stream)) {
@@ -377,7 +388,7 @@ void Deciding::Do(const Model& model, const HeadRequest& request) {
   const ModelStream* stream = model.Find(request.stream);
   Model next = model;
   if (const HeadReply* reply = ReplyOf<HeadReply>(operation_)) {
-    const Outcome outcome = stream == nullptr                    ? Outcome::kNotFound
+    const Outcome outcome = stream == nullptr                    ? Absent(model, request.stream)
                             : stream->life == Life::kSoftDeleted ? Outcome::kSoftDeleted
                                                                  : Outcome::kOk;
     if (reply->outcome != outcome) return;
@@ -395,7 +406,8 @@ void Deciding::Do(const Model& model, const ReadRequest& request) {
     return after_.push_back(std::move(next));
   }
   if (stream == nullptr || stream->life == Life::kSoftDeleted) {
-    const Outcome outcome = stream == nullptr ? Outcome::kNotFound : Outcome::kSoftDeleted;
+    const Outcome outcome =
+        stream == nullptr ? Absent(model, request.stream) : Outcome::kSoftDeleted;
     if (reply->outcome == outcome) after_.push_back(model);
     return;
   }

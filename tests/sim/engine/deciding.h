@@ -52,6 +52,8 @@ class Deciding {
                        Outcome outcome) const;
   bool ReadReplyFits(Model* model, const ModelStream& stream, const ReadRequest& request,
                      const ReadReply& reply) const;
+  // What is said of a stream that isn't there.
+  static Outcome Absent(const Model& model, const StreamId& id);
   // True where the reply shows the stream as it is, the engine's name of its life included.
   static bool InfoFits(Model* model, const ModelStream& stream, const StreamInfo& info);
   static bool Holds(const Precondition& condition, const ModelStream* stream);

@@ -37,6 +37,53 @@ TEST(BucketTest, OnceAListingMissesABucketItIsGone) {
   }
 }
 
+// Two that delete one bucket: one has done it, and for the other there was none.
+TEST(BucketTest, OfTwoDeletionsAtOnceOneDoesIt) {
+  ManualEngine engine(4);
+  for (int turns = 0; turns < kTurnsMax; ++turns) {
+    ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
+    auto first = engine.BeginDeleteBucket("team");
+    engine.Turns(turns);
+    auto second = engine.BeginDeleteBucket("team");
+    auto third = engine.BeginDeleteBucket("team");
+    EXPECT_EQ(engine.Await(first)->outcome, Outcome::kOk);
+    for (auto& other : {second, third}) {
+      auto end = engine.Await(other);
+      ASSERT_TRUE(end.ok()) << end.status().ToString();
+      EXPECT_EQ(end->outcome, Outcome::kBucketNotFound) << turns;
+    }
+  }
+  ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Create(engine.Id("team", "x"))->outcome, Outcome::kOk);
+  auto first = engine.BeginDeleteBucket("team");
+  auto second = engine.BeginDeleteBucket("team");
+  EXPECT_EQ(engine.Await(first)->outcome, Outcome::kBucketNotEmpty);
+  EXPECT_EQ(engine.Await(second)->outcome, Outcome::kBucketNotEmpty);
+}
+
+TEST(BucketTest, OfAStreamInABucketThatIsMissingThatIsSaid) {
+  ManualEngine engine(4);
+  auto check = [&](Outcome expected) {
+    for (const char* name : {"a", "b", "c", "d", "e"}) {
+      const StreamId id = engine.Id("team", name);
+      EXPECT_EQ(engine.Head(id)->outcome, expected);
+      EXPECT_EQ(engine.Read(id)->outcome, expected);
+      EXPECT_EQ(engine.Read(id, 1'000)->outcome, expected);
+      EXPECT_EQ(engine.Delete(id)->outcome, expected);
+      EXPECT_EQ(engine.Append(id, "x")->outcome, expected);
+      EXPECT_EQ(engine.Head(engine.Id(kUpstreamBucket, name))->outcome, Outcome::kNotFound);
+    }
+  };
+  check(Outcome::kBucketNotFound);
+  ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
+  check(Outcome::kNotFound);
+  ASSERT_EQ(engine.Create(engine.Id("team", "x"))->outcome, Outcome::kOk);
+  check(Outcome::kNotFound);
+  ASSERT_EQ(engine.Delete(engine.Id("team", "x"))->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Await(engine.BeginDeleteBucket("team"))->outcome, Outcome::kOk);
+  check(Outcome::kBucketNotFound);
+}
+
 TEST(BucketTest, ACreateBesideADeletionThatIsRefusedIsMade) {
   ManualEngine engine(4);
   ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);

@@ -107,6 +107,12 @@ class ManualEngine {
   Result<HeadReply> Head(StreamId id) {
     return Await(Begin<HeadReply>([&](auto done) { engine_->Head(id, std::move(done)); }));
   }
+  Result<ReadReply> Read(StreamId id, uint64_t wait_ms = 0) {
+    ReadRequest request;
+    request.stream = std::move(id);
+    request.wait_ms = wait_ms;
+    return Await(Begin<ReadReply>([&](auto done) { engine_->Read(request, std::move(done)); }));
+  }
   Result<DeleteReply> Delete(StreamId id) {
     return Await(Begin<DeleteReply>(
         [&](auto done) { engine_->Delete({.stream = std::move(id)}, std::move(done)); }));

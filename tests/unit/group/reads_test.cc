@@ -239,6 +239,33 @@ TEST_F(ReplicaReadsTest, WaitingReadersKeepASlidingStreamAlive) {
             stream::LookupResult::Kind::kNotFound);
 }
 
+// However soon it comes after the last renewal.
+TEST_F(ReplicaReadsTest, AReadRenewsTheWholeOfASlidingTime) {
+  for (uint64_t ttl_ms : {1'000, 8'000, 60'000}) {
+    for (uint64_t after_ms : {0, 1, 60, 124, 126, 500, 900}) {
+      SCOPED_TRACE(std::to_string(ttl_ms) + " " + std::to_string(after_ms));
+      const std::string name = "b" + std::to_string(ttl_ms) + "-" + std::to_string(after_ms);
+      Lifetime lifetime;
+      lifetime.ttl_seconds = ttl_ms / 1'000;
+      ASSERT_TRUE(world.Finish(world.Create(name, lifetime)));
+      world.runtime().AdvanceBy(after_ms * kMs);
+      const int64_t read_ms = world.replica().NowMs();
+      EXPECT_EQ(world.FinishRead(world.Read(From(name, 0))), "");
+      const uint64_t applied = Raw(world.replica().applied());
+      world.runtime().AdvanceBy((ttl_ms - 1) * kMs);
+      const int64_t left_ms = read_ms + static_cast<int64_t>(ttl_ms) - world.replica().NowMs() - 1;
+      if (left_ms > 0) world.runtime().AdvanceBy(static_cast<uint64_t>(left_ms) * kMs);
+      const int64_t now_ms = read_ms + static_cast<int64_t>(ttl_ms) - 1;
+      EXPECT_EQ(world.replica().machine().Lookup(NameOf(name), now_ms).kind,
+                stream::LookupResult::Kind::kFound);
+      EXPECT_LE(Raw(world.replica().applied()), applied + 1);  // One renewal, if any.
+      world.runtime().AdvanceBy(1'100 * kMs);
+      EXPECT_EQ(world.replica().machine().Lookup(NameOf(name), 0).kind,
+                stream::LookupResult::Kind::kNotFound);
+    }
+  }
+}
+
 TEST_F(ReplicaReadsTest, TheLongestWaitWaits) {
   AskedRead waiting = world.Read(From("s", 0, UINT64_MAX));
   world.runtime().AdvanceBy(60'000 * kMs);
