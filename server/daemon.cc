@@ -36,6 +36,10 @@ Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* op
     : config_(config), descriptors_max_(descriptors_max), opening_(*opening), manager_(*manager) {
   protocol_.public_url = config.public_url;
   protocol_.trust_forwarded = config.trust_forwarded;
+  protocol_.stream_roots = config.stream_roots;
+  protocol_.cors.origins = config.cors_origins;
+  protocol_.cors.headers = config.cors_headers;
+  protocol_.cors.private_network = config.cors_private_network;
   protocol_.body_bytes_max = config.body_bytes_max;
   protocol_.read_bytes_max = config.read_bytes_max;
   protocol_.sse_read_bytes_max = std::min(protocol_.sse_read_bytes_max, config.read_bytes_max);

@@ -87,8 +87,8 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
                                  "try /healthz, /readyz, /metrics or POST /clock/step");
 }
 
-Bytes AdminHandler::SerializeHead(const protocol::Response& response, protocol::Framing framing,
-                                  std::string_view more_lines) {
+Bytes AdminHandler::SerializeHead(const protocol::Request&, const protocol::Response& response,
+                                  protocol::Framing framing, std::string_view more_lines) {
   std::string head = "HTTP/1.1 " + std::to_string(response.status) + " " +
                      std::string(protocol::ReasonPhrase(response.status)) + "\r\n";
   head += response.headers.text();

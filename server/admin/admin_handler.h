@@ -37,8 +37,8 @@ class AdminHandler final : public http::Handler {
   explicit AdminHandler(const AdminView* view) : view_(view) {}
 
   void OnRequest(http::Exchange* exchange) override;
-  Bytes SerializeHead(const protocol::Response& response, protocol::Framing framing,
-                      std::string_view more_lines) override;
+  Bytes SerializeHead(const protocol::Request&, const protocol::Response& response,
+                      protocol::Framing framing, std::string_view more_lines) override;
 
  private:
   bool serving() const { return view_->serving.load(std::memory_order_acquire); }

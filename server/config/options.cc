@@ -1,9 +1,12 @@
 #include "server/config/options.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "server/config/values.h"
 
@@ -87,6 +90,33 @@ std::string PublicUrl(ServerConfig* config, Text text) {
   return {};
 }
 
+std::string StreamRoots(ServerConfig* config, Text text) {
+  std::optional<std::vector<std::string>> roots = ParseStreamRoots(text);
+  if (!roots) {
+    return "up to 8 paths such as /v1/streams,/streams, none below another, none that is taken";
+  }
+  config->stream_roots = std::move(*roots);
+  return {};
+}
+
+template <auto kMember, bool (*kFits)(Text)>
+std::string List(ServerConfig* config, Text text, Text what) {
+  std::optional<std::vector<std::string>> list = ParseList(text);
+  if (!list || !std::ranges::all_of(*list, kFits)) return "up to 32 " + std::string(what);
+  config->*kMember = std::move(*list);
+  return {};
+}
+
+std::string CorsOrigins(ServerConfig* config, Text text) {
+  return List<&ServerConfig::cors_origins, IsOrigin>(
+      config, text, "origins such as https://app.example.com, in lower case, with commas between");
+}
+
+std::string CorsHeaders(ServerConfig* config, Text text) {
+  return List<&ServerConfig::cors_headers, IsHeaderName>(config, text,
+                                                         "names of headers, with commas between");
+}
+
 std::string LogLevel(ServerConfig* config, Text text) {
   for (Text level : {Text("debug"), Text("info"), Text("warning"), Text("error")}) {
     if (text != level) continue;
@@ -129,6 +159,19 @@ constexpr std::array kNetwork = {
     Option{"trust-forwarded", "",
            "Believe X-Forwarded-Proto and X-Forwarded-Host: set it behind a proxy of yours.",
            Switch<&ServerConfig::trust_forwarded>},
+    Option{"stream-root", "PATHS",
+           "Paths that streams live below, with commas between; /v1/stream is always one.\n"
+           "No bucket has a name that one of them begins with. [/v1/stream]",
+           StreamRoots},
+    Option{"cors-allow-origins", "ORIGINS",
+           "The origins whose pages may use this server, with credentials.\n"
+           "[any, without credentials]",
+           CorsOrigins},
+    Option{"cors-allow-headers", "NAMES",
+           "Headers that requests of other origins may have besides the protocol's.", CorsHeaders},
+    Option{"cors-allow-private-network", "",
+           "Pages from the internet may use this server in a private network.",
+           Switch<&ServerConfig::cors_private_network>},
     Option{"admin-listen", "HOST:PORT",
            "Health, readiness and metrics; never for clients. none: no listener.\n"
            "[127.0.0.1:4438]",

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ursula::server {
 
@@ -26,6 +27,13 @@ struct ServerConfig {
   std::string public_url = {};   // Scheme and authority of Location; empty: the request's Host.
   bool trust_forwarded = false;  // Believe X-Forwarded-Proto and X-Forwarded-Host.
   bool allow_unauthenticated = false;
+  // Paths that streams live below, besides /v1/stream/; each begins and ends with a slash.
+  std::vector<std::string> stream_roots = {};
+
+  // What pages of other origins may do.
+  std::vector<std::string> cors_origins = {};  // Empty: any, without credentials.
+  std::vector<std::string> cors_headers = {};  // Besides those of the protocol.
+  bool cors_private_network = false;
 
   // What it keeps and where.
   std::string data_dir = "./ursula-data";

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/config/server_config.h"
 
@@ -28,6 +29,18 @@ std::optional<bool> ParseBool(std::string_view text);
 std::optional<HostPort> ParseHostPort(std::string_view text);
 std::string FormatHostPort(const HostPort& address);
 bool IsLoopback(const HostPort& address);
+
+// "a, b,c": its parts, without the spaces around them; none is empty.
+std::optional<std::vector<std::string>> ParseList(std::string_view text);
+
+// Paths that streams may live below: of 1 to 4 segments of letters, digits and "-._~" each, none
+// within another one and none where the server has something else. As ProtocolConfig has them,
+// without /v1/stream/, which is always one.
+std::optional<std::vector<std::string>> ParseStreamRoots(std::string_view text);
+
+// "https://app.example.com": scheme, host and perhaps port, as browsers send it.
+bool IsOrigin(std::string_view text);
+bool IsHeaderName(std::string_view text);
 
 // What container platforms put into the environment of each process for a service by the name of
 // "ursula" or "ursula-…": URSULA_SERVICE_HOST, URSULA_PORT=tcp://…, URSULA_PORT_4437_TCP_ADDR.

@@ -227,7 +227,7 @@ void Connection::PushAnswer(const protocol::Response& response, protocol::Framin
     with_connection += keep_alive_ ? "Connection: keep-alive\r\n" : "Connection: close\r\n";
     lines = with_connection;
   }
-  queue_.Push(host_->handler().SerializeHead(response, framing, lines));
+  queue_.Push(host_->handler().SerializeHead(parser_.request(), response, framing, lines));
   if (protocol::SendsBody(response, framing)) {
     for (const Bytes& part : response.body) queue_.Push(part);
   }

@@ -17,6 +17,7 @@
 
 #include "lib/io/loop.h"
 #include "server/http/chunk.h"
+#include "server/protocol/cors.h"
 #include "server/protocol/http_message.h"
 
 namespace ursula::http {
@@ -63,10 +64,11 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual void OnRequest(Exchange* exchange) = 0;
-  // The bytes of a response's head, by default with the headers every client answer carries.
-  virtual Bytes SerializeHead(const protocol::Response& response, protocol::Framing framing,
-                              std::string_view more_lines) {
-    return protocol::SerializeHead(response, framing, more_lines);
+  // The bytes of a response's head, by default with the headers every client answer carries. The
+  // request may be what there was of one that was refused.
+  virtual Bytes SerializeHead(const protocol::Request&, const protocol::Response& response,
+                              protocol::Framing framing, std::string_view more_lines) {
+    return protocol::SerializeHead(response, framing, more_lines, protocol::kAnyOrigin);
   }
 };
 

@@ -42,6 +42,7 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
     return AnswerMissedRead(context_, exchange_, &action_);
   }
   if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
+  if (reply.ok()) protocol::EndAtCharacter(&*reply);
   protocol::Response response =
       protocol::MapReadReply(action_, reply, context_->Now(), *context_->config);
   if (!protocol::Compression::Wanted(response, action_.coding, *context_->config)) {

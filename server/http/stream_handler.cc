@@ -138,6 +138,17 @@ StreamHandler::StreamHandler(StreamEngine* engine, const ProtocolConfig* config,
   context_.counters = counters;
 }
 
+Bytes StreamHandler::SerializeHead(const protocol::Request& request,
+                                   const protocol::Response& response, protocol::Framing framing,
+                                   std::string_view more_lines) {
+  const protocol::CorsConfig& cors = context_.config->cors;
+  if (cors.origins.empty()) {
+    return Handler::SerializeHead(request, response, framing, more_lines);
+  }
+  return protocol::SerializeHead(response, framing, more_lines,
+                                 protocol::OriginLines(cors, request));
+}
+
 void StreamHandler::OnRequest(Exchange* exchange) {
   if (context_.random == 1) context_.random = context_.loop->Entropy();
   protocol::Action action = protocol::MapRequest(exchange->request(), *context_.config);

@@ -55,6 +55,8 @@ class StreamHandler final : public Handler {
                 CoreCounters* counters);
 
   void OnRequest(Exchange* exchange) override;
+  Bytes SerializeHead(const protocol::Request& request, const protocol::Response& response,
+                      protocol::Framing framing, std::string_view more_lines) override;
 
  private:
   StreamContext context_;

@@ -8,8 +8,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace ursula::protocol {
+
+// Which pages may use this server from a browser, and how (docs/PROTOCOL.md, "On every response").
+struct CorsConfig {
+  std::vector<std::string> origins = {};  // Empty: any, without credentials. Else these, with.
+  std::vector<std::string> headers = {};  // That requests may have besides those of the protocol.
+  bool private_network = false;           // Public pages too, while the server is in a private one.
+};
 
 struct ProtocolConfig {
   // Scheme, authority and optional path prefix that clients reach this server under, without a
@@ -19,6 +27,9 @@ struct ProtocolConfig {
   bool trust_forwarded = false;
   // The authority for a request that names no host (HTTP/1.0): "127.0.0.1:4437".
   std::string fallback_host = "localhost";
+  // Further paths that streams live below, besides /v1/stream/: each begins and ends with a slash.
+  std::vector<std::string> stream_roots = {};
+  CorsConfig cors = {};
 
   uint64_t body_bytes_max = uint64_t{32} << 20;       // A request body; above: 413.
   std::size_t json_messages_max = 262'144;            // Messages in one JSON body; above: 413.

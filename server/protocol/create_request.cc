@@ -1,6 +1,7 @@
 // PUT on a stream: create, or fork.
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,17 +20,19 @@ namespace {
 Response BadFork(std::string_view message) { return ErrorResponse(400, "INVALID_FORK", message); }
 
 // "/v1/stream/a" or "/bucket/a"; with the public path prefix too, as it stands in a Location.
-std::optional<StreamId> ParseForkSource(std::string_view path, const PublicBase& base) {
+std::optional<StreamId> ParseForkSource(std::string_view path, const PublicBase& base,
+                                        std::span<const std::string> roots) {
   if (!base.prefix.empty() && path.starts_with(base.prefix + "/")) {
-    Route inside = ParsePath(path.substr(base.prefix.size()));
+    Route inside = ParsePath(path.substr(base.prefix.size()), roots);
     if (inside.kind == RouteKind::kStream) return inside.stream;
   }
-  Route route = ParsePath(path);
+  Route route = ParsePath(path, roots);
   if (route.kind != RouteKind::kStream) return std::nullopt;
   return route.stream;
 }
 
-Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<ForkPoint>* fork) {
+Refusal TakeFork(const Request& request, const PublicBase& base, std::span<const std::string> roots,
+                 std::optional<ForkPoint>* fork) {
   std::optional<std::string_view> from, offset, sub_offset;
   if (Refusal refusal = TakeHeader(request, "Stream-Forked-From", &from)) return refusal;
   if (Refusal refusal = TakeHeader(request, "Stream-Fork-Offset", &offset)) return refusal;
@@ -38,7 +41,7 @@ Refusal TakeFork(const Request& request, const PublicBase& base, std::optional<F
     if (!offset && !sub_offset) return std::nullopt;
     return BadFork("a fork position needs Stream-Forked-From");
   }
-  std::optional<StreamId> source = ParseForkSource(*from, base);
+  std::optional<StreamId> source = ParseForkSource(*from, base, roots);
   if (!source) return BadFork("Stream-Forked-From is not the path of a stream");
   ForkPoint point;
   point.source = std::move(*source);
@@ -66,7 +69,8 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
   if (Refusal refusal = CheckWhole(request)) return std::move(*refusal);
   if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);
   if (Refusal refusal = TakeLifetime(request, &create.lifetime)) return std::move(*refusal);
-  if (Refusal refusal = TakeFork(request, base, &create.fork)) return std::move(*refusal);
+  if (Refusal refusal = TakeFork(request, base, config.stream_roots, &create.fork))
+    return std::move(*refusal);
   if (Refusal refusal = TakeSequence(request, config, &create.sequence)) {
     return std::move(*refusal);
   }

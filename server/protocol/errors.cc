@@ -19,7 +19,9 @@ struct Refusal {
 Refusal RefusalOf(Outcome outcome) {
   switch (outcome) {
     case Outcome::kBucketNotFound:
-      return {404, "BUCKET_NOT_FOUND", "there is no such bucket"};
+      return {404, "BUCKET_NOT_FOUND",
+              "there is no such bucket; PUT /BUCKET makes one, and streams that need none are "
+              "/v1/stream/NAME"};
     case Outcome::kNotFound:
       return {404, "STREAM_NOT_FOUND", "there is no such stream"};
     case Outcome::kSoftDeleted:

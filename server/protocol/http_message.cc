@@ -10,12 +10,10 @@
 namespace ursula::protocol {
 namespace {
 
-// The headers that every response carries. Any origin may read: a server without accounts has no
-// ambient authority (no cookies) that a page could borrow.
+// The headers that every response carries, whoever asks.
 constexpr std::string_view kCommonHeaders =
     "X-Content-Type-Options: nosniff\r\n"
     "Cross-Origin-Resource-Policy: cross-origin\r\n"
-    "Access-Control-Allow-Origin: *\r\n"
     "Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, "
     "Stream-Cursor, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Stream-Incarnation, "
     "Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, "
@@ -117,7 +115,8 @@ bool SendsBody(const Response& response, Framing framing) {
   return framing != Framing::kHead && !HasNoBodyByStatus(response.status);
 }
 
-Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines) {
+Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines,
+                    std::string_view origin_lines) {
   URSULA_CHECK(response.status >= 0);
   ShortText status, length;
   status.AppendDecimal(static_cast<uint64_t>(response.status), 3);
@@ -132,8 +131,8 @@ Bytes SerializeHead(const Response& response, Framing framing, std::string_view 
     }
   }
   return JoinBytes({"HTTP/1.1 ", status.view(), " ", ReasonPhrase(response.status), "\r\n",
-                    response.headers.text(), kCommonHeaders, length_name, length.view(), length_end,
-                    more_lines, "\r\n"});
+                    response.headers.text(), origin_lines, kCommonHeaders, length_name,
+                    length.view(), length_end, more_lines, "\r\n"});
 }
 
 std::string_view ReasonPhrase(int status) {

@@ -58,9 +58,11 @@ enum class Framing : uint8_t {
 // The body may be sent: not for HEAD, 204, 304.
 bool SendsBody(const Response& response, Framing framing);
 
-// Status line, the response's headers, the headers every response carries, framing, `more_lines`
-// (complete lines, each with its CRLF, for instance "Date: …\r\n"), blank line.
-Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines);
+// Status line, the response's headers, `origin_lines` (cors.h) and the other headers that every
+// response carries, framing, `more_lines`, blank line. Lines are complete, each with its CRLF, for
+// instance "Date: …\r\n".
+Bytes SerializeHead(const Response& response, Framing framing, std::string_view more_lines,
+                    std::string_view origin_lines);
 
 // "Not Found". Empty for a number that this server never sends.
 std::string_view ReasonPhrase(int status);

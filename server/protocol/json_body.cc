@@ -5,10 +5,13 @@
 #include <utility>
 
 #include "lib/base/json_scanner.h"
+#include "lib/base/utf8.h"
 #include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 Bytes WithoutLineEnds(std::string_view source) {
   std::string copy(source);
@@ -69,12 +72,17 @@ class Splitter {
 }  // namespace
 
 JsonSplit SplitJson(const Bytes& body, const JsonLimits& limits) {
+  JsonSplit split;
   if (!IsUtf8(body.view())) {
-    JsonSplit split;
-    split.verdict = JsonVerdict::kInvalid;
+    split.verdict = JsonVerdict::kNotUtf8;
+    split.error_at = Utf8Bytes(body.view());
     return split;
   }
-  return Splitter(body, limits).Split();
+  const std::size_t mark = body.view().starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
+  const Bytes text = body.Slice(mark);
+  split = Splitter(text, limits).Split();
+  split.error_at += mark;
+  return split;
 }
 
 }  // namespace ursula::protocol

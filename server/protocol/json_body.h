@@ -20,15 +20,16 @@ struct JsonLimits {
   std::size_t messages_max = 262'144;
 };
 
-enum class JsonVerdict : uint8_t { kValid, kInvalid, kTooDeep, kTooManyMessages };
+enum class JsonVerdict : uint8_t { kValid, kInvalid, kNotUtf8, kTooDeep, kTooManyMessages };
 
 struct JsonSplit {
   JsonVerdict verdict = JsonVerdict::kValid;
-  std::size_t error_at = 0;          // Of kInvalid and kTooDeep: the byte.
+  std::size_t error_at = 0;          // Of kInvalid, kNotUtf8 and kTooDeep: the byte.
   std::vector<Bytes> messages = {};  // Slices of the body, or copies where CR or LF was replaced.
 };
 
-// An empty top-level array is valid and yields no message.
+// An empty top-level array is valid and yields no message. A byte order mark before the text is
+// skipped (RFC 8259, 8.1).
 JsonSplit SplitJson(const Bytes& body, const JsonLimits& limits);
 
 }  // namespace ursula::protocol

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/strings.h"
+#include "lib/base/utf8.h"
 #include "server/protocol/entity_tag.h"
 #include "server/protocol/negotiation.h"
 #include "server/protocol/offset.h"
@@ -29,24 +30,28 @@ constexpr std::string_view kCacheTail = "no-cache";
 constexpr std::string_view kCacheNever = "no-store";
 constexpr std::string_view kNdjson = "application/x-ndjson";
 
-// The JSON array of stored messages "a,\nb,\n", sharing its memory. Empty: the parts don't end in a
-// whole message.
+// Stored messages "a,\nb,\n" as the array "[a,b]": LF stands nowhere but at the end of a message.
+// Empty: the parts don't end in a whole one.
 std::optional<std::vector<Bytes>> JsonArray(const std::vector<Bytes>& parts) {
-  std::vector<Bytes> body;
-  body.reserve(parts.size() + 2);
-  body.push_back(Bytes::Static("["));
+  std::string array = "[";
+  std::size_t bytes = 2;
+  for (const Bytes& part : parts) bytes += part.size();
+  array.reserve(bytes);
+  bool whole = true;
   for (const Bytes& part : parts) {
-    if (!part.empty()) body.push_back(part);
+    for (std::string_view rest = part.view(); !rest.empty();) {
+      const std::size_t end = rest.find('\n');
+      whole = end != std::string_view::npos;
+      array.append(rest.substr(0, end));
+      rest.remove_prefix(whole ? end + 1 : rest.size());
+    }
   }
-  for (char expected : {'\n', ','}) {
-    if (body.size() == 1) break;
-    Bytes& last = body.back();
-    if (last.view().back() != expected) return std::nullopt;
-    last = last.Slice(0, last.size() - 1);
-    if (last.empty()) body.pop_back();
+  if (array.size() > 1) {
+    if (!whole || array.back() != ',') return std::nullopt;
+    array.pop_back();
   }
-  body.push_back(Bytes::Static("]"));
-  return body;
+  array.push_back(']');
+  return std::vector<Bytes>{Bytes::Take(std::move(array))};
 }
 
 // "a,\nb,\n" to "a\nb\n". LF stands nowhere but at the end of a message.
@@ -183,6 +188,26 @@ std::optional<Response> RefuseRead(const ReadAction& action, const Result<ReadRe
   std::optional<std::string> matched = MatchedTag(action.conditions, tag);
   if (matched) return NotModified(action, reply, context, *matched);
   return std::nullopt;
+}
+
+void EndAtCharacter(ReadReply* reply) {
+  if (!reply->cut || !IsText(reply->info.content_type)) return;
+  std::string tail;
+  uint64_t bytes = 0;
+  for (const Bytes& part : reply->parts) {
+    bytes += part.size();
+    tail += part.view().substr(part.size() - std::min<std::size_t>(part.size(), 3));
+  }
+  std::size_t rest = IncompleteUtf8Bytes(tail);
+  if (rest >= bytes) return;
+  reply->next.bytes -= rest;
+  while (rest > 0) {
+    Bytes& last = reply->parts.back();
+    const std::size_t taken = std::min(rest, last.size());
+    last = last.Slice(0, last.size() - taken);
+    rest -= taken;
+    if (last.empty()) reply->parts.pop_back();
+  }
 }
 
 bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply) {

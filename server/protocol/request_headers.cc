@@ -201,6 +201,10 @@ Refusal SplitBody(const Bytes& body, std::string_view content_type, const Protoc
     case JsonVerdict::kInvalid:
       return ErrorResponse(400, "INVALID_JSON",
                            absl::StrCat("the body is not JSON, at byte ", split.error_at));
+    case JsonVerdict::kNotUtf8:
+      return ErrorResponse(400, "INVALID_JSON",
+                           absl::StrCat("JSON is UTF-8, which the body isn't at byte ",
+                                        split.error_at, " (counted from 0)"));
     case JsonVerdict::kTooDeep:
       return ErrorResponse(400, "JSON_TOO_DEEP",
                            absl::StrCat("JSON nests at most ", limits.depth_max, " levels"));

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "server/protocol/cors.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
@@ -103,9 +104,9 @@ Action MapStream(const Request& request, const ProtocolConfig& config, StreamId 
 
 Action MapRequest(const Request& request, const ProtocolConfig& config) {
   if (Refusal refusal = CheckHost(request)) return std::move(*refusal);
-  if (request.method == Method::kOptions) return PreflightResponse();
+  if (request.method == Method::kOptions) return PreflightResponse(config.cors, request);
   if (request.body.size() > config.body_bytes_max) return PayloadTooLargeResponse(config);
-  Route route = ParsePath(request.path());
+  Route route = ParsePath(request.path(), config.stream_roots);
   switch (route.kind) {
     case RouteKind::kBucket:
       return MapBucket(request, config, std::move(route.stream.bucket));

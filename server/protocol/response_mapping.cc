@@ -201,23 +201,6 @@ Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply
   return refusal;
 }
 
-Response PreflightResponse() {
-  Response response;
-  response.status = 204;
-  response.headers = {
-      {"Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
-      {"Access-Control-Allow-Methods", "GET, HEAD, PUT, POST, DELETE, OPTIONS"},
-      {"Access-Control-Allow-Headers",
-       "accept, authorization, cache-control, content-type, if-match, if-none-match, "
-       "last-event-id, producer-epoch, producer-id, producer-seq, stream-closed, "
-       "stream-expires-at, stream-fork-offset, stream-fork-sub-offset, stream-forked-from, "
-       "stream-incarnation, stream-seq, stream-ttl, x-request-id"},
-      {"Access-Control-Max-Age", "86400"},
-      {"Cache-Control", "no-store"},
-  };
-  return response;
-}
-
 uint64_t NextCursor(const std::optional<uint64_t>& client_cursor, const ReplyContext& context) {
   constexpr int64_t kEpochMs = 1'728'432'000'000;  // 2024-10-09T00:00:00Z
   constexpr int64_t kIntervalSeconds = 20;

@@ -44,7 +44,11 @@ bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply)
 Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
                        const ProtocolConfig& config);
 
-// Catch-up and long-poll. The body shares the reply's memory. Does not
+// A page of text that ends inside an append ends at a character: some clients make text of each
+// page by itself. First of all, since the reply's range is what its tag names.
+void EndAtCharacter(ReadReply* reply);
+
+// Catch-up and long-poll. The body shares the reply's memory, except that of JSON. Does not
 // compress: see compress.h.
 Response MapReadReply(const ReadAction& action, const Result<ReadReply>& reply,
                       const ReplyContext& context, const ProtocolConfig& config);
@@ -58,9 +62,6 @@ std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& r
 Response SseHead(const ReadAction& action, const StreamInfo& info);
 
 Response MapGuardedRefusal(const GuardedRefusal&, const Result<HeadReply>&, const ProtocolConfig&);
-
-// The answer to OPTIONS on any path.
-Response PreflightResponse();
 
 // Stream-Cursor: the number of 20-second intervals since 2024-10-09T00:00:00Z; a client that is as
 // far or ahead is moved on by a random 1 to 3600 seconds, so that no two live reads of one URL can

@@ -50,6 +50,12 @@ bool MatchesBucketGrammar(std::string_view name) {
   });
 }
 
+bool BeginsRoot(std::string_view segment, std::span<const std::string> roots) {
+  return std::ranges::any_of(roots, [segment](std::string_view root) {
+    return root.substr(1).starts_with(segment) && root[segment.size() + 1] == '/';
+  });
+}
+
 using Segments = absl::InlinedVector<std::string_view, 4>;
 
 Segments SplitAtSlashes(std::string_view text) {
@@ -137,14 +143,19 @@ bool IsBucketName(std::string_view name) {
   return MatchesBucketGrammar(name) && !IsReservedFirst(name);
 }
 
-Route ParsePath(std::string_view path) {
+Route ParsePath(std::string_view path, std::span<const std::string> more_roots) {
   if (path.starts_with(kUpstreamPrefix)) return UpstreamRoute(path.substr(kUpstreamPrefix.size()));
+  for (const std::string& root : more_roots) {
+    if (path.starts_with(root)) return UpstreamRoute(path.substr(root.size()));
+  }
   if (path.size() < 2 || path.front() != '/') return {};
   Segments segments = SplitAtSlashes(path.substr(1));
   std::optional<std::string> bucket = PercentDecode(segments.front(), false);
-  if (bucket && IsReservedFirst(*bucket)) return Reserved();
+  if (bucket && (IsReservedFirst(*bucket) || BeginsRoot(*bucket, more_roots))) return Reserved();
   if (!bucket || !MatchesBucketGrammar(*bucket)) {
-    return Invalid("INVALID_BUCKET", "a bucket name is 4 to 64 of a-z, 0-9, '_' and '-'");
+    return Invalid("INVALID_BUCKET",
+                   "a bucket name is 4 to 64 of a-z, 0-9, '_' and '-'; streams that need no bucket "
+                   "are /v1/stream/NAME");
   }
   segments.erase(segments.begin());
   if (segments.empty()) {

@@ -1,9 +1,8 @@
 // server/protocol/routes.h
 //
 // Paths to resources. Two namespaces that never alias: /v1/stream/<path…>, whose streams live in
-// the built-in bucket kUpstreamBucket and may hold '/' in their names; and /{bucket},
-// /{bucket}/streams,
-// /{bucket}/[{affinity}/]{stream}.
+// the built-in bucket kUpstreamBucket and may hold '/' in their names (further roots may be named
+// for the same streams); and /{bucket}, /{bucket}/streams, /{bucket}/[{affinity}/]{stream}.
 //
 // Percent-encoding is decoded exactly once. Refused with 400: bad escapes, control characters,
 // bytes that are not UTF-8, empty, "." and ".." segments, names over 1024 bytes.
@@ -12,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -37,8 +37,9 @@ struct Route {
   std::string_view message = {};
 };
 
-// `path`: raw, without the query.
-Route ParsePath(std::string_view path);
+// `path`: raw, without the query. `more_roots`: ProtocolConfig::stream_roots; no bucket has the
+// name that one of them begins with.
+Route ParsePath(std::string_view path, std::span<const std::string> more_roots = {});
 
 bool IsBucketName(std::string_view name);  // ^[a-z0-9_-]{4,64}$ and not reserved.
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/check.h"
 #include "lib/base/strings.h"
+#include "lib/base/utf8.h"
 #include "server/protocol/negotiation.h"
 
 namespace ursula::protocol {
@@ -46,30 +47,11 @@ void DropLastBytes(Pieces* pieces, std::size_t count) {
   }
 }
 
-// How many bytes a code point has that begins with `byte`; 1 for anything that begins none.
-std::size_t CodePointBytes(char byte) {
-  auto value = static_cast<unsigned char>(byte);
-  if (value >= 0xf0 && value <= 0xf4) return 4;
-  if (value >= 0xe0 && value < 0xf0) return 3;
-  if (value >= 0xc2 && value < 0xe0) return 2;
-  return 1;
-}
-
-// The bytes at the end of `tail` that begin a code point and don't complete it.
-std::size_t IncompleteBytes(std::string_view tail) {
-  for (std::size_t back = 1; back <= std::min(tail.size(), kHeldBytesMax); ++back) {
-    char byte = tail[tail.size() - back];
-    bool continuation = (static_cast<unsigned char>(byte) & 0xc0) == 0x80;
-    if (!continuation) return CodePointBytes(byte) > back ? back : 0;
-  }
-  return 0;
-}
-
 std::size_t BytesToHold(const Pieces& pieces, bool closed) {
   if (closed) return 0;
   std::string tail = LastBytes(pieces, kHeldBytesMax);
   if (tail.ends_with('\r')) return 1;  // What follows may be its LF: one line end.
-  return IncompleteBytes(tail);
+  return IncompleteUtf8Bytes(tail);
 }
 
 // Lines of a data field. A client takes one space after the colon away, so a line that begins with

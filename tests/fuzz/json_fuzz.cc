@@ -38,11 +38,12 @@ bool IsOpinionOnly(simdjson::error_code error, std::string_view body) {
 }
 
 void CheckAgainstSimdjson(std::string_view body, JsonVerdict verdict) {
+  if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
   simdjson::dom::parser parser;
   const simdjson::error_code error =
       parser.parse(simdjson::padded_string(body.data(), body.size())).error();
   if (error == simdjson::SUCCESS) {
-    URSULA_CHECK(verdict != JsonVerdict::kInvalid);
+    URSULA_CHECK(verdict != JsonVerdict::kInvalid && verdict != JsonVerdict::kNotUtf8);
   } else if (verdict == JsonVerdict::kValid) {
     URSULA_CHECK(IsOpinionOnly(error, body));
   }

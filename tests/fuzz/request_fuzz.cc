@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/check.h"
+#include "server/protocol/cors.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/response_mapping.h"
 #include "server/protocol/routes.h"
@@ -91,7 +92,7 @@ void CheckMessages(const std::vector<Bytes>& messages, std::string_view content_
 void CheckResponse(const Response& response) {
   URSULA_CHECK(!ReasonPhrase(response.status).empty());
   const Framing framing = response.status == 204 ? Framing::kHead : Framing::kLength;
-  std::string text(SerializeHead(response, framing, "").view());
+  std::string text(SerializeHead(response, framing, "", kAnyOrigin).view());
   for (const Bytes& part : response.body) text += part.view();
   const std::vector<fuzz::HttpResponse> read = fuzz::HttpReader(text).Read();
   URSULA_CHECK(read.size() == 1 && read[0].status == response.status && read[0].whole);

@@ -259,6 +259,24 @@ TEST(LoadConfigTest, PublicUrlIsSchemeAndAuthority) {
   }
 }
 
+TEST(LoadConfigTest, PagesOfOtherOriginsAreNamedInLists) {
+  Sources sources;
+  sources.flags = {"--stream-root=/v1/stream,/streams",
+                   "--cors-allow-origins=https://a,https://b:1", "--cors-allow-headers=x-a, x-b",
+                   "--cors-allow-private-network"};
+  LoadedConfig loaded = Load(sources);
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_EQ(loaded.config.stream_roots, std::vector<std::string>{"/streams/"});
+  EXPECT_EQ(loaded.config.cors_origins, (std::vector<std::string>{"https://a", "https://b:1"}));
+  EXPECT_EQ(loaded.config.cors_headers, (std::vector<std::string>{"x-a", "x-b"}));
+  EXPECT_TRUE(loaded.config.cors_private_network);
+  for (const char* wrong : {"--stream-root=/v1", "--cors-allow-origins=*",
+                            "--cors-allow-origins=", "--cors-allow-headers=a b"}) {
+    sources.flags = {wrong};
+    EXPECT_EQ(Load(sources).mistakes.size(), 1u) << wrong;
+  }
+}
+
 TEST(LoadConfigTest, AdminListenerCanBeLeftOut) {
   Sources sources;
   sources.flags = {"--admin-listen", "none"};

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace ursula::server {
 namespace {
@@ -18,6 +20,39 @@ TEST(ValuesTest, SizesTakeUnitsOfPowersOf1024) {
   for (const char* wrong : {"", "KiB", "1.5GiB", "-1", "+1", "1 2", "1XB", "1kb/s", "1KiBB",
                             "99999999999999999999", "99999999999TiB"}) {
     EXPECT_EQ(ParseSize(wrong), std::nullopt) << wrong;
+  }
+}
+
+TEST(ValuesTest, StreamRootsAreApartFromEachOtherAndFromTheRest) {
+  using Roots = std::vector<std::string>;
+  EXPECT_EQ(ParseStreamRoots("/v1/stream"), Roots{});
+  EXPECT_EQ(ParseStreamRoots("/v1/stream,/v1/streams, /streams/"),
+            (Roots{"/v1/streams/", "/streams/"}));
+  EXPECT_EQ(ParseStreamRoots("/A.b-c_d~1/2"), Roots{"/A.b-c_d~1/2/"});
+  for (const char* wrong : {"",           "/",       "//",         "streams",
+                            "/a,",        ",/a",     "/a//b",      "/a/../b",
+                            "/a/./b",     "/a?b",    "/a%20b",     "/a b",
+                            "/_a",        "/a/__ds", "/v1",        "/v1/stream/x",
+                            "/a,/a",      "/a,/a/b", "/a/b,/a",    "/metrics",
+                            "/healthz/x", "/admin",  "/a/b/c/d/e", "/1,/2,/3,/4,/5,/6,/7,/8,/9"}) {
+    EXPECT_EQ(ParseStreamRoots(wrong), std::nullopt) << wrong;
+  }
+  EXPECT_EQ(ParseStreamRoots("/" + std::string(128, 'a')), std::nullopt);
+}
+
+TEST(ValuesTest, OriginsAreWhatABrowserSends) {
+  for (const char* origin : {"https://app.example.com", "http://localhost:3000", "http://[::1]:80",
+                             "chrome-extension://abcdef"}) {
+    EXPECT_TRUE(IsOrigin(origin)) << origin;
+  }
+  for (const char* wrong :
+       {"", "*", "null", "app.example.com", "https://", "://a", "https://a/", "https://a/b",
+        "https://A", "HTTPS://a", "https://a b", "https://a\r\nb"}) {
+    EXPECT_FALSE(IsOrigin(wrong)) << wrong;
+  }
+  EXPECT_TRUE(IsHeaderName("X-Tenant"));
+  for (const char* wrong : {"", "a b", "a:b", "a\r\n", "a,b", "\xC3\xA9"}) {
+    EXPECT_FALSE(IsHeaderName(wrong)) << wrong;
   }
 }
 

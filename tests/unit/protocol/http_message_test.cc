@@ -5,13 +5,14 @@
 #include <string_view>
 
 #include "gtest/gtest.h"
+#include "server/protocol/cors.h"
 #include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
 
 std::string HeadOf(const Response& response, Framing framing, std::string_view more_lines = "") {
-  return std::string(SerializeHead(response, framing, more_lines).view());
+  return std::string(SerializeHead(response, framing, more_lines, kAnyOrigin).view());
 }
 
 TEST(HeadersTest, NamesCompareWithoutRegardToCaseAndRepeat) {

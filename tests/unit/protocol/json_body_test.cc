@@ -57,60 +57,24 @@ TEST(JsonBodyTest, MessagesShareTheBodyUnlessLineEndsAreReplaced) {
 }
 
 TEST(JsonBodyTest, RefusesWhatIsNotJson) {
-  for (const char* bad : {"",
-                          " ",
-                          "{",
-                          "}",
-                          "[",
-                          "]",
-                          "[1",
-                          "[1,]",
-                          "[,1]",
-                          "[1 2]",
-                          "{\"a\"}",
-                          "{\"a\":}",
-                          "{\"a\":1,}",
-                          "{a:1}",
-                          "{'a':1}",
-                          "01",
-                          "1.",
-                          ".5",
-                          "+1",
-                          "1e",
-                          "1e+",
-                          "--1",
-                          "-",
-                          "0x1",
-                          "nul",
-                          "nulll",
-                          "truefalse",
-                          "NaN",
-                          "Infinity",
-                          "\"",
-                          "\"\\x\"",
-                          "\"\\u12g4\"",
-                          "\"\\u12\"",
-                          "\"a\nb\"",
-                          "\"a\tb\"",
-                          "1 2",
-                          "{} {}",
-                          "[1],",
-                          "// c\n1",
-                          "\xEF\xBB\xBF"
-                          "1",
-                          "[}",
-                          "{]",
-                          "{\"a\":1]",
-                          "\"\\"}) {
+  for (const char* bad : {"",        " ",           "{",          "}",        "[",
+                          "]",       "[1",          "[1,]",       "[,1]",     "[1 2]",
+                          "{\"a\"}", "{\"a\":}",    "{\"a\":1,}", "{a:1}",    "{'a':1}",
+                          "01",      "1.",          ".5",         "+1",       "1e",
+                          "1e+",     "--1",         "-",          "0x1",      "nul",
+                          "nulll",   "truefalse",   "NaN",        "Infinity", "\"",
+                          "\"\\x\"", "\"\\u12g4\"", "\"\\u12\"",  "\"a\nb\"", "\"a\tb\"",
+                          "1 2",     "{} {}",       "[1],",       "// c\n1",  "1\xEF\xBB\xBF",
+                          "[}",      "{]",          "{\"a\":1]",  "\"\\"}) {
     EXPECT_EQ(VerdictOn(bad), JsonVerdict::kInvalid) << bad;
   }
   EXPECT_EQ(VerdictOn(std::string_view("\"\0\"", 3)), JsonVerdict::kInvalid);
 }
 
 TEST(JsonBodyTest, RefusesWhatIsNotUtf8) {
-  EXPECT_EQ(VerdictOn("\"\xFF\""), JsonVerdict::kInvalid);
-  EXPECT_EQ(VerdictOn("\"\xC3\""), JsonVerdict::kInvalid);
-  EXPECT_EQ(VerdictOn("\"\xED\xA0\x80\""), JsonVerdict::kInvalid);
+  EXPECT_EQ(VerdictOn("\"\xFF\""), JsonVerdict::kNotUtf8);
+  EXPECT_EQ(VerdictOn("\"\xC3\""), JsonVerdict::kNotUtf8);
+  EXPECT_EQ(VerdictOn("\"\xED\xA0\x80\""), JsonVerdict::kNotUtf8);
   EXPECT_EQ(VerdictOn("\"\xF0\x9F\x98\x80\""), JsonVerdict::kValid);
 }
 
@@ -127,6 +91,31 @@ TEST(JsonBodyTest, DepthAndCountAreBounded) {
 
 TEST(JsonBodyTest, ErrorsNameTheByte) {
   EXPECT_EQ(SplitJson(Bytes::Static("[1,x]"), JsonLimits{}).error_at, 3u);
+  EXPECT_EQ(SplitJson(Bytes::Static("\xEF\xBB\xBF[1,x]"), JsonLimits{}).error_at, 6u);
+  // Wherever it stands among bytes that are looked at eight at a time.
+  for (std::size_t at = 1; at < 40; ++at) {
+    std::string text = '"' + std::string(40, 'a') + '"';
+    for (std::string_view bad : {"\xFF", "\xC3", "\xE2\x82"}) {
+      std::string wrong = text;
+      wrong.insert(at, bad);
+      JsonSplit split = SplitJson(Bytes::Copy(wrong), JsonLimits{});
+      EXPECT_EQ(split.verdict, JsonVerdict::kNotUtf8);
+      EXPECT_EQ(split.error_at, at);
+    }
+  }
+}
+
+TEST(JsonBodyTest, AByteOrderMarkBeforeTheTextIsSkipped) {
+  for (std::string_view body : {"\xEF\xBB\xBF[1,{}]", "\xEF\xBB\xBF [1,{}]"}) {
+    JsonSplit split = SplitJson(Bytes::Copy(body), JsonLimits{});
+    EXPECT_EQ(split.verdict, JsonVerdict::kValid);
+    ASSERT_EQ(split.messages.size(), 2u);
+    EXPECT_EQ(split.messages[0].view(), "1");
+  }
+  // Anywhere else it is none, and alone it is no JSON.
+  for (const char* bad : {"\xEF\xBB\xBF", "\xEF\xBB\xBF\xEF\xBB\xBF[]", "[\xEF\xBB\xBF]"}) {
+    EXPECT_EQ(VerdictOn(bad), JsonVerdict::kInvalid) << bad;
+  }
 }
 
 // Mutated documents: our verdict is simdjson's, save for numbers and surrogates that it can't hold,

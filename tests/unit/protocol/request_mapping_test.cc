@@ -273,6 +273,26 @@ TEST(MapForkTest, SourcesMayCarryThePublicPrefix) {
   EXPECT_EQ(Take<CreateAction>(MapRequest(request, config)).request.fork->source.name, "a");
 }
 
+TEST(MapRequestTest, StreamsHaveFurtherRoots) {
+  ProtocolConfig config;
+  config.stream_roots = {"/streams/"};
+  Request request =
+      MakeRequest(Method::kPut, "/streams/a/b", {{"Stream-Forked-From", "/streams/c"}});
+  auto action = Take<CreateAction>(MapRequest(request, config));
+  EXPECT_EQ(action.request.stream, (StreamId{kUpstreamBucket, "", "a/b"}));
+  EXPECT_EQ(action.location, "http://example:4437/streams/a/b");
+  EXPECT_EQ(action.request.fork->source, (StreamId{kUpstreamBucket, "", "c"}));
+  EXPECT_EQ(ErrorOf(MapRequest(MakeRequest(Method::kPut, "/streams"), config)),
+            "400 RESERVED_NAME");
+  // Wherever a client looks for them in vain, it is told where they are.
+  for (const char* path : {"/", "/a/b/c/d", "/x", "/Some/stream"}) {
+    Response response = Take<Response>(Map(MakeRequest(Method::kGet, path)));
+    EXPECT_NE(BodyOf(response.body).find("/v1/stream/NAME"), std::string::npos) << path;
+  }
+  EXPECT_NE(BodyOf(OutcomeResponse(Outcome::kBucketNotFound).body).find("/v1/stream/NAME"),
+            std::string::npos);
+}
+
 // Rule 2: the zero token is a position, the token of nines is malformed.
 TEST(MapForkTest, Rule02ForgedOffsets) {
   Header from{"Stream-Forked-From", "/v1/stream/a"};

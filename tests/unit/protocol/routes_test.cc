@@ -1,6 +1,7 @@
 #include "server/protocol/routes.h"
 
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -34,6 +35,27 @@ TEST(RoutesTest, Rule01UpstreamNamesMayHoldSlashes) {
   EXPECT_EQ(Describe("/v1/stream/a%2Fb"), "v1||a/b");
   EXPECT_EQ(Describe("/v1/stream/streams"), "v1||streams");
   EXPECT_EQ(Describe("/v1/stream/a/snapshot"), "v1||a/snapshot");
+}
+
+// The same streams below each, and no bucket by the name that one begins with.
+TEST(RoutesTest, StreamsLiveBelowFurtherRoots) {
+  const std::vector<std::string> roots = {"/v1/streams/", "/streams/", "/api/v2/s/"};
+  for (std::string_view root : {"/v1/stream/", "/v1/streams/", "/streams/", "/api/v2/s/"}) {
+    Route route = ParsePath(std::string(root) + "a/b%2Fc", roots);
+    EXPECT_EQ(route.kind, RouteKind::kStream) << root;
+    EXPECT_EQ(route.stream, (StreamId{kUpstreamBucket, "", "a/b/c"}));
+    EXPECT_EQ(ParsePath(std::string(root) + "__ds/x", roots).kind, RouteKind::kReserved);
+    EXPECT_EQ(ParsePath(std::string(root) + "../x", roots).kind, RouteKind::kInvalid);
+    EXPECT_NE(ParsePath(root.substr(0, root.size() - 1), roots).kind, RouteKind::kBucket);
+  }
+  for (std::string_view taken : {"/streams", "/streams?", "/%73treams", "/api/x", "/v1/x"}) {
+    EXPECT_EQ(ParsePath(taken.substr(0, taken.find('?')), roots).kind, RouteKind::kReserved)
+        << taken;
+  }
+  EXPECT_EQ(ParsePath("/stream", roots).kind, RouteKind::kBucket);
+  EXPECT_EQ(ParsePath("/streamsx/a", roots).stream.bucket, "streamsx");
+  EXPECT_EQ(ParsePath("/demo/streams", roots).kind, RouteKind::kStreamList);
+  EXPECT_EQ(ParsePath("/streams/a").stream, (StreamId{"streams", "", "a"}));
 }
 
 TEST(RoutesTest, BucketsListsAndStreams) {
