@@ -100,7 +100,7 @@ void Engine::RunChores(Shard* shard) {
 // Each chore is inside the gate, so that the groups it goes on to are there for all of its steps.
 void Engine::ChoresOf(group::Replica* replica) {
   if (!gate_.Enter()) return;
-  if (replica->Ready().ok()) StartChores(replica);
+  if (replica->leads() && replica->Ready().ok()) StartChores(replica);
   CallEnded();
 }
 

@@ -50,6 +50,7 @@ void Shard::OnWalStarted(Status status) {
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
   services.self = start_.self;
+  services.opening = loop_.Entropy();
   services.log = log_;
   for (std::size_t i = 0; i < start_.groups.size(); ++i) {
     if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);

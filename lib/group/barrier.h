@@ -2,16 +2,20 @@
 //
 // Linearizable reads by ReadIndex (dissertation 6.4): all that ask in one turn share one round, and
 // a round is over when the state has reached the index that a quorum confirmed.
+//
+// A round's context is made of the replica's id, a number drawn at this opening, and the round's
+// own: no process ever uses one twice, so that no late answer, to a replica that has started again
+// even, is taken for another round's. A round that isn't answered is asked again under the same
+// context, of whoever leads by then: every answer is of a time after the round's beginning. At its
+// deadline it ends.
 
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "lib/base/coding.h"
 #include "lib/base/ids.h"
 #include "lib/raft/core.h"
 #include "ursula/function.h"
@@ -23,77 +27,51 @@ using BarrierDone = Function<void(Status)>;
 
 class Barrier {
  public:
-  void Add(BarrierDone done) { next_.push_back(std::move(done)); }
-  bool HasNew() const { return !next_.empty(); }
+  static constexpr uint64_t kDeadlineNs = 5'000'000'000;
 
-  // Asks the core on behalf of all that were added since the last round.
-  void StartRound(raft::Core* core) {
-    if (next_.empty()) return;
-    Round round;
-    round.number = ++last_number_;
-    round.waiting = std::exchange(next_, {});
-    std::string context;
-    PutFixed<uint64_t>(&context, round.number);
-    if (core->ReadIndex(Bytes::Take(std::move(context)))) {
-      rounds_.push_back(std::move(round));
-    } else {
-      Fail(&round.waiting, NoLeader());
-    }
-  }
+  // `opening` is random, of this process's opening.
+  Barrier(NodeId self, uint64_t opening) : self_(self), opening_(opening) {}
+
+  void Add(BarrierDone done) { next_.push_back(std::move(done)); }
+
+  // Begins a round for all that were added since the last one, and asks the core for it.
+  void StartRound(raft::Core* core, uint64_t now_ns);
+
+  // Asks again for what isn't confirmed: messages may be lost, and leaders change.
+  void AskAgain(raft::Core* core);
 
   // The core answered a round, and with it every earlier one.
-  void OnRead(const raft::ReadState& read) {
-    if (read.context.size() != sizeof(uint64_t)) return;
-    uint64_t number = LoadFixed<uint64_t>(read.context.data());
-    for (Round& round : rounds_) {
-      if (round.number <= number && !round.confirmed) {
-        round.confirmed = true;
-        round.index = read.index;
-      }
-    }
-  }
+  void OnRead(const raft::ReadState& read);
 
   bool HasReached(Index applied) const {
     return !rounds_.empty() && rounds_.front().confirmed && rounds_.front().index <= applied;
   }
 
   // Takes out, in order, those whose round is confirmed at or below `applied`.
-  std::vector<BarrierDone> TakeReached(Index applied) {
-    std::vector<BarrierDone> reached;
-    while (HasReached(applied)) {
-      for (BarrierDone& done : rounds_.front().waiting) reached.push_back(std::move(done));
-      rounds_.pop_front();
-    }
-    return reached;
-  }
+  std::vector<BarrierDone> TakeReached(Index applied);
 
-  // No longer the leader, stopping, or failed: none will be answered.
-  void FailAll(const Status& status = NoLeader()) {
-    std::deque<Round> rounds = std::exchange(rounds_, {});
-    std::vector<BarrierDone> next = std::exchange(next_, {});
-    for (Round& round : rounds) Fail(&round.waiting, status);
-    Fail(&next, status);
-  }
+  // Those whose round has begun kDeadlineNs ago end with kUnavailable.
+  void Expire(uint64_t now_ns);
+
+  // Stopping, failed, or replaced: none will be answered.
+  void FailAll(const Status& status);
 
   bool empty() const { return next_.empty() && rounds_.empty(); }
 
  private:
   struct Round {
     uint64_t number = 0;
+    uint64_t deadline_ns = 0;
     bool confirmed = false;
     Index index{};
     std::vector<BarrierDone> waiting;
   };
 
-  static Status NoLeader() {
-    return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
-  }
+  Bytes ContextOf(uint64_t number) const;
+  static void Fail(std::vector<BarrierDone>* waiting, const Status& status);
 
-  static void Fail(std::vector<BarrierDone>* waiting, const Status& status) {
-    for (BarrierDone& done : *waiting) done(status);
-    waiting->clear();
-  }
-
+  const NodeId self_;
+  const uint64_t opening_;
   std::vector<BarrierDone> next_;
   std::deque<Round> rounds_;
   uint64_t last_number_ = 0;

@@ -32,16 +32,9 @@ void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   if (soft_state.role == raft::Role::kLeader) {
     clock_.Rebase();
     renewed_until_ms_ = INT64_MIN;
-  } else {
-    barrier_.FailAll();
   }
-}
-
-// Peers come with a transport; a group of one has nobody to write to.
-void Replica::Send(std::vector<raft::Message> messages) {
-  for (raft::Message& message : messages) {
-    if (message.to == services_.self) core_->Step(std::move(message));
-  }
+  if (soft_state.leader != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
+  barrier_.AskAgain(core_.get());  // Of the new leader.
 }
 
 void Replica::Persist(raft::StorageAppend* append) {
@@ -61,6 +54,9 @@ void Replica::Persist(raft::StorageAppend* append) {
     record.term = entry.term;
     record.parts = {std::string_view(&kind, 1), entry.payload.view()};
     last_lsn_ = services_.wal->Append(record);
+  }
+  if (!append->entries.empty() && append->entries.front().index <= payload_checked_at_) {
+    payload_checked_at_ = append->entries.front().index - 1;
   }
   appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses)});
 }
@@ -82,6 +78,7 @@ void Replica::PersistState() {
 
 void Replica::OnWalDurable(uint64_t lsn) {
   durable_lsn_ = lsn;
+  if (state_ == State::kStopped) return;
   if (appends_.empty() || appends_.front().lsn > lsn) return;
   Pump();
 }
@@ -92,7 +89,11 @@ void Replica::ReleaseDurable() {
     appends_.pop_front();
     log_.Append(std::move(append.entries));
     for (raft::Message& message : append.responses) {
-      if (message.to == services_.self) core_->Step(std::move(message));
+      if (message.to == services_.self) {
+        core_->Step(std::move(message));
+      } else {
+        SendToPeer(std::move(message));
+      }
     }
     core_->Recycle(&append.entries, &append.responses);
   }
@@ -155,6 +156,7 @@ bool Replica::ApplyConfChange(const raft::Entry& entry) {
   }
   Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
   if (!conf.ok()) services_.Log(2, "a membership change had no effect: " + conf.status().message());
+  NoteMembership();
   return true;
 }
 
@@ -178,6 +180,7 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 // Everything that may call back into this replica, once the core is at rest.
 void Replica::AfterApply() {
   CountMemory();
+  MaybeCheckPayload();
   if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
     for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
   }
@@ -190,17 +193,27 @@ void Replica::AfterApply() {
   MaybeFinishStop();
 }
 
-void Replica::MaybeFinishStart() {
-  if (state_ != State::kStarting || !core_->CommittedInOwnTerm()) return;
-  if (core_->applied() < core_->commit()) return;
+void Replica::MaybeCheckPayload() {
+  if (payload_checked_ || applied_index_ < payload_checked_at_ || state_ == State::kFailed) return;
+  // A sole voter has applied its own term's first entry by then: nothing else is in the log.
+  if (sole_voter() && !core_->CommittedInOwnTerm()) return;
   PayloadCheck check = CheckPayload(services_, group_, *machine_, ring_, applied_index_);
-  if (!check.status.ok()) return Fail(std::move(check.status));
+  if (!check.status.ok()) {
+    unreadable_ = true;
+    return Fail(std::move(check.status));
+  }
+  payload_checked_ = true;
   services_.budget->stats.payload_lost_bytes += check.lost_bytes;
-  recovered_index_ = applied_index_;
-  state_ = State::kRunning;
   services_.payload->Keep(group_, [this](uint64_t incarnation) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
   });
+}
+
+void Replica::MaybeFinishStart() {
+  if (state_ != State::kStarting || core_->applied() < core_->commit()) return;
+  if (sole_voter() && !core_->CommittedInOwnTerm()) return;
+  if (sole_voter()) recovered_index_ = applied_index_;
+  state_ = State::kRunning;
   std::exchange(start_done_, nullptr)(Status());
 }
 

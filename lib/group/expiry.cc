@@ -26,6 +26,7 @@ bool Replica::IsHeld(stream::Incarnation incarnation) const {
 }
 
 void Replica::WatchClock() {
+  if (follows()) return;
   const int64_t ahead_ms = clock_.AheadMs();
   const bool ahead = ahead_ms > StampClock::kAheadMaxMs;
   if (ahead && !clock_ahead_logged_) {
@@ -54,7 +55,7 @@ void Replica::StepClock(Function<void(Result<int64_t>)> done) {
 }
 
 void Replica::SweepExpired() {
-  if (state_ != State::kRunning || expire_pending_ || !core_->is_leader()) return;
+  if (state_ != State::kRunning || expire_pending_ || !leads()) return;
   std::optional<int64_t> deadline = machine_->NextDeadline();
   // A stream with live readers doesn't expire: those are renewed before their time.
   int64_t now_ms = NowMs();
@@ -109,7 +110,7 @@ void Replica::AfterExpiry(BarrierDone done) {
 bool Replica::RenewHeld() {
   const int64_t now_ms = NowMs();
   std::optional<int64_t> deadline = machine_->NextDeadline();
-  if (!deadline || *deadline > now_ms || state_ != State::kRunning || !core_->is_leader()) {
+  if (!deadline || *deadline > now_ms || state_ != State::kRunning || !leads()) {
     return renewals_ > 0;
   }
   stream::Touch touch;

@@ -2,7 +2,8 @@
 //
 // Who waits for which entry. A waiter is keyed by (index, term) and ends when an entry is applied
 // at that index, also after this replica has stepped down: with the reply if the entry is the
-// waiter's own, else with the certainty that it was overwritten and never applied.
+// waiter's own, else with the certainty that it was overwritten and never applied. Where an index
+// was passed over, because a snapshot took the place of the log, nobody here knows which it was.
 
 #pragma once
 
@@ -51,18 +52,40 @@ class Proposals {
   }
 
   // The entry (index, term) is being applied. Calls `owner(waiter)` if a waiter asked for it, and
-  // `lost(waiter)` for each whose slot another entry took.
+  // `lost(waiter)` for each whose slot another entry took. REQUIRES: none waits for less.
   template <class Owner, class Lost>
   void Resolve(Index index, Term term, Owner&& owner, Lost&& lost) {
-    while (!waiters_.empty() && waiters_.front().index <= index) {
+    URSULA_CHECK(waiters_.empty() || waiters_.front().index >= index);
+    while (!waiters_.empty() && waiters_.front().index == index) {
       Waiter waiter = std::move(waiters_.front());
       waiters_.pop_front();
-      if (waiter.index == index && waiter.term == term) {
+      if (waiter.term == term) {
         owner(waiter);
       } else {
         lost(waiter);
       }
     }
+  }
+
+  // Takes out those that wait for an index up to `index`, which none was applied at.
+  std::deque<Waiter> TakeSkipped(Index index) {
+    std::deque<Waiter> skipped;
+    while (!waiters_.empty() && waiters_.front().index <= index) {
+      skipped.push_back(std::move(waiters_.front()));
+      waiters_.pop_front();
+    }
+    return skipped;
+  }
+
+  // Takes out those that began to wait at `start_ns` or before. What is left may have begun before,
+  // too, where slots were given out again; it is taken with those that stand before it.
+  std::deque<Waiter> TakeOlder(uint64_t start_ns) {
+    std::deque<Waiter> older;
+    while (!waiters_.empty() && waiters_.front().start_ns <= start_ns) {
+      older.push_back(std::move(waiters_.front()));
+      waiters_.pop_front();
+    }
+    return older;
   }
 
   // Takes all out: the replica ends without knowing.

@@ -20,6 +20,7 @@ raft::Config CoreConfig(NodeId self) {
   config.heartbeat_ticks = 2;
   // Storage is asynchronous: what is handed out to be applied is applied at once.
   config.applying_bytes_max = raft::kUnlimited;
+  config.inflight_bytes_max = 8 << 20;
   return config;
 }
 
@@ -32,6 +33,8 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       reset_missing_(recovered.reset_missing),
       machine_(std::move(recovered.machine)),
       clock_(services.loop),
+      barrier_(services.self, services.opening),
+      leader_seen_ns_(services.loop->now_ns()),
       checkpoint_(services, group, this) {
   initial_.hard = hard_ = recovered.hard;
   initial_.conf = recovered.compacted.conf;
@@ -39,6 +42,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
+  payload_checked_at_ = log_.last();
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
 }
@@ -52,6 +56,7 @@ Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, Group
       CoreConfig(services.self), replica->initial_, &replica->log_, replica.get());
   if (!core.ok()) return core.status();
   replica->core_ = std::move(*core);
+  replica->NoteMembership();
   return replica;
 }
 
@@ -68,10 +73,7 @@ void Replica::Start(Function<void(Status)> ready) {
   // snapshot holds, and a group without new commands would never say it.
   if (log_.compacted().index > Index{}) services_.wal->Release(group_, log_.compacted().index);
   // Nobody else can win: waiting for a timeout would only delay the start.
-  raft::ConfState conf = core_->Configuration();
-  if (conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self)) {
-    core_->Campaign();
-  }
+  if (sole_voter()) core_->Campaign();
   Schedule();
 }
 
@@ -82,8 +84,10 @@ uint32_t Replica::Jitter(uint32_t bound) {
 Status Replica::Ready() const {
   if (state_ == State::kFailed) return failure_;
   if (state_ == State::kStopping || state_ == State::kStopped) return Stopping();
-  if (state_ == State::kStarting || !core_->is_leader()) {
-    return Status(StatusCode::kUnavailable, "this group has no leader here; try again");
+  if (state_ == State::kStarting) return Starting();
+  if (core_->leader() == raft::kNoNode &&
+      services_.loop->now_ns() - leader_seen_ns_ >= kLeaderlessNs) {
+    return Status(StatusCode::kUnavailable, "this group has no leader; try again");
   }
   if (!payload_failure_.ok()) return payload_failure_;
   Status status = services_.wal->Ready();
@@ -99,6 +103,10 @@ Status Replica::Admit(const stream::Command& command, uint64_t payload_bytes) co
   if (state_ == State::kStarting) return Starting();
   if (state_ != State::kRunning) return Stopping();
   if (!payload_failure_.ok()) return payload_failure_;
+  if (!leads()) {
+    return Status(StatusCode::kUnavailable,
+                  "this group has no leader here; nothing was applied, try again");
+  }
   CoreBudget& budget = *services_.budget;
   storage::Wal::Work work;
   work.bytes = budget.inflight_bytes + payload_bytes;
@@ -185,7 +193,7 @@ void Replica::OnTurnEnd() {
   if (state_ == State::kStopped) return;
   ProposeTouches();
   ProposeStaged();
-  barrier_.StartRound(core_.get());
+  barrier_.StartRound(core_.get(), services_.loop->now_ns());
   Pump();
 }
 
@@ -245,7 +253,7 @@ void Replica::Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> d
 }
 
 uint64_t Replica::EvictTo(uint64_t bytes) {
-  ring_.Evict(bytes);
+  if (payload_checked_) ring_.Evict(bytes);
   CountMemory();
   return ring_.bytes();
 }
@@ -284,19 +292,28 @@ void Replica::OnPayloadFailed(const Status& status) {
 }
 
 void Replica::Tick() {
-  if (state_ != State::kRunning && state_ != State::kStarting) return;
+  if (state_ == State::kStopped) return;
+  ExpireWaiting();
+  Schedule();
+  if (state_ == State::kFailed) return;
   core_->Tick();
+  WatchLeader();
+  barrier_.AskAgain(core_.get());
+  if (state_ == State::kStopping) return;
   WatchClock();
   SweepExpired();
   TouchLate();
   checkpoint_.Tick();
-  Schedule();
 }
 
 void Replica::Stop(Function<void()> done) {
   URSULA_CHECK(!stop_done_ && state_ != State::kStopped);
   stop_done_ = std::move(done);
   if (state_ != State::kFailed) state_ = State::kStopping;
+  if (!sole_voter()) {
+    stop_deadline_ns_ = services_.loop->now_ns() + kStopDeadlineNs;
+    HandOver();
+  }
   std::vector<uint64_t> ids;  // What one read's end calls may end another.
   for (auto& [id, task] : tasks_) ids.push_back(id);
   for (uint64_t id : ids) {
@@ -311,8 +328,9 @@ void Replica::Stop(Function<void()> done) {
 void Replica::MaybeFinishStop() {
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
+  if (core_->transfer_target() != raft::kNoNode && state_ == State::kStopping) return;
   state_ = State::kStopped;
-  barrier_.FailAll();
+  barrier_.FailAll(Stopping());
   services_.loop->Defer(std::exchange(stop_done_, nullptr));
 }
 

@@ -22,6 +22,7 @@
 #include "lib/group/barrier.h"
 #include "lib/group/checkpoint.h"
 #include "lib/group/group_log.h"
+#include "lib/group/letter_format.h"
 #include "lib/group/proposals.h"
 #include "lib/group/read_task.h"
 #include "lib/group/recovery.h"
@@ -44,18 +45,20 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
 
   GroupId group() const { return group_; }
 
-  // Starts an election if no one else can; otherwise waits for its leader. `ready` runs once the
-  // group can commit here and everything recovered is applied.
+  // `ready` runs once everything that is known to be committed is applied; a sole voter leads by
+  // then. Where there are others, leaders come and go afterwards: Ready tells.
   void Start(Function<void(Status)> ready);
 
   // ---- commands ----
   // Stamps and proposes; `command` isn't needed any more afterwards. `done` is never called inside
   // the call: with what applying gave, or
-  //   kUnavailable         nothing was applied: no leader here, the log has failed, stopping;
+  //   kUnavailable         nothing was applied: it doesn't lead, the log has failed, stopping;
   //   kResourceExhausted   nothing was applied: a limit;
   //   kStorageFull         nothing was applied: the disk, or the memory in its place;
   //   kInvalidArgument     no command can say this, or it is larger than a log record can be;
-  //   kOutcomeUnknown      it may or may not be applied.
+  //   kOutcomeUnknown      it may or may not be applied: the log failed, kProposalDeadlineNs
+  //   passed,
+  //                        or it stopped first.
   // `messages` make up the payload (in the command's framing); the command's own is empty then.
   void Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
@@ -88,25 +91,35 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   const stream::Machine& machine() const { return *machine_; }
   // REQUIRES: machine().FindIncarnation finds it.
   StreamInfo Info(stream::Incarnation incarnation) const { return machine_->Info(incarnation); }
-  int64_t NowMs() { return clock_.NowMs(); }
-  int64_t ClockAheadMs() { return clock_.AheadMs(); }  // Of the wall clock.
-  bool is_leader() const { return core_->is_leader(); }
+  // By what streams are judged to have expired: a leader's time; elsewhere what leaders have
+  // stamped.
+  int64_t NowMs() { return follows() ? machine_->now_ms() : clock_.NowMs(); }
+  int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
+  // Leads, and has applied all that was committed before: what it proposes is judged by it.
+  bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
+  NodeId leader() const { return core_->leader(); }
+  Term term() const { return core_->term(); }
   Index applied() const { return applied_index_; }
-  // The last that an earlier opening has left; who proposed it is gone.
+  // The last that an earlier opening has left, if who proposed it is gone for certain; else 0.
   Index recovered() const { return recovered_index_; }
+  // Ok while there is a leader, or was one within kLeaderlessNs.
   Status Ready() const;
   std::size_t waiting_reads() const { return waiting_reads_; }
   std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
 
   // ---- from the core that hosts it ----
   void Tick();  // Every kTickMs.
+  // What the same group's replica at `from` has said.
+  void OnPeerLetter(NodeId from, const Bytes& letter);
+  // Letters to or from it may be lost; `ended`: its process has ended, and its leadership with it.
+  void OnPeerLost(NodeId peer, bool ended);
   void OnWalDurable(uint64_t lsn);
   void OnWalFailed(const Status& status);
   void Checkpoint() {  // The log wants its space back.
-    if (state_ != State::kStarting && !unreadable_) checkpoint_.Request();
+    if (payload_checked_ && !unreadable_) checkpoint_.Request();
   }
   void Flush() {  // Memory wants its payload written out.
-    if (state_ != State::kStarting && !unreadable_) checkpoint_.Flush();
+    if (payload_checked_ && !unreadable_) checkpoint_.Flush();
   }
   uint64_t EvictTo(uint64_t bytes);  // Of the hot ring; what is left.
   uint64_t log_bytes() const { return log_.bytes(); }
@@ -117,6 +130,10 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Abandon();
 
   static constexpr uint64_t kTickMs = 100;
+  static constexpr uint64_t kProposalDeadlineNs = 10'000'000'000;
+  static constexpr uint64_t kLeaderlessNs = 5'000'000'000;
+  // Of a stop, for what only peers can end: handing over, and what waits for a majority.
+  static constexpr uint64_t kStopDeadlineNs = 2'000'000'000;
 
  private:
   friend class ReadTask;
@@ -147,6 +164,22 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void OnFlushed() override;
   void OnPayloadFailed(const Status& status) override;
 
+  // What goes on without peers goes on at once; the rest is bounded by deadlines.
+  bool sole_voter() const { return sole_voter_; }
+  bool follows() const { return !core_->is_leader() && !sole_voter() && state_ != State::kFailed; }
+
+  // peering.cc: of several replicas.
+  void Send(std::vector<raft::Message> messages);
+  void SendToPeer(raft::Message message);
+  bool Write(NodeId to, Channel channel, Letter letter);  // False: it was dropped.
+  void OnPeerMessage(NodeId from, raft::Message message);
+  bool Listens(const raft::Message& message) const;
+  void NoteMembership();
+  void WatchLeader();
+  void HandOver();
+  void ExpireWaiting();
+  void EndUnknown(Proposals::Waiter* waiter, const char* why);
+
   // replica.cc
   Status Admit(const stream::Command& command, uint64_t payload_bytes) const;
   Status AdmitPayload(uint64_t bytes) const;
@@ -164,7 +197,6 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Persist(raft::StorageAppend* append);
   void PersistState();
   void ReleaseDurable();
-  void Send(std::vector<raft::Message> messages);
   void Apply(raft::StorageApply* apply);
   void ApplyEntry(const raft::Entry& entry);
   bool ApplyConfChange(const raft::Entry& entry);  // False: it can't be read.
@@ -172,6 +204,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void AfterApply();
   void Fail(Status status);
   void Corrupt(Status status);
+  void MaybeCheckPayload();
   void MaybeFinishStart();
   void MaybeFinishStop();
 
@@ -226,6 +259,13 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   Index recovered_index_{};
   Term applied_term_{};
   Barrier barrier_;
+  bool sole_voter_ = false;
+  // Payload on disk is of entries up to here at most: whether it fits can be told once they are
+  // applied, or cut off by another leader.
+  Index payload_checked_at_{};
+  bool payload_checked_ = false;
+  uint64_t leader_seen_ns_ = 0;
+  uint64_t stop_deadline_ns_ = UINT64_MAX;
 
   uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.
   absl::flat_hash_map<uint64_t, std::unique_ptr<ReadTask>> tasks_;

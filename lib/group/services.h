@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "lib/io/loop.h"
+#include "lib/peers/hub.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/snapshot_store.h"
 #include "lib/storage/wal.h"
@@ -44,7 +45,9 @@ struct Services {
   storage::PayloadStore* payload = nullptr;
   storage::SnapshotStore* snapshots = nullptr;
   CoreBudget* budget = nullptr;
+  peers::Hub* hub = nullptr;  // Null: there are no peers.
   NodeId self{1};
+  uint64_t opening = 0;  // Random, of this opening of the node's data.
   Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.
 
   void Log(int level, std::string_view message) const {

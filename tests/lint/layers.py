@@ -45,13 +45,15 @@ LAYERS = {
     "lib/io/uring": ([PUBLIC, BASE, "lib/io"], ["abseil", "liburing"]),
     "lib/storage": ([PUBLIC, BASE, "lib/io"], ["abseil"]),
     "lib/objects": ([PUBLIC, BASE, "lib/io"], ["abseil", "curl", "openssl"]),
+    "lib/peers": ([PUBLIC, BASE, "lib/io"], ["abseil"]),
     "lib/group": (
-        [PUBLIC, BASE, "lib/raft", "lib/stream", "lib/cold", "lib/storage", "lib/io"],
+        [PUBLIC, BASE, "lib/raft", "lib/stream", "lib/cold", "lib/storage", "lib/io", "lib/peers"],
         ["abseil"],
     ),
     "lib/engine": (
         # lib/stream: commands and queries only (docs/decisions/0001).
-        [PUBLIC, BASE, "lib/group", "lib/storage", "lib/objects", "lib/io", "lib/stream"],
+        [PUBLIC, BASE, "lib/group", "lib/storage", "lib/objects", "lib/io", "lib/stream",
+         "lib/peers"],
         ["abseil"],
     ),
     "lib/client": ([PUBLIC, BASE, "server/protocol"], ["abseil", "curl"]),

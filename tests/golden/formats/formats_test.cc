@@ -5,9 +5,12 @@
 #include <fstream>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "lib/group/letter_format.h"
 #include "lib/group/recovery.h"
+#include "lib/peers/frame_format.h"
 #include "lib/storage/directory_format.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/snapshot_format.h"
@@ -195,6 +198,47 @@ TEST_F(FormatsTest, Commands) {
   Check("command2_touch",
         stream::Encode({1234567, stream::Touch{{stream::Incarnation{3}}}}).view());
   Check("command2_create_bucket", stream::Encode({1234567, stream::CreateBucket{"team"}}).view());
+}
+
+TEST_F(FormatsTest, PeerFrames) {
+  raft::Message message;
+  message.kind = raft::MessageKind::kAppend;
+  message.from = NodeId{1};
+  message.to = NodeId{300};
+  message.term = Term{7};
+  message.log_term = Term{6};
+  message.index = Index{1000};
+  message.commit = Index{998};
+  message.entries.resize(2);
+  message.entries[0] = {Term{6}, Index{1001}, raft::EntryKind::kNormal,
+                        ursula::Bytes::Static("one")};
+  message.entries[1] = {Term{7}, Index{1002}, raft::EntryKind::kNormal, {}};
+  raft::Message snapshot;
+  snapshot.kind = raft::MessageKind::kSnapshot;
+  snapshot.from = NodeId{1};
+  snapshot.to = NodeId{2};
+  snapshot.term = Term{7};
+  snapshot.snapshot.meta = {Index{900}, Term{5}, {.voters = {NodeId{1}, NodeId{2}}}};
+  snapshot.snapshot.data = ursula::Bytes::Copy(group::EncodeShipment(77));
+  const std::vector<std::pair<std::string, group::Letter>> letters = {
+      {"letter_append", message},
+      {"letter_snapshot", snapshot},
+      {"letter_snapshot_part", group::SnapshotPart{77, 3, ursula::Bytes::Static("records")}},
+      {"letter_snapshot_ack", group::SnapshotAck{77, 4, true}},
+      {"letter_payload_ask", group::PayloadAsk{5, 6, 7000, 8000}},
+      {"letter_payload_answer", group::PayloadAnswer{5, {7003, 7100}, ursula::Bytes::Static("b")}},
+  };
+  ByteParts frame;
+  for (const auto& [name, letter] : letters) {
+    ByteParts parts;
+    group::EncodeLetter(letter, &parts);
+    Check(name, parts.TakeJoined().view());
+    group::EncodeLetter(letter, &parts);
+    peers::PutLetter(GroupId{3}, std::move(parts), &frame);
+  }
+  std::string joined;
+  for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame))) joined.append(part.view());
+  Check("peer_frame_head", joined.substr(0, 8));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace ursula::group {
 namespace {
 
-constexpr uint64_t kDirectoryId = 7;
+constexpr uint64_t kDirectoryId = 70;  // And its node's.
 constexpr uint64_t kClusterId = 8;
 constexpr uint64_t kHistoryId = 9;
 constexpr uint64_t kTickNs = Replica::kTickMs * 1'000'000;
@@ -88,12 +88,15 @@ Status GroupWorld::Begin(storage::RecoverySink* also) {
 // As Engine::Recover (lib/engine/open.cc), with the sizes that tests want.
 Status GroupWorld::Recover(storage::RecoverySink* also) {
   io::Disk& from = loop().disk();
-  auto directory = storage::DataDirectory::Open(
-      from, "/data",
-      {.group_count_if_new = options.groups,
-       .id_if_new = kDirectoryId,
-       .nonce = seed_,
-       .if_new = {.cluster_id = kClusterId, .history_id = kHistoryId}});
+  auto directory = storage::DataDirectory::Open(from, "/data",
+                                                {.group_count_if_new = options.groups,
+                                                 .id_if_new = kDirectoryId + Raw(options.self),
+                                                 .nonce = seed_,
+                                                 .if_new = {.cluster_id = kClusterId,
+                                                            .history_id = kHistoryId,
+                                                            .node_id = Raw(options.self),
+                                                            .replica_id = options.self,
+                                                            .voters = options.voters}});
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   storage::LogLine log = [this](storage::LogLevel, std::string_view line) {
@@ -150,6 +153,13 @@ void GroupWorld::OnWalStarted(Status status) {
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
   services.self = directory_->replica_id();
+  services.opening = loop().Entropy();
+  if (network_ != nullptr) {
+    peers::Receiver* receiver = this;
+    hub_ = std::make_unique<peers::Hub>(&loop(), network_->Join(services.self, runtime_.get()),
+                                        receiver);
+    services.hub = hub_.get();
+  }
   services.log = &log_function_;
   for (RecoveredGroup& one : recovered_) {
     GroupId id{static_cast<uint32_t>(replicas_.size())};
@@ -189,10 +199,22 @@ void GroupWorld::OnWalPinned(std::span<const GroupId> groups) {
   for (GroupId group : groups) replicas_[Raw(group)]->Checkpoint();
 }
 
+void GroupWorld::OnLetter(NodeId from, GroupId group, Bytes letter) {
+  if (Raw(group) < replicas_.size()) replicas_[Raw(group)]->OnPeerLetter(from, letter);
+}
+
+void GroupWorld::OnPeerLost(NodeId peer, bool ended) {
+  for (auto& replica : replicas_) replica->OnPeerLost(peer, ended);
+}
+
+void GroupWorld::BeginStopReplicas() {
+  to_stop_ = replicas_.size();
+  for (auto& replica : replicas_) replica->Stop([this] { --to_stop_; });
+}
+
 bool GroupWorld::StopReplicas() {
-  std::size_t missing = replicas_.size();
-  for (auto& replica : replicas_) replica->Stop([&missing] { --missing; });
-  return RunUntil([&missing] { return missing == 0; });
+  BeginStopReplicas();
+  return RunUntil([this] { return replicas_stopped(); });
 }
 
 bool GroupWorld::StopStores() {
@@ -200,28 +222,33 @@ bool GroupWorld::StopStores() {
   loop().CancelTimer(&tick_);
   payload_->Stop([&] { snapshots_->Stop([&] { wal_->Stop([&] { stopped = true; }); }); });
   if (!RunUntil([&] { return stopped; })) return false;
-  Close();
+  Close(true);
   return true;
 }
 
 void GroupWorld::Crash() {
   disk.Crash();
-  CloseAbandoned();
+  CloseAbandoned(false);
 }
 
 void GroupWorld::Kill() {
   disk.Kill();
-  CloseAbandoned();
+  CloseAbandoned(true);
 }
 
-void GroupWorld::CloseAbandoned() {
+void GroupWorld::CloseAbandoned(bool told) {
   runtime_->Crash();
   for (auto& replica : replicas_) replica->Abandon();
-  Close();
+  Close(told);
 }
 
-void GroupWorld::Close() {
+// `told`: peers learn of it.
+void GroupWorld::Close(bool told) {
   replicas_.clear();
+  if (hub_ != nullptr) {
+    hub_.reset();
+    network_->Leave(options.self, told);
+  }
   recovered_.clear();
   snapshots_.reset();
   payload_.reset();

@@ -22,11 +22,13 @@
 #include "lib/group/recovery.h"
 #include "lib/group/replica.h"
 #include "lib/group/services.h"
+#include "lib/peers/hub.h"
 #include "lib/storage/directory.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/wal_recovery.h"
 #include "tests/support/fault_disk.h"
 #include "tests/support/manual_loop.h"
+#include "tests/support/test_network.h"
 #include "ursula/status.h"
 
 namespace ursula::group {
@@ -39,6 +41,8 @@ struct WorldOptions {
   uint64_t hot_bytes_max = 64 << 20;
   uint64_t waiters_max = 1000;
   bool payload_direct = true;  // Write payload with direct I/O.
+  NodeId self{1};              // Of a new directory, as the next.
+  std::vector<NodeId> voters = {NodeId{1}};
 };
 
 // What one proposal gave; `reply` is empty until it is answered.
@@ -62,7 +66,7 @@ using AskedRead = std::shared_ptr<ReadAnswer>;
 
 StreamId NameOf(std::string_view name);
 
-class GroupWorld : private storage::Wal::Listener {
+class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
  public:
   explicit GroupWorld(uint64_t seed = 1, const testing::FaultDisk::Faults& faults = {});
   GroupWorld(const GroupWorld&) = delete;
@@ -73,11 +77,16 @@ class GroupWorld : private storage::Wal::Listener {
   Status Open(storage::RecoverySink* also = nullptr);
   // The same, but starting goes on when it returns. An error is recovery's.
   Status Begin(storage::RecoverySink* also = nullptr);
+  // Before it is opened: of several nodes, those that it reaches, and the time.
+  void Connect(testing::TestNetwork* network) { network_ = network; }
+  void set_now_ns(uint64_t now_ns) { now_ns_ = now_ns; }
   bool started() const { return to_start_ == 0; }
   const Status& start_status() const { return start_status_; }
   // False: something never ended.
   bool Stop() { return StopReplicas() && StopStores(); }
   bool StopReplicas();
+  void BeginStopReplicas();
+  bool replicas_stopped() const { return to_stop_ == 0; }
   bool StopStores();  // And closes.
   void Crash();       // Of the machine.
   void Kill();        // Of the process.
@@ -128,13 +137,16 @@ class GroupWorld : private storage::Wal::Listener {
   void OnWalDurable(uint64_t lsn) override;
   void OnWalFailed(Status status) override;
   void OnWalPinned(std::span<const GroupId> groups) override;
+  // peers::Receiver
+  void OnLetter(NodeId from, GroupId group, Bytes letter) override;
+  void OnPeerLost(NodeId peer, bool ended) override;
 
   Status Recover(storage::RecoverySink* also);
   void OnWalStarted(Status status);
   void OnReplicaStarted(Status status);
   void OnTick();
-  void Close();
-  void CloseAbandoned();
+  void Close(bool told);
+  void CloseAbandoned(bool told);
 
   uint64_t seed_;
   uint64_t now_ns_ = 1'000'000'000;  // Of the next opening.
@@ -148,10 +160,13 @@ class GroupWorld : private storage::Wal::Listener {
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::vector<RecoveredGroup> recovered_;
   std::vector<std::unique_ptr<Replica>> replicas_;
+  testing::TestNetwork* network_ = nullptr;
+  std::unique_ptr<peers::Hub> hub_;
   std::vector<GroupId> pinned_;
   Status wal_failure_;
   Status start_status_;
   std::size_t to_start_ = 0;
+  std::size_t to_stop_ = 0;
   uint64_t answers_ = 0;
   io::Timer tick_;
 };

@@ -1,6 +1,8 @@
 #include "lib/group/proposals.h"
 
+#include <deque>
 #include <string>
+#include <utility>
 
 #include "gtest/gtest.h"
 
@@ -67,6 +69,31 @@ TEST(ProposalsTest, TheEarlierTermsEntryMayStillBeTheOneThatIsCommitted) {
   proposals.Add(At(9, 4));
   EXPECT_EQ(Resolve(&proposals, 9, 2), "9.2+9.4-");
   EXPECT_EQ(Resolve(&proposals, 10, 2), "10.2+");
+}
+
+// A snapshot took the place of entries up to 10.
+TEST(ProposalsTest, WhatWasSkippedIsToldApartFromWhatIsLost) {
+  Proposals proposals;
+  for (uint64_t index : {8, 10, 11, 12}) proposals.Add(At(index, 2));
+  std::deque<Proposals::Waiter> skipped = proposals.TakeSkipped(Index{10});
+  ASSERT_EQ(skipped.size(), 2u);
+  EXPECT_EQ(skipped[0].index, Index{8});
+  EXPECT_EQ(skipped[1].index, Index{10});
+  EXPECT_EQ(Resolve(&proposals, 11, 3), "11.2-");
+  EXPECT_EQ(Resolve(&proposals, 12, 2), "12.2+");
+}
+
+TEST(ProposalsTest, ThoseThatHaveWaitedTooLongAreTaken) {
+  Proposals proposals;
+  for (uint64_t index : {3, 4, 5}) {
+    Proposals::Waiter waiter = At(index, 2);
+    waiter.start_ns = index * 100;
+    proposals.Add(std::move(waiter));
+  }
+  EXPECT_EQ(proposals.TakeOlder(299).size(), 0u);
+  EXPECT_EQ(proposals.TakeOlder(400).size(), 2u);
+  EXPECT_EQ(proposals.size(), 1u);
+  EXPECT_EQ(Resolve(&proposals, 5, 2), "5.2+");
 }
 
 TEST(ProposalsTest, TakeAllLeavesNone) {

@@ -1,0 +1,77 @@
+#include "lib/group/barrier.h"
+
+#include <utility>
+
+#include "lib/base/coding.h"
+
+namespace ursula::group {
+
+Bytes Barrier::ContextOf(uint64_t number) const {
+  std::string context;
+  PutFixed<uint64_t>(&context, Raw(self_));
+  PutFixed<uint64_t>(&context, opening_);
+  PutFixed<uint64_t>(&context, number);
+  return Bytes::Take(std::move(context));
+}
+
+void Barrier::StartRound(raft::Core* core, uint64_t now_ns) {
+  if (next_.empty()) return;
+  Round& round = rounds_.emplace_back();
+  round.number = ++last_number_;
+  round.deadline_ns = now_ns + kDeadlineNs;
+  round.waiting = std::exchange(next_, {});
+  // Refused where there is no leader, or too many wait: AskAgain goes on until the deadline.
+  (void)core->ReadIndex(ContextOf(round.number));
+}
+
+// The newest alone: its answer confirms the earlier ones.
+void Barrier::AskAgain(raft::Core* core) {
+  if (rounds_.empty() || rounds_.back().confirmed) return;
+  (void)core->ReadIndex(ContextOf(rounds_.back().number));
+}
+
+void Barrier::OnRead(const raft::ReadState& read) {
+  if (read.context.size() != 3 * sizeof(uint64_t)) return;
+  const char* at = read.context.data();
+  if (LoadFixed<uint64_t>(at) != Raw(self_)) return;
+  if (LoadFixed<uint64_t>(at + 8) != opening_) return;
+  const uint64_t number = LoadFixed<uint64_t>(at + 16);
+  for (Round& round : rounds_) {
+    if (round.number > number || round.confirmed) continue;
+    round.confirmed = true;
+    round.index = read.index;
+  }
+}
+
+std::vector<BarrierDone> Barrier::TakeReached(Index applied) {
+  std::vector<BarrierDone> reached;
+  while (HasReached(applied)) {
+    for (BarrierDone& done : rounds_.front().waiting) reached.push_back(std::move(done));
+    rounds_.pop_front();
+  }
+  return reached;
+}
+
+void Barrier::Expire(uint64_t now_ns) {
+  while (!rounds_.empty() && rounds_.front().deadline_ns <= now_ns) {
+    std::vector<BarrierDone> waiting = std::move(rounds_.front().waiting);
+    rounds_.pop_front();
+    Fail(&waiting, Status(StatusCode::kUnavailable,
+                          "no majority of this group's replicas has confirmed the read in time; "
+                          "try again"));
+  }
+}
+
+void Barrier::FailAll(const Status& status) {
+  std::deque<Round> rounds = std::exchange(rounds_, {});
+  std::vector<BarrierDone> next = std::exchange(next_, {});
+  for (Round& round : rounds) Fail(&round.waiting, status);
+  Fail(&next, status);
+}
+
+void Barrier::Fail(std::vector<BarrierDone>* waiting, const Status& status) {
+  for (BarrierDone& done : *waiting) done(status);
+  waiting->clear();
+}
+
+}  // namespace ursula::group

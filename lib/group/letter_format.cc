@@ -1,0 +1,151 @@
+#include "lib/group/letter_format.h"
+
+#include <utility>
+
+#include "lib/base/coding.h"
+
+namespace ursula::group {
+namespace {
+
+// The numbers stand on the wire; never reuse one.
+enum class Kind : uint8_t {
+  kRaft = 1,
+  kSnapshotPart = 2,
+  kSnapshotAck = 3,
+  kPayloadAsk = 4,
+  kPayloadAnswer = 5,
+};
+
+struct Encoder {
+  ByteParts* out;
+
+  void Begin(Kind kind) { out->PutFixed<uint8_t>(static_cast<uint8_t>(kind)); }
+  void operator()(const raft::Message& message) {
+    Begin(Kind::kRaft);
+    raft::EncodeMessage(message, out);
+  }
+  void operator()(const SnapshotPart& part) {
+    Begin(Kind::kSnapshotPart);
+    out->PutVarint(part.shipment);
+    out->PutVarint(part.number);
+    out->PutBytes(part.records);
+  }
+  void operator()(const SnapshotAck& ack) {
+    Begin(Kind::kSnapshotAck);
+    out->PutVarint(ack.shipment);
+    out->PutVarint(ack.next);
+    out->PutFixed<uint8_t>(ack.refused ? 1 : 0);
+  }
+  void operator()(const PayloadAsk& ask) {
+    Begin(Kind::kPayloadAsk);
+    out->PutVarint(ask.ask);
+    out->PutVarint(ask.incarnation);
+    out->PutVarint(ask.from);
+    out->PutVarint(ask.to);
+  }
+  void operator()(const PayloadAnswer& answer) {
+    Begin(Kind::kPayloadAnswer);
+    out->PutVarint(answer.ask);
+    out->PutVarint(answer.message_ends.size());
+    uint64_t before = 0;
+    for (uint64_t end : answer.message_ends) {
+      out->PutVarint(end - before);
+      before = end;
+    }
+    out->PutBytes(answer.bytes);
+  }
+};
+
+class Decoder {
+ public:
+  explicit Decoder(const Bytes& letter) : letter_(letter), reader_(letter.view()) {}
+
+  Result<Letter> Run() {
+    Letter read;
+    switch (static_cast<Kind>(reader_.Fixed<uint8_t>())) {
+      case Kind::kRaft: {
+        Result<raft::Message> message = raft::DecodeMessage(letter_.Slice(1));
+        if (!message.ok()) return message.status();
+        return Letter(std::move(*message));
+      }
+      case Kind::kSnapshotPart: {
+        SnapshotPart part;
+        part.shipment = reader_.Varint();
+        part.number = reader_.Varint();
+        part.records = TakeBytes();
+        read = std::move(part);
+        break;
+      }
+      case Kind::kSnapshotAck: {
+        SnapshotAck ack;
+        ack.shipment = reader_.Varint();
+        ack.next = reader_.Varint();
+        ack.refused = reader_.Fixed<uint8_t>() != 0;
+        read = ack;
+        break;
+      }
+      case Kind::kPayloadAsk: {
+        PayloadAsk ask;
+        ask.ask = reader_.Varint();
+        ask.incarnation = reader_.Varint();
+        ask.from = reader_.Varint();
+        ask.to = reader_.Varint();
+        read = ask;
+        break;
+      }
+      case Kind::kPayloadAnswer:
+        read = TakeAnswer();
+        break;
+      default:
+        reader_.Fail();
+    }
+    if (!reader_.AtEnd()) {
+      return Status(StatusCode::kInvalidArgument, "a peer's letter is malformed");
+    }
+    return read;
+  }
+
+ private:
+  Bytes TakeBytes() {
+    const std::string_view view = reader_.String();
+    if (view.empty()) return {};
+    return letter_.Slice(static_cast<std::size_t>(view.data() - letter_.data()), view.size());
+  }
+
+  PayloadAnswer TakeAnswer() {
+    PayloadAnswer answer;
+    answer.ask = reader_.Varint();
+    const uint64_t count = reader_.Varint();
+    if (count > reader_.rest().size()) reader_.Fail();
+    uint64_t end = 0;
+    for (uint64_t i = 0; i < count && reader_.ok(); ++i) {
+      const uint64_t step = reader_.Varint();
+      if (step == 0 || step > UINT64_MAX - end) reader_.Fail();
+      end += step;
+      answer.message_ends.push_back(end);
+    }
+    answer.bytes = TakeBytes();
+    return answer;
+  }
+
+  const Bytes& letter_;
+  Reader reader_;
+};
+
+}  // namespace
+
+void EncodeLetter(const Letter& letter, ByteParts* out) { std::visit(Encoder{out}, letter); }
+
+Result<Letter> DecodeLetter(const Bytes& letter) { return Decoder(letter).Run(); }
+
+std::string EncodeShipment(uint64_t shipment) {
+  std::string data;
+  PutFixed<uint64_t>(&data, shipment);
+  return data;
+}
+
+uint64_t DecodeShipment(std::string_view data) {
+  return data.size() == sizeof(uint64_t) ? LoadFixed<uint64_t>(data.data()) : 0;
+}
+
+}  // namespace ursula::group

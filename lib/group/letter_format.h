@@ -1,0 +1,60 @@
+// lib/group/letter_format.h
+//
+// What replicas of a group write to each other: docs/formats/peer_frames.md. The first byte says
+// what it is.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "lib/base/byte_parts.h"
+#include "lib/raft/message_format.h"
+#include "ursula/status.h"
+
+namespace ursula::group {
+
+// A part of a snapshot on its way to a replica that is too far behind. After the last one comes the
+// Raft message that it belongs to, whose snapshot's data are the shipment's number.
+struct SnapshotPart {
+  uint64_t shipment = 0;  // Random.
+  uint64_t number = 0;    // 0, 1, 2 ...
+  Bytes records = {};     // storage::SnapshotRecord, one after the other.
+};
+
+// All parts below `next` are here. `refused`: nothing more is wanted.
+struct SnapshotAck {
+  uint64_t shipment = 0;
+  uint64_t next = 0;
+  bool refused = false;
+};
+
+// Asks for payload of a stream's own: [from, to), or a beginning of it.
+struct PayloadAsk {
+  uint64_t ask = 0;
+  uint64_t incarnation = 0;
+  uint64_t from = 0;
+  uint64_t to = 0;
+};
+
+// The answer. No bytes: it isn't there.
+struct PayloadAnswer {
+  uint64_t ask = 0;
+  std::vector<uint64_t> message_ends = {};  // Ascending, above the ask's `from`.
+  Bytes bytes = {};
+};
+
+using Letter = std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer>;
+
+void EncodeLetter(const Letter& letter, ByteParts* out);
+
+// kInvalidArgument. Bytes in it are slices of `letter`.
+Result<Letter> DecodeLetter(const Bytes& letter);
+
+// The data of a Raft message's snapshot.
+std::string EncodeShipment(uint64_t shipment);
+uint64_t DecodeShipment(std::string_view data);  // 0: it is none.
+
+}  // namespace ursula::group

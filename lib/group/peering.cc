@@ -1,0 +1,137 @@
+// The part of Replica that deals with the group's other replicas, and with what only they can end.
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "lib/base/sometimes.h"
+#include "lib/group/letter_format.h"
+#include "lib/group/replica.h"
+
+namespace ursula::group {
+
+void Replica::NoteMembership() {
+  const raft::ConfState conf = core_->Configuration();
+  sole_voter_ =
+      conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self);
+}
+
+void Replica::Send(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    if (message.to == services_.self) {
+      core_->Step(std::move(message));
+    } else {
+      SendToPeer(std::move(message));
+    }
+  }
+}
+
+// One whose log or payload store has failed is silent: heartbeats would keep it leader, and what it
+// can't store it must not be counted for.
+void Replica::SendToPeer(raft::Message message) {
+  if (services_.hub == nullptr || state_ == State::kFailed) return;
+  // Appends stay in order among themselves: one that tells of the commit index alone, overtaking
+  // others, would be refused for the gap before it.
+  const bool append = message.kind == raft::MessageKind::kAppend;
+  const NodeId to = message.to;
+  if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) return;
+  URSULA_SOMETIMES("group: a letter to a peer was dropped");
+  core_->ReportUnreachable(to);
+}
+
+bool Replica::Write(NodeId to, Channel channel, Letter letter) {
+  ByteParts parts;
+  EncodeLetter(letter, &parts);
+  return services_.hub->Send(to, group_, channel, std::move(parts));
+}
+
+// Whether it is let in. A follower has no client to refuse: it leaves out entries that it has no
+// room for, and its leader sends them again, at the pace of its heartbeats.
+bool Replica::Listens(const raft::Message& message) const {
+  if (state_ == State::kFailed || state_ == State::kStopped) return false;
+  if (!payload_failure_.ok() && !core_->is_leader()) return false;
+  if (message.kind != raft::MessageKind::kAppend || message.entries.empty()) return true;
+  const CoreBudget& budget = *services_.budget;
+  if (budget.unflushed_bytes > budget.hot_bytes_max) {
+    URSULA_SOMETIMES("group: a follower had no room in memory");
+    return false;
+  }
+  if (services_.wal->Ready().code() == StatusCode::kResourceExhausted) {
+    URSULA_SOMETIMES("group: a follower's log was full");
+    return false;
+  }
+  return true;
+}
+
+void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
+  Result<Letter> read = DecodeLetter(letter);
+  if (!read.ok()) {
+    URSULA_SOMETIMES("group: a peer's letter was refused");
+    return;
+  }
+  if (auto* message = std::get_if<raft::Message>(&*read)) OnPeerMessage(from, std::move(*message));
+}
+
+void Replica::OnPeerMessage(NodeId from, raft::Message message) {
+  if (message.from != from || message.to != services_.self || !Listens(message)) return;
+  (void)core_->Step(std::move(message));
+  Schedule();
+}
+
+void Replica::OnPeerLost(NodeId peer, bool ended) {
+  if (state_ == State::kFailed || state_ == State::kStopped) return;
+  core_->ReportUnreachable(peer);
+  if (ended && core_->leader() == peer) {
+    URSULA_SOMETIMES("group: the leader's process has ended");
+    core_->ForgetLeader();
+  }
+  Schedule();
+}
+
+void Replica::WatchLeader() {
+  if (core_->leader() != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
+  // One that can't store payload can't lead.
+  if (!payload_failure_.ok() && core_->transfer_target() == raft::kNoNode) HandOver();
+}
+
+// To the voter that has the most.
+void Replica::HandOver() {
+  if (!core_->is_leader() || sole_voter()) return;
+  NodeId best = raft::kNoNode;
+  Index match{};
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (peer.id == services_.self || peer.learner || !peer.recently_active) continue;
+    if (best != raft::kNoNode && peer.match <= match) continue;
+    best = peer.id;
+    match = peer.match;
+  }
+  if (best == raft::kNoNode) return;
+  URSULA_SOMETIMES("group: a leader hands over");
+  core_->TransferLeadership(best);
+}
+
+void Replica::ExpireWaiting() {
+  const uint64_t now_ns = services_.loop->now_ns();
+  barrier_.Expire(now_ns);
+  if (now_ns >= kProposalDeadlineNs) {
+    for (Proposals::Waiter& waiter : proposals_.TakeOlder(now_ns - kProposalDeadlineNs)) {
+      URSULA_SOMETIMES("group: a proposal met its deadline");
+      EndUnknown(&waiter, "no majority has confirmed this in time; it may or may not be applied");
+    }
+  }
+  if (now_ns < stop_deadline_ns_) return;
+  for (Proposals::Waiter& waiter : proposals_.TakeAll()) {
+    URSULA_SOMETIMES("group: a stop ended what waited for a majority");
+    EndUnknown(&waiter,
+               "the engine stopped before this was confirmed; it may or may not be applied");
+  }
+  barrier_.FailAll(Status(StatusCode::kUnavailable, "the engine is stopping"));
+}
+
+void Replica::EndUnknown(Proposals::Waiter* waiter, const char* why) {
+  services_.budget->inflight_bytes -= waiter->payload_bytes;
+  waiter->done(Status(StatusCode::kOutcomeUnknown, why));
+}
+
+}  // namespace ursula::group

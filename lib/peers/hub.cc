@@ -1,0 +1,109 @@
+#include "lib/peers/hub.h"
+
+#include <optional>
+#include <utility>
+
+#include "lib/peers/frame_format.h"
+
+namespace ursula::peers {
+
+Hub::Hub(io::Loop* loop, Transport* transport, Receiver* receiver, const HubOptions& options)
+    : loop_(*loop), transport_(*transport), receiver_(*receiver), options_(options) {
+  transport_.Attach(loop_.core(), this);
+}
+
+Hub::~Hub() {
+  transport_.Detach(loop_.core());
+  if (linked()) Unlink();
+}
+
+bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter) {
+  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  const uint64_t size = letter.size() + kLetterHeadBytesMax;
+  // One always fits where nothing waits, or it would never leave.
+  if (outbox.bytes > 0 && outbox.bytes + size > options_.window_bytes_max) {
+    ++stats_.dropped_letters;
+    return false;
+  }
+  outbox.bytes += size;
+  stats_.waiting_bytes += size;
+  outbox.letters.push_back({group, std::move(letter)});
+  loop_.AtTurnEnd(this);
+  return true;
+}
+
+void Hub::OnTurnEnd() {
+  for (auto& [peer, state] : peers_) {
+    for (std::size_t i = 0; i < state.outboxes.size(); ++i) {
+      Flush(peer, static_cast<Channel>(i), &state.outboxes[i]);
+    }
+  }
+}
+
+void Hub::Flush(NodeId to, Channel channel, Outbox* outbox) {
+  while (!outbox->full && (!outbox->frame.empty() || !outbox->letters.empty())) {
+    if (outbox->frame.empty()) outbox->frame = NextFrame(outbox);
+    uint64_t bytes = 0;
+    for (const Bytes& part : outbox->frame) bytes += part.size();
+    switch (transport_.Send(loop_.core(), to, channel, outbox->frame)) {
+      case SendOutcome::kTaken:
+        ++stats_.sent_frames;
+        stats_.sent_bytes += bytes;
+        stats_.sent_letters += outbox->frame_letters;
+        outbox->frame.clear();
+        break;
+      case SendOutcome::kFull:
+        outbox->full = true;
+        break;
+      case SendOutcome::kUnreachable:
+        return Drop(outbox);
+    }
+  }
+}
+
+// As many letters as fit; a larger one goes alone.
+std::vector<Bytes> Hub::NextFrame(Outbox* outbox) {
+  ByteParts letters;
+  outbox->frame_letters = 0;
+  const uint64_t bytes_max = transport_.frame_bytes_wanted();
+  while (!outbox->letters.empty()) {
+    Pending& next = outbox->letters.front();
+    const uint64_t size = next.letter.size() + kLetterHeadBytesMax;
+    if (letters.size() > 0 && letters.size() + size > bytes_max) break;
+    outbox->bytes -= size;
+    stats_.waiting_bytes -= size;
+    ++outbox->frame_letters;
+    PutLetter(next.group, std::move(next.letter), &letters);
+    outbox->letters.pop_front();
+  }
+  return FinishFrame(std::move(letters));
+}
+
+void Hub::Drop(Outbox* outbox) {
+  stats_.dropped_letters += outbox->letters.size();
+  if (!outbox->frame.empty()) stats_.dropped_letters += outbox->frame_letters;
+  stats_.waiting_bytes -= outbox->bytes;
+  *outbox = Outbox();
+}
+
+void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
+  std::optional<std::vector<Letter>> letters = ParseFrame(frame);
+  if (!letters) {
+    ++stats_.bad_frames;
+    return;
+  }
+  for (Letter& letter : *letters) receiver_.OnLetter(from, letter.group, std::move(letter.body));
+}
+
+void Hub::OnRoom(NodeId to, Channel channel) {
+  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  outbox.full = false;
+  Flush(to, channel, &outbox);
+}
+
+void Hub::OnLost(NodeId peer, bool ended) {
+  for (Outbox& outbox : peers_[peer].outboxes) Drop(&outbox);
+  receiver_.OnPeerLost(peer, ended);
+}
+
+}  // namespace ursula::peers

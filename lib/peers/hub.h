@@ -1,0 +1,91 @@
+// lib/peers/hub.h
+//
+// What one core has to say to its node's peers. Letters of a turn leave together at its end, in
+// frames, one after the other on each channel; what the transport doesn't take waits here.
+//
+// Invariant: for each peer and channel at most `window_bytes_max` bytes wait. A letter beyond is
+// dropped, never an older one in its place: what is sent arrives in order.
+
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "lib/base/byte_parts.h"
+#include "lib/io/loop.h"
+#include "ursula/env.h"
+#include "ursula/types.h"
+
+namespace ursula::peers {
+
+class Receiver {
+ public:
+  virtual ~Receiver() = default;
+  virtual void OnLetter(NodeId from, GroupId group, Bytes letter) = 0;
+  // Letters to this peer, or from it, may be lost.
+  virtual void OnPeerLost(NodeId peer, bool ended) = 0;
+};
+
+struct HubOptions {
+  uint64_t window_bytes_max = 16 << 20;  // Of letters that wait, for each peer and channel.
+};
+
+struct HubStats {
+  uint64_t sent_frames = 0;
+  uint64_t sent_letters = 0;  // In them.
+  uint64_t sent_bytes = 0;
+  uint64_t dropped_letters = 0;  // The window was full, or the peer unreachable.
+  uint64_t bad_frames = 0;
+  uint64_t waiting_bytes = 0;
+};
+
+class Hub final : public FrameSink, private io::TurnHook {
+ public:
+  // All are borrowed and outlive it.
+  Hub(io::Loop* loop, Transport* transport, Receiver* receiver, const HubOptions& options = {});
+  ~Hub() override;
+
+  // False: it was dropped.
+  bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter);
+
+  const HubStats& stats() const { return stats_; }
+
+ private:
+  struct Pending {
+    GroupId group = {};
+    ByteParts letter = {};
+  };
+  struct Outbox {
+    std::deque<Pending> letters = {};
+    std::vector<Bytes> frame = {};  // Made, and refused by the transport.
+    uint64_t frame_letters = 0;
+    uint64_t bytes = 0;  // Of letters.
+    bool full = false;   // Waits for OnRoom.
+  };
+  struct Peer {
+    std::array<Outbox, kChannelCount> outboxes = {};
+  };
+
+  // FrameSink
+  void OnFrame(NodeId from, Channel channel, Bytes frame) override;
+  void OnRoom(NodeId to, Channel channel) override;
+  void OnLost(NodeId peer, bool ended) override;
+  // io::TurnHook
+  void OnTurnEnd() override;
+
+  void Flush(NodeId to, Channel channel, Outbox* outbox);
+  std::vector<Bytes> NextFrame(Outbox* outbox);
+  void Drop(Outbox* outbox);
+
+  io::Loop& loop_;
+  Transport& transport_;
+  Receiver& receiver_;
+  const HubOptions options_;
+  std::map<NodeId, Peer> peers_;
+  HubStats stats_;
+};
+
+}  // namespace ursula::peers

@@ -1,0 +1,58 @@
+// What a peer sends: a frame, its letters, the messages in them. The input is a frame without its
+// head, which is put before it, so that its checksum holds; then the same bytes as they are. What
+// is read is written again as it was, or in the one way that means the same.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lib/base/check.h"
+#include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
+#include "lib/group/letter_format.h"
+#include "lib/peers/frame_format.h"
+
+namespace ursula {
+namespace {
+
+void CheckLetter(const Bytes& body) {
+  Result<group::Letter> letter = group::DecodeLetter(body);
+  if (!letter.ok()) return;
+  ByteParts parts;
+  group::EncodeLetter(*letter, &parts);
+  const Bytes encoded = parts.TakeJoined();
+  URSULA_CHECK(encoded.size() <= body.size());  // A varint may have been longer than need be.
+  Result<group::Letter> again = group::DecodeLetter(encoded);
+  URSULA_CHECK(again.ok());
+  ByteParts twice;
+  group::EncodeLetter(*again, &twice);
+  URSULA_CHECK(twice.TakeJoined() == encoded);
+}
+
+void CheckFrame(const Bytes& frame) {
+  std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame);
+  if (!letters) return;
+  for (const peers::Letter& letter : *letters) CheckLetter(letter.body);
+}
+
+void Run(std::string_view input) {
+  CheckLetter(Bytes::Copy(input));
+  CheckFrame(Bytes::Copy(input));
+  std::string frame;
+  PutFixed<uint8_t>(&frame, peers::kFrameVersion);
+  PutFixed<uint32_t>(&frame, Crc32c(0, input));
+  frame.append(input);
+  CheckFrame(Bytes::Take(std::move(frame)));
+}
+
+}  // namespace
+}  // namespace ursula
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
+  ursula::Run({reinterpret_cast<const char*>(data), size});
+  return 0;
+}

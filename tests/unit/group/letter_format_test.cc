@@ -1,0 +1,64 @@
+#include "lib/group/letter_format.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+
+namespace ursula::group {
+namespace {
+
+Bytes Encoded(const Letter& letter) {
+  ByteParts parts;
+  EncodeLetter(letter, &parts);
+  return parts.TakeJoined();
+}
+
+std::vector<Letter> Samples() {
+  raft::Message message;
+  message.kind = raft::MessageKind::kAppend;
+  message.from = NodeId{2};
+  message.to = NodeId{1};
+  message.term = Term{3};
+  message.index = Index{7};
+  message.entries.resize(1);
+  message.entries[0].payload = Bytes::Static("command");
+  return {message, SnapshotPart{77, 3, Bytes::Static("records")}, SnapshotAck{77, 4, true},
+          PayloadAsk{5, 6, 7000, 8000}, PayloadAnswer{5, {7003, 7100}, Bytes::Static("bytes")}};
+}
+
+TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
+  for (const Letter& letter : Samples()) {
+    Result<Letter> read = DecodeLetter(Encoded(letter));
+    ASSERT_TRUE(read.ok()) << letter.index();
+    EXPECT_EQ(read->index(), letter.index());
+    EXPECT_EQ(Encoded(*read), Encoded(letter));
+  }
+  Result<Letter> part = DecodeLetter(Encoded(SnapshotPart{77, 3, Bytes::Static("records")}));
+  EXPECT_EQ(std::get<SnapshotPart>(*part).shipment, 77u);
+  EXPECT_EQ(std::get<SnapshotPart>(*part).number, 3u);
+  EXPECT_EQ(std::get<SnapshotPart>(*part).records.view(), "records");
+  Result<Letter> answer = DecodeLetter(Encoded(PayloadAnswer{5, {3, 9}, Bytes::Static("b")}));
+  EXPECT_EQ(std::get<PayloadAnswer>(*answer).message_ends, (std::vector<uint64_t>{3, 9}));
+  EXPECT_EQ(std::get<PayloadAnswer>(*answer).bytes.view(), "b");
+}
+
+TEST(LetterFormatTest, AnyCutUnknownKindAndWhateverFollowsIsRefused) {
+  for (const Letter& letter : Samples()) {
+    const Bytes encoded = Encoded(letter);
+    for (std::size_t size = 0; size < encoded.size(); ++size) {
+      EXPECT_FALSE(DecodeLetter(encoded.Slice(0, size)).ok()) << letter.index() << " " << size;
+    }
+    EXPECT_FALSE(DecodeLetter(Bytes::Take(std::string(encoded.view()) + "x")).ok());
+  }
+  EXPECT_FALSE(DecodeLetter(Bytes::Static("\x06")).ok());
+}
+
+TEST(LetterFormatTest, AShipmentIsNamedInASnapshotsData) {
+  EXPECT_EQ(DecodeShipment(EncodeShipment(77)), 77u);
+  EXPECT_EQ(DecodeShipment(""), 0u);
+  EXPECT_EQ(DecodeShipment("123456789"), 0u);
+}
+
+}  // namespace
+}  // namespace ursula::group

@@ -1,0 +1,242 @@
+// Two and three replicas of a group: they elect, replicate, crash, restart and stop.
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "tests/unit/group/cluster_world.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+uint64_t Other(ClusterWorld& cluster, uint64_t than) { return than % cluster.size() + 1; }
+
+TEST(ReplicationTest, ThreeElectOneAndApplyTheSame) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(cluster.AppendNow("s", std::to_string(i) + ","));
+    all += std::to_string(i) + ",";
+  }
+  ASSERT_TRUE(cluster.AwaitEqual());
+  for (uint64_t id = 1; id <= 3; ++id) {
+    EXPECT_EQ(cluster.Content(id, "s"), all) << id;
+    EXPECT_EQ(cluster.replica(id).machine().StateHash(), cluster.replica(1).machine().StateHash());
+  }
+}
+
+TEST(ReplicationTest, AFollowersReadSeesWhatWasAcknowledgedBeforeIt) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(cluster.AppendNow("s", "x"));
+    all += "x";
+    EXPECT_EQ(cluster.Content(Other(cluster, *cluster.Leader()), "s"), all);
+  }
+}
+
+TEST(ReplicationTest, AMajorityGoesOnWhenTheLeaderCrashes) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  for (int round = 0; round < 6; ++round) {
+    ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+    all += "abc";
+    const uint64_t leader = *cluster.Leader();
+    if (round % 2 == 0) {
+      cluster.Crash(leader);
+    } else {
+      cluster.Kill(leader);
+    }
+    ASSERT_TRUE(cluster.AppendNow("s", "d"));
+    all += "d";
+    ASSERT_TRUE(cluster.Open(leader).ok());
+  }
+  ASSERT_TRUE(cluster.AwaitEqual());
+  for (uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(cluster.Content(id, "s"), all) << id;
+}
+
+TEST(ReplicationTest, AKilledLeaderIsReplacedWithoutWaitingForItsTimeout) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  cluster.Kill(*cluster.Leader());
+  const uint64_t before_ns = cluster.now_ns();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  EXPECT_LT(cluster.now_ns() - before_ns, 2 * kSecond);
+}
+
+TEST(ReplicationTest, AllCrashAtOnceAndNothingAcknowledgedIsLost) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  for (int round = 0; round < 5; ++round) {
+    for (int i = 0; i < 5; ++i) {
+      ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+      all += "abc";
+    }
+    for (uint64_t id = 1; id <= 3; ++id) cluster.Crash(id);
+    cluster.OpenAll();
+  }
+  ASSERT_TRUE(cluster.AwaitLeader());
+  ASSERT_TRUE(cluster.AwaitEqual());
+  for (uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(cluster.Content(id, "s"), all) << id;
+}
+
+TEST(ReplicationTest, WithoutAMajorityNothingIsAcknowledgedAndWhatWaitsEnds) {
+  ClusterWorld cluster(2);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  cluster.network().Isolate(NodeId{leader});
+  const Asked append = cluster.node(leader).Append("s", "abc");
+  ReadRequest request;
+  request.stream = NameOf("s");
+  const AskedRead read = cluster.node(leader).Read(request);
+  const uint64_t before_ns = cluster.now_ns();
+  ASSERT_TRUE(cluster.RunUntil([&] { return append->reply && read->reply; }));
+  EXPECT_EQ(append->code(), StatusCode::kOutcomeUnknown);
+  EXPECT_FALSE((*read->reply).ok());
+  EXPECT_EQ((*read->reply).status().code(), StatusCode::kUnavailable);
+  EXPECT_LE(cluster.now_ns() - before_ns, 11 * kSecond);
+  EXPECT_EQ(cluster.node(leader).budget().inflight_bytes, 0u);
+  // The leader that hears nobody has stepped down: what comes now is refused for certain.
+  const Asked refused = cluster.node(leader).Append("s", "def");
+  EXPECT_FALSE(cluster.Finish(refused));
+  EXPECT_EQ(refused->code(), StatusCode::kUnavailable);
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.AppendNow("s", "g"));
+  // It was unknown: either is right, and the same on both.
+  const std::string content = cluster.Content(1, "s");
+  EXPECT_TRUE(content == "abcg" || content == "g") << content;
+  EXPECT_EQ(cluster.Content(2, "s"), content);
+}
+
+TEST(ReplicationTest, AnIsolatedLeaderServesNoStaleRead) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t old = *cluster.Leader();
+  cluster.network().Isolate(NodeId{old});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() && *cluster.Leader() != old; }));
+  ASSERT_TRUE(cluster.AppendNow("s", "new"));
+  ReadRequest request;
+  request.stream = NameOf("s");
+  const AskedRead read = cluster.node(old).Read(request);
+  ASSERT_TRUE(cluster.RunUntil([&] { return read->reply.has_value(); }));
+  EXPECT_FALSE((*read->reply).ok()) << read->text();
+  cluster.network().Heal();
+  EXPECT_EQ(cluster.Content(old, "s"), "new");
+}
+
+TEST(ReplicationTest, AReadOutlivesTheLeaderItWasAskedOf) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t reader = Other(cluster, leader);
+  cluster.network().Cut(NodeId{leader}, NodeId{reader});
+  ReadRequest request;
+  request.stream = NameOf("s");
+  const AskedRead read = cluster.node(reader).Read(request);
+  cluster.RunFor(kSecond / 1000);
+  EXPECT_FALSE(read->reply);
+  cluster.Crash(leader);
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.RunUntil([&] { return read->reply.has_value(); }));
+  EXPECT_EQ(read->text(), "abc");
+}
+
+TEST(ReplicationTest, AStoppedLeaderHandsOver) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  const Asked append = cluster.node(leader).Append("s", "abc");
+  cluster.RunFor(0);
+  const uint64_t before_ns = cluster.now_ns();
+  ASSERT_TRUE(cluster.StopNode(leader));
+  EXPECT_TRUE(append->ok()) << static_cast<int>(append->code());
+  ASSERT_TRUE(cluster.AwaitLeader());
+  EXPECT_LT(cluster.now_ns() - before_ns, kSecond / 2);
+  EXPECT_EQ(cluster.Content(*cluster.Leader(), "s"), "abc");
+}
+
+TEST(ReplicationTest, AStopWithoutAMajorityEnds) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  cluster.network().Isolate(NodeId{leader});
+  const Asked append = cluster.node(leader).Append("s", "abc");
+  cluster.RunFor(0);
+  const uint64_t before_ns = cluster.now_ns();
+  ASSERT_TRUE(cluster.StopNode(leader));
+  EXPECT_EQ(append->code(), StatusCode::kOutcomeUnknown);
+  EXPECT_LE(cluster.now_ns() - before_ns, 3 * kSecond);
+}
+
+TEST(ReplicationTest, ALeaderWhoseLogFailsIsReplaced) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AppendNow("s", "a"));
+  const uint64_t old = *cluster.Leader();
+  cluster.node(old).disk.FailWrite(1, EIO);
+  const Asked append = cluster.node(old).Append("s", "b");
+  EXPECT_FALSE(cluster.Finish(append));
+  EXPECT_EQ(append->code(), StatusCode::kOutcomeUnknown);
+  ReadRequest request;
+  request.stream = NameOf("s");
+  const AskedRead read = cluster.node(old).Read(request);  // Asks nobody to keep it leader.
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() && *cluster.Leader() != old; }));
+  ASSERT_TRUE(cluster.AppendNow("s", "c"));
+  ASSERT_TRUE(cluster.RunUntil([&] { return read->reply.has_value(); }));
+  EXPECT_FALSE((*read->reply).ok());
+}
+
+TEST(ReplicationTest, AFollowersClockDecidesNothing) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  const uint64_t leader = *cluster.Leader();
+  const Asked create = cluster.node(leader).Create("s", {.ttl_seconds = 100});
+  ASSERT_TRUE(cluster.Finish(create));
+  const uint64_t follower = Other(cluster, leader);
+  testing::ManualLoop& loop = cluster.node(follower).runtime().manual_loop(CoreId{0});
+  loop.SetWallMs(loop.wall_ms() + 1'000'000'000);
+  EXPECT_EQ(cluster.Content(follower, "s"), "");
+  cluster.RunFor(kSecond);
+  EXPECT_EQ(cluster.Content(follower, "s"), "");
+  ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+  EXPECT_EQ(cluster.Content(follower, "s"), "abc");
+}
+
+TEST(ReplicationTest, AFollowerThatWasAwayCatchesUpFromTheLog) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t away = Other(cluster, *cluster.Leader());
+  cluster.network().Isolate(NodeId{away});
+  std::string all;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(cluster.AppendNow("s", std::string(1000, 'x')));
+    all += std::string(1000, 'x');
+  }
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.AwaitEqual());
+  EXPECT_EQ(cluster.Content(away, "s"), all);
+}
+
+}  // namespace
+}  // namespace ursula::group

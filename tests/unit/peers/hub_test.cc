@@ -1,0 +1,200 @@
+#include "lib/peers/hub.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/manual_loop.h"
+#include "tests/support/test_network.h"
+
+namespace ursula::peers {
+namespace {
+
+// Takes what it is told to, and keeps it.
+class FakeTransport final : public Transport {
+ public:
+  struct Sent {
+    NodeId to = {};
+    Channel channel = Channel::kControl;
+    std::string frame = {};
+  };
+
+  void Attach(CoreId, FrameSink* sink) override { sink_ = sink; }
+  void Detach(CoreId) override { sink_ = nullptr; }
+  SendOutcome Send(CoreId, NodeId to, Channel channel, std::vector<Bytes> frame) override {
+    if (outcome != SendOutcome::kTaken) return outcome;
+    std::string joined;
+    for (const Bytes& part : frame) joined.append(part.view());
+    sent.push_back({to, channel, std::move(joined)});
+    return outcome;
+  }
+  uint64_t frame_bytes_wanted() const override { return 1000; }
+  FrameSink& sink() { return *sink_; }
+
+  SendOutcome outcome = SendOutcome::kTaken;
+  std::vector<Sent> sent;
+
+ private:
+  FrameSink* sink_ = nullptr;
+};
+
+class Listening : public Receiver {
+ public:
+  void OnLetter(NodeId from, GroupId group, Bytes letter) override {
+    heard += std::to_string(static_cast<uint64_t>(from)) + ":" +
+             std::to_string(static_cast<uint32_t>(group)) + ":" + std::string(letter.view()) + " ";
+  }
+  void OnPeerLost(NodeId peer, bool ended) override {
+    heard += "lost " + std::to_string(static_cast<uint64_t>(peer)) + (ended ? " ended " : " ");
+  }
+  std::string heard;
+};
+
+ByteParts Text(std::string_view text) {
+  ByteParts parts;
+  parts.Put(Bytes::Copy(text));
+  return parts;
+}
+
+class HubTest : public ::testing::Test {
+ protected:
+  testing::ManualLoop loop;
+  FakeTransport transport;
+  Listening listening;
+  Hub hub{&loop, &transport, &listening, {.window_bytes_max = 3000}};
+  // Of what was sent, heard by another.
+  std::string Deliver() {
+    std::string heard;
+    for (const FakeTransport::Sent& sent : std::exchange(transport.sent, {})) {
+      listening.heard.clear();
+      transport.sink().OnFrame(sent.to, sent.channel, Bytes::Copy(sent.frame));
+      heard += "[" + listening.heard + "]";
+    }
+    return heard;
+  }
+};
+
+TEST_F(HubTest, LettersOfATurnLeaveTogether) {
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kControl, Text("a"));
+  hub.Send(NodeId{3}, GroupId{1}, Channel::kControl, Text("b"));
+  hub.Send(NodeId{2}, GroupId{5}, Channel::kControl, Text("c"));
+  hub.Send(NodeId{2}, GroupId{5}, Channel::kBulk, Text("d"));
+  EXPECT_TRUE(transport.sent.empty());
+  loop.RunUntilIdle();
+  EXPECT_EQ(Deliver(), "[2:1:a 2:5:c ][2:5:d ][3:1:b ]");
+}
+
+TEST_F(HubTest, AFrameEndsWhereTheNextLetterWouldNotFit) {
+  const std::string some(600, 'x');
+  const std::string large(2000, 'y');
+  for (int i = 0; i < 2; ++i) hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text(some));
+  loop.RunUntilIdle();
+  EXPECT_EQ(transport.sent.size(), 2u);
+  transport.sent.clear();
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text(large));
+  loop.RunUntilIdle();
+  EXPECT_EQ(transport.sent.size(), 1u);
+}
+
+TEST_F(HubTest, AFullTransportIsWaitedForInOrderUpToTheWindow) {
+  transport.outcome = SendOutcome::kFull;
+  const std::string some(900, 'x');
+  EXPECT_TRUE(hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("1" + some)));
+  loop.RunUntilIdle();  // In a frame of its own, refused.
+  for (int i = 2; i <= 4; ++i) {
+    EXPECT_TRUE(hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text(std::to_string(i) + some)));
+  }
+  EXPECT_FALSE(hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("5" + some)));
+  EXPECT_TRUE(hub.Send(NodeId{2}, GroupId{1}, Channel::kControl, Text("vote")));
+  EXPECT_EQ(hub.stats().dropped_letters, 1u);
+  loop.RunUntilIdle();
+  EXPECT_TRUE(transport.sent.empty());
+  transport.outcome = SendOutcome::kTaken;
+  transport.sink().OnRoom(NodeId{2}, Channel::kControl);
+  ASSERT_EQ(transport.sent.size(), 1u);
+  EXPECT_EQ(Deliver(), "[2:1:vote ]");
+  transport.sink().OnRoom(NodeId{2}, Channel::kBulk);
+  ASSERT_EQ(transport.sent.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_NE(transport.sent[i].frame.find(std::to_string(i + 1) + "xxx"), std::string::npos);
+  }
+  EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+}
+
+TEST_F(HubTest, WhatCannotBeReachedIsForgotten) {
+  transport.outcome = SendOutcome::kUnreachable;
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"));
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("b"));
+  loop.RunUntilIdle();
+  EXPECT_EQ(hub.stats().dropped_letters, 2u);
+  EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+  transport.outcome = SendOutcome::kTaken;
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("c"));
+  loop.RunUntilIdle();
+  EXPECT_EQ(Deliver(), "[2:1:c ]");
+}
+
+TEST_F(HubTest, ABrokenConnectionIsTold) {
+  transport.outcome = SendOutcome::kFull;
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"));
+  loop.RunUntilIdle();
+  transport.sink().OnLost(NodeId{2}, true);
+  EXPECT_EQ(listening.heard, "lost 2 ended ");
+  EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+}
+
+TEST_F(HubTest, ADamagedFrameIsCountedAndHeardByNobody) {
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"));
+  loop.RunUntilIdle();
+  std::string frame = transport.sent[0].frame;
+  frame.back() ^= 1;
+  transport.sink().OnFrame(NodeId{2}, Channel::kBulk, Bytes::Copy(frame));
+  EXPECT_EQ(listening.heard, "");
+  EXPECT_EQ(hub.stats().bad_frames, 1u);
+}
+
+// The network that other tests run on keeps the contract.
+TEST(TestNetworkTest, FramesArriveInOrderUntilTheConnectionBreaks) {
+  testing::FaultDisk disk(1);
+  testing::ManualRuntime one(1, &disk);
+  testing::ManualRuntime two(1, &disk);
+  testing::TestNetwork network(7);
+  Listening at_one;
+  Listening at_two;
+  auto first = std::make_unique<Hub>(&one.loop(CoreId{0}), network.Join(NodeId{1}, &one), &at_one);
+  auto second = std::make_unique<Hub>(&two.loop(CoreId{0}), network.Join(NodeId{2}, &two), &at_two);
+  auto run = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      one.AdvanceBy(1'000'000);
+      two.AdvanceBy(1'000'000);
+    }
+  };
+  std::string all;
+  for (int i = 0; i < 20; ++i) {
+    first->Send(NodeId{2}, GroupId{0}, Channel::kBulk, Text(std::to_string(i)));
+    one.RunTurn();
+    all += "1:0:" + std::to_string(i) + " ";
+  }
+  run(2);
+  EXPECT_EQ(at_two.heard, all);
+  at_two.heard.clear();
+  first->Send(NodeId{2}, GroupId{0}, Channel::kBulk, Text("lost"));
+  one.RunTurn();
+  network.Break(NodeId{1}, NodeId{2});
+  run(2);
+  EXPECT_EQ(at_two.heard, "lost 1 ");
+  EXPECT_EQ(at_one.heard, "lost 2 ");
+  at_one.heard.clear();
+  second.reset();
+  network.Leave(NodeId{2}, true);
+  run(2);
+  EXPECT_EQ(at_one.heard, "lost 2 ended ");
+  first.reset();
+  network.Leave(NodeId{1}, true);
+}
+
+}  // namespace
+}  // namespace ursula::peers
