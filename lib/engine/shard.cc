@@ -21,6 +21,7 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
   budget_ = std::move(start_.budget);
   uint64_t groups = std::max<uint64_t>(1, start_.groups.size());
   log_bytes_per_group_max_ = std::max<uint64_t>(256 << 10, budget_.hot_bytes_max / (4 * groups));
+  budget_.kept_log_bytes_max = log_bytes_per_group_max_;
   if (start_.directory == nullptr) {
     storage::Wal::Listener* listener = this;
     wal_ = std::make_unique<storage::MemoryWal>(&loop_, listener);

@@ -24,19 +24,44 @@ CheckpointJob::CheckpointJob(const Services& services, GroupId group, Checkpoint
 }
 
 void CheckpointJob::Request() {
-  if (stopping_ || payload_failed_) return;
+  if (stopping_ || payload_failed_ || draining_) return;
   checkpoint_wanted_ = true;
   if (state_ == State::kIdle) Finish();
 }
 
+void CheckpointJob::RequestBase() {
+  if (stopping_ || payload_failed_ || draining_ || for_peers_) return;
+  base_wanted_ = true;
+  if (state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::Drain(Function<void()> done) {
+  draining_ = true;
+  drain_done_ = std::move(done);
+  checkpoint_wanted_ = flush_wanted_ = base_wanted_ = false;
+  if (state_ != State::kSnapshotting) {
+    GiveUp();
+    flushing_for_checkpoint_ = false;
+  }
+  if (state_ == State::kIdle) Finish();
+}
+
+void CheckpointJob::Resume(stream::Machine* machine) {
+  URSULA_CHECK(draining_ && !drain_done_ && state_ == State::kIdle);
+  draining_ = false;
+  machine_ = machine;
+  base_needed_ = false;
+}
+
 void CheckpointJob::Flush() {
-  if (stopping_ || payload_failed_) return;
+  if (stopping_ || payload_failed_ || draining_) return;
   flush_wanted_ = true;
   if (state_ == State::kIdle) Finish();
 }
 
 void CheckpointJob::Tick() {
-  if (state_ == State::kIdle && (checkpoint_wanted_ || flush_wanted_ || meta_)) Finish();
+  const bool wanted = checkpoint_wanted_ || base_wanted_ || flush_wanted_ || drain_done_;
+  if (state_ == State::kIdle && (wanted || meta_)) Finish();
 }
 
 void CheckpointJob::NoteStorage(const Status& status) {
@@ -58,7 +83,12 @@ void CheckpointJob::Finish() {
     return;
   }
   if (services_.loop->now_ns() < retry_ns_) return;
-  if (checkpoint_wanted_ && !meta_ && !collection_) StartCollecting();
+  if (draining_) {
+    if (!drain_done_ || payload_failed_) return;
+    if (ring_->UnflushedBytes() > 0) return StartFlush();
+    return std::exchange(drain_done_, nullptr)();
+  }
+  if ((checkpoint_wanted_ || base_wanted_) && !meta_ && !collection_) StartCollecting();
   if (meta_ || flush_wanted_) StartFlush();
 }
 
@@ -69,13 +99,14 @@ void CheckpointJob::OnCollectTimer() {
 
 void CheckpointJob::StartCollecting() {
   if (services_.budget->collecting) return;  // Tick looks again.
-  if (!host_.AppliedMeta()) {
-    checkpoint_wanted_ = false;
+  if (!host_.AppliedMeta(base_wanted_)) {
+    checkpoint_wanted_ = base_wanted_ = false;
     return;
   }
+  for_peers_ = std::exchange(base_wanted_, false);
   // A delta chain stays shorter than its base, so that loading costs at most twice the state.
   storage::SnapshotStore::ChainSize chain = services_.snapshots->chain(group_);
-  base_ = base_needed_ || chain.files == 0 || chain.files > kDeltasMax ||
+  base_ = for_peers_ || base_needed_ || chain.files == 0 || chain.files > kDeltasMax ||
           chain.delta_bytes > chain.base_bytes + (uint64_t{1} << 20);
   base_needed_ = true;  // Until this one is durable: what it takes is in no file.
   records_.clear();
@@ -99,7 +130,7 @@ void CheckpointJob::Collect() {
   collection_.reset();
   services_.budget->collecting = false;
   checkpoint_wanted_ = false;
-  meta_ = host_.AppliedMeta();
+  meta_ = host_.AppliedMeta(for_peers_);
 }
 
 // What was collected so far is lost, also to later deltas.
@@ -109,6 +140,7 @@ void CheckpointJob::GiveUp() {
   collection_.reset();
   meta_.reset();
   records_.clear();
+  for_peers_ = false;
 }
 
 void CheckpointJob::StartFlush() {
@@ -166,7 +198,7 @@ void CheckpointJob::OnPayloadWritten(Status status) {
   NoteStorage(status);
   if (!status.ok()) {
     if (io::MayPass(status)) {
-      (flushing_for_checkpoint_ ? checkpoint_wanted_ : flush_wanted_) = true;
+      if (!draining_) (flushing_for_checkpoint_ ? checkpoint_wanted_ : flush_wanted_) = true;
     } else {
       services_.Log(3, "payload can't be written out: " + status.ToString());
     }
@@ -195,6 +227,7 @@ void CheckpointJob::StartSnapshot() {
   meta.index = meta_->index;
   meta.term = meta_->term;
   meta.header = EncodeSnapshotHeader(meta_->conf);
+  if (for_peers_) for_them_ = std::make_shared<const BaseSnapshot>(BaseSnapshot{*meta_, records_});
   services_.snapshots->Write(group_, std::move(meta), base_, std::exchange(records_, {}),
                              [this](Status status) { OnSnapshotWritten(std::move(status)); });
 }
@@ -204,12 +237,15 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
   state_ = State::kIdle;
   raft::SnapshotMeta meta = std::move(*meta_);
   meta_.reset();
+  for_peers_ = false;
+  std::shared_ptr<const BaseSnapshot> base = std::exchange(for_them_, nullptr);
   NoteStorage(status);
   if (status.ok()) {
     base_needed_ = false;
     host_.OnCheckpointed(meta);
+    if (base != nullptr) host_.OnBase(std::move(base));
   } else if (io::MayPass(status)) {
-    checkpoint_wanted_ = true;
+    checkpoint_wanted_ = !draining_;
   } else {
     services_.Log(3, "a snapshot can't be written: " + status.ToString());
   }

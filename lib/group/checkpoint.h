@@ -12,11 +12,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/group/services.h"
+#include "lib/group/ship.h"
 #include "lib/io/timer.h"
 #include "lib/raft/types.h"
 #include "lib/storage/snapshot_format.h"
@@ -29,10 +31,13 @@ namespace ursula::group {
 class CheckpointHost {
  public:
   virtual ~CheckpointHost() = default;
-  // The state as applied now: its index, term and membership. Nothing: nothing was applied yet.
-  virtual std::optional<raft::SnapshotMeta> AppliedMeta() = 0;
+  // The state as applied now: its index, term and membership. Nothing: nothing was applied since
+  // the last checkpoint (`again`: ever).
+  virtual std::optional<raft::SnapshotMeta> AppliedMeta(bool again) = 0;
   // A snapshot at `meta` is durable, and so is the payload it speaks of.
   virtual void OnCheckpointed(const raft::SnapshotMeta& meta) = 0;
+  // What RequestBase asked for is durable.
+  virtual void OnBase(std::shared_ptr<const BaseSnapshot> base) = 0;
   // Some payload became flushed, or the attempt failed.
   virtual void OnFlushed() = 0;
   // Once: the payload store has failed for good, and nothing is flushed any more.
@@ -51,10 +56,18 @@ class CheckpointJob {
 
   // Makes a checkpoint of what is applied by now, or by the end of its collection.
   void Request();
+  // The same, of the whole state and even if nothing has changed, and given to OnBase.
+  void RequestBase();
   // Writes payload out, unless that is being done.
   void Flush();
   // Tries again what a full disk refused; called now and then.
   void Tick();
+
+  // Ends what is under way, writes all payload in memory out, and begins nothing any more; then
+  // `done`, perhaps inside the call. Where the disk is full it goes on once it isn't.
+  void Drain(Function<void()> done);
+  // After Drain: another state has taken this one's place, and a base of it is durable.
+  void Resume(stream::Machine* machine);
 
   bool busy() const { return state_ != State::kIdle; }
   // `done` runs when nothing is under way any more, at once if nothing is; nothing new starts.
@@ -86,6 +99,9 @@ class CheckpointJob {
   uint64_t retry_ns_ = 0;  // Nothing is tried before.
   bool checkpoint_wanted_ = false;
   bool flush_wanted_ = false;
+  bool base_wanted_ = false;  // For OnBase.
+  bool draining_ = false;
+  Function<void()> drain_done_;
   bool base_needed_ = false;  // What the last one collected is in no file.
   std::vector<stream::UnflushedRun> to_flush_;
   std::size_t next_run_ = 0;   // In to_flush_: what wasn't asked for yet begins there,
@@ -104,7 +120,9 @@ class CheckpointJob {
   std::optional<raft::SnapshotMeta> meta_;
   bool base_ = false;
   storage::SnapshotRecords records_;
-  bool payload_failed_ = false;  // For good.
+  bool for_peers_ = false;                        // It was asked for by RequestBase,
+  std::shared_ptr<const BaseSnapshot> for_them_;  // and is being written.
+  bool payload_failed_ = false;                   // For good.
   Function<void()> stop_done_;
   bool stopping_ = false;
 };

@@ -32,14 +32,22 @@ void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   if (soft_state.role == raft::Role::kLeader) {
     clock_.Rebase();
     renewed_until_ms_ = INT64_MIN;
+  } else {
+    shipments_.Clear();
   }
   if (soft_state.leader != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
   barrier_.AskAgain(core_.get());  // Of the new leader.
 }
 
 void Replica::Persist(raft::StorageAppend* append) {
-  // Only a peer's snapshot replaces the log; without peers there is none.
-  URSULA_CHECK(append->snapshot.empty());
+  const bool snapshot = !append->snapshot.empty();
+  if (!snapshot && !install_.running()) return WriteAppend(append);
+  // In the log a snapshot's record comes first, and that once the snapshot is durable.
+  held_appends_.push_back(std::move(*append));
+  if (snapshot) install_.Begin(held_appends_.back().snapshot.meta);
+}
+
+void Replica::WriteAppend(raft::StorageAppend* append) {
   // The commit index alone isn't worth a write: it comes back with the next leader. Before the
   // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
   // its state.
@@ -58,7 +66,7 @@ void Replica::Persist(raft::StorageAppend* append) {
   if (!append->entries.empty() && append->entries.front().index <= payload_checked_at_) {
     payload_checked_at_ = append->entries.front().index - 1;
   }
-  appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses)});
+  appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses), {}});
 }
 
 // Invariant: its commit index is of an entry that is durable here, in the log or in a snapshot; so
@@ -87,6 +95,7 @@ void Replica::ReleaseDurable() {
   while (!appends_.empty() && appends_.front().lsn <= durable_lsn_) {
     PendingAppend append = std::move(appends_.front());
     appends_.pop_front();
+    if (append.snapshot) Swap(*append.snapshot);
     log_.Append(std::move(append.entries));
     for (raft::Message& message : append.responses) {
       if (message.to == services_.self) {
@@ -203,10 +212,15 @@ void Replica::MaybeCheckPayload() {
     return Fail(std::move(check.status));
   }
   payload_checked_ = true;
-  services_.budget->stats.payload_lost_bytes += check.lost_bytes;
   services_.payload->Keep(group_, [this](uint64_t incarnation) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
   });
+  // Others may have what is lost here.
+  if (!sole_voter()) return fetch_.Begin(std::move(check.lacking));
+  for (const stream::ReadRange& range : check.lacking) {
+    services_.budget->stats.payload_lost_bytes += range.to - range.from;
+  }
+  LogLostPayload(services_, group_, *machine_, std::move(check.lacking));
 }
 
 void Replica::MaybeFinishStart() {

@@ -9,7 +9,7 @@ namespace ursula::group {
 void GroupLog::Append(std::vector<raft::Entry>&& entries) {
   if (entries.empty()) return;
   Index start = entries.front().index;
-  URSULA_CHECK(start > compacted_.index && start <= last() + 1);
+  URSULA_CHECK(start > snapshot_.index && start <= last() + 1);
   while (last() >= start) {
     bytes_ -= raft::EntryBytes(entries_.back());
     entries_.pop_back();
@@ -21,18 +21,32 @@ void GroupLog::Append(std::vector<raft::Entry>&& entries) {
   }
 }
 
-void GroupLog::Compact(raft::SnapshotMeta meta) {
-  URSULA_CHECK(meta.index >= compacted_.index && meta.index <= last());
-  while (!entries_.empty() && entries_.front().index <= meta.index) {
-    bytes_ -= raft::EntryBytes(entries_.front());
+void GroupLog::Compact(raft::SnapshotMeta meta, uint64_t kept_bytes_max) {
+  URSULA_CHECK(meta.index >= snapshot_.index && meta.index <= last());
+  for (Index index = snapshot_.index + 1; index <= meta.index; index = index + 1) {
+    if (index <= before_.index) continue;
+    const uint64_t bytes = raft::EntryBytes(At(index));
+    bytes_ -= bytes;
+    kept_bytes_ += bytes;
+  }
+  snapshot_ = std::move(meta);
+  while (kept_bytes_ > kept_bytes_max) {
+    kept_bytes_ -= raft::EntryBytes(entries_.front());
+    before_ = {entries_.front().index, entries_.front().term};
     entries_.pop_front();
   }
-  compacted_ = std::move(meta);
+}
+
+void GroupLog::Reset(raft::SnapshotMeta meta) {
+  snapshot_ = std::move(meta);
+  before_ = {snapshot_.index, snapshot_.term};
+  entries_.clear();
+  bytes_ = kept_bytes_ = 0;
 }
 
 Term GroupLog::TermAt(Index index) const {
-  if (index == compacted_.index) return compacted_.term;
-  URSULA_CHECK(index > compacted_.index && index <= last());
+  if (index == before_.index) return before_.term;
+  URSULA_CHECK(index > before_.index && index <= last());
   return At(index).term;
 }
 
@@ -50,10 +64,9 @@ bool GroupLog::Entries(Index low, Index high, uint64_t bytes_max,
 }
 
 std::optional<raft::Snapshot> GroupLog::NewestSnapshot() const {
-  // A peer fetches state by the meta alone (lib/group ships chunks itself), so no data travels
-  // here.
+  // What goes to the peer is put together when it is on its way (ship.h).
   raft::Snapshot snapshot;
-  snapshot.meta = compacted_;
+  snapshot.meta = snapshot_;
   if (snapshot.empty()) return std::nullopt;
   return snapshot;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ursula::group {
@@ -20,10 +21,18 @@ class Check {
     services_.payload->ForEachKey(group_, [this, applied](uint64_t incarnation, uint64_t end) {
       CheckEnd(stream::Incarnation{incarnation}, end, applied);
     });
-    if (!result_.status.ok()) return result_;
-    machine_.ForEachOwnRange([this](const stream::ReadRange& range) { CheckRange(range); });
-    LogLost();
+    if (result_.status.ok()) result_.lacking = Lacking();
     return result_;
+  }
+
+  std::vector<stream::ReadRange> Lacking() {
+    machine_.ForEachOwnRange([this](const stream::ReadRange& range) { CheckRange(range); });
+    return std::move(lost_);
+  }
+
+  void Log(std::vector<stream::ReadRange> lost) {
+    lost_ = std::move(lost);
+    LogLost();
   }
 
  private:
@@ -61,7 +70,6 @@ class Check {
         reached = std::min(services_.payload->FindNext(Key(own.owner), at), own.to);
         if (hot_from > at && hot_to > hot_from) reached = std::min(reached, hot_from);
         lost_.push_back({own.owner, at, reached});
-        result_.lost_bytes += reached - at;
       }
       at = reached;
     }
@@ -74,16 +82,16 @@ class Check {
               });
     for (std::size_t i = 0; i < std::min(lost_.size(), kLinesMax); ++i) {
       const stream::ReadRange& lost = lost_[i];
-      Log(Name(lost.owner) + ": " + std::to_string(lost.to - lost.from) + " bytes from offset " +
+      Say(Name(lost.owner) + ": " + std::to_string(lost.to - lost.from) + " bytes from offset " +
           std::to_string(lost.from) +
           " on are lost: " + services_.payload->Where(Key(lost.owner), lost.from));
     }
     if (lost_.size() > kLinesMax) {
-      Log(std::to_string(lost_.size() - kLinesMax) + " more ranges are lost");
+      Say(std::to_string(lost_.size() - kLinesMax) + " more ranges are lost");
     }
   }
 
-  void Log(const std::string& what) const {
+  void Say(const std::string& what) const {
     services_.Log(3, "group " + std::to_string(Raw(group_)) + ": " + what);
   }
 
@@ -109,6 +117,18 @@ class Check {
 };
 
 }  // namespace
+
+std::vector<stream::ReadRange> LackingPayload(const Services& services, GroupId group,
+                                              const stream::Machine& machine,
+                                              const stream::HotRing& ring) {
+  return Check(services, group, machine, ring).Lacking();
+}
+
+void LogLostPayload(const Services& services, GroupId group, const stream::Machine& machine,
+                    std::vector<stream::ReadRange> lost) {
+  const stream::HotRing nothing;
+  Check(services, group, machine, nothing).Log(std::move(lost));
+}
 
 PayloadCheck CheckPayload(const Services& services, GroupId group, const stream::Machine& machine,
                           const stream::HotRing& ring, Index applied) {

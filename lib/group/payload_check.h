@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "lib/base/ids.h"
 #include "lib/group/services.h"
@@ -19,8 +20,17 @@ struct PayloadCheck {
   // kDataLoss: there is payload past a stream's tail, or of a stream that is yet to be made. The
   // state was put back, and what is appended to it would take the place of acknowledged bytes.
   Status status = {};
-  uint64_t lost_bytes = 0;  // Owned by streams and nowhere here; logged, range by range.
+  std::vector<stream::ReadRange> lacking = {};  // Owned by streams and nowhere here.
 };
+
+// What streams own and isn't here, alone.
+std::vector<stream::ReadRange> LackingPayload(const Services& services, GroupId group,
+                                              const stream::Machine& machine,
+                                              const stream::HotRing& ring);
+
+// Tells the log of each range, up to a number of lines.
+void LogLostPayload(const Services& services, GroupId group, const stream::Machine& machine,
+                    std::vector<stream::ReadRange> lost);
 
 // REQUIRES: everything recovered is applied, up to `applied`; nothing was evicted since.
 PayloadCheck CheckPayload(const Services& services, GroupId group, const stream::Machine& machine,

@@ -2,11 +2,9 @@
 
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "lib/base/sometimes.h"
-#include "lib/group/letter_format.h"
 #include "lib/group/replica.h"
 
 namespace ursula::group {
@@ -31,6 +29,7 @@ void Replica::Send(std::vector<raft::Message> messages) {
 // can't store it must not be counted for.
 void Replica::SendToPeer(raft::Message message) {
   if (services_.hub == nullptr || state_ == State::kFailed) return;
+  if (message.kind == raft::MessageKind::kSnapshot) return Ship(std::move(message));
   // Appends stay in order among themselves: one that tells of the commit index alone, overtaking
   // others, would be refused for the gap before it.
   const bool append = message.kind == raft::MessageKind::kAppend;
@@ -52,6 +51,8 @@ bool Replica::Listens(const raft::Message& message) const {
   if (state_ == State::kFailed || state_ == State::kStopped) return false;
   if (!payload_failure_.ok() && !core_->is_leader()) return false;
   if (message.kind != raft::MessageKind::kAppend || message.entries.empty()) return true;
+  // What makes room begins with the check, and that with what is committed: let it come to that.
+  if (!payload_checked_) return true;
   const CoreBudget& budget = *services_.budget;
   if (budget.unflushed_bytes > budget.hot_bytes_max) {
     URSULA_SOMETIMES("group: a follower had no room in memory");
@@ -64,24 +65,23 @@ bool Replica::Listens(const raft::Message& message) const {
   return true;
 }
 
-void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
-  Result<Letter> read = DecodeLetter(letter);
-  if (!read.ok()) {
-    URSULA_SOMETIMES("group: a peer's letter was refused");
-    return;
-  }
-  if (auto* message = std::get_if<raft::Message>(&*read)) OnPeerMessage(from, std::move(*message));
-}
-
 void Replica::OnPeerMessage(NodeId from, raft::Message message) {
   if (message.from != from || message.to != services_.self || !Listens(message)) return;
-  (void)core_->Step(std::move(message));
   Schedule();
+  if (message.kind != raft::MessageKind::kSnapshot) {
+    (void)core_->Step(std::move(message));
+    return;
+  }
+  if (!install_.OnMessage(message)) return;
+  (void)core_->Step(std::move(message));
+  Pump();
+  install_.AfterMessage();
 }
 
 void Replica::OnPeerLost(NodeId peer, bool ended) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
   core_->ReportUnreachable(peer);
+  shipments_.OnLost(peer);
   if (ended && core_->leader() == peer) {
     URSULA_SOMETIMES("group: the leader's process has ended");
     core_->ForgetLeader();

@@ -76,9 +76,16 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
   uint64_t size = std::min(bytes_max, range.to - range.from);
   replica_.services_.payload->Read(
       key, range.from, size,
-      [this, size, owned_to = range.to](Result<storage::PayloadSlice> slice) {
+      [this, size, owner = range.owner, at = range.from,
+       owned_to = range.to](Result<storage::PayloadSlice> slice) {
         gathering_ = false;
-        if (!slice.ok()) return OnGathered(slice.status());
+        if (!slice.ok()) {
+          if (!replica_.fetch_.Lacks(owner, at)) {
+            return OnGathered(slice.status());
+          }
+          return OnGathered(Status(StatusCode::kUnavailable,
+                                   "this replica is still fetching these bytes; try again"));
+        }
         uint64_t taken = 0;
         for (Bytes& part : slice->parts) {
           if (taken >= size) break;

@@ -35,7 +35,10 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       clock_(services.loop),
       barrier_(services.self, services.opening),
       leader_seen_ns_(services.loop->now_ns()),
-      checkpoint_(services, group, this) {
+      checkpoint_(services, group, this),
+      shipments_(this, services.budget->shipment_part_bytes),
+      install_(services, group, this),
+      fetch_(services, group, this) {
   initial_.hard = hard_ = recovered.hard;
   initial_.conf = recovered.compacted.conf;
   initial_.applied = recovered.compacted.index;
@@ -66,12 +69,12 @@ void Replica::Start(Function<void(Status)> ready) {
   if (reset_missing_) {
     services_.wal->Append({.group = group_,
                            .kind = storage::RecordKind::kReset,
-                           .index = log_.compacted().index,
-                           .term = log_.compacted().term});
+                           .index = log_.snapshot().index,
+                           .term = log_.snapshot().term});
   }
   // A crash may have come between the snapshot and this; until it is said, the log keeps what the
   // snapshot holds, and a group without new commands would never say it.
-  if (log_.compacted().index > Index{}) services_.wal->Release(group_, log_.compacted().index);
+  if (log_.snapshot().index > Index{}) services_.wal->Release(group_, log_.snapshot().index);
   // Nobody else can win: waiting for a timeout would only delay the start.
   if (sole_voter()) core_->Campaign();
   Schedule();
@@ -266,8 +269,9 @@ void Replica::CountMemory() {
   counted_unflushed_bytes_ = ring_.UnflushedBytes();
 }
 
-std::optional<raft::SnapshotMeta> Replica::AppliedMeta() {
-  if (applied_index_ <= log_.compacted().index) return std::nullopt;
+std::optional<raft::SnapshotMeta> Replica::AppliedMeta(bool again) {
+  if (applied_index_ <= log_.snapshot().index && !again) return std::nullopt;
+  if (applied_index_ == Index{}) return std::nullopt;
   raft::SnapshotMeta meta;
   meta.index = applied_index_;
   meta.term = applied_term_;
@@ -281,7 +285,11 @@ void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
   hard_.commit = std::max(hard_.commit, meta.index);
   PersistState();
   services_.wal->Release(group_, meta.index);
-  log_.Compact(meta);
+  log_.Compact(meta, sole_voter() ? 0 : services_.budget->kept_log_bytes_max);
+}
+
+void Replica::OnBase(std::shared_ptr<const BaseSnapshot> base) {
+  shipments_.OnBase(std::move(base), services_.loop->now_ns());
 }
 
 void Replica::OnFlushed() { CountMemory(); }
@@ -298,6 +306,9 @@ void Replica::Tick() {
   if (state_ == State::kFailed) return;
   core_->Tick();
   WatchLeader();
+  WatchShipments();
+  install_.Tick();
+  fetch_.Tick();
   barrier_.AskAgain(core_.get());
   if (state_ == State::kStopping) return;
   WatchClock();
@@ -322,10 +333,14 @@ void Replica::Stop(Function<void()> done) {
     task->second->Cancel(Status(StatusCode::kCancelled, "the engine is stopping"));
   }
   Schedule();
+  install_.Stop();
+  fetch_.Stop();
+  shipments_.Clear();
   checkpoint_.Stop([this] { MaybeFinishStop(); });
 }
 
 void Replica::MaybeFinishStop() {
+  if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
   if (core_->transfer_target() != raft::kNoNode && state_ == State::kStopping) return;

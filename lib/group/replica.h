@@ -21,12 +21,15 @@
 #include "absl/container/node_hash_map.h"
 #include "lib/group/barrier.h"
 #include "lib/group/checkpoint.h"
+#include "lib/group/fetch.h"
 #include "lib/group/group_log.h"
+#include "lib/group/install.h"
 #include "lib/group/letter_format.h"
 #include "lib/group/proposals.h"
 #include "lib/group/read_task.h"
 #include "lib/group/recovery.h"
 #include "lib/group/services.h"
+#include "lib/group/ship.h"
 #include "lib/group/stamp_clock.h"
 #include "lib/raft/core.h"
 #include "lib/stream/command.h"
@@ -36,7 +39,12 @@
 
 namespace ursula::group {
 
-class Replica final : private raft::Driver, private io::TurnHook, private CheckpointHost {
+class Replica final : private raft::Driver,
+                      private io::TurnHook,
+                      private CheckpointHost,
+                      private ShipHost,
+                      private InstallHost,
+                      private FetchHost {
  public:
   // `recovered` is what recovery found of this group. kDataLoss when it contradicts itself.
   static Result<std::unique_ptr<Replica>> Create(const Services& services, GroupId group,
@@ -99,11 +107,16 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
   NodeId leader() const { return core_->leader(); }
   Term term() const { return core_->term(); }
+  // Of a leader, in order of ids; empty elsewhere.
+  std::vector<raft::PeerStatus> Peers() const { return core_->Peers(); }
   Index applied() const { return applied_index_; }
   // The last that an earlier opening has left, if who proposed it is gone for certain; else 0.
   Index recovered() const { return recovered_index_; }
   // Ok while there is a leader, or was one within kLeaderlessNs.
   Status Ready() const;
+  bool installing() const { return install_.state() != Install::State::kIdle; }
+  // Of its streams' payload, what is on no disk of its own yet.
+  uint64_t lacking_bytes() const { return fetch_.lacking_bytes(); }
   std::size_t waiting_reads() const { return waiting_reads_; }
   std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
 
@@ -139,6 +152,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   friend class ReadTask;
   friend class StreamRead;
   friend class ForkPointRead;
+  friend class PayloadServe;
   struct Staged {
     Bytes command;
     uint64_t payload_bytes = 0;
@@ -149,6 +163,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
     uint64_t lsn = 0;  // Durable when the log is durable up to here.
     std::vector<raft::Entry> entries;
     std::vector<raft::Message> responses;
+    std::optional<raft::SnapshotMeta> snapshot = {};  // It takes the place of all before.
   };
   enum class State : uint8_t { kStarting, kRunning, kFailed, kStopping, kStopped };
 
@@ -159,8 +174,9 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   // io::TurnHook
   void OnTurnEnd() override;
   // CheckpointHost (checkpoint.cc calls back)
-  std::optional<raft::SnapshotMeta> AppliedMeta() override;
+  std::optional<raft::SnapshotMeta> AppliedMeta(bool again) override;
   void OnCheckpointed(const raft::SnapshotMeta& meta) override;
+  void OnBase(std::shared_ptr<const BaseSnapshot> base) override;
   void OnFlushed() override;
   void OnPayloadFailed(const Status& status) override;
 
@@ -180,6 +196,24 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void ExpireWaiting();
   void EndUnknown(Proposals::Waiter* waiter, const char* why);
 
+  // catching_up.cc: of those that are too far behind.
+  bool WriteLetter(NodeId to, Letter letter) override;
+  void Ship(raft::Message message);
+  void WantBase() override;
+  void OnShipmentLost(NodeId to) override;
+  uint64_t DrawShipment() override;
+  void WatchShipments();
+  uint64_t HistoryOfGroup() override { return machine_->history(); }
+  void DrainCheckpoint(Function<void()> done) override;
+  void OnInstallWritten(const raft::SnapshotMeta& meta) override;
+  void OnInstallFailed(Status status) override;
+  void Swap(const raft::SnapshotMeta& meta);
+  void Serve(NodeId from, const PayloadAsk& ask);
+  std::vector<NodeId> Sources() override;
+  std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) override;
+  void OnPayloadLost(const stream::ReadRange& range) override;
+  void OnFetched() override;
+
   // replica.cc
   Status Admit(const stream::Command& command, uint64_t payload_bytes) const;
   Status AdmitPayload(uint64_t bytes) const;
@@ -195,6 +229,7 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   void Pump();
   void TakeSoftState(const raft::SoftState& soft_state);
   void Persist(raft::StorageAppend* append);
+  void WriteAppend(raft::StorageAppend* append);
   void PersistState();
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
@@ -253,7 +288,9 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   std::vector<Bytes> commands_;    // this is.
   Proposals proposals_;
   std::deque<PendingAppend> appends_;  // In the order in which the core handed them out.
-  uint64_t last_lsn_ = 0;              // Of this group's last record.
+  // Since a snapshot that is being installed, which is the first of them.
+  std::deque<raft::StorageAppend> held_appends_;
+  uint64_t last_lsn_ = 0;  // Of this group's last record.
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
   Index recovered_index_{};
@@ -282,6 +319,10 @@ class Replica final : private raft::Driver, private io::TurnHook, private Checkp
   int clock_steps_ = 0;  // Proposed here, and not yet applied.
 
   CheckpointJob checkpoint_;
+  Shipments shipments_;
+  Install install_;
+  Fetch fetch_;
+  std::size_t serves_ = 0;          // Of tasks_: answers to peers that lack payload.
   uint64_t counted_hot_bytes_ = 0;  // What budget holds of this group.
   uint64_t counted_unflushed_bytes_ = 0;
   void CountMemory();

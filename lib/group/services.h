@@ -25,8 +25,11 @@ struct CoreBudget {
   uint64_t inflight_bytes = 0;
   uint64_t hot_bytes_max = 0;  // Payload in memory, of all groups of the core.
   uint64_t hot_bytes = 0;
-  uint64_t unflushed_bytes = 0;            // Of that, what the payload store doesn't have yet.
-  uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
+  uint64_t unflushed_bytes = 0;  // Of that, what the payload store doesn't have yet.
+  // Entries of each group that a snapshot holds already, kept for peers that are a little behind.
+  uint64_t kept_log_bytes_max = uint64_t{1} << 20;
+  uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
+  uint64_t stored_bytes_max = UINT64_MAX;    // Of the payload store; a limit without a directory.
   // The last write of payload or of a snapshot met a full disk: memory and log can't shrink.
   bool storage_full = false;
   uint64_t waiters_max = 0;

@@ -27,6 +27,7 @@ struct PayloadRun {
   PayloadKey key = {};
   uint64_t start = 0;                // Stream offset of the first message.
   std::vector<Bytes> messages = {};  // One append each, contiguous.
+  bool cut = false;                  // The last one goes on behind the run.
 };
 
 struct PayloadSlice {

@@ -133,6 +133,7 @@ void PayloadWriter::EncodeRun(const PayloadRun& run) {
     ends.clear();
   };
   for (const Bytes& message : run.messages) {
+    const bool whole = !run.cut || &message != &run.messages.back();
     std::string_view rest = message.view();
     if (rest.empty()) continue;
     if (length + rest.size() > kPayloadBlockBytesMax) flush();
@@ -143,7 +144,7 @@ void PayloadWriter::EncodeRun(const PayloadRun& run) {
       length += static_cast<uint32_t>(piece.size());
       rest.remove_prefix(piece.size());
     }
-    ends.push_back(length);
+    if (whole) ends.push_back(length);
   }
   flush();
 }

@@ -73,6 +73,9 @@ class HotRing {
   // at most `bytes_target` or nothing flushed is left.
   void Evict(uint64_t bytes_target);
 
+  // Drops all. REQUIRES: nothing is unflushed.
+  void Clear() { Evict(0); }
+
   // Drops the stream, flushed or not.
   void Drop(Incarnation incarnation);
 

@@ -58,6 +58,10 @@ uint64_t TestNetwork::Delay() {
 
 Transport* TestNetwork::Join(NodeId node, ManualRuntime* runtime) {
   URSULA_CHECK(Find(node) == nullptr);
+  // Whoever didn't hear of the last one's end learns of it from this one.
+  if (untold_.erase(node) > 0) {
+    for (auto& [peer, port] : ports_) TellLost(peer, node, true);
+  }
   ports_[node] = std::make_unique<Port>(this, node, runtime);
   return ports_[node].get();
 }
@@ -68,6 +72,7 @@ void TestNetwork::Leave(NodeId node, bool told) {
     ++ConnectionOf(node, peer);
     if (told) TellLost(peer, node, true);
   }
+  if (!told) untold_.insert(node);
   std::erase_if(lanes_, [node](const auto& entry) {
     return std::get<0>(entry.first) == node || std::get<1>(entry.first) == node;
   });

@@ -42,7 +42,7 @@ class TestNetwork {
   // A process of this node begins. `runtime` is borrowed until Leave.
   Transport* Join(NodeId node, ManualRuntime* runtime);
   // It has ended. `told`: its peers learn of that soon, as where the kernel goes on and resets its
-  // connections; else they hear nothing more, as where the machine has gone.
+  // connections; else only when another one begins, as where the machine has gone.
   void Leave(NodeId node, bool told);
 
   void Cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
@@ -80,6 +80,7 @@ class TestNetwork {
   NetworkFaults faults_;
   std::map<NodeId, std::unique_ptr<Port>> ports_;
   std::set<Pair> cuts_;
+  std::set<NodeId> untold_;
   std::map<Pair, uint64_t> connections_;  // By the lower id first: how often it broke.
   std::map<LaneKey, Lane> lanes_;
   uint64_t frames_ = 0;

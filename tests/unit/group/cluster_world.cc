@@ -52,11 +52,16 @@ bool ClusterWorld::StopNode(uint64_t id) {
 bool ClusterWorld::Step(uint64_t end_ns) {
   bool turned = false;
   uint64_t next_ns = end_ns;
-  for (auto& node : nodes_) {
-    if (!node->open()) continue;
-    turned |= node->runtime().RunTurn();
-    next_ns = std::min(next_ns, node->runtime().NextEventNs());
+  for (uint64_t id = 1; id <= size(); ++id) {
+    if (!node(id).open()) continue;
+    if (paused_until_ns_[id] > now_ns_) {
+      next_ns = std::min(next_ns, paused_until_ns_[id]);
+      continue;
+    }
+    turned |= node(id).runtime().RunTurn();
+    next_ns = std::min(next_ns, node(id).runtime().NextEventNs());
   }
+  next_ns = std::max(next_ns, now_ns_);
   if (turned) return true;
   if (now_ns_ >= end_ns) return false;
   for (auto& node : nodes_) {
@@ -117,12 +122,12 @@ bool ClusterWorld::Finish(const Asked& asked) {
   return asked->ok();
 }
 
-std::string ClusterWorld::Content(uint64_t id, std::string_view name) {
+std::string ClusterWorld::ContentOf(uint64_t id, std::string_view name, uint32_t group) {
   std::string content;
   ReadRequest request;
   request.stream = NameOf(name);
   for (;;) {
-    AskedRead page = node(id).Read(request);
+    AskedRead page = node(id).Read(request, 0, group);
     RunUntil([&] { return page->reply.has_value(); });
     content += page->text();
     if (!page->reply || !page->reply->ok()) return content;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,8 @@ class ClusterWorld {
   void Crash(uint64_t id) { node(id).Crash(); }
   void Kill(uint64_t id) { node(id).Kill(); }
   bool StopNode(uint64_t id);
+  // It stands still for so long, as a process that isn't scheduled; 0: it goes on.
+  void Pause(uint64_t id, uint64_t ns) { paused_until_ns_[id] = now_ns_ + ns; }
 
   // Time goes on, for all, until it holds; false after `ns`.
   template <class Condition>
@@ -65,7 +68,8 @@ class ClusterWorld {
   bool CreateNow(std::string_view name);
   bool AppendNow(std::string_view name, std::string_view bytes);
   bool Finish(const Asked& asked);
-  std::string Content(uint64_t id, std::string_view name);
+  std::string Content(uint64_t id, std::string_view name) { return ContentOf(id, name, 0); }
+  std::string ContentOf(uint64_t id, std::string_view name, uint32_t group);
 
  private:
   bool Step(uint64_t end_ns);
@@ -73,6 +77,7 @@ class ClusterWorld {
   bool AtLeader(Ask ask);
 
   uint64_t now_ns_ = 1'000'000'000;
+  std::map<uint64_t, uint64_t> paused_until_ns_;
   testing::TestNetwork network_;
   std::vector<std::unique_ptr<GroupWorld>> nodes_;
 };

@@ -135,6 +135,8 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   budget_ = CoreBudget();
   budget_.inflight_bytes_max = options.inflight_bytes_max;
   budget_.hot_bytes_max = options.hot_bytes_max;
+  budget_.kept_log_bytes_max = options.kept_log_bytes_max;
+  budget_.shipment_part_bytes = options.shipment_part_bytes;
   budget_.waiters_max = options.waiters_max;
   budget_.message_bytes_max = options.wal_segment_bytes;
   return {};
@@ -157,7 +159,7 @@ void GroupWorld::OnWalStarted(Status status) {
   if (network_ != nullptr) {
     peers::Receiver* receiver = this;
     hub_ = std::make_unique<peers::Hub>(&loop(), network_->Join(services.self, runtime_.get()),
-                                        receiver);
+                                        receiver, peers::HubOptions{options.peer_window_bytes_max});
     services.hub = hub_.get();
   }
   services.log = &log_function_;
@@ -183,6 +185,11 @@ void GroupWorld::OnReplicaStarted(Status status) {
 void GroupWorld::OnTick() {
   loop().StartTimer(&tick_, loop().now_ns() + kTickNs);
   for (auto& replica : replicas_) replica->Tick();
+  if (!options.balances) return;
+  for (auto& replica : replicas_) {
+    if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4) replica->Flush();
+    if (budget_.hot_bytes > budget_.hot_bytes_max) replica->EvictTo(budget_.hot_bytes_max / 2);
+  }
 }
 
 void GroupWorld::OnWalDurable(uint64_t lsn) {

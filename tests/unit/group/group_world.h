@@ -39,7 +39,11 @@ struct WorldOptions {
   uint64_t wal_bytes_max = 16 << 20;
   uint64_t inflight_bytes_max = 1 << 20;
   uint64_t hot_bytes_max = 64 << 20;
+  uint64_t kept_log_bytes_max = 1 << 20;
   uint64_t waiters_max = 1000;
+  uint64_t shipment_part_bytes = 256 << 10;
+  uint64_t peer_window_bytes_max = 16 << 20;
+  bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
   bool payload_direct = true;  // Write payload with direct I/O.
   NodeId self{1};              // Of a new directory, as the next.
   std::vector<NodeId> voters = {NodeId{1}};

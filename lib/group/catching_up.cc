@@ -1,0 +1,166 @@
+// The part of Replica that brings peers up that are too far behind, and itself.
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "lib/base/check.h"
+#include "lib/base/sometimes.h"
+#include "lib/group/payload_check.h"
+#include "lib/group/payload_serve.h"
+#include "lib/group/replica.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr std::size_t kServesMax = 16;  // Of peers that lack payload, at once.
+
+}  // namespace
+
+bool Replica::WriteLetter(NodeId to, Letter letter) {
+  if (services_.hub == nullptr || state_ == State::kFailed || state_ == State::kStopped) {
+    return false;
+  }
+  const bool small =
+      std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter);
+  return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
+}
+
+void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
+  if (state_ == State::kFailed || state_ == State::kStopped) return;
+  Result<Letter> read = DecodeLetter(letter);
+  if (!read.ok()) return;
+  if (auto* message = std::get_if<raft::Message>(&*read)) {
+    OnPeerMessage(from, std::move(*message));
+  } else if (auto* part = std::get_if<SnapshotPart>(&*read)) {
+    if (payload_failure_.ok()) install_.OnPart(from, std::move(*part));
+  } else if (auto* ack = std::get_if<SnapshotAck>(&*read)) {
+    shipments_.OnAck(from, *ack, services_.loop->now_ns());
+  } else if (auto* ask = std::get_if<PayloadAsk>(&*read)) {
+    Serve(from, *ask);
+  } else {
+    fetch_.OnAnswer(from, std::get<PayloadAnswer>(*read));
+  }
+}
+
+// ---- as leader: a snapshot for a peer ----------------------------------------------------------
+
+void Replica::Ship(raft::Message message) {
+  URSULA_SOMETIMES("group: a snapshot is on its way to a peer");
+  shipments_.Begin(std::move(message), services_.loop->now_ns());
+}
+
+void Replica::WantBase() { checkpoint_.RequestBase(); }
+
+void Replica::OnShipmentLost(NodeId to) {
+  core_->ReportSnapshot(to, false);
+  Schedule();
+}
+
+uint64_t Replica::DrawShipment() { return services_.loop->Entropy() | 1; }
+
+void Replica::WatchShipments() {
+  if (shipments_.size() == 0) return;
+  if (!core_->is_leader()) return shipments_.Clear();
+  shipments_.Tick(services_.loop->now_ns(), [this](NodeId to) {
+    for (const raft::PeerStatus& peer : core_->Peers()) {
+      if (peer.id == to) return peer.state != raft::ProgressState::kSnapshot;
+    }
+    return true;  // It is no member any more.
+  });
+}
+
+// ---- as one that is behind: a peer's snapshot --------------------------------------------------
+
+void Replica::DrainCheckpoint(Function<void()> done) { checkpoint_.Drain(std::move(done)); }
+
+// What Raft has handed out since waits behind the record (held_appends_).
+void Replica::OnInstallWritten(const raft::SnapshotMeta& meta) {
+  storage::WalRecord record;
+  record.group = group_;
+  record.kind = storage::RecordKind::kReset;
+  record.index = meta.index;
+  record.term = meta.term;
+  last_lsn_ = services_.wal->Append(record);
+  services_.wal->Release(group_, meta.index);
+  raft::StorageAppend append = std::move(held_appends_.front());
+  held_appends_.pop_front();
+  URSULA_CHECK(append.snapshot.meta.index == meta.index);
+  WriteAppend(&append);
+  appends_.back().snapshot = std::move(append.snapshot.meta);
+  while (!held_appends_.empty()) {
+    WriteAppend(&held_appends_.front());
+    held_appends_.pop_front();
+  }
+}
+
+void Replica::OnInstallFailed(Status status) { Fail(std::move(status)); }
+
+// The record is durable: from here on this is the state.
+void Replica::Swap(const raft::SnapshotMeta& meta) {
+  URSULA_SOMETIMES("group: a peer's snapshot was installed");
+  machine_ = install_.TakeMachine();
+  ring_.Clear();
+  checkpoint_.Resume(machine_.get());
+  log_.Reset(meta);
+  applied_index_ = meta.index;
+  applied_term_ = meta.term;
+  hard_.commit = std::max(hard_.commit, meta.index);
+  clock_.Restart(machine_->now_ms());
+  renewed_until_ms_ = INT64_MIN;
+  touched_.clear();
+  payload_checked_ = true;
+  NoteMembership();
+  services_.payload->Keep(group_, [this](uint64_t incarnation) {
+    return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
+  });
+  for (const auto& [incarnation, waiting] : waiters_) woken_.insert(incarnation);
+  fetch_.Begin(LackingPayload(services_, group_, *machine_, ring_));
+  for (Proposals::Waiter& waiter : proposals_.TakeSkipped(meta.index)) {
+    EndUnknown(&waiter,
+               "this replica fell behind and took over another's state; what was "
+               "proposed here may or may not be part of it");
+  }
+}
+
+// ---- payload -----------------------------------------------------------------------------------
+
+void Replica::Serve(NodeId from, const PayloadAsk& ask) {
+  if (serves_ >= kServesMax || stop_done_) return;  // It asks again, or another.
+  auto task = std::make_unique<PayloadServe>(this, ++next_internal_id_, from, ask);
+  PayloadServe* raw = task.get();
+  ++serves_;
+  tasks_.emplace(raw->id(), std::move(task));
+  raw->Start();
+}
+
+std::vector<NodeId> Replica::Sources() {
+  std::vector<NodeId> sources;
+  const raft::ConfState conf = core_->Configuration();
+  auto add = [&](NodeId node) {
+    if (node == raft::kNoNode || node == services_.self) return;
+    if (std::find(sources.begin(), sources.end(), node) == sources.end()) sources.push_back(node);
+  };
+  add(core_->leader());
+  for (NodeId node : conf.voters) add(node);
+  for (NodeId node : conf.voters_outgoing) add(node);
+  for (NodeId node : conf.learners) add(node);
+  return sources;
+}
+
+std::optional<stream::ReadRange> Replica::OwnRangeNow(stream::Incarnation incarnation) {
+  return machine_->OwnRange(incarnation);
+}
+
+void Replica::OnPayloadLost(const stream::ReadRange& range) {
+  services_.budget->stats.payload_lost_bytes += range.to - range.from;
+  LogLostPayload(services_, group_, *machine_, {range});
+}
+
+void Replica::OnFetched() {}
+
+}  // namespace ursula::group

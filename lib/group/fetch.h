@@ -1,0 +1,78 @@
+// lib/group/fetch.h
+//
+// A replica's payload that is on no disk of its own: after a peer's snapshot was installed, or
+// where an opening found some lost. It is asked for, range by range, of the leader first and then
+// of each other replica, and written to the payload store.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "lib/group/letter_format.h"
+#include "lib/group/services.h"
+#include "lib/stream/machine.h"
+
+namespace ursula::group {
+
+class FetchHost {
+ public:
+  virtual ~FetchHost() = default;
+  virtual bool WriteLetter(NodeId to, Letter letter) = 0;
+  // Whom to ask, in this order; not this replica itself.
+  virtual std::vector<NodeId> Sources() = 0;
+  // What the stream owns by now; none: it is gone.
+  virtual std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) = 0;
+  // No peer has this.
+  virtual void OnPayloadLost(const stream::ReadRange& range) = 0;
+  // Nothing lacks any more, or what does is lost.
+  virtual void OnFetched() = 0;
+};
+
+class Fetch {
+ public:
+  static constexpr uint64_t kAskBytesMax = 1 << 20;
+  static constexpr uint64_t kAnswerNs = 2'000'000'000;  // Then another one is asked.
+  static constexpr uint64_t kRetryNs = 1'000'000'000;   // After nobody could be asked.
+
+  Fetch(const Services& services, GroupId group, FetchHost* host)
+      : services_(services), group_(group), host_(*host) {}
+
+  // In place of what lacked before.
+  void Begin(std::vector<stream::ReadRange> lacking);
+  void OnAnswer(NodeId from, const PayloadAnswer& answer);
+  void Tick();
+  void Stop();
+
+  // A read there may be answered elsewhere, or later.
+  bool Lacks(stream::Incarnation incarnation, uint64_t offset) const;
+  bool whole() const { return lacking_.empty(); }
+  uint64_t lacking_bytes() const;
+  bool busy() const { return state_ == State::kWriting; }
+
+ private:
+  enum class State : uint8_t { kIdle, kAsking, kWriting };
+
+  void Next();
+  void Ask();
+  void Forward();  // The first range is another one.
+  void OnWritten(uint64_t begun, uint64_t size, Status status);
+  void Lost();
+
+  const Services services_;
+  const GroupId group_;
+  FetchHost& host_;
+  State state_ = State::kIdle;
+  bool stopped_ = false;
+  std::deque<stream::ReadRange> lacking_;
+  uint64_t last_ask_ = 0;
+  uint64_t begun_ = 0;                // How often Begin was called.
+  std::size_t source_ = 0;            // Of Sources, for the first range.
+  std::vector<NodeId> refused_ = {};  // Who doesn't have it.
+  NodeId asked_{};
+  uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
+};
+
+}  // namespace ursula::group

@@ -1,0 +1,31 @@
+// lib/group/payload_serve.h
+//
+// Answers a replica that lacks payload (fetch.h): whole appends, where the range isn't shorter.
+
+#pragma once
+
+#include "lib/group/letter_format.h"
+#include "lib/group/read_task.h"
+
+namespace ursula::group {
+
+class PayloadServe final : public ReadTask {
+ public:
+  PayloadServe(Replica* replica, uint64_t id, NodeId asker, const PayloadAsk& ask)
+      : ReadTask(replica, id), asker_(asker), ask_(ask) {}
+
+  void Start() override;
+  void Cancel(Status status) override;
+
+ private:
+  void OnGathered(Status status) override;
+  void Answer(uint64_t bytes);
+  void End();
+
+  const NodeId asker_;
+  const PayloadAsk ask_;
+  uint64_t wanted_ = 0;
+  bool cancelled_ = false;
+};
+
+}  // namespace ursula::group

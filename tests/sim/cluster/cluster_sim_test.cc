@@ -1,0 +1,48 @@
+// The fixed seeds. A failure names its seed; cluster_sim replays it.
+
+#include <cstdio>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "tests/sim/cluster/runner.h"
+
+namespace ursula::group::sim {
+namespace {
+
+using ursula::sim::Marks;
+using ursula::sim::RangeResult;
+using ursula::sim::RunRange;
+using ursula::sim::RunSeed;
+
+constexpr uint64_t kFixedSeeds = 300;
+
+TEST(ClusterSimTest, FixedSeedsHoldAndComeByEveryMark) {
+  const RangeResult range =
+      RunRange(ClusterSimulation(), 0, kFixedSeeds, [](const std::string& violation) {
+        ADD_FAILURE() << violation;
+        return true;
+      });
+  EXPECT_EQ(range.seeds, kFixedSeeds);
+  EXPECT_GE(range.figure("operations"), 300u * kFixedSeeds);
+  EXPECT_GE(range.figure("troubles"), 5u * kFixedSeeds);
+  EXPECT_GT(range.figure("acknowledged"), range.figure("operations") / 4);
+  EXPECT_GT(range.figure("unknown"), 0u);
+  EXPECT_FALSE(Marks(ClusterSimulation(), true).empty());
+  for (const std::string& mark : Marks(ClusterSimulation(), false))
+    ADD_FAILURE() << "not hit: " << mark;
+  std::printf("%s\n", range.Describe().c_str());
+}
+
+TEST(ClusterSimTest, ASeedIsAHistory) {
+  EXPECT_EQ(RunSeed(ClusterSimulation(), 7).trace, RunSeed(ClusterSimulation(), 7).trace);
+  EXPECT_NE(RunSeed(ClusterSimulation(), 7).trace, RunSeed(ClusterSimulation(), 8).trace);
+}
+
+}  // namespace
+}  // namespace ursula::group::sim
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  ursula::sim::InstallCrashHandler();
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,98 @@
+// tests/sim/cluster/world.h
+//
+// One seed: nodes, clients and trouble, in one thread.
+
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/random.h"
+#include "tests/sim/cluster/history.h"
+#include "tests/sim/cluster/profile.h"
+#include "tests/sim/seeds/simulation.h"
+#include "tests/unit/group/cluster_world.h"
+
+namespace ursula::group::sim {
+
+class World {
+ public:
+  World(uint64_t seed, bool verbose);
+  ursula::sim::SeedResult Run();
+
+ private:
+  struct Stream {
+    uint32_t group = 0;
+    std::string name;
+    History history = {};
+    // One who asks again under the same number until it knows.
+    uint64_t sequence = 0;
+    std::string asked = {};
+    bool asking = false;
+  };
+  // What is to be undone, and when.
+  struct Repair {
+    uint64_t at_ns = 0;
+    std::function<void()> run;
+  };
+  // A call under way; true: it has ended.
+  using Call = std::function<bool()>;
+
+  // world.cc
+  bool CreateStreams();
+  void Operate();
+  void Append(Stream* stream, uint64_t node);
+  void AppendOnce(Stream* stream, uint64_t node);
+  void Read(Stream* stream, uint64_t node);
+  uint64_t PickNode(uint32_t group);
+  void Poll();
+  void Observe();
+  void Finish();
+  bool AllAlike();
+  std::string Describe();
+  void CheckPayload(uint64_t node, const Stream& stream);
+  void Violate(const std::string& what);
+  void Note(uint64_t what, uint64_t value);
+  void Say(const std::string& what);
+  bool Run(uint64_t ns);  // False: a violation.
+
+  // trouble.cc
+  void Trouble();
+  void CloseNode(uint64_t node, int how);
+  void Open(uint64_t node);
+  void LosePayload(uint64_t node);
+  void JumpClock(uint64_t node);
+  void FillDisk(uint64_t node);
+  void Later(uint64_t ns_max, std::function<void()> run);
+  void RepairDue(bool all);
+  uint64_t AnyNode() { return 1 + random_.Below(profile_.nodes); }
+  bool AllWhole();
+
+  const uint64_t seed_;
+  const bool verbose_;
+  Random random_;
+  Profile profile_;
+  ClusterWorld cluster_;
+  std::deque<Stream> streams_;
+  std::deque<Call> calls_;
+  std::vector<Repair> repairs_;
+  std::map<std::pair<uint32_t, uint64_t>, uint64_t> hashes_;    // By group and index.
+  std::map<std::pair<uint32_t, uint64_t>, uint64_t> leaders_;   // By group and term.
+  std::map<std::pair<uint64_t, uint32_t>, uint64_t> observed_;  // By node and group: the index.
+  uint64_t trace_ = 0;
+  uint64_t operations_ = 0;
+  uint64_t troubles_ = 0;
+  uint64_t crashes_ = 0;
+  uint64_t unknown_ = 0;
+  uint64_t refused_ = 0;
+  std::string violation_;
+};
+
+}  // namespace ursula::group::sim

@@ -1,0 +1,321 @@
+// A replica that is too far behind for the log takes over a peer's state, and fetches payload.
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "lib/base/ids.h"
+#include "tests/unit/group/cluster_world.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr uint64_t kSecond = 1'000'000'000;
+
+WorldOptions KeepsNothing() {
+  WorldOptions options;
+  options.kept_log_bytes_max = 0;
+  return options;
+}
+
+// Three of which one was cut off while the others went on and checkpointed.
+struct Behind {
+  explicit Behind(uint64_t seed = 1, const WorldOptions& options = KeepsNothing())
+      : cluster(3, seed, options) {
+    cluster.OpenAll();
+    Check(cluster.CreateNow("s"));
+    Append("before ");
+    leader = *cluster.Leader();
+    away = leader % 3 + 1;
+  }
+
+  void Check(bool ok) { EXPECT_TRUE(ok); }
+  void Append(const std::string& text) {
+    Check(cluster.AppendNow("s", text));
+    all += text;
+  }
+  void CutOff() {
+    cluster.network().Isolate(NodeId{away});
+    cluster.RunFor(kSecond / 10);
+  }
+  // Behind by more than any log says.
+  void GoOn(int appends = 20, int bytes = 3000) {
+    for (int i = 0; i < appends; ++i) Append(std::string(bytes, static_cast<char>('a' + i % 26)));
+    Checkpoint();
+  }
+  void Checkpoint() {
+    for (uint64_t id = 1; id <= 3; ++id) {
+      if (id == away || !cluster.node(id).open()) continue;
+      const uint64_t before = cluster.node(id).budget().stats.snapshots;
+      cluster.replica(id).Checkpoint();
+      Check(cluster.RunUntil([&] { return cluster.node(id).budget().stats.snapshots > before; }));
+    }
+  }
+  bool Whole(uint64_t id) { return cluster.replica(id).lacking_bytes() == 0; }
+  bool Rejoin() {
+    cluster.network().Heal();
+    return CaughtUp();
+  }
+  bool CaughtUp() {
+    if (!cluster.AwaitLeader() || !cluster.AwaitEqual()) return false;
+    return cluster.RunUntil([&] { return Whole(away); });
+  }
+  // All replicas are alike, and each has every byte on its own.
+  void ExpectAlike() {
+    for (uint64_t id = 1; id <= 3; ++id) {
+      EXPECT_EQ(cluster.Content(id, "s"), all) << id;
+      EXPECT_EQ(cluster.replica(id).machine().StateHash(),
+                cluster.replica(1).machine().StateHash());
+    }
+    Check(cluster.node(away).FlushNow());
+    const stream::LookupResult found =
+        cluster.replica(away).machine().Lookup(NameOf("s"), cluster.replica(away).NowMs());
+    EXPECT_EQ(cluster.node(away).payload().Find({GroupId{0}, Raw(found.incarnation)}, 0),
+              all.size());
+  }
+
+  ClusterWorld cluster;
+  uint64_t leader = 0;
+  uint64_t away = 0;
+  std::string all;
+};
+
+// While it is closed.
+void RemovePayloadFiles(GroupWorld* world) {
+  for (const std::string& path : world->disk.Files()) {
+    if (!path.ends_with(".pay")) continue;
+    testing::ManualLoop loop;
+    ASSERT_TRUE(world->disk.OnLoop(&loop)->RemoveNow(path).ok());
+    ASSERT_TRUE(world->disk.OnLoop(&loop)->SyncDirectoryNow("/data/payload").ok());
+  }
+}
+
+TEST(InstallTest, OneThatIsTooFarBehindTakesOverAPeersState) {
+  Behind world;
+  world.CutOff();
+  world.GoOn();
+  ASSERT_TRUE(world.Rejoin());
+  world.ExpectAlike();
+  world.Append("after");
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, WhatTheLogStillHasNeedsNoSnapshot) {
+  WorldOptions options;
+  options.kept_log_bytes_max = 1 << 20;
+  Behind world(1, options);
+  world.CutOff();
+  world.GoOn();
+  ASSERT_TRUE(world.Rejoin());
+  EXPECT_EQ(world.cluster.node(world.away).budget().stats.snapshots, 0u);
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, ItHoldsAfterARestart) {
+  Behind world;
+  world.CutOff();
+  world.GoOn();
+  ASSERT_TRUE(world.Rejoin());
+  world.Append("after");
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  for (int i = 0; i < 2; ++i) {
+    world.cluster.Crash(world.away);
+    ASSERT_TRUE(world.cluster.Open(world.away).ok());
+    ASSERT_TRUE(world.CaughtUp());
+    world.ExpectAlike();
+  }
+}
+
+// The follower had been leader: what it had written then, and nobody else, is void.
+TEST(InstallTest, AnOldTailDoesNotOutliveIt) {
+  Behind world;
+  world.away = world.leader;
+  world.CutOff();
+  for (int i = 0; i < 40; ++i) world.cluster.node(world.away).Append("s", "never");
+  world.cluster.RunFor(kSecond / 10);
+  ASSERT_TRUE(world.cluster.RunUntil(
+      [&] { return world.cluster.Leader() && *world.cluster.Leader() != world.away; }));
+  world.GoOn(5);
+  ASSERT_TRUE(world.Rejoin());
+  world.ExpectAlike();
+  world.cluster.Crash(world.away);
+  ASSERT_TRUE(world.cluster.Open(world.away).ok());
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, WhoWaitsForASkippedEntryIsToldThatNobodyKnows) {
+  Behind world;
+  world.away = world.leader;
+  world.CutOff();
+  const Asked append = world.cluster.node(world.away).Append("s", "never");
+  ASSERT_TRUE(world.cluster.RunUntil(
+      [&] { return world.cluster.Leader() && *world.cluster.Leader() != world.away; },
+      9 * kSecond));
+  world.GoOn(5);
+  EXPECT_FALSE(append->reply);
+  world.cluster.network().Heal();
+  ASSERT_TRUE(world.cluster.RunUntil([&] { return append->reply.has_value(); }));
+  EXPECT_EQ(append->code(), StatusCode::kOutcomeUnknown);
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, AReaderThatWaitsAtTheTailGetsWhatIsNew) {
+  Behind world;
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.from = {world.all.size()};
+  request.wait_ms = 50'000;
+  const AskedRead read = world.cluster.node(world.away).Read(request);
+  world.cluster.RunFor(kSecond / 10);
+  ASSERT_FALSE(read->reply);
+  world.CutOff();
+  world.GoOn(3, 10);
+  const std::string expected = world.all.substr(7);
+  ASSERT_TRUE(world.Rejoin());
+  ASSERT_TRUE(world.cluster.RunUntil([&] { return read->reply.has_value(); }));
+  // Its bytes may still be on their way: then it is told to ask again.
+  EXPECT_TRUE(read->text() == expected || !read->reply->ok()) << read->text();
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, ACheckpointUnderWayEndsFirst) {
+  Behind world;
+  world.Append(std::string(50'000, 'x'));
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  world.CutOff();
+  world.GoOn();
+  world.cluster.network().Heal();
+  for (int i = 0; i < 100; ++i) {
+    world.cluster.replica(world.away).Checkpoint();
+    world.cluster.replica(world.away).Flush();
+    world.cluster.RunFor(kSecond / 100);
+  }
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+}
+
+TEST(InstallTest, TheLeaderMayCrashAtAnyMomentOfIt) {
+  for (uint64_t after_us = 0; after_us < 4000; after_us += 100) {
+    Behind world(after_us + 1);
+    world.CutOff();
+    world.GoOn(5);
+    world.cluster.network().Heal();
+    world.cluster.RunFor(kSecond / 5 + after_us * 1000);
+    world.cluster.Crash(*world.cluster.Leader());
+    for (uint64_t id = 1; id <= 3; ++id) {
+      if (!world.cluster.node(id).open()) {
+        ASSERT_TRUE(world.cluster.Open(id).ok());
+      }
+    }
+    ASSERT_TRUE(world.CaughtUp()) << after_us;
+    world.ExpectAlike();
+  }
+}
+
+TEST(InstallTest, AnInstallInTurnsMayMeetBrokenConnections) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    Behind world(seed);
+    world.CutOff();
+    world.GoOn(5);
+    testing::NetworkFaults faults;
+    faults.break_per_million = 50'000;
+    world.cluster.network().set_faults(faults);
+    world.cluster.network().Heal();
+    world.cluster.RunFor(2 * kSecond);
+    world.cluster.network().set_faults({});
+    ASSERT_TRUE(world.CaughtUp()) << seed;
+    world.ExpectAlike();
+  }
+}
+
+// Of the machine, in each step of the world's: whatever was durable then is gone on from.
+TEST(InstallTest, TheFollowerMayCrashBetweenAnyTwoOfItsSteps) {
+  for (int bytes : {100, 20'000}) {
+    uint64_t crashes = 0;
+    for (bool done = false; !done; ++crashes) {
+      Behind world(7);
+      world.Append(std::string(2000, 'x'));
+      ASSERT_TRUE(world.cluster.AwaitEqual());
+      world.CutOff();
+      world.GoOn(3, bytes);
+      world.cluster.network().Heal();
+      Replica& replica = world.cluster.replica(world.away);
+      const Index behind = replica.applied();
+      ASSERT_TRUE(world.cluster.RunUntil([&] { return replica.installing(); }));
+      uint64_t steps = 0;
+      ASSERT_TRUE(world.cluster.RunUntil([&] {
+        done = replica.applied() > behind && world.Whole(world.away);
+        return done || ++steps > crashes;
+      }));
+      world.cluster.Crash(world.away);
+      ASSERT_TRUE(world.cluster.Open(world.away).ok()) << crashes;
+      ASSERT_TRUE(world.CaughtUp()) << crashes;
+      world.ExpectAlike();
+      ASSERT_FALSE(HasFailure()) << crashes;
+    }
+    EXPECT_GT(crashes, 10u);
+  }
+}
+
+TEST(InstallTest, AFullDiskIsWaitedFor) {
+  Behind world;
+  world.CutOff();
+  world.GoOn();
+  GroupWorld& node = world.cluster.node(world.away);
+  node.disk.faults().capacity_bytes = 0;
+  world.cluster.network().Heal();
+  world.cluster.RunFor(5 * kSecond);
+  EXPECT_LT(Raw(world.cluster.replica(world.away).applied()),
+            Raw(world.cluster.replica(*world.cluster.Leader()).applied()));
+  node.disk.faults().capacity_bytes = uint64_t{1} << 46;
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+}
+
+TEST(FetchTest, PayloadThatIsLostOnOneComesFromAnother) {
+  Behind world;
+  world.GoOn(10);
+  for (uint64_t id = 1; id <= 3; ++id) world.cluster.replica(id).Checkpoint();
+  world.cluster.RunFor(kSecond);
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  world.cluster.Crash(world.away);
+  RemovePayloadFiles(&world.cluster.node(world.away));
+  ASSERT_TRUE(world.cluster.Open(world.away).ok());
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+}
+
+TEST(FetchTest, WhatNobodyHasIsToldAndReadAsLost) {
+  Behind world;
+  world.GoOn(10);
+  ASSERT_TRUE(world.cluster.AwaitEqual());
+  for (uint64_t id = 1; id <= 3; ++id) world.cluster.replica(id).Checkpoint();
+  world.cluster.RunFor(kSecond);
+  for (uint64_t id = 1; id <= 3; ++id) world.cluster.Crash(id);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    RemovePayloadFiles(&world.cluster.node(id));
+    ASSERT_TRUE(world.cluster.Open(id).ok());
+  }
+  ASSERT_TRUE(world.cluster.RunUntil([&] {
+    for (uint64_t id = 1; id <= 3; ++id) {
+      if (!world.Whole(id) || world.cluster.node(id).budget().stats.payload_lost_bytes == 0) {
+        return false;
+      }
+    }
+    return true;
+  }));
+  for (uint64_t id = 1; id <= 3; ++id) {
+    EXPECT_EQ(world.cluster.node(id).budget().stats.payload_lost_bytes, world.all.size());
+    EXPECT_TRUE(world.cluster.node(id).Logged("are lost"));
+    EXPECT_NE(world.cluster.Content(id, "s").find("DATA_LOSS"), std::string::npos)
+        << world.cluster.Content(id, "s");
+  }
+}
+
+}  // namespace
+}  // namespace ursula::group
