@@ -7,11 +7,11 @@
 namespace ursula::group {
 
 Bytes Barrier::ContextOf(uint64_t number) const {
-  std::string context;
-  PutFixed<uint64_t>(&context, Raw(self_));
-  PutFixed<uint64_t>(&context, opening_);
-  PutFixed<uint64_t>(&context, number);
-  return Bytes::Take(std::move(context));
+  char context[3 * sizeof(uint64_t)];
+  StoreFixed<uint64_t>(context, Raw(self_));
+  StoreFixed<uint64_t>(context + 8, opening_);
+  StoreFixed<uint64_t>(context + 16, number);
+  return Bytes::Copy(std::string_view(context, sizeof(context)));
 }
 
 void Barrier::StartRound(raft::Core* core, uint64_t now_ns) {

@@ -25,8 +25,9 @@ bool Replica::WriteLetter(NodeId to, Letter letter) {
   if (services_.hub == nullptr || state_ == State::kFailed || state_ == State::kStopped) {
     return false;
   }
-  const bool small =
-      std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter);
+  const bool small = std::holds_alternative<SnapshotAck>(letter) ||
+                     std::holds_alternative<PayloadAsk>(letter) ||
+                     std::holds_alternative<TimeNews>(letter);
   return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
 }
 
@@ -42,6 +43,8 @@ void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
     shipments_.OnAck(from, *ack, services_.loop->now_ns());
   } else if (auto* ask = std::get_if<PayloadAsk>(&*read)) {
     Serve(from, *ask);
+  } else if (auto* news = std::get_if<TimeNews>(&*read)) {
+    OnTimeNews(*news);
   } else {
     fetch_.OnAnswer(from, std::get<PayloadAnswer>(*read));
   }

@@ -52,8 +52,10 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
   // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
   // its state.
   if (append->hard_state) hard_ = *append->hard_state;
-  if (append->hard_state && append->must_sync) PersistState();
+  if (append->hard_state && append->must_sync) PersistState(log_.last());
+  bool changes_members = false;
   for (const raft::Entry& entry : append->entries) {
+    changes_members |= entry.kind != raft::EntryKind::kNormal;
     char kind = static_cast<char>(entry.kind);
     storage::WalRecord record;
     record.group = group_;
@@ -63,17 +65,21 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     record.parts = {std::string_view(&kind, 1), entry.payload.view()};
     last_lsn_ = services_.wal->Append(record);
   }
+  // Members count as they were when the last known commit index is applied. A change is proposed
+  // once the one before it is applied, so whoever acknowledges it must not forget that one: else
+  // two that remember old members alone may elect a leader beside that of the new ones.
+  if (changes_members) PersistState(append->entries.back().index);
   if (!append->entries.empty() && append->entries.front().index <= payload_checked_at_) {
     payload_checked_at_ = append->entries.front().index - 1;
   }
   appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses), {}});
 }
 
-// Invariant: its commit index is of an entry that is durable here, in the log or in a snapshot; so
-// where an opening finds neither, one of them was taken away (Recovery::Finish).
-void Replica::PersistState() {
+// Invariant: its commit index is of an entry that is durable here by then, in the log or in a
+// snapshot; so where an opening finds neither, one of them was taken away (Recovery::Finish).
+void Replica::PersistState(Index written) {
   raft::HardState hard = hard_;
-  hard.commit = std::min(hard.commit, log_.last());
+  hard.commit = std::min(hard.commit, written);
   std::string state = EncodeState(hard);
   storage::WalRecord record;
   record.group = group_;
@@ -120,7 +126,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
   URSULA_CHECK(entry.index == applied_index_ + 1);
   stream::ApplyResult result;
   if (entry.kind != raft::EntryKind::kNormal) {
-    if (!ApplyConfChange(entry)) return;
+    if (!ApplyConfChange(entry, &result.reply)) return;
   } else if (!entry.payload.empty()) {
     // What was encoded here, and kept in memory since, has the checksum that was made of it then.
     const bool own = proposals_.IsOwn(entry.index, entry.term);
@@ -157,14 +163,17 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
       });
 }
 
-bool Replica::ApplyConfChange(const raft::Entry& entry) {
+bool Replica::ApplyConfChange(const raft::Entry& entry, stream::Reply* reply) {
   Result<raft::ConfChange> change = raft::DecodeConfChange(entry.kind, entry.payload.view());
   if (!change.ok()) {
     Corrupt(Status(StatusCode::kDataLoss, change.status().message()));
     return false;
   }
   Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
-  if (!conf.ok()) services_.Log(2, "a membership change had no effect: " + conf.status().message());
+  if (!conf.ok()) {
+    reply->outcome = Outcome::kConflict;
+    services_.Log(2, "a membership change had no effect: " + conf.status().message());
+  }
   NoteMembership();
   return true;
 }
@@ -190,6 +199,7 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 void Replica::AfterApply() {
   CountMemory();
   MaybeCheckPayload();
+  CheckSettling();
   if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
     for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
   }
@@ -249,6 +259,7 @@ void Replica::Fail(Status status) {
   unreadable_ |= starting;
   // What reads wait for is never applied.
   if (unreadable_) barrier_.FailAll(failure_);
+  EndSettling(failure_);
   if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
   for (Proposals::Waiter& waiter : proposals_.TakeAll()) {
     services_.budget->inflight_bytes -= waiter.payload_bytes;

@@ -79,6 +79,7 @@ void Replica::SweepExpired() {
 // A name is past its deadline: afterwards it is expired, or renewed for the sake of live readers,
 // of which the one that asks may be one.
 void Replica::Settle(stream::Incarnation incarnation, bool held, Function<void(Status)> done) {
+  if (follows()) return SettleAtLeader(incarnation, held, std::move(done));
   stream::LookupResult found = machine_->FindIncarnation(incarnation);
   auto finish = [done = std::move(done)](Result<stream::Reply> reply) mutable {
     done(reply.status());
@@ -163,6 +164,7 @@ void Replica::TouchLate() {
 }
 
 void Replica::ProposeTouches() {
+  if (follows()) return SendTimeNews();
   if (touched_.empty()) return;
   stream::Touch touch;
   touch.incarnations.assign(touched_.begin(), touched_.end());

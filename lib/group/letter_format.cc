@@ -14,6 +14,7 @@ enum class Kind : uint8_t {
   kSnapshotAck = 3,
   kPayloadAsk = 4,
   kPayloadAnswer = 5,
+  kTimeNews = 6,
 };
 
 struct Encoder {
@@ -53,6 +54,13 @@ struct Encoder {
       before = end;
     }
     out->PutBytes(answer.bytes);
+  }
+  void operator()(const TimeNews& news) {
+    Begin(Kind::kTimeNews);
+    for (const std::vector<uint64_t>* list : {&news.read, &news.due}) {
+      out->PutVarint(list->size());
+      for (uint64_t incarnation : *list) out->PutVarint(incarnation);
+    }
   }
 };
 
@@ -96,6 +104,13 @@ class Decoder {
       case Kind::kPayloadAnswer:
         read = TakeAnswer();
         break;
+      case Kind::kTimeNews: {
+        TimeNews news;
+        news.read = TakeList();
+        news.due = TakeList();
+        read = std::move(news);
+        break;
+      }
       default:
         reader_.Fail();
     }
@@ -110,6 +125,14 @@ class Decoder {
     const std::string_view view = reader_.String();
     if (view.empty()) return {};
     return letter_.Slice(static_cast<std::size_t>(view.data() - letter_.data()), view.size());
+  }
+
+  std::vector<uint64_t> TakeList() {
+    const uint64_t count = reader_.Varint();
+    if (count > reader_.rest().size()) reader_.Fail();
+    std::vector<uint64_t> list;
+    for (uint64_t i = 0; i < count && reader_.ok(); ++i) list.push_back(reader_.Varint());
+    return list;
   }
 
   PayloadAnswer TakeAnswer() {

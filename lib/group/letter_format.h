@@ -46,7 +46,14 @@ struct PayloadAnswer {
   Bytes bytes = {};
 };
 
-using Letter = std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer>;
+// What a follower has seen of streams whose time its leader keeps, by incarnation.
+struct TimeNews {
+  std::vector<uint64_t> read = {};  // Have been read, or have live readers: to be renewed.
+  std::vector<uint64_t> due = {};   // Were met past their deadline.
+};
+
+using Letter =
+    std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer, TimeNews>;
 
 void EncodeLetter(const Letter& letter, ByteParts* out);
 

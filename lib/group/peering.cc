@@ -15,6 +15,30 @@ void Replica::NoteMembership() {
       conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self);
 }
 
+void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done) {
+  raft::Proposal proposal;
+  if (state_ == State::kRunning && leads()) proposal = core_->ProposeConfChange(change);
+  Schedule();
+  Status refusal;
+  if (proposal.outcome != raft::ProposalOutcome::kAppended) {
+    refusal =
+        Status(StatusCode::kUnavailable, "this group has no leader here; nothing has changed");
+  } else if (proposal.conf_change_refused) {
+    refusal = Status(StatusCode::kFailedPrecondition,
+                     "another change of members is under way, or this one doesn't fit");
+  }
+  if (!refusal.ok()) {
+    services_.loop->Defer([done = std::move(done), refusal]() mutable { done(refusal); });
+    return;
+  }
+  auto applied = [done = std::move(done)](Result<stream::Reply> reply) mutable {
+    if (!reply.ok()) return done(reply.status());
+    if (reply->outcome == Outcome::kOk) return done(Status());
+    done(Status(StatusCode::kFailedPrecondition, "the change of members didn't fit"));
+  };
+  proposals_.Add({proposal.first, proposal.term, 0, services_.loop->now_ns(), std::move(applied)});
+}
+
 void Replica::Send(std::vector<raft::Message> messages) {
   for (raft::Message& message : messages) {
     if (message.to == services_.self) {

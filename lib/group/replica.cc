@@ -283,7 +283,7 @@ void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
   ++services_.budget->stats.snapshots;
   // The log still says that there is a snapshot, once it has nothing else of what is in it.
   hard_.commit = std::max(hard_.commit, meta.index);
-  PersistState();
+  PersistState(log_.last());
   services_.wal->Release(group_, meta.index);
   log_.Compact(meta, sole_voter() ? 0 : services_.budget->kept_log_bytes_max);
 }
@@ -314,6 +314,7 @@ void Replica::Tick() {
   WatchClock();
   SweepExpired();
   TouchLate();
+  RenewAtLeader();
   checkpoint_.Tick();
 }
 
@@ -325,6 +326,7 @@ void Replica::Stop(Function<void()> done) {
     stop_deadline_ns_ = services_.loop->now_ns() + kStopDeadlineNs;
     HandOver();
   }
+  EndSettling(Stopping());
   std::vector<uint64_t> ids;  // What one read's end calls may end another.
   for (auto& [id, task] : tasks_) ids.push_back(id);
   for (uint64_t id : ids) {
@@ -357,6 +359,7 @@ void Replica::Abandon() {
     if (task->linked()) task->Unlink();
   }
   waiters_.clear();
+  settling_.clear();
   tasks_.clear();
   stop_done_ = nullptr;
 }

@@ -71,6 +71,14 @@ class Replica final : private raft::Driver,
   void Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
 
+  // Changes the group's members (dissertation 4.3). `done` once it is applied here:
+  //   kUnavailable         nothing happened: it doesn't lead, or hands over;
+  //   kFailedPrecondition  nothing happened: another change is under way, or it doesn't fit;
+  //   kOutcomeUnknown      as for commands.
+  // A new member is a learner first, and a voter once it has caught up and lacks no payload.
+  void ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done);
+  raft::ConfState members() const { return core_->Configuration(); }
+
   // Sets the group's time to the wall clock; `done` with what it moved by, or as Propose.
   void StepClock(Function<void(Result<int64_t>)> done);
 
@@ -117,6 +125,8 @@ class Replica final : private raft::Driver,
   bool installing() const { return install_.state() != Install::State::kIdle; }
   // Of its streams' payload, what is on no disk of its own yet.
   uint64_t lacking_bytes() const { return fetch_.lacking_bytes(); }
+  // It has compared its streams with its payload, and lacks none.
+  bool whole() const { return payload_checked_ && fetch_.whole(); }
   std::size_t waiting_reads() const { return waiting_reads_; }
   std::size_t proposals_pending() const { return proposals_.size() + staged_.size(); }
 
@@ -230,11 +240,12 @@ class Replica final : private raft::Driver,
   void TakeSoftState(const raft::SoftState& soft_state);
   void Persist(raft::StorageAppend* append);
   void WriteAppend(raft::StorageAppend* append);
-  void PersistState();
+  void PersistState(Index written);  // The last entry that the log has, or gets before this.
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
   void ApplyEntry(const raft::Entry& entry);
-  bool ApplyConfChange(const raft::Entry& entry);  // False: it can't be read.
+  // False: it can't be read.
+  bool ApplyConfChange(const raft::Entry& entry, stream::Reply* reply);
   void CarryOut(stream::ApplyResult* result);
   void AfterApply();
   void Fail(Status status);
@@ -242,6 +253,20 @@ class Replica final : private raft::Driver,
   void MaybeCheckPayload();
   void MaybeFinishStart();
   void MaybeFinishStop();
+
+  // remote_time.cc: a leader's streams are read elsewhere, too.
+  struct Settling {
+    stream::Incarnation incarnation = stream::kNoIncarnation;
+    std::optional<int64_t> deadline_ms = {};
+    uint64_t until_ns = 0;
+    Function<void(Status)> done;
+  };
+  void SettleAtLeader(stream::Incarnation incarnation, bool held, Function<void(Status)> done);
+  void CheckSettling();
+  void EndSettling(const Status& status);
+  void RenewAtLeader();
+  void SendTimeNews();
+  void OnTimeNews(const TimeNews& news);
 
   // expiry.cc: time passes for streams.
   void WatchClock();
@@ -312,6 +337,10 @@ class Replica final : private raft::Driver,
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
   // Read again soon after a renewal, and when the next one is due.
   absl::btree_set<std::pair<int64_t, stream::Incarnation>> touches_due_;
+  std::vector<Settling> settling_;                // On a follower.
+  absl::btree_set<stream::Incarnation> due_;      // To be told to the leader at the turn's end.
+  int64_t time_seen_ms_ = 0;                      // A follower's latest applied time,
+  uint64_t time_seen_ns_ = 0;                     // and when it was seen here.
   bool expire_pending_ = false;
   int64_t renewed_until_ms_ = INT64_MIN;  // RenewHeld has looked at deadlines up to here.
   std::size_t renewals_ = 0;              // Of RenewHeld, not applied yet.

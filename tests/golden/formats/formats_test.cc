@@ -239,6 +239,9 @@ TEST_F(FormatsTest, PeerFrames) {
   std::string joined;
   for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame))) joined.append(part.view());
   Check("peer_frame_head", joined.substr(0, 8));
+  ByteParts news;
+  group::EncodeLetter(group::TimeNews{{5, 600}, {7}}, &news);
+  Check("letter_time_news", news.TakeJoined().view());
 }
 
 }  // namespace

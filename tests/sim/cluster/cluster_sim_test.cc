@@ -27,6 +27,7 @@ TEST(ClusterSimTest, FixedSeedsHoldAndComeByEveryMark) {
   EXPECT_GE(range.figure("troubles"), 5u * kFixedSeeds);
   EXPECT_GT(range.figure("acknowledged"), range.figure("operations") / 4);
   EXPECT_GT(range.figure("unknown"), 0u);
+  EXPECT_GT(range.figure("changes of members"), kFixedSeeds);
   EXPECT_FALSE(Marks(ClusterSimulation(), true).empty());
   for (const std::string& mark : Marks(ClusterSimulation(), false))
     ADD_FAILURE() << "not hit: " << mark;

@@ -5,6 +5,12 @@ namespace ursula::group::sim {
 Profile MakeProfile(Random* random) {
   Profile profile;
   profile.nodes = random->OneIn(5) ? 5 : random->OneIn(6) ? 2 : 3;
+  profile.voters = profile.nodes;
+  if (random->OneIn(2)) {
+    if (random->OneIn(4)) profile.voters = 1;
+    profile.nodes = profile.voters + 3;
+    profile.change_one_in = 10 + static_cast<uint32_t>(random->Below(60));
+  }
   profile.options.groups = 1 + static_cast<uint32_t>(random->Below(2));
   profile.options.wal_segment_bytes = random->OneIn(2) ? 64 << 10 : 256 << 10;
   profile.options.kept_log_bytes_max = random->OneIn(2) ? 0 : random->Below(64 << 10);

@@ -14,6 +14,7 @@ namespace ursula::group::sim {
 
 struct Profile {
   uint32_t nodes = 3;
+  uint32_t voters = 3;  // Of them, that found the groups; the others may come to be members.
   WorldOptions options = {};
   testing::NetworkFaults network = {};
   uint32_t streams = 3;
@@ -23,6 +24,7 @@ struct Profile {
   uint32_t trouble_one_in = 40;  // Of operations.
   uint64_t disk_latency_ns_max = 0;
   uint32_t checkpoint_one_in = 60;
+  uint32_t change_one_in = 0;  // Members change. 0: never.
 };
 
 Profile MakeProfile(Random* random);

@@ -119,7 +119,7 @@ bool World::AllWhole() {
   for (uint64_t id = 1; id <= profile_.nodes; ++id) {
     if (!cluster_.node(id).open() || !cluster_.node(id).started()) return false;
     for (uint32_t group = 0; group < profile_.options.groups; ++group) {
-      if (cluster_.replica(id, group).lacking_bytes() > 0) return false;
+      if (!cluster_.replica(id, group).whole()) return false;
       if (cluster_.replica(id, group).installing()) return false;
     }
   }
@@ -128,7 +128,8 @@ bool World::AllWhole() {
 
 // Of one node, while the others have everything: they give it back.
 void World::LosePayload(uint64_t node) {
-  if (!AllWhole()) return;
+  // Of members that come and go none may be the only one that has something.
+  if (profile_.change_one_in > 0 ? !AllAlike() : !AllWhole()) return;
   CloseNode(node, 1);
   if (cluster_.node(node).open()) return;
   Say("payload is lost: " + std::to_string(node));

@@ -20,7 +20,7 @@ World::World(uint64_t seed, bool verbose)
       verbose_(verbose),
       random_(seed),
       profile_(MakeProfile(&random_)),
-      cluster_(profile_.nodes, seed + 1, profile_.options) {
+      cluster_(profile_.nodes, seed + 1, profile_.options, profile_.voters) {
   cluster_.network().set_faults(profile_.network);
   for (uint64_t id = 1; id <= profile_.nodes; ++id) {
     cluster_.node(id).disk.faults().latency_min_ns = 20'000;
@@ -34,6 +34,7 @@ ursula::sim::SeedResult World::Run() {
     for (uint32_t i = 0; i < profile_.operations && violation_.empty(); ++i) {
       Operate();
       if (random_.OneIn(profile_.trouble_one_in)) Trouble();
+      if (profile_.change_one_in > 0 && random_.OneIn(profile_.change_one_in)) ChangeMembers();
       if (random_.OneIn(profile_.checkpoint_one_in)) {
         const uint64_t id = AnyNode();
         if (cluster_.node(id).open()) {
@@ -62,6 +63,7 @@ ursula::sim::SeedResult World::Run() {
                     {"refused", refused_},
                     {"troubles", troubles_},
                     {"crashes", crashes_},
+                    {"changes of members", changes_},
                     {"frames", cluster_.network().frames()}};
   return result;
 }
@@ -243,11 +245,14 @@ void World::Observe() {
 
 bool World::AllAlike() {
   for (uint32_t group = 0; group < profile_.options.groups; ++group) {
-    if (!cluster_.Leader(group)) return false;
-    for (uint64_t id = 1; id <= profile_.nodes; ++id) {
+    const std::optional<uint64_t> leader = cluster_.Leader(group);
+    if (!leader || !cluster_.replica(*leader, group).members().voters_outgoing.empty()) {
+      return false;
+    }
+    for (uint64_t id : cluster_.Members(group)) {
       Replica& replica = cluster_.replica(id, group);
-      if (replica.applied() != cluster_.replica(1, group).applied()) return false;
-      if (replica.lacking_bytes() > 0 || replica.installing()) return false;
+      if (replica.applied() != cluster_.replica(*leader, group).applied()) return false;
+      if (!replica.whole() || replica.installing()) return false;
     }
   }
   return true;
@@ -265,7 +270,7 @@ void World::Finish() {
     Run(kSecond / 10);
   }
   for (Stream& stream : streams_) {
-    for (uint64_t id = 1; id <= profile_.nodes && violation_.empty(); ++id) {
+    for (uint64_t id : cluster_.Members(stream.group)) {
       const std::string content = cluster_.ContentOf(id, stream.name, stream.group);
       stream.history.Finish(content);
       CheckPayload(id, stream);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,11 @@ class World {
   void Say(const std::string& what);
   bool Run(uint64_t ns);  // False: a violation.
 
+  // members.cc
+  void ChangeMembers();
+  std::optional<raft::ConfChange> PickChange(uint32_t group, const raft::ConfState& conf);
+  bool IsWhole(uint64_t node, uint32_t group);
+
   // trouble.cc
   void Trouble();
   void CloseNode(uint64_t node, int how);
@@ -86,6 +92,9 @@ class World {
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> hashes_;    // By group and index.
   std::map<std::pair<uint32_t, uint64_t>, uint64_t> leaders_;   // By group and term.
   std::map<std::pair<uint64_t, uint32_t>, uint64_t> observed_;  // By node and group: the index.
+  // By group: who has ever been a member. A replica's number is never given out again.
+  std::map<uint32_t, std::set<uint64_t>> ever_;
+  uint64_t changes_ = 0;  // Of members, that have ended well.
   uint64_t trace_ = 0;
   uint64_t operations_ = 0;
   uint64_t troubles_ = 0;

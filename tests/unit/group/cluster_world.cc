@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/ids.h"
 
 namespace ursula::group {
 
-ClusterWorld::ClusterWorld(uint32_t nodes, uint64_t seed, const WorldOptions& options)
+ClusterWorld::ClusterWorld(uint32_t nodes, uint64_t seed, const WorldOptions& options,
+                           uint32_t voters)
     : network_(seed) {
   for (uint64_t id = 1; id <= nodes; ++id) {
     nodes_.push_back(std::make_unique<GroupWorld>(seed * 100 + id));
@@ -15,7 +17,7 @@ ClusterWorld::ClusterWorld(uint32_t nodes, uint64_t seed, const WorldOptions& op
     world.options = options;
     world.options.self = NodeId{id};
     world.options.voters.clear();
-    for (uint64_t voter = 1; voter <= nodes; ++voter) {
+    for (uint64_t voter = 1; voter <= (voters == 0 ? nodes : voters); ++voter) {
       world.options.voters.push_back(NodeId{voter});
     }
     world.Connect(&network_);
@@ -82,6 +84,24 @@ std::optional<uint64_t> ClusterWorld::Leader(uint32_t group) {
 
 bool ClusterWorld::AwaitLeader(uint32_t group) {
   return RunUntil([&] { return Leader(group).has_value(); });
+}
+
+std::vector<uint64_t> ClusterWorld::Members(uint32_t group) {
+  std::vector<uint64_t> members;
+  const std::optional<uint64_t> leader = Leader(group);
+  if (!leader) return members;
+  const raft::ConfState conf = replica(*leader, group).members();
+  for (NodeId node : conf.voters) members.push_back(Raw(node));
+  for (NodeId node : conf.learners) members.push_back(Raw(node));
+  return members;
+}
+
+Status ClusterWorld::ChangeMembers(const raft::ConfChange& change, uint32_t group) {
+  std::optional<Status> ended;
+  AwaitLeader(group);
+  replica(*Leader(group), group).ChangeMembers(change, [&](Status status) { ended = status; });
+  RunUntil([&] { return ended.has_value(); });
+  return *ended;
 }
 
 bool ClusterWorld::AwaitEqual(uint32_t group) {

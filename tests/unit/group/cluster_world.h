@@ -24,7 +24,9 @@ namespace ursula::group {
 
 class ClusterWorld {
  public:
-  explicit ClusterWorld(uint32_t nodes, uint64_t seed = 1, const WorldOptions& options = {});
+  // The first `voters` (0: all) nodes found the groups.
+  explicit ClusterWorld(uint32_t nodes, uint64_t seed = 1, const WorldOptions& options = {},
+                        uint32_t voters = 0);
   ClusterWorld(const ClusterWorld&) = delete;
   ClusterWorld& operator=(const ClusterWorld&) = delete;
   ~ClusterWorld();  // Crashes what is open.
@@ -61,6 +63,10 @@ class ClusterWorld {
   std::optional<uint64_t> Leader(uint32_t group = 0);
   // Of those that aren't cut off: until one leads, and may propose.
   bool AwaitLeader(uint32_t group = 0);
+  // Voters and learners, as the one who leads sees them.
+  std::vector<uint64_t> Members(uint32_t group = 0);
+  // At the leader: how it ended.
+  Status ChangeMembers(const raft::ConfChange& change, uint32_t group = 0);
   // Until each open replica has applied what the others have.
   bool AwaitEqual(uint32_t group = 0);
 

@@ -23,8 +23,12 @@ std::vector<Letter> Samples() {
   message.index = Index{7};
   message.entries.resize(1);
   message.entries[0].payload = Bytes::Static("command");
-  return {message, SnapshotPart{77, 3, Bytes::Static("records")}, SnapshotAck{77, 4, true},
-          PayloadAsk{5, 6, 7000, 8000}, PayloadAnswer{5, {7003, 7100}, Bytes::Static("bytes")}};
+  return {message,
+          SnapshotPart{77, 3, Bytes::Static("records")},
+          SnapshotAck{77, 4, true},
+          PayloadAsk{5, 6, 7000, 8000},
+          PayloadAnswer{5, {7003, 7100}, Bytes::Static("bytes")},
+          TimeNews{{5, 6}, {7}}};
 }
 
 TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
@@ -51,7 +55,7 @@ TEST(LetterFormatTest, AnyCutUnknownKindAndWhateverFollowsIsRefused) {
     }
     EXPECT_FALSE(DecodeLetter(Bytes::Take(std::string(encoded.view()) + "x")).ok());
   }
-  EXPECT_FALSE(DecodeLetter(Bytes::Static("\x06")).ok());
+  EXPECT_FALSE(DecodeLetter(Bytes::Static("\x07")).ok());
 }
 
 TEST(LetterFormatTest, AShipmentIsNamedInASnapshotsData) {

@@ -222,6 +222,65 @@ TEST(ReplicationTest, AFollowersClockDecidesNothing) {
   EXPECT_EQ(cluster.Content(follower, "s"), "abc");
 }
 
+// A read there reaches its leader's time.
+TEST(ReplicationTest, AReadAtAFollowerRenewsAStream) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t follower = Other(cluster, leader);
+  ASSERT_TRUE(cluster.Finish(cluster.node(leader).Create("s", {.ttl_seconds = 10})));
+  ASSERT_TRUE(cluster.Finish(cluster.node(leader).Create("t", {.ttl_seconds = 10})));
+  for (int i = 0; i < 6; ++i) {
+    cluster.RunFor(4 * kSecond);
+    EXPECT_EQ(cluster.Content(follower, "s"), "");
+  }
+  EXPECT_EQ(cluster.Content(follower, "t"),
+            "outcome " + std::to_string(static_cast<int>(Outcome::kNotFound)));
+  cluster.RunFor(12 * kSecond);
+  EXPECT_EQ(cluster.Content(leader, "s"),
+            "outcome " + std::to_string(static_cast<int>(Outcome::kNotFound)));
+}
+
+TEST(ReplicationTest, AReaderWhoWaitsAtAFollowerKeepsAStream) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t follower = Other(cluster, leader);
+  ASSERT_TRUE(cluster.Finish(cluster.node(leader).Create("s", {.ttl_seconds = 2})));
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.wait_ms = 60'000;
+  const AskedRead read = cluster.node(follower).Read(request);
+  cluster.RunFor(20 * kSecond);
+  EXPECT_FALSE(read->reply) << read->text();
+  ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+  ASSERT_TRUE(cluster.RunUntil([&] { return read->reply.has_value(); }));
+  EXPECT_EQ(read->text(), "abc");
+  cluster.RunFor(5 * kSecond);
+  EXPECT_EQ(cluster.Content(follower, "s"),
+            "outcome " + std::to_string(static_cast<int>(Outcome::kNotFound)));
+}
+
+// Its leader's sweep and the news of a follower meet.
+TEST(ReplicationTest, WhatIsPastItsDeadlineIsGoneAtAFollowerOnceItsLeaderSaysSo) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t follower = Other(cluster, leader);
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    ASSERT_TRUE(cluster.Finish(cluster.node(leader).Create(name, {.ttl_seconds = 1})));
+    cluster.RunFor(kSecond - 10'000'000);
+    ASSERT_TRUE(cluster.Finish(cluster.node(leader).Create("other" + name)));
+    cluster.RunFor(static_cast<uint64_t>(i) * 3'000'000);
+    const std::string content = cluster.Content(follower, name);
+    EXPECT_TRUE(content.empty() || content.starts_with("outcome")) << content;
+  }
+}
+
 TEST(ReplicationTest, AFollowerThatWasAwayCatchesUpFromTheLog) {
   ClusterWorld cluster(3);
   cluster.OpenAll();

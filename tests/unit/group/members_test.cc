@@ -1,0 +1,111 @@
+// A group's members change while it serves.
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/ids.h"
+#include "tests/unit/group/cluster_world.h"
+
+namespace ursula::group {
+namespace {
+
+raft::ConfChange Change(std::vector<raft::ConfChangeStep> steps) {
+  raft::ConfChange change;
+  change.steps = std::move(steps);
+  return change;
+}
+raft::ConfChangeStep Learner(uint64_t id) { return {raft::ConfChangeOp::kAddLearner, NodeId{id}}; }
+raft::ConfChangeStep Voter(uint64_t id) { return {raft::ConfChangeOp::kAddVoter, NodeId{id}}; }
+raft::ConfChangeStep Removed(uint64_t id) { return {raft::ConfChangeOp::kRemove, NodeId{id}}; }
+
+bool Whole(ClusterWorld& cluster, uint64_t id) {
+  return cluster.RunUntil([&] {
+    const std::optional<uint64_t> leader = cluster.Leader();
+    return leader && cluster.replica(id).applied() == cluster.replica(*leader).applied() &&
+           cluster.replica(id).lacking_bytes() == 0;
+  });
+}
+
+TEST(MembersTest, OneGrowsToThreeAndServesOn) {
+  ClusterWorld cluster(3, 1, {}, 1);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  auto append = [&] {
+    ASSERT_TRUE(cluster.AppendNow("s", "abc"));
+    all += "abc";
+  };
+  append();
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Learner(2), Learner(3)})).ok());
+  append();
+  ASSERT_TRUE(Whole(cluster, 2) && Whole(cluster, 3));
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Voter(2), Voter(3)})).ok());
+  append();
+  ASSERT_TRUE(cluster.RunUntil(
+      [&] { return cluster.replica(*cluster.Leader()).members().voters_outgoing.empty(); }));
+  cluster.Crash(1);
+  append();
+  EXPECT_EQ(cluster.Content(2, "s"), all);
+  EXPECT_EQ(cluster.Content(3, "s"), all);
+  // The first remembers that it isn't alone any more.
+  cluster.Crash(2);
+  cluster.Crash(3);
+  ASSERT_TRUE(cluster.Open(1).ok());
+  cluster.RunFor(10'000'000'000);
+  EXPECT_FALSE(cluster.Leader());
+  ASSERT_TRUE(cluster.Open(2).ok());
+  append();
+  EXPECT_EQ(cluster.Content(1, "s"), all);
+}
+
+TEST(MembersTest, OneTakesAnothersPlaceInOneChange) {
+  WorldOptions options;
+  options.kept_log_bytes_max = 0;
+  ClusterWorld cluster(4, 1, options, 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::string all;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(cluster.AppendNow("s", std::string(1000, 'x')));
+    all += std::string(1000, 'x');
+  }
+  for (uint64_t id = 1; id <= 3; ++id) cluster.replica(id).Checkpoint();
+  cluster.RunFor(1'000'000'000);
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Learner(4)})).ok());
+  ASSERT_TRUE(Whole(cluster, 4));
+  const uint64_t old = *cluster.Leader();
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Voter(4), Removed(old)})).ok());
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() && *cluster.Leader() != old; }));
+  cluster.Crash(old);
+  // Another of the old ones dies: what is left has every byte.
+  cluster.Crash(old % 3 + 1);
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Content(4, "s") == all; }));
+}
+
+TEST(MembersTest, WhatDoesNotFitIsRefusedAndChangesNothing) {
+  ClusterWorld cluster(4, 1, {}, 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  std::optional<Status> first;
+  std::optional<Status> second;
+  Replica& leader = cluster.replica(*cluster.Leader());
+  leader.ChangeMembers(Change({Learner(4)}), [&](Status status) { first = status; });
+  leader.ChangeMembers(Change({Removed(1)}), [&](Status status) { second = status; });
+  ASSERT_TRUE(cluster.RunUntil([&] { return first && second; }));
+  EXPECT_TRUE(first->ok());
+  EXPECT_EQ(second->code(), StatusCode::kFailedPrecondition);
+  std::optional<Status> elsewhere;
+  const uint64_t other = *cluster.Leader() % 3 + 1;
+  cluster.replica(other).ChangeMembers(Change({Removed(1)}),
+                                       [&](Status status) { elsewhere = status; });
+  ASSERT_TRUE(cluster.RunUntil([&] { return elsewhere.has_value(); }));
+  EXPECT_EQ(elsewhere->code(), StatusCode::kUnavailable);
+  EXPECT_EQ(cluster.Members(), (std::vector<uint64_t>{1, 2, 3, 4}));
+}
+
+}  // namespace
+}  // namespace ursula::group
