@@ -19,7 +19,6 @@
 #include "server/service_manager.h"
 #include "server/watchdog.h"
 #include "ursula/engine.h"
-#include "ursula/opening.h"
 #include "ursula/runtime.h"
 #include "ursula/status.h"
 

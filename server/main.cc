@@ -28,7 +28,6 @@
 #include "server/output.h"
 #include "server/service_manager.h"
 #include "ursula/engine.h"
-#include "ursula/opening.h"
 
 namespace ursula::server {
 namespace {

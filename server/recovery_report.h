@@ -12,7 +12,7 @@
 #include "lib/io/loop.h"
 #include "lib/io/timer.h"
 #include "server/service_manager.h"
-#include "ursula/opening.h"
+#include "ursula/engine.h"
 
 namespace ursula::server {
 

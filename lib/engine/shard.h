@@ -23,7 +23,6 @@
 #include "lib/storage/payload_store.h"
 #include "lib/storage/snapshot_store.h"
 #include "ursula/engine.h"
-#include "ursula/opening.h"
 
 namespace ursula::engine {
 

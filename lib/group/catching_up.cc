@@ -17,7 +17,7 @@
 namespace ursula::group {
 namespace {
 
-constexpr std::size_t kServesMax = 16;  // Of peers that lack payload, at once.
+constexpr std::size_t kServesMax = 16;  // Of peers that lack payload, at once on a core.
 
 }  // namespace
 
@@ -59,6 +59,14 @@ void Replica::Ship(raft::Message message) {
 
 void Replica::WantBase() { checkpoint_.RequestBase(); }
 
+// Below a snapshot, for peers. One that takes over a base goes on from there: until then nothing
+// above it may go, within reason.
+uint64_t Replica::KeptBytesMax() const {
+  if (alone_) return 0;
+  const uint64_t kept = services_.budget->kept_log_bytes_max;
+  return shipments_.size() == 0 ? kept : 4 * std::max(kept, uint64_t{4} << 20);
+}
+
 void Replica::OnShipmentLost(NodeId to) {
   core_->ReportSnapshot(to, false);
   Schedule();
@@ -69,11 +77,15 @@ uint64_t Replica::DrawShipment() { return services_.loop->Entropy() | 1; }
 void Replica::WatchShipments() {
   if (shipments_.size() == 0) return;
   if (!core_->is_leader()) return shipments_.Clear();
-  shipments_.Tick(services_.loop->now_ns(), [this](NodeId to) {
+  shipments_.Tick(services_.loop->now_ns(), [this](NodeId to, Index base) {
     for (const raft::PeerStatus& peer : core_->Peers()) {
-      if (peer.id == to) return peer.state != raft::ProgressState::kSnapshot;
+      if (peer.id != to) continue;
+      if (peer.state != raft::ProgressState::kSnapshot) return true;
+      // The log has moved on since; where it still begins, a probe tells.
+      if (base == Index{} || peer.match < base) return false;
+      core_->ReportSnapshot(to, true);
     }
-    return true;  // It is no member any more.
+    return true;  // Or it is no member any more.
   });
 }
 
@@ -89,12 +101,13 @@ void Replica::OnInstallWritten(const raft::SnapshotMeta& meta) {
   record.index = meta.index;
   record.term = meta.term;
   last_lsn_ = services_.wal->Append(record);
+  written_index_ = meta.index;
   services_.wal->Release(group_, meta.index);
   raft::StorageAppend append = std::move(held_appends_.front());
   held_appends_.pop_front();
   URSULA_CHECK(append.snapshot.meta.index == meta.index);
   WriteAppend(&append);
-  appends_.back().snapshot = std::move(append.snapshot.meta);
+  appends_.back().snapshot = std::make_unique<raft::SnapshotMeta>(std::move(append.snapshot.meta));
   while (!held_appends_.empty()) {
     WriteAppend(&held_appends_.front());
     held_appends_.pop_front();
@@ -133,10 +146,10 @@ void Replica::Swap(const raft::SnapshotMeta& meta) {
 // ---- payload -----------------------------------------------------------------------------------
 
 void Replica::Serve(NodeId from, const PayloadAsk& ask) {
-  if (serves_ >= kServesMax || stop_done_) return;  // It asks again, or another.
+  if (services_.budget->serves >= kServesMax || stop_done_) return;  // It asks again, or another.
   auto task = std::make_unique<PayloadServe>(this, ++next_internal_id_, from, ask);
   PayloadServe* raw = task.get();
-  ++serves_;
+  ++services_.budget->serves;
   tasks_.emplace(raw->id(), std::move(task));
   raw->Start();
 }

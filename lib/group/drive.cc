@@ -52,7 +52,10 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
   // entries: a crash may keep any prefix of the records, and a log is never of a newer term than
   // its state.
   if (append->hard_state) hard_ = *append->hard_state;
-  if (append->hard_state && append->must_sync) PersistState(log_.last());
+  if (append->hard_state && append->must_sync) {
+    // What these entries cut off is not to be called committed.
+    PersistState(append->entries.empty() ? written_index_ : append->entries.front().index - 1);
+  }
   bool changes_members = false;
   for (const raft::Entry& entry : append->entries) {
     changes_members |= entry.kind != raft::EntryKind::kNormal;
@@ -64,15 +67,17 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     record.term = entry.term;
     record.parts = {std::string_view(&kind, 1), entry.payload.view()};
     last_lsn_ = services_.wal->Append(record);
+    written_index_ = entry.index;
   }
   // Members count as they were when the last known commit index is applied. A change is proposed
   // once the one before it is applied, so whoever acknowledges it must not forget that one: else
   // two that remember old members alone may elect a leader beside that of the new ones.
-  if (changes_members) PersistState(append->entries.back().index);
+  if (changes_members) PersistState(written_index_);
   if (!append->entries.empty() && append->entries.front().index <= payload_checked_at_) {
     payload_checked_at_ = append->entries.front().index - 1;
   }
-  appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses), {}});
+  appends_.push_back({last_lsn_, std::move(append->entries), std::move(append->responses),
+                      services_.loop->now_ns(), nullptr});
 }
 
 // Invariant: its commit index is of an entry that is durable here by then, in the log or in a

@@ -143,7 +143,7 @@ void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupR
   int64_t ttl_ms = static_cast<int64_t>(std::min(*ttl_seconds, kTtlMax) * 1000);
   int64_t window_ms = std::min<int64_t>(1000, ttl_ms / 8);
   const int64_t due_ms = *found.deadline_ms - ttl_ms + window_ms;
-  if (NowMs() < due_ms) {
+  if ((follows() ? LeaderNowMs() : NowMs()) < due_ms) {
     touches_due_.emplace(due_ms, incarnation);
     return;
   }
@@ -152,14 +152,14 @@ void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupR
 }
 
 void Replica::TouchLate() {
-  const int64_t now_ms = NowMs();
+  const int64_t now_ms = follows() ? LeaderNowMs() : NowMs();
   while (!touches_due_.empty() && touches_due_.begin()->first <= now_ms) {
     const stream::Incarnation incarnation = touches_due_.begin()->second;
     touches_due_.erase(touches_due_.begin());
     const stream::LookupResult found = machine_->FindIncarnation(incarnation);
     // Past its deadline by now, it has expired all the same.
     const bool live = found.deadline_ms && *found.deadline_ms > now_ms;
-    if (live && core_->is_leader()) TouchOnRead(incarnation, found);
+    if (live && (follows() || leads())) TouchOnRead(incarnation, found);
   }
 }
 

@@ -11,6 +11,7 @@ namespace ursula::group {
 void Fetch::Begin(std::vector<stream::ReadRange> lacking) {
   lacking_.assign(lacking.begin(), lacking.end());
   ++begun_;
+  lost_bytes_ = 0;
   Forward();
   if (state_ == State::kAsking) state_ = State::kIdle;
   if (state_ == State::kIdle) Next();
@@ -43,13 +44,13 @@ void Fetch::Next() {
 void Fetch::Forward() {
   source_ = 0;
   refused_.clear();
+  next_ = UINT64_MAX;
 }
 
 void Fetch::Ask() {
   const uint64_t now_ns = services_.loop->now_ns();
   const std::vector<NodeId> sources = host_.Sources();
   until_ns_ = now_ns + kRetryNs;
-  if (sources.empty()) return;
   const bool nobody = std::all_of(sources.begin(), sources.end(), [this](NodeId source) {
     return std::find(refused_.begin(), refused_.end(), source) != refused_.end();
   });
@@ -64,10 +65,13 @@ void Fetch::Ask() {
 }
 
 void Fetch::Lost() {
-  const stream::ReadRange range = lacking_.front();
-  lacking_.pop_front();
+  stream::ReadRange lost = lacking_.front();
+  const uint64_t next = next_ > lost.from ? next_ : lost.from + kLostBytesMax;
+  lost.to = std::min(lost.to, next);
+  lacking_.front().from = lost.to;  // Next drops it where nothing is left.
+  lost_bytes_ += lost.to - lost.from;
   Forward();
-  host_.OnPayloadLost(range);
+  host_.OnPayloadLost(lost);
   Next();
 }
 
@@ -82,6 +86,7 @@ void Fetch::OnAnswer(NodeId from, const PayloadAnswer& answer) {
     URSULA_SOMETIMES("group: a peer lacks payload too");
     ++source_;
     refused_.push_back(from);
+    next_ = std::min(next_, answer.next);
     return Next();
   }
   storage::PayloadRun run;
@@ -123,6 +128,13 @@ void Fetch::Tick() {
     URSULA_SOMETIMES("group: a peer didn't answer for payload");
     ++source_;
     state_ = State::kIdle;
+    // Nobody has this now and somebody may later: others need not wait for it.
+    const std::size_t sources = host_.Sources().size();
+    if (sources > 0 && source_ % sources == 0) {
+      lacking_.push_back(lacking_.front());
+      lacking_.pop_front();
+      Forward();
+    }
   }
   Next();
 }

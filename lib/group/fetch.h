@@ -36,6 +36,8 @@ class Fetch {
   static constexpr uint64_t kAskBytesMax = 1 << 20;
   static constexpr uint64_t kAnswerNs = 2'000'000'000;  // Then another one is asked.
   static constexpr uint64_t kRetryNs = 1'000'000'000;   // After nobody could be asked.
+  // Of a range that nobody has, at once: behind it there may be more.
+  static constexpr uint64_t kLostBytesMax = 64 << 10;
 
   Fetch(const Services& services, GroupId group, FetchHost* host)
       : services_(services), group_(group), host_(*host) {}
@@ -48,7 +50,7 @@ class Fetch {
 
   // A read there may be answered elsewhere, or later.
   bool Lacks(stream::Incarnation incarnation, uint64_t offset) const;
-  bool whole() const { return lacking_.empty(); }
+  bool whole() const { return lacking_.empty() && lost_bytes_ == 0; }
   uint64_t lacking_bytes() const;
   bool busy() const { return state_ == State::kWriting; }
 
@@ -70,7 +72,9 @@ class Fetch {
   uint64_t last_ask_ = 0;
   uint64_t begun_ = 0;                // How often Begin was called.
   std::size_t source_ = 0;            // Of Sources, for the first range.
-  std::vector<NodeId> refused_ = {};  // Who doesn't have it.
+  std::vector<NodeId> refused_ = {};  // Who doesn't have it,
+  uint64_t next_ = UINT64_MAX;        // and where the first of them goes on.
+  uint64_t lost_bytes_ = 0;
   NodeId asked_{};
   uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
 };

@@ -1,5 +1,6 @@
 #include "lib/group/install.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -44,10 +45,10 @@ void Install::OnPart(NodeId from, SnapshotPart part) {
 Status Install::Load(std::string_view records) {
   while (!records.empty()) {
     std::optional<storage::SnapshotRecord> record = storage::TakeSnapshotRecord(&records);
-    if (!record || record->tombstone) {
-      return Status(StatusCode::kDataLoss, "its records are malformed");
-    }
-    Status status = machine_->LoadRecord(record->key, record->value.view());
+    if (!record) return Status(StatusCode::kDataLoss, "its records are malformed");
+    // A base that was collected in steps ends what it had begun with.
+    Status status = record->tombstone ? machine_->LoadRecord(record->key, std::nullopt)
+                                      : machine_->LoadRecord(record->key, record->value.view());
     if (!status.ok()) return status;
     records_.push_back(std::move(*record));
   }

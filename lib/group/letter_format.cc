@@ -47,6 +47,7 @@ struct Encoder {
   void operator()(const PayloadAnswer& answer) {
     Begin(Kind::kPayloadAnswer);
     out->PutVarint(answer.ask);
+    out->PutVarint(answer.next);
     out->PutVarint(answer.message_ends.size());
     uint64_t before = 0;
     for (uint64_t end : answer.message_ends) {
@@ -138,6 +139,7 @@ class Decoder {
   PayloadAnswer TakeAnswer() {
     PayloadAnswer answer;
     answer.ask = reader_.Varint();
+    answer.next = reader_.Varint();
     const uint64_t count = reader_.Varint();
     if (count > reader_.rest().size()) reader_.Fail();
     uint64_t end = 0;

@@ -39,9 +39,10 @@ struct PayloadAsk {
   uint64_t to = 0;
 };
 
-// The answer. No bytes: it isn't there.
+// The answer. No bytes: it isn't there, but from `next` on there is more (UINT64_MAX: nowhere).
 struct PayloadAnswer {
   uint64_t ask = 0;
+  uint64_t next = 0;
   std::vector<uint64_t> message_ends = {};  // Ascending, above the ask's `from`.
   Bytes bytes = {};
 };

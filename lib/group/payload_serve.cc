@@ -14,25 +14,40 @@ void PayloadServe::Start() {
   const std::optional<stream::ReadRange> own = replica_.machine_->OwnRange(incarnation);
   // It is behind, or ahead: that says nothing about who has what, so nothing is said.
   if (!own || ask_.from < own->from || ask_.from >= own->to || ask_.to <= ask_.from) return End();
-  wanted_ = std::min(std::min(ask_.to, own->to) - ask_.from, Fetch::kAskBytesMax);
-  Gather(incarnation, ask_.from, std::min(ask_.to, own->to), wanted_);
+  own_to_ = own->to;
+  size_ = std::min(ask_.to, own_to_) - ask_.from;
+  wanted_ = std::min(size_, Fetch::kAskBytesMax);
+  // To the stream's own end, which alone ends an append whatever was asked for.
+  Gather(incarnation, ask_.from, own_to_, wanted_);
 }
 
 void PayloadServe::OnGathered(Status status) {
   if (cancelled_) return End();
-  if (!status.ok()) {
-    gathered_ = Gathered();
-    return Answer(0);
+  if (!status.ok() && gathered_.bytes == 0) {
+    // Whether it is here at all: what only passes is not said, and asked for again.
+    const bool lacks = replica_.fetch_.Lacks(stream::Incarnation{ask_.incarnation}, ask_.from);
+    if (lacks || status.code() == StatusCode::kDataLoss) return Refuse();
+    return End();
   }
+  if (!status.ok()) return Answer(std::min(gathered_.bytes, size_));
+  if (gathered_.bytes >= size_) return Answer(size_);
   uint64_t end = 0;
   for (uint64_t one : gathered_.append_ends) {
     if (one <= ask_.from + gathered_.bytes) end = one;
   }
-  const bool all = ask_.from + gathered_.bytes >= ask_.to || gathered_.bytes < wanted_;
-  if (all) return Answer(gathered_.bytes);
   if (end > ask_.from) return Answer(end - ask_.from);
-  wanted_ *= 2;  // One append that is larger.
-  Gather(stream::Incarnation{ask_.incarnation}, ask_.from, ask_.to, wanted_);
+  if (gathered_.bytes < wanted_) return End();
+  wanted_ = std::min(wanted_ * 2, size_);  // One append that is larger.
+  Gather(stream::Incarnation{ask_.incarnation}, ask_.from, own_to_, wanted_);
+}
+
+void PayloadServe::Refuse() {
+  PayloadAnswer answer;
+  answer.ask = ask_.ask;
+  answer.next =
+      replica_.services_.payload->FindNext({replica_.group_, ask_.incarnation}, ask_.from);
+  replica_.WriteLetter(asker_, std::move(answer));
+  End();
 }
 
 void PayloadServe::Answer(uint64_t bytes) {
@@ -52,7 +67,7 @@ void PayloadServe::Answer(uint64_t bytes) {
 }
 
 void PayloadServe::End() {
-  --replica_.serves_;
+  --replica_.services_.budget->serves;
   replica_.RemoveTask(id());  // Destroys this.
 }
 

@@ -20,10 +20,13 @@ class PayloadServe final : public ReadTask {
  private:
   void OnGathered(Status status) override;
   void Answer(uint64_t bytes);
+  void Refuse();
   void End();
 
   const NodeId asker_;
   const PayloadAsk ask_;
+  uint64_t own_to_ = 0;  // Of the stream.
+  uint64_t size_ = 0;    // That may be answered.
   uint64_t wanted_ = 0;
   bool cancelled_ = false;
 };

@@ -13,6 +13,7 @@ void Replica::NoteMembership() {
   const raft::ConfState conf = core_->Configuration();
   sole_voter_ =
       conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self);
+  alone_ = sole_voter_ && conf.learners.empty() && conf.learners_next.empty();
 }
 
 void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done) {
@@ -71,12 +72,20 @@ bool Replica::Write(NodeId to, Channel channel, Letter letter) {
 
 // Whether it is let in. A follower has no client to refuse: it leaves out entries that it has no
 // room for, and its leader sends them again, at the pace of its heartbeats.
-bool Replica::Listens(const raft::Message& message) const {
+bool Replica::Listens(const raft::Message& message) {
   if (state_ == State::kFailed || state_ == State::kStopped) return false;
   if (!payload_failure_.ok() && !core_->is_leader()) return false;
   if (message.kind != raft::MessageKind::kAppend || message.entries.empty()) return true;
-  // What makes room begins with the check, and that with what is committed: let it come to that.
-  if (!payload_checked_) return true;
+  // One with smaller limits than its leader can't store this, ever.
+  for (const raft::Entry& entry : message.entries) {
+    if (entry.payload.size() + 1 <= services_.wal->record_bytes_max()) continue;
+    if (!std::exchange(entry_too_large_logged_, true)) {
+      services_.Log(3, "an entry of " + std::to_string(entry.payload.size()) +
+                           " bytes is larger than this node's log takes: give it the limits of the "
+                           "others (body-bytes-max, wal-bytes-max)");
+    }
+    return false;
+  }
   const CoreBudget& budget = *services_.budget;
   if (budget.unflushed_bytes > budget.hot_bytes_max) {
     URSULA_SOMETIMES("group: a follower had no room in memory");
@@ -115,8 +124,13 @@ void Replica::OnPeerLost(NodeId peer, bool ended) {
 
 void Replica::WatchLeader() {
   if (core_->leader() != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
-  // One that can't store payload can't lead.
-  if (!payload_failure_.ok() && core_->transfer_target() == raft::kNoNode) HandOver();
+  if (!core_->is_leader() || sole_voter() || core_->transfer_target() != raft::kNoNode) return;
+  // What it can't store, or not in time, others can.
+  const bool slow =
+      !appends_.empty() && services_.loop->now_ns() - appends_.front().start_ns >= kSlowLogNs;
+  const bool full = services_.wal->Ready().code() == StatusCode::kStorageFull;
+  if (payload_failure_.ok() && !slow && !full) return;
+  HandOver();
 }
 
 // To the voter that has the most.
@@ -136,6 +150,8 @@ void Replica::HandOver() {
 }
 
 void Replica::ExpireWaiting() {
+  // A sole voter waits for its own disk alone, which says itself when it has failed.
+  if (sole_voter()) return;
   const uint64_t now_ns = services_.loop->now_ns();
   barrier_.Expire(now_ns);
   if (now_ns >= kProposalDeadlineNs) {

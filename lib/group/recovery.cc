@@ -228,6 +228,12 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
                         std::to_string(Raw(last)) + ": a snapshot or a log file is missing");
     }
     group.hard.commit = std::max(group.hard.commit, group.compacted.index);
+    // An installed snapshot may be durable before the state record of its term: then no vote of
+    // that term was, and none has left.
+    if (group.hard.term < group.compacted.term) {
+      group.hard.term = group.compacted.term;
+      group.hard.vote = raft::kNoNode;
+    }
     Term last_term = group.entries.empty() ? group.compacted.term : group.entries.back().term;
     if (group.hard.term < last_term) {
       return Status(StatusCode::kDataLoss, "a group's term is older than its log");

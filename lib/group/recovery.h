@@ -19,7 +19,7 @@
 #include "lib/storage/snapshot_store.h"
 #include "lib/storage/wal_recovery.h"
 #include "lib/stream/machine.h"
-#include "ursula/opening.h"
+#include "ursula/engine.h"
 
 namespace ursula::group {
 

@@ -58,17 +58,21 @@ void Replica::EndSettling(const Status& status) {
   for (Settling& one : std::exchange(settling_, {})) one.done(status);
 }
 
-// Who waits here keeps a stream from expiring as one who waits at its leader does. The time there
-// is what was applied last and what has passed since.
-void Replica::RenewAtLeader() {
-  CheckSettling();
-  if (!follows()) return;
+// About: what was applied last, and what has passed since that was seen.
+int64_t Replica::LeaderNowMs() {
   const uint64_t now_ns = services_.loop->now_ns();
   if (machine_->now_ms() != time_seen_ms_) {
     time_seen_ms_ = machine_->now_ms();
     time_seen_ns_ = now_ns;
   }
-  const int64_t now_ms = time_seen_ms_ + static_cast<int64_t>((now_ns - time_seen_ns_) / kNsPerMs);
+  return time_seen_ms_ + static_cast<int64_t>((now_ns - time_seen_ns_) / kNsPerMs);
+}
+
+// Who waits here keeps a stream from expiring as one who waits at its leader does.
+void Replica::RenewAtLeader() {
+  CheckSettling();
+  if (!follows()) return;
+  const int64_t now_ms = LeaderNowMs();
   const std::optional<int64_t> next = machine_->NextDeadline();
   if (!next || *next > now_ms + kRenewAheadMs) return;
   for (stream::Incarnation incarnation :

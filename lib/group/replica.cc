@@ -45,7 +45,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
-  payload_checked_at_ = log_.last();
+  payload_checked_at_ = written_index_ = log_.last();
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
 }
@@ -233,7 +233,8 @@ void Replica::AfterBarrier(BarrierDone done) {
   Status refusal;
   if (state_ == State::kStarting) refusal = Starting();
   if (state_ == State::kStopping || state_ == State::kStopped || stop_done_) refusal = Stopping();
-  if (state_ == State::kFailed && unreadable_) refusal = failure_;
+  // With peers a majority would have to be asked, and one that has failed is silent.
+  if (state_ == State::kFailed && (unreadable_ || !sole_voter())) refusal = failure_;
   if (!refusal.ok()) {
     services_.loop->Defer([done = std::move(done), refusal]() mutable { done(refusal); });
     return;
@@ -283,9 +284,9 @@ void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
   ++services_.budget->stats.snapshots;
   // The log still says that there is a snapshot, once it has nothing else of what is in it.
   hard_.commit = std::max(hard_.commit, meta.index);
-  PersistState(log_.last());
+  PersistState(written_index_);
   services_.wal->Release(group_, meta.index);
-  log_.Compact(meta, sole_voter() ? 0 : services_.budget->kept_log_bytes_max);
+  log_.Compact(meta, KeptBytesMax());
 }
 
 void Replica::OnBase(std::shared_ptr<const BaseSnapshot> base) {
@@ -305,7 +306,7 @@ void Replica::Tick() {
   Schedule();
   if (state_ == State::kFailed) return;
   core_->Tick();
-  WatchLeader();
+  if (state_ == State::kRunning) WatchLeader();
   WatchShipments();
   install_.Tick();
   fetch_.Tick();
@@ -345,7 +346,10 @@ void Replica::MaybeFinishStop() {
   if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
-  if (core_->transfer_target() != raft::kNoNode && state_ == State::kStopping) return;
+  if (core_->transfer_target() != raft::kNoNode && state_ == State::kStopping &&
+      services_.loop->now_ns() < stop_deadline_ns_) {
+    return;
+  }
   state_ = State::kStopped;
   barrier_.FailAll(Stopping());
   services_.loop->Defer(std::exchange(stop_done_, nullptr));

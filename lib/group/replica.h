@@ -139,10 +139,10 @@ class Replica final : private raft::Driver,
   void OnWalDurable(uint64_t lsn);
   void OnWalFailed(const Status& status);
   void Checkpoint() {  // The log wants its space back.
-    if (payload_checked_ && !unreadable_) checkpoint_.Request();
+    if (state_ != State::kStarting && !unreadable_) checkpoint_.Request();
   }
   void Flush() {  // Memory wants its payload written out.
-    if (payload_checked_ && !unreadable_) checkpoint_.Flush();
+    if (state_ != State::kStarting && !unreadable_) checkpoint_.Flush();
   }
   uint64_t EvictTo(uint64_t bytes);  // Of the hot ring; what is left.
   uint64_t log_bytes() const { return log_.bytes(); }
@@ -154,6 +154,8 @@ class Replica final : private raft::Driver,
 
   static constexpr uint64_t kTickMs = 100;
   static constexpr uint64_t kProposalDeadlineNs = 10'000'000'000;
+  // A leader whose log takes longer for one write hands over.
+  static constexpr uint64_t kSlowLogNs = 2'000'000'000;
   static constexpr uint64_t kLeaderlessNs = 5'000'000'000;
   // Of a stop, for what only peers can end: handing over, and what waits for a majority.
   static constexpr uint64_t kStopDeadlineNs = 2'000'000'000;
@@ -173,7 +175,8 @@ class Replica final : private raft::Driver,
     uint64_t lsn = 0;  // Durable when the log is durable up to here.
     std::vector<raft::Entry> entries;
     std::vector<raft::Message> responses;
-    std::optional<raft::SnapshotMeta> snapshot = {};  // It takes the place of all before.
+    uint64_t start_ns = 0;
+    std::unique_ptr<raft::SnapshotMeta> snapshot = {};  // It takes the place of all before.
   };
   enum class State : uint8_t { kStarting, kRunning, kFailed, kStopping, kStopped };
 
@@ -199,7 +202,7 @@ class Replica final : private raft::Driver,
   void SendToPeer(raft::Message message);
   bool Write(NodeId to, Channel channel, Letter letter);  // False: it was dropped.
   void OnPeerMessage(NodeId from, raft::Message message);
-  bool Listens(const raft::Message& message) const;
+  bool Listens(const raft::Message& message);
   void NoteMembership();
   void WatchLeader();
   void HandOver();
@@ -213,6 +216,7 @@ class Replica final : private raft::Driver,
   void OnShipmentLost(NodeId to) override;
   uint64_t DrawShipment() override;
   void WatchShipments();
+  uint64_t KeptBytesMax() const;
   uint64_t HistoryOfGroup() override { return machine_->history(); }
   void DrainCheckpoint(Function<void()> done) override;
   void OnInstallWritten(const raft::SnapshotMeta& meta) override;
@@ -264,6 +268,7 @@ class Replica final : private raft::Driver,
   void SettleAtLeader(stream::Incarnation incarnation, bool held, Function<void(Status)> done);
   void CheckSettling();
   void EndSettling(const Status& status);
+  int64_t LeaderNowMs();
   void RenewAtLeader();
   void SendTimeNews();
   void OnTimeNews(const TimeNews& news);
@@ -316,12 +321,15 @@ class Replica final : private raft::Driver,
   // Since a snapshot that is being installed, which is the first of them.
   std::deque<raft::StorageAppend> held_appends_;
   uint64_t last_lsn_ = 0;  // Of this group's last record.
+  Index written_index_{};  // Of its last entry, or snapshot, in the log's order.
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
   Index recovered_index_{};
   Term applied_term_{};
   Barrier barrier_;
   bool sole_voter_ = false;
+  bool alone_ = false;  // And there is no learner.
+  bool entry_too_large_logged_ = false;
   // Payload on disk is of entries up to here at most: whether it fits can be told once they are
   // applied, or cut off by another leader.
   Index payload_checked_at_{};
@@ -351,7 +359,6 @@ class Replica final : private raft::Driver,
   Shipments shipments_;
   Install install_;
   Fetch fetch_;
-  std::size_t serves_ = 0;          // Of tasks_: answers to peers that lack payload.
   uint64_t counted_hot_bytes_ = 0;  // What budget holds of this group.
   uint64_t counted_unflushed_bytes_ = 0;
   void CountMemory();

@@ -29,6 +29,7 @@ struct CoreBudget {
   // Entries of each group that a snapshot holds already, kept for peers that are a little behind.
   uint64_t kept_log_bytes_max = uint64_t{1} << 20;
   uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
+  std::size_t serves = 0;                    // Answers to peers that lack payload, under way.
   uint64_t stored_bytes_max = UINT64_MAX;    // Of the payload store; a limit without a directory.
   // The last write of payload or of a snapshot met a full disk: memory and log can't shrink.
   bool storage_full = false;

@@ -19,47 +19,52 @@ void Shipments::Begin(raft::Message message, uint64_t now_ns) {
 
 bool Shipments::wants_base() const {
   for (const auto& [to, shipment] : shipments_) {
-    if (shipment.base == nullptr) return true;
+    if (shipment.base == nullptr && !shipment.refused) return true;
   }
   return false;
 }
 
 void Shipments::OnBase(std::shared_ptr<const BaseSnapshot> base, uint64_t now_ns) {
-  std::vector<NodeId> lost;
   for (auto& [to, shipment] : shipments_) {
-    if (shipment.base != nullptr) continue;
+    if (shipment.base != nullptr || shipment.refused) continue;
     shipment.base = base;
     shipment.next = base->records.begin();
     shipment.silent_since_ns = now_ns;
     shipment.message.snapshot.meta = base->meta;
     shipment.message.snapshot.data = Bytes::Take(EncodeShipment(shipment.id));
-    if (!SendMore(to, &shipment)) lost.push_back(to);
+    SendMore(to, &shipment);
   }
-  for (NodeId to : lost) OnLost(to);
 }
 
-// False: a letter was dropped.
-bool Shipments::SendMore(NodeId to, Shipment* shipment) {
+// What isn't taken now goes at the next tick, or answer.
+void Shipments::SendMore(NodeId to, Shipment* shipment) {
+  if (shipment->base == nullptr || shipment->refused) return;
   while (shipment->next != shipment->base->records.end() &&
          shipment->sent - shipment->acknowledged < kPartsMax) {
-    if (!host_.WriteLetter(to, NextPart(shipment))) return false;
+    if (!SendPart(to, shipment)) return;
   }
   const bool all = shipment->next == shipment->base->records.end();
-  if (!all || shipment->acknowledged < shipment->sent || shipment->told) return true;
-  shipment->told = true;
-  return host_.WriteLetter(to, shipment->message);
+  if (!all || shipment->acknowledged < shipment->sent || shipment->told) return;
+  shipment->told = host_.WriteLetter(to, shipment->message);
 }
 
-SnapshotPart Shipments::NextPart(Shipment* shipment) const {
+bool Shipments::SendPart(NodeId to, Shipment* shipment) {
   SnapshotPart part;
   part.shipment = shipment->id;
-  part.number = shipment->sent++;
+  part.number = shipment->sent;
   std::string records;
-  while (shipment->next != shipment->base->records.end() && records.size() < part_bytes_) {
-    storage::AppendSnapshotRecord(&records, *shipment->next++);
+  auto next = shipment->next;
+  while (next != shipment->base->records.end() && records.size() < part_bytes_) {
+    storage::AppendSnapshotRecord(&records, *next++);
   }
   part.records = Bytes::Take(std::move(records));
-  return part;
+  if (!host_.WriteLetter(to, std::move(part))) {
+    URSULA_SOMETIMES("group: a part of a snapshot was dropped on its way out");
+    return false;
+  }
+  shipment->next = next;
+  ++shipment->sent;
+  return true;
 }
 
 void Shipments::OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns) {
@@ -68,32 +73,40 @@ void Shipments::OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns) {
   Shipment& shipment = found->second;
   if (ack.refused) {
     URSULA_SOMETIMES("group: a shipment was refused");
-    return OnLost(from);
+    shipment.refused = true;
+    shipment.base.reset();
+    shipment.silent_since_ns = now_ns;
+    return;
   }
   if (shipment.base == nullptr || ack.next <= shipment.acknowledged || ack.next > shipment.sent) {
     return;
   }
   shipment.acknowledged = ack.next;
   shipment.silent_since_ns = now_ns;
-  if (!SendMore(from, &shipment)) OnLost(from);
+  SendMore(from, &shipment);
 }
 
 void Shipments::OnLost(NodeId to) {
   if (shipments_.erase(to) > 0) host_.OnShipmentLost(to);
 }
 
-void Shipments::Tick(uint64_t now_ns, Function<bool(NodeId)> arrived) {
-  std::vector<NodeId> ended;
-  for (auto& [to, shipment] : shipments_) {
-    if (arrived(to) || now_ns - shipment.silent_since_ns >= kSilenceNs) ended.push_back(to);
-  }
-  for (NodeId to : ended) {
-    if (arrived(to)) {
-      shipments_.erase(to);
-    } else {
-      URSULA_SOMETIMES("group: a shipment met its deadline");
-      OnLost(to);
+void Shipments::Tick(uint64_t now_ns, Function<bool(NodeId, Index)> arrived) {
+  std::vector<NodeId> lost;
+  for (auto at = shipments_.begin(); at != shipments_.end();) {
+    auto& [to, shipment] = *at;
+    const Index base = shipment.base == nullptr ? Index{} : shipment.base->meta.index;
+    if (arrived(to, base)) {
+      at = shipments_.erase(at);
+      continue;
     }
+    const uint64_t silence_max_ns = shipment.told ? kInstallNs : kSilenceNs;
+    if (now_ns - shipment.silent_since_ns >= silence_max_ns) lost.push_back(to);
+    SendMore(to, &shipment);
+    ++at;
+  }
+  for (NodeId to : lost) {
+    URSULA_SOMETIMES("group: a shipment met its deadline");
+    OnLost(to);
   }
   if (wants_base()) host_.WantBase();  // A full disk may have refused the last one.
 }

@@ -43,8 +43,10 @@ class Shipments {
  public:
   static constexpr uint64_t kPartsMax = 4;
   // Without an acknowledgement for so long it is given up; so is one whose snapshot was told of and
-  // that Raft hasn't heard of since.
+  // that Raft hasn't heard of since kInstallNs. One that was refused ends after kSilenceNs, too, so
+  // that no peer makes this replica write base after base.
   static constexpr uint64_t kSilenceNs = 10'000'000'000;
+  static constexpr uint64_t kInstallNs = 30'000'000'000;
 
   Shipments(ShipHost* host, uint64_t part_bytes) : host_(*host), part_bytes_(part_bytes) {}
 
@@ -55,8 +57,8 @@ class Shipments {
   void OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns);
   // Its connection has broken.
   void OnLost(NodeId to);
-  // `arrived`: Raft sends it entries again.
-  void Tick(uint64_t now_ns, Function<bool(NodeId)> arrived);
+  // `arrived`: Raft sends it entries again; by its base's index, 0: there is none yet.
+  void Tick(uint64_t now_ns, Function<bool(NodeId, Index)> arrived);
   // Leads no more, or stops.
   void Clear() { shipments_.clear(); }
 
@@ -72,11 +74,12 @@ class Shipments {
     uint64_t sent = 0;
     uint64_t acknowledged = 0;
     bool told = false;
+    bool refused = false;
     uint64_t silent_since_ns = 0;
   };
 
-  bool SendMore(NodeId to, Shipment* shipment);
-  SnapshotPart NextPart(Shipment* shipment) const;
+  void SendMore(NodeId to, Shipment* shipment);
+  bool SendPart(NodeId to, Shipment* shipment);
 
   ShipHost& host_;
   const uint64_t part_bytes_;

@@ -20,8 +20,8 @@ Hub::~Hub() {
 bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter) {
   Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
   const uint64_t size = letter.size() + kLetterHeadBytesMax;
-  // One always fits where nothing waits, or it would never leave.
-  if (outbox.bytes > 0 && outbox.bytes + size > options_.window_bytes_max) {
+  // The last one may go beyond: one larger than the window must leave some time, too.
+  if (outbox.bytes >= options_.window_bytes_max) {
     ++stats_.dropped_letters;
     return false;
   }

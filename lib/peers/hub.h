@@ -3,8 +3,9 @@
 // What one core has to say to its node's peers. Letters of a turn leave together at its end, in
 // frames, one after the other on each channel; what the transport doesn't take waits here.
 //
-// Invariant: for each peer and channel at most `window_bytes_max` bytes wait. A letter beyond is
-// dropped, never an older one in its place: what is sent arrives in order.
+// Invariant: for each peer and channel at most `window_bytes_max` bytes and one letter wait, and
+// one frame. A letter beyond is dropped, never an older one in its place: what is sent arrives in
+// order.
 
 #pragma once
 

@@ -17,8 +17,8 @@
 #include "lib/storage/log_line.h"
 #include "lib/storage/payload_format.h"
 #include "ursula/bytes.h"
+#include "ursula/engine.h"
 #include "ursula/function.h"
-#include "ursula/opening.h"
 #include "ursula/status.h"
 
 namespace ursula::storage {

@@ -20,7 +20,7 @@
 #include "lib/storage/old_logs.h"
 #include "lib/storage/wal_format.h"
 #include "ursula/bytes.h"
-#include "ursula/opening.h"
+#include "ursula/engine.h"
 #include "ursula/status.h"
 
 namespace ursula::storage {

@@ -15,7 +15,6 @@
 #include "server/http/exchange.h"
 #include "ursula/engine.h"
 #include "ursula/function.h"
-#include "ursula/opening.h"
 
 namespace ursula::admin {
 

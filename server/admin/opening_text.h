@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "ursula/opening.h"
+#include "ursula/engine.h"
 
 namespace ursula::admin {
 

@@ -226,7 +226,8 @@ TEST_F(FormatsTest, PeerFrames) {
       {"letter_snapshot_part", group::SnapshotPart{77, 3, ursula::Bytes::Static("records")}},
       {"letter_snapshot_ack", group::SnapshotAck{77, 4, true}},
       {"letter_payload_ask", group::PayloadAsk{5, 6, 7000, 8000}},
-      {"letter_payload_answer", group::PayloadAnswer{5, {7003, 7100}, ursula::Bytes::Static("b")}},
+      {"letter_payload_answer",
+       group::PayloadAnswer{5, 9, {7003, 7100}, ursula::Bytes::Static("b")}},
   };
   ByteParts frame;
   for (const auto& [name, letter] : letters) {

@@ -21,12 +21,13 @@ Profile MakeProfile(Random* random) {
   if (random->OneIn(4)) profile.network.delay_ns_max = 60'000'000;
   if (random->OneIn(3)) profile.network.buffer_bytes_max = 8 << 10;
   if (random->OneIn(3)) profile.options.peer_window_bytes_max = 16 << 10;
+  if (random->OneIn(2)) profile.options.collection_step = {1, 1};
   profile.options.shipment_part_bytes = random->OneIn(2) ? 100 : 2000;
   profile.network.break_per_million = random->OneIn(3) ? 2000 : 0;
   profile.streams = 1 + static_cast<uint32_t>(random->Below(4));
   profile.operations = 500 + static_cast<uint32_t>(random->Below(300));
   profile.pause_ns_max = 1'000'000 + random->Below(30'000'000);
-  profile.append_bytes_max = random->OneIn(3) ? 4000 : 200;
+  profile.append_bytes_max = random->OneIn(6) ? 30'000 : random->OneIn(3) ? 4000 : 200;
   profile.trouble_one_in = 15 + static_cast<uint32_t>(random->Below(50));
   profile.disk_latency_ns_max = random->OneIn(6)   ? 100'000'000
                                 : random->OneIn(3) ? 5'000'000

@@ -37,7 +37,7 @@ ursula::sim::SeedResult World::Run() {
       if (profile_.change_one_in > 0 && random_.OneIn(profile_.change_one_in)) ChangeMembers();
       if (random_.OneIn(profile_.checkpoint_one_in)) {
         const uint64_t id = AnyNode();
-        if (cluster_.node(id).open()) {
+        if (cluster_.node(id).open() && cluster_.node(id).started()) {
           cluster_.replica(id, static_cast<uint32_t>(random_.Below(profile_.options.groups)))
               .Checkpoint();
         }
@@ -250,6 +250,7 @@ bool World::AllAlike() {
       return false;
     }
     for (uint64_t id : cluster_.Members(group)) {
+      if (!cluster_.node(id).open() || !cluster_.node(id).started()) return false;
       Replica& replica = cluster_.replica(id, group);
       if (replica.applied() != cluster_.replica(*leader, group).applied()) return false;
       if (!replica.whole() || replica.installing()) return false;
@@ -280,6 +281,12 @@ void World::Finish() {
 
 std::string World::Describe() {
   std::string text = std::to_string(calls_.size()) + " calls";
+  for (uint64_t id = 1; id <= profile_.nodes; ++id) {
+    const peers::HubStats& hub = cluster_.node(id).hub().stats();
+    text += "; node " + std::to_string(id) + " has sent " + std::to_string(hub.sent_letters) +
+            " letters, dropped " + std::to_string(hub.dropped_letters) + ", " +
+            std::to_string(hub.waiting_bytes) + " bytes wait";
+  }
   for (uint32_t group = 0; group < profile_.options.groups; ++group) {
     for (uint64_t id = 1; id <= profile_.nodes; ++id) {
       Replica& replica = cluster_.replica(id, group);

@@ -1,8 +1,6 @@
 // An engine's opening as others see it: how far it is, and its end when somebody ends it. On a
 // simulated disk, in virtual time.
 
-#include "ursula/opening.h"
-
 #include <gtest/gtest.h>
 
 #include <memory>

@@ -136,6 +136,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   budget_.inflight_bytes_max = options.inflight_bytes_max;
   budget_.hot_bytes_max = options.hot_bytes_max;
   budget_.kept_log_bytes_max = options.kept_log_bytes_max;
+  budget_.collection_step = options.collection_step;
   budget_.shipment_part_bytes = options.shipment_part_bytes;
   budget_.waiters_max = options.waiters_max;
   budget_.message_bytes_max = options.wal_segment_bytes;

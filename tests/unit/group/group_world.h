@@ -26,6 +26,7 @@
 #include "lib/storage/directory.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/wal_recovery.h"
+#include "lib/stream/collection.h"
 #include "tests/support/fault_disk.h"
 #include "tests/support/manual_loop.h"
 #include "tests/support/test_network.h"
@@ -41,6 +42,7 @@ struct WorldOptions {
   uint64_t hot_bytes_max = 64 << 20;
   uint64_t kept_log_bytes_max = 1 << 20;
   uint64_t waiters_max = 1000;
+  stream::CollectionStep collection_step = {};
   uint64_t shipment_part_bytes = 256 << 10;
   uint64_t peer_window_bytes_max = 16 << 20;
   bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
@@ -98,6 +100,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
 
   Replica& replica(uint32_t group = 0) { return *replicas_.at(group); }
   storage::Wal& wal() { return *wal_; }
+  const peers::Hub& hub() const { return *hub_; }
   storage::PayloadStore& payload() { return *payload_; }
   storage::SnapshotStore& snapshots() { return *snapshots_; }
   CoreBudget& budget() { return budget_; }

@@ -277,6 +277,76 @@ TEST(InstallTest, AFullDiskIsWaitedFor) {
   world.ExpectAlike();
 }
 
+// A base that is collected in steps tells of what was deleted meanwhile.
+TEST(InstallTest, ABaseMayEndWhatItHadBegunWith) {
+  WorldOptions options = KeepsNothing();
+  options.collection_step = {1, 1};
+  Behind world(1, options);
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(world.cluster.CreateNow("other" + std::to_string(i)));
+  }
+  world.CutOff();
+  world.GoOn(5);
+  world.cluster.network().Heal();
+  for (int i = 0; i < 40; ++i) {
+    const uint64_t leader = *world.cluster.Leader();
+    world.cluster.node(leader).Propose(stream::Delete{NameOf("other" + std::to_string(i)), {}});
+    world.cluster.RunFor(kSecond / 100);
+  }
+  ASSERT_TRUE(world.CaughtUp());
+  world.ExpectAlike();
+  EXPECT_LE(world.cluster.node(*world.cluster.Leader()).budget().stats.snapshots, 4u);
+}
+
+// While one is being brought up the leader goes on and makes checkpoints of its own.
+TEST(InstallTest, AFollowerCatchesUpThoughTheLeaderGoesOn) {
+  WorldOptions options = KeepsNothing();
+  options.shipment_part_bytes = 10;
+  Behind world(1, options);
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_TRUE(world.cluster.CreateNow("other" + std::to_string(i)));
+  }
+  world.CutOff();
+  world.GoOn(5);
+  testing::NetworkFaults slow;
+  slow.delay_ns_min = slow.delay_ns_max = 60'000'000;
+  world.cluster.network().set_faults(slow);
+  world.cluster.network().Heal();
+  Replica& behind = world.cluster.replica(world.away);
+  for (int i = 0; i < 100 && behind.applied() < Index{70}; ++i) {
+    world.Append("more");
+    world.cluster.replica(*world.cluster.Leader()).Checkpoint();
+  }
+  ASSERT_TRUE(world.CaughtUp());
+  EXPECT_LE(world.cluster.node(world.away).budget().stats.snapshots, 2u);
+  world.ExpectAlike();
+}
+
+// It holds the end of another history, and the answer to it doesn't fit into one write of the log.
+TEST(InstallTest, WhatANewerLeaderCutsOffIsNeverCalledCommitted) {
+  for (uint64_t after_us = 0; after_us < 3000; after_us += 50) {
+    WorldOptions options;
+    options.wal_segment_bytes = 64 << 10;
+    Behind world(3, options);
+    world.away = world.leader;
+    world.CutOff();
+    for (int i = 0; i < 10; ++i) world.cluster.node(world.away).Append("s", "never");
+    world.cluster.RunFor(kSecond / 10);
+    ASSERT_TRUE(world.cluster.RunUntil(
+        [&] { return world.cluster.Leader() && *world.cluster.Leader() != world.away; }));
+    for (int i = 0; i < 4; ++i) world.Append(std::string(i % 2 == 0 ? 10 : 15'000, 'x'));
+    const uint64_t before = world.cluster.node(world.away).disk.writes();
+    world.cluster.network().Heal();
+    ASSERT_TRUE(world.cluster.RunUntil(
+        [&] { return world.cluster.node(world.away).disk.writes() > before; }));
+    world.cluster.RunFor(after_us * 1000);
+    world.cluster.Crash(world.away);
+    ASSERT_TRUE(world.cluster.Open(world.away).ok()) << after_us;
+    ASSERT_TRUE(world.CaughtUp()) << after_us;
+    world.ExpectAlike();
+  }
+}
+
 TEST(FetchTest, PayloadThatIsLostOnOneComesFromAnother) {
   Behind world;
   world.GoOn(10);

@@ -27,7 +27,7 @@ std::vector<Letter> Samples() {
           SnapshotPart{77, 3, Bytes::Static("records")},
           SnapshotAck{77, 4, true},
           PayloadAsk{5, 6, 7000, 8000},
-          PayloadAnswer{5, {7003, 7100}, Bytes::Static("bytes")},
+          PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes")},
           TimeNews{{5, 6}, {7}}};
 }
 
@@ -42,7 +42,7 @@ TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
   EXPECT_EQ(std::get<SnapshotPart>(*part).shipment, 77u);
   EXPECT_EQ(std::get<SnapshotPart>(*part).number, 3u);
   EXPECT_EQ(std::get<SnapshotPart>(*part).records.view(), "records");
-  Result<Letter> answer = DecodeLetter(Encoded(PayloadAnswer{5, {3, 9}, Bytes::Static("b")}));
+  Result<Letter> answer = DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b")}));
   EXPECT_EQ(std::get<PayloadAnswer>(*answer).message_ends, (std::vector<uint64_t>{3, 9}));
   EXPECT_EQ(std::get<PayloadAnswer>(*answer).bytes.view(), "b");
 }

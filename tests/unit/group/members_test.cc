@@ -47,6 +47,7 @@ TEST(MembersTest, OneGrowsToThreeAndServesOn) {
   append();
   ASSERT_TRUE(cluster.RunUntil(
       [&] { return cluster.replica(*cluster.Leader()).members().voters_outgoing.empty(); }));
+  ASSERT_TRUE(cluster.AwaitEqual());  // Until the others know that, too, they need the first.
   cluster.Crash(1);
   append();
   EXPECT_EQ(cluster.Content(2, "s"), all);
