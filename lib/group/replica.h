@@ -345,10 +345,10 @@ class Replica final : private raft::Driver,
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
   // Read again soon after a renewal, and when the next one is due.
   absl::btree_set<std::pair<int64_t, stream::Incarnation>> touches_due_;
-  std::vector<Settling> settling_;                // On a follower.
-  absl::btree_set<stream::Incarnation> due_;      // To be told to the leader at the turn's end.
-  int64_t time_seen_ms_ = 0;                      // A follower's latest applied time,
-  uint64_t time_seen_ns_ = 0;                     // and when it was seen here.
+  std::vector<Settling> settling_;            // On a follower.
+  absl::btree_set<stream::Incarnation> due_;  // To be told to the leader at the turn's end.
+  int64_t time_seen_ms_ = 0;                  // A follower's latest applied time,
+  uint64_t time_seen_ns_ = 0;                 // and when it was seen here.
   bool expire_pending_ = false;
   int64_t renewed_until_ms_ = INT64_MIN;  // RenewHeld has looked at deadlines up to here.
   std::size_t renewals_ = 0;              // Of RenewHeld, not applied yet.
