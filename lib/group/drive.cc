@@ -231,7 +231,7 @@ void Replica::MaybeCheckPayload() {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
   });
   // Others may have what is lost here.
-  if (!sole_voter()) return fetch_.Begin(std::move(check.lacking));
+  if (!alone_) return fetch_.Begin(std::move(check.lacking));
   for (const stream::ReadRange& range : check.lacking) {
     services_.budget->stats.payload_lost_bytes += range.to - range.from;
   }

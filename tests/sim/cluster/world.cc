@@ -98,6 +98,7 @@ void World::Operate() {
   const uint64_t node = PickNode(stream.group);
   if (!cluster_.node(node).open()) return;
   ++operations_;
+  if (random_.OneIn(20)) return UseShortLived(node);
   switch (random_.Below(8)) {
     case 0:
     case 1:
@@ -197,6 +198,23 @@ void World::Read(Stream* stream, uint64_t node) {
     stream->history.Read(state->content, told);
     return true;
   });
+}
+
+// Streams that expire, are renewed and waited for, wherever: what becomes of them is the same
+// everywhere (Observe), and nobody waits for ever.
+void World::UseShortLived(uint64_t node) {
+  const std::string name = "short" + std::to_string(random_.Below(3));
+  GroupWorld& at = cluster_.node(node);
+  if (random_.OneIn(3)) {
+    const Asked asked = at.Create(name, {.ttl_seconds = 1 + random_.Below(3)});
+    calls_.push_back([asked, &at] { return asked->reply.has_value() || !at.open(); });
+    return;
+  }
+  ReadRequest request;
+  request.stream = NameOf(name);
+  request.wait_ms = random_.OneIn(2) ? 0 : random_.Below(8000);
+  const AskedRead read = at.Read(request);
+  calls_.push_back([read, &at] { return read->reply.has_value() || !at.open(); });
 }
 
 void World::Poll() {

@@ -52,6 +52,7 @@ class World {
   void Append(Stream* stream, uint64_t node);
   void AppendOnce(Stream* stream, uint64_t node);
   void Read(Stream* stream, uint64_t node);
+  void UseShortLived(uint64_t node);
   uint64_t PickNode(uint32_t group);
   void Poll();
   void Observe();
