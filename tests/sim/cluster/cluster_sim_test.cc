@@ -40,7 +40,7 @@ TEST(ClusterSimTest, FixedSeedsHoldAndComeByEveryMark) {
   EXPECT_EQ(range.seeds, kFixedSeeds);
   EXPECT_GE(range.figure("operations"), 300u * kFixedSeeds);
   EXPECT_GE(range.figure("troubles"), 5u * kFixedSeeds);
-  EXPECT_GT(range.figure("acknowledged"), range.figure("operations") / 4);
+  EXPECT_GT(range.figure("acknowledged"), range.figure("operations") / 6);
   EXPECT_GT(range.figure("unknown"), 0u);
   EXPECT_GT(range.figure("changes of members"), kFixedSeeds);
   EXPECT_FALSE(Marks(ClusterSimulation(), true).empty());

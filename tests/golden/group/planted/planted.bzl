@@ -3,7 +3,6 @@
 # The patched file of lib/group for each patch.
 PLANTED_BUGS = {
     "acknowledges_before_its_own_sync": "drive.cc",
-    "answers_for_payload_that_it_has_not_applied": "payload_serve.cc",
     "asks_no_majority_for_a_read": "replica.cc",
     "calls_committed_what_is_cut_off": "drive.cc",
     "calls_what_was_skipped_not_applied": "catching_up.cc",
@@ -11,9 +10,7 @@ PLANTED_BUGS = {
     "forgets_members_that_it_acknowledged": "drive.cc",
     "forgets_what_stood_above_the_snapshot": "recovery.cc",
     "installs_what_is_not_durable": "install.cc",
-    "keeps_beating_without_a_log": "peering.cc",
     "keeps_the_log_of_another_history": "catching_up.cc",
-    "refuses_a_base_with_tombstones": "install.cc",
     "uses_contexts_of_reads_again": "barrier.cc",
     "waits_for_a_majority_for_ever": "peering.cc",
 }
