@@ -8,9 +8,7 @@ PLANTED_BUGS = {
     "calls_what_was_skipped_not_applied": "catching_up.cc",
     "fetches_no_payload": "catching_up.cc",
     "forgets_members_that_it_acknowledged": "drive.cc",
-    "forgets_what_stood_above_the_snapshot": "recovery.cc",
     "installs_what_is_not_durable": "install.cc",
-    "keeps_the_log_of_another_history": "catching_up.cc",
     "uses_contexts_of_reads_again": "barrier.cc",
     "waits_for_a_majority_for_ever": "peering.cc",
 }
