@@ -177,6 +177,4 @@ void Replica::OnPayloadLost(const stream::ReadRange& range) {
   LogLostPayload(services_, group_, *machine_, {range});
 }
 
-void Replica::OnFetched() {}
-
 }  // namespace ursula::group

@@ -38,7 +38,6 @@ void Fetch::Next() {
     lacking_.pop_front();  // Deleted meanwhile, or all here.
     Forward();
   }
-  if (!stopped_) host_.OnFetched();
 }
 
 void Fetch::Forward() {

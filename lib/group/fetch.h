@@ -27,8 +27,6 @@ class FetchHost {
   virtual std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) = 0;
   // No peer has this.
   virtual void OnPayloadLost(const stream::ReadRange& range) = 0;
-  // Nothing lacks any more, or what does is lost.
-  virtual void OnFetched() = 0;
 };
 
 class Fetch {

@@ -226,7 +226,6 @@ class Replica final : private raft::Driver,
   std::vector<NodeId> Sources() override;
   std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) override;
   void OnPayloadLost(const stream::ReadRange& range) override;
-  void OnFetched() override;
 
   // replica.cc
   Status Admit(const stream::Command& command, uint64_t payload_bytes) const;

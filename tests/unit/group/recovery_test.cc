@@ -225,6 +225,15 @@ TEST(GroupRecoveryTest, ALogMayEndBetweenAStateAndItsEntries) {
   }
 }
 
+// An installed snapshot was durable, and the record of its term was not.
+TEST(GroupRecoveryTest, ASnapshotsTermCountsWithoutItsStateRecord) {
+  Result<RecoveredGroup> group = Recover({State(2), Entry(1, 2)}, {.index = 5, .term = 7});
+  ASSERT_TRUE(group.ok()) << group.status().message();
+  EXPECT_EQ(group->hard.term, Term{7});
+  EXPECT_EQ(group->hard.vote, raft::kNoNode);
+  EXPECT_EQ(group->hard.commit, Index{5});
+}
+
 TEST(GroupRecoveryTest, MembershipSurvivesTheSnapshotsHeader) {
   raft::ConfState conf;
   conf.voters = {NodeId{1}, NodeId{300}};

@@ -205,6 +205,37 @@ TEST(ReplicationTest, ALeaderWhoseLogFailsIsReplaced) {
   EXPECT_FALSE((*read->reply).ok());
 }
 
+TEST(ReplicationTest, ALeaderWhoseDiskHangsHandsOver) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t old = *cluster.Leader();
+  cluster.node(old).disk.faults().latency_min_ns = 30 * kSecond;
+  cluster.node(old).disk.faults().latency_max_ns = 30 * kSecond;
+  cluster.node(old).Append("s", "abc");
+  ASSERT_TRUE(
+      cluster.RunUntil([&] { return cluster.Leader() && *cluster.Leader() != old; }, 5 * kSecond));
+  EXPECT_TRUE(cluster.AppendNow("s", "def"));
+}
+
+TEST(ReplicationTest, AnEntryThatOneCannotStoreStopsNeitherItNorTheOthers) {
+  ClusterWorld cluster(3);
+  cluster.node(3).options.wal_segment_bytes = 16 << 10;
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader().has_value(); }));
+  if (*cluster.Leader() == 3) cluster.Crash(3);
+  ASSERT_TRUE(cluster.AwaitLeader());
+  if (!cluster.node(3).open()) {
+    ASSERT_TRUE(cluster.Open(3).ok());
+  }
+  EXPECT_TRUE(cluster.AppendNow("s", std::string(20'000, 'x')));
+  cluster.RunFor(kSecond);
+  EXPECT_TRUE(cluster.node(3).open());
+  EXPECT_TRUE(cluster.node(3).Logged("larger than this node's log takes"));
+  EXPECT_TRUE(cluster.AppendNow("s", "after"));
+}
+
 TEST(ReplicationTest, AFollowersClockDecidesNothing) {
   ClusterWorld cluster(3);
   cluster.OpenAll();
