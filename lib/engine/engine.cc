@@ -240,5 +240,16 @@ EngineStats Engine::Stats() const {
   return total;
 }
 
+ClusterStatus Engine::Cluster() const {
+  ClusterStatus cluster;
+  cluster.node = options_.cluster.node;
+  if (directory_ != nullptr) cluster.cluster_id = directory_->cluster_id();
+  for (const auto& shard : shards_) {
+    for (const GroupStatus& group : shard->Groups()) cluster.groups.push_back(group);
+  }
+  std::ranges::sort(cluster.groups, {}, [](const GroupStatus& group) { return Raw(group.group); });
+  return cluster;
+}
+
 }  // namespace engine
 }  // namespace ursula

@@ -122,6 +122,7 @@ class Engine final : public StreamEngine {
   void StepClock(Done<ClockReply> done) override;
   Status Ready() const override;
   EngineStats Stats() const override;
+  ClusterStatus Cluster() const override;
   void Stop(Done<Stopped> done) override;
 
   // ---- simulators ----

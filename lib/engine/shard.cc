@@ -184,7 +184,11 @@ void Shard::Publish() {
   stats.hot_bytes = budget_.hot_bytes;
   stats.long_turns = turn_log_.count();
   Status ready;
+  std::vector<GroupStatus> groups;
+  groups.reserve(replicas_.size());
   for (auto& [id, replica] : replicas_) {
+    groups.push_back(
+        {id, replica->leader(), Raw(replica->term()), uint64_t{Raw(replica->applied())}});
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
@@ -208,6 +212,7 @@ void Shard::Publish() {
     stats.snapshot_bytes = snapshots_->stats().disk_bytes;
   }
   published_stats_.Set(stats);
+  published_groups_.Set(std::move(groups));
   published_ready_.Set(std::move(ready));
 }
 

@@ -78,6 +78,7 @@ class Shard final : private storage::Wal::Listener {
   // ---- any thread ----
   EngineStats Stats() const { return published_stats_.Get(); }
   Status Ready() const { return published_ready_.Get(); }
+  std::vector<GroupStatus> Groups() const { return published_groups_.Get(); }
 
  private:
   // storage::Wal::Listener
@@ -129,6 +130,7 @@ class Shard final : private storage::Wal::Listener {
   io::Timer tick_;
   Function<void()> tick_hook_;
   io::Guarded<EngineStats> published_stats_;
+  io::Guarded<std::vector<GroupStatus>> published_groups_;
   io::Guarded<Status> published_ready_{Status(StatusCode::kUnavailable, "starting")};
 };
 

@@ -19,6 +19,9 @@ std::string OpeningText(const OpeningProgress& progress) {
   switch (progress.step) {
     case OpeningStep::kBegun:
       return "opening the data directory";
+    case OpeningStep::kFounding:
+      return "founding the cluster: " + std::to_string(progress.done) + " of " +
+             std::to_string(progress.total) + " nodes have agreed";
     case OpeningStep::kSnapshots:
       return "reading snapshots: " + Bytes(progress);
     case OpeningStep::kLog:

@@ -38,6 +38,7 @@ class FakeEngine final : public StreamEngine {
   void StepClock(Done<ClockReply> done) override;
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
+  ClusterStatus Cluster() const override { return {}; }
   void Stop(Done<Stopped> done) override;
 
   // Appends and Heads wait until Release, to see what others do meanwhile.

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "ursula/bytes.h"
+#include "ursula/env.h"
 #include "ursula/function.h"
 #include "ursula/runtime.h"
 #include "ursula/stats.h"
@@ -280,6 +281,7 @@ struct FollowRequest {
 
 enum class OpeningStep : uint8_t {
   kBegun,      // The directory is being locked, or nobody has called Open yet.
+  kFounding,   // Nodes of a new cluster: those that have agreed.
   kSnapshots,  // Bytes of snapshot files.
   kLog,        // Bytes of the write-ahead logs' files.
   kPayload,    // Bytes of payload files; of finished ones only an index is read.
@@ -356,6 +358,7 @@ struct EngineOptions {
   Function<void(Function<void()>)> executor = {};
   // Structured log lines, called on any core; must not block. Empty: silence.
   Function<void(int level, std::string_view message)> log = {};
+  ClusterOptions cluster = {};  // Needs a data_dir. As it stands: this node is alone.
   // Borrowed until Open has returned: others follow the opening there, or end it. May be null.
   Opening* opening = nullptr;
 };
@@ -375,8 +378,10 @@ struct Stopped {};
 
 class StreamEngine {
  public:
-  // Opens the engine and recovers every group. Blocks until it can commit, or says why not:
-  // kFailedPrecondition (directory in use, of another version or group count), kIoError, kDataLoss
+  // Opens the engine and recovers every group. Blocks until a node that is alone can commit, and one
+  // of several has recovered (whether its groups have leaders Ready tells), or says why not:
+  // kFailedPrecondition (directory in use, of another version, group count or cluster, or that node
+  // has lost a directory its cluster counts on), kIoError, kDataLoss
   // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument,
   // kCancelled (options.opening).
   // On a core of the runtime it ends the process with a sentence, as the destructor does.
@@ -416,6 +421,9 @@ class StreamEngine {
 
   // A copy of the counters, summed over cores. Any thread.
   virtual EngineStats Stats() const = 0;
+
+  // Who this node is, and who leads its groups as it knew a moment ago. Any thread.
+  virtual ClusterStatus Cluster() const = 0;
 
   // Completes what is under way (what waits: kCancelled), seals the logs. Every call from now on, a
   // second Stop included, is kFailedPrecondition.

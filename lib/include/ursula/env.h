@@ -58,4 +58,17 @@ class Transport {
   virtual uint64_t frame_bytes_wanted() const = 0;
 };
 
+// Of a node that is one of several. Each of them keeps every group; an append is acknowledged once a
+// majority has it on disk.
+struct ClusterOptions {
+  Transport* transport = nullptr;  // Borrowed, outlives the engine. Null: this node is alone.
+  NodeId node{1};                  // Who this is: above 0. A directory's own word must be the same.
+  // The nodes that found the cluster, this one among them: 1, 3 or 5, and the same on each of them.
+  // All have to meet once; a directory that is a member already asks nobody.
+  std::vector<NodeId> founders = {};
+  // Not 0: the cluster that this node belongs to. It founds none then, and no other one's directory
+  // is opened.
+  uint64_t cluster_id = 0;
+};
+
 }  // namespace ursula

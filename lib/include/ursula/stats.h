@@ -8,6 +8,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
+
+#include "ursula/types.h"
 
 namespace ursula {
 
@@ -69,6 +72,13 @@ struct EngineStats {
   uint64_t refused_disk_full = 0;
   uint64_t refused_waiters = 0;
   uint64_t refused_reads = 0;  // At inflight_read_bytes_max, or with too many under way.
+  // Of a node with peers.
+  uint64_t groups_led = 0;         // Now.
+  uint64_t groups_leaderless = 0;  // Now: it knows of no leader.
+  uint64_t forwarded_calls = 0;    // To a group's leader on another node.
+  uint64_t peer_sent_frames = 0;
+  uint64_t peer_sent_bytes = 0;
+  uint64_t peer_dropped_letters = 0;  // There was no connection, or too much waited for it.
   Histogram append_us = {};    // From the call to its completion on the owning core.
   Histogram sync_us = {};      // One write-ahead log batch, write and sync.
 
@@ -103,8 +113,28 @@ inline void EngineStats::Add(const EngineStats& other) {
   refused_disk_full += other.refused_disk_full;
   refused_waiters += other.refused_waiters;
   refused_reads += other.refused_reads;
+  groups_led += other.groups_led;
+  groups_leaderless += other.groups_leaderless;
+  forwarded_calls += other.forwarded_calls;
+  peer_sent_frames += other.peer_sent_frames;
+  peer_sent_bytes += other.peer_sent_bytes;
+  peer_dropped_letters += other.peer_dropped_letters;
   append_us.Merge(other.append_us);
   sync_us.Merge(other.sync_us);
 }
+
+// What this node knows of one of its groups.
+struct GroupStatus {
+  GroupId group = {};
+  NodeId leader = {};    // 0: of none.
+  uint64_t term = 0;     // Of Raft.
+  uint64_t applied = 0;  // The index of the last entry that is applied here.
+};
+
+struct ClusterStatus {
+  NodeId node = {};
+  uint64_t cluster_id = 0;  // 0: everything is in memory.
+  std::vector<GroupStatus> groups = {};  // By number.
+};
 
 }  // namespace ursula
