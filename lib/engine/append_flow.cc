@@ -21,12 +21,12 @@ void SetFraming(group::Replica& replica, AppendWork* work) {
                                  : std::string_view(append.content_type));
 }
 
-void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone reply) {
+void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
   SetFraming(replica, work);
   if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
-    if (Status valid = CheckJson(work->messages); !valid.ok()) return reply(std::move(valid));
+    if (Status valid = CheckJson(work->messages); !valid.ok()) return done(std::move(valid));
   }
-  replica.Propose(&work->command, work->messages, std::move(reply));
+  replica.Propose(&work->command, work->messages, std::move(done));
 }
 
 // What the state as applied would refuse needn't go through the log, as long as nothing pending can
@@ -59,22 +59,24 @@ void Engine::AppendAt(GroupId group, AppendCall call) {
   if (TooLarge(call->request.messages)) {
     return ShardOf(group).loop().Post([call] { Answer(call, Outcome::kTooLarge); });
   }
-  CallGroup<stream::Reply>(
-      group,
-      [call](group::Replica& replica, group::ProposeDone reply) mutable {
-        stream::Reply refusal;
-        if (!RefusedAsApplied(replica, &call->request, &refusal)) {
-          return ProposeAppend(replica, &call->request, std::move(reply));
-        }
-        replica.AfterBarrier([call, &replica, reply = std::move(reply)](Status status) mutable {
-          if (!status.ok()) return reply(std::move(status));
-          stream::Reply again;
-          if (RefusedAsApplied(replica, &call->request, &again)) return reply(std::move(again));
-          ProposeAppend(replica, &call->request, std::move(reply));
-        });
-      },
-      [this, call, group](Result<stream::Reply> reply) {
-        OnAppended(call, group, std::move(reply));
+  ask::Append ask{std::shared_ptr<AppendWork>(call, &call->request)};
+  CallGroup(group, std::move(ask), [this, call, group](Result<stream::Reply> reply) {
+    OnAppended(call, group, std::move(reply));
+  });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Append ask, group::ProposeDone done) {
+  AppendWork* const work = ask.work.get();
+  stream::Reply refusal;
+  if (!RefusedAsApplied(replica, work, &refusal)) {
+    return ProposeAppend(replica, work, std::move(done));
+  }
+  replica.AfterBarrier(
+      [work = std::move(ask.work), &replica, done = std::move(done)](Status status) mutable {
+        if (!status.ok()) return done(std::move(status));
+        stream::Reply again;
+        if (RefusedAsApplied(replica, work.get(), &again)) return done(std::move(again));
+        ProposeAppend(replica, work.get(), std::move(done));
       });
 }
 

@@ -51,6 +51,11 @@ void Engine::OnAllGroups(stream::Command::Body body, Function<void(Result<Outcom
   }
 }
 
+void Engine::CarryOut(group::Replica& /*replica*/, ask::DeleteBucket ask, Done<BucketReply> done) {
+  auto call = Admit(kMetaGroup, std::move(ask.bucket), std::move(done));
+  if (call != nullptr) DeleteBucketFlow(std::move(call));
+}
+
 void Engine::DeleteBucketFlow(NameCall call) {
   // One that is under way may yet be refused: once it has ended the next one begins.
   if (auto [found, is_new] = bucket_deletes_.try_emplace(call->request); !is_new) {
@@ -112,27 +117,28 @@ void Engine::FindNames(const std::string& bucket, Function<void(Result<BucketNam
   search->missing = group_count_;
   search->done = std::move(done);
   for (uint32_t i = 0; i < group_count_; ++i) {
-    CallGroup<BucketNames>(
-        GroupId{i},
-        [bucket](group::Replica& replica, Function<void(Result<BucketNames>)> reply) {
-          replica.AfterBarrier([bucket, &replica, reply = std::move(reply)](Status status) mutable {
-            if (!status.ok()) return reply(std::move(status));
-            reply(BucketNames{replica.machine().HasStreams(bucket, replica.NowMs()),
-                              replica.machine().PlacementsIn(bucket, kPlacementsMax)});
-          });
-        },
-        [search](Result<BucketNames> part) {
-          if (part.ok()) {
-            search->names.streams = search->names.streams || part->streams;
-            for (auto& one : part->placements) search->names.placements.push_back(std::move(one));
-          } else {
-            search->failure = part.status();
-          }
-          if (--search->missing > 0) return;
-          if (!search->failure.ok()) return search->done(search->failure);
-          search->done(std::move(search->names));
-        });
+    CallGroup(GroupId{i}, ask::Names{bucket}, [search](Result<BucketNames> part) {
+      if (part.ok()) {
+        search->names.streams = search->names.streams || part->streams;
+        for (auto& one : part->placements) search->names.placements.push_back(std::move(one));
+      } else {
+        search->failure = part.status();
+      }
+      if (--search->missing > 0) return;
+      if (!search->failure.ok()) return search->done(search->failure);
+      search->done(std::move(search->names));
+    });
   }
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Names ask,
+                      Function<void(Result<BucketNames>)> done) {
+  replica.AfterBarrier(
+      [&replica, bucket = std::move(ask.bucket), done = std::move(done)](Status status) mutable {
+        if (!status.ok()) return done(std::move(status));
+        done(BucketNames{replica.machine().HasStreams(bucket, replica.NowMs()),
+                         replica.machine().PlacementsIn(bucket, kPlacementsMax)});
+      });
 }
 
 void Engine::UndoFences(NameCall call, BucketAttempt attempt, Result<Outcome> refusal) {

@@ -18,12 +18,6 @@ constexpr std::size_t kChoresMax = 64;
 constexpr uint64_t kResolveEveryNs = 1'000'000'000;
 constexpr uint64_t kSettleEveryNs = 10'000'000'000;
 
-// What a fork's home group says of its reservation.
-struct HomeOfFork {
-  stream::Incarnation settled = stream::kNoIncarnation;
-  uint64_t hold_ms = 0;
-};
-
 // The flow that made it ended with an earlier opening. (If it goes on elsewhere nothing is wrong:
 // it is told that its reservation has lapsed.)
 bool IsOrphaned(group::Replica& home, const stream::Reservation& reservation) {
@@ -34,29 +28,30 @@ bool IsOrphaned(group::Replica& home, const stream::Reservation& reservation) {
 
 void Engine::Unreserve(StreamId id, stream::Reservation reservation,
                        Function<void(Result<stream::Incarnation>)> done) {
-  CallGroup<stream::Incarnation>(
-      reservation.home,
-      [id = std::move(id), reservation](group::Replica& home,
-                                        Function<void(Result<stream::Incarnation>)> reply) mutable {
-        home.Propose(stream::Unreserve{std::move(id), reservation.id},
-                     [&home, reply = std::move(reply)](Result<stream::Reply> freed) mutable {
-                       if (!freed.ok()) return reply(freed.status());
-                       reply(home.machine().SettledBelow(home.applied()));
-                     });
-      },
-      std::move(done));
+  CallGroup(reservation.home, ask::Unreserve{std::move(id), reservation.id}, std::move(done));
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Unreserve ask,
+                      Function<void(Result<stream::Incarnation>)> done) {
+  replica.Propose(stream::Unreserve{std::move(ask.id), ask.reservation},
+                  [&replica, done = std::move(done)](Result<stream::Reply> freed) mutable {
+                    if (!freed.ok()) return done(freed.status());
+                    done(replica.machine().SettledBelow(replica.applied()));
+                  });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Home ask,
+                      Function<void(Result<HomeOfFork>)> done) {
+  done(HomeOfFork{replica.machine().SettledBelow(replica.applied()),
+                  IsOrphaned(replica, ask.reservation) ? 0 : kHoldMs});
 }
 
 void Engine::ResolvePlacement(StreamId id, stream::Placement placement,
                               Function<void(Status)> done) {
   const stream::Reservation reservation = placement.reservation;
   // What is settled is asked of the home group, whose loop this need not be.
-  CallGroup<HomeOfFork>(
-      reservation.home,
-      [reservation](group::Replica& home, Function<void(Result<HomeOfFork>)> reply) {
-        reply(HomeOfFork{home.machine().SettledBelow(home.applied()),
-                         IsOrphaned(home, reservation) ? 0 : kHoldMs});
-      },
+  CallGroup(
+      reservation.home, ask::Home{reservation},
       [this, id, placement, done = std::move(done)](Result<HomeOfFork> home) mutable {
         if (!home.ok()) return done(home.status());
         ProposeAt(

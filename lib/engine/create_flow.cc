@@ -29,22 +29,24 @@ void Engine::WithBucket(const std::string& bucket, Function<void(Result<FoundBuc
 
 void Engine::AskForBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done) {
   Shard& here = *shards_[Raw(runtime_.Current()->core())];
-  CallGroup<FoundBucket>(
-      kMetaGroup,
-      [bucket](group::Replica& meta, Function<void(Result<FoundBucket>)> reply) {
-        meta.AfterBarrier([bucket, &meta, reply = std::move(reply)](Status status) mutable {
-          if (!status.ok()) return reply(std::move(status));
-          FoundBucket found;
-          found.info = meta.machine().BucketFind(bucket);
-          if (found.info) {
-            found.stamp = {found.info->incarnation, stream::Incarnation{Raw(meta.applied())}};
-          }
-          reply(std::move(found));
-        });
-      },
-      [&here, bucket, done = std::move(done)](Result<FoundBucket> found) mutable {
-        if (found.ok() && found->info && !found->info->deleting) {
-          here.LearnBucket(bucket, found->stamp);
+  CallGroup(kMetaGroup, ask::Bucket{bucket},
+            [&here, bucket, done = std::move(done)](Result<FoundBucket> found) mutable {
+              if (found.ok() && found->info && !found->info->deleting) {
+                here.LearnBucket(bucket, found->stamp);
+              }
+              done(std::move(found));
+            });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Bucket ask,
+                      Function<void(Result<FoundBucket>)> done) {
+  replica.AfterBarrier(
+      [&replica, bucket = std::move(ask.bucket), done = std::move(done)](Status status) mutable {
+        if (!status.ok()) return done(std::move(status));
+        FoundBucket found;
+        found.info = replica.machine().BucketFind(bucket);
+        if (found.info) {
+          found.stamp = {found.info->incarnation, stream::Incarnation{Raw(replica.applied())}};
         }
         done(std::move(found));
       });
@@ -62,14 +64,9 @@ void Engine::CreateFlow(CreateCall call) {
 }
 
 void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
-  CallGroup<stream::Reply>(
-      Home(call->request.stream),
-      [call, bucket](group::Replica& replica, group::ProposeDone reply) {
-        stream::Command command;
-        command.body = StreamCommand(call->request, bucket);
-        replica.Propose(&command, call->request.messages, std::move(reply));
-      },
-      [this, call](Result<stream::Reply> reply) { OnCreated(call, std::move(reply)); });
+  ask::Propose ask{StreamCommand(call->request, bucket), call->request.messages};
+  CallGroup(Home(call->request.stream), std::move(ask),
+            [this, call](Result<stream::Reply> reply) { OnCreated(call, std::move(reply)); });
 }
 
 void Engine::OnCreated(CreateCall call, Result<stream::Reply> reply) {
@@ -98,22 +95,19 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
       RetryCreate(call);
     });
   }
-  CallGroup<stream::Reply>(
-      placement.target,
-      [call](group::Replica& replica, group::ProposeDone reply) {
-        CompareAt(&replica, call->request, std::move(reply));
-      },
-      [this, call, id, placement](Result<stream::Reply> reply) {
-        if (!reply.ok()) return call->done(reply.status());
-        if (reply->incarnation != stream::kNoIncarnation) {
-          reply->placement.reset();
-          return OnCreated(call, std::move(reply));
-        }
-        Unreserve(id, placement.reservation, [this, call](Result<stream::Incarnation> freed) {
-          if (!freed.ok()) return call->done(freed.status());
-          RetryCreate(call);
-        });
-      });
+  ask::Compare ask{StreamCommand(call->request, {}), call->request.fork};
+  CallGroup(placement.target, std::move(ask),
+            [this, call, id, placement](Result<stream::Reply> reply) {
+              if (!reply.ok()) return call->done(reply.status());
+              if (reply->incarnation != stream::kNoIncarnation) {
+                reply->placement.reset();
+                return OnCreated(call, std::move(reply));
+              }
+              Unreserve(id, placement.reservation, [this, call](Result<stream::Incarnation> freed) {
+                if (!freed.ok()) return call->done(freed.status());
+                RetryCreate(call);
+              });
+            });
 }
 
 // Another create under this name, or the bucket's deletion, is under way or has just ended: once

@@ -18,12 +18,18 @@ std::string_view Version() { return "0.1.0"; }
 namespace engine {
 
 void Engine::ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done) {
-  CallGroup<stream::Reply>(
-      group,
-      [body = std::move(body)](group::Replica& replica, group::ProposeDone reply) mutable {
-        replica.Propose(std::move(body), std::move(reply));
-      },
-      std::move(done));
+  CallGroup(group, ask::Propose{std::move(body)}, std::move(done));
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Propose ask, group::ProposeDone done) {
+  stream::Command command;
+  command.body = std::move(ask.body);
+  replica.Propose(&command, ask.messages, std::move(done));
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::StepClock /*ask*/,
+                      Function<void(Result<int64_t>)> done) {
+  replica.StepClock(std::move(done));
 }
 
 void Engine::CreateBucket(std::string bucket, Done<BucketReply> done) {
@@ -41,12 +47,10 @@ void Engine::GetBucket(std::string bucket, Done<BucketReply> done) {
   Status valid = CheckBucket(bucket);
   auto call = Admit(kMetaGroup, std::move(bucket), std::move(done));
   Enter(kMetaGroup, call, std::move(valid), [this, call] {
-    group::Replica& meta = ShardOf(kMetaGroup).replica(kMetaGroup);
-    meta.AfterBarrier([call, &meta](Status status) {
-      if (!status.ok()) return call->done(std::move(status));
-      bool found =
-          call->request == kUpstreamBucket || meta.machine().BucketFind(call->request).has_value();
-      Answer(call, found ? Outcome::kOk : Outcome::kBucketNotFound);
+    AskForBucket(call->request, [call](Result<FoundBucket> found) {
+      if (!found.ok()) return call->done(found.status());
+      const bool there = call->request == kUpstreamBucket || found->info.has_value();
+      Answer(call, there ? Outcome::kOk : Outcome::kBucketNotFound);
     });
   });
 }
@@ -54,7 +58,10 @@ void Engine::GetBucket(std::string bucket, Done<BucketReply> done) {
 void Engine::DeleteBucket(std::string bucket, Done<BucketReply> done) {
   Status valid = CheckBucket(bucket);
   auto call = Admit(kMetaGroup, std::move(bucket), std::move(done));
-  Enter(kMetaGroup, call, std::move(valid), [this, call] { DeleteBucketFlow(call); });
+  Enter(kMetaGroup, call, std::move(valid), [this, call] {
+    CallGroup(kMetaGroup, ask::DeleteBucket{call->request},
+              [call](Result<BucketReply> reply) { call->done(std::move(reply)); });
+  });
 }
 
 void Engine::List(ListRequest request, Done<ListReply> done) {
@@ -108,21 +115,16 @@ void Engine::StepClock(Done<ClockReply> done) {
   auto call = Admit(kMetaGroup, Round{group_count_}, std::move(done));
   Enter(kMetaGroup, call, Status(), [this, call] {
     for (uint32_t i = 0; i < group_count_; ++i) {
-      CallGroup<int64_t>(
-          GroupId{i},
-          [](group::Replica& replica, Function<void(Result<int64_t>)> reply) {
-            replica.StepClock(std::move(reply));
-          },
-          [call](Result<int64_t> moved) {
-            Round& round = call->request;
-            if (!moved.ok()) round.failure = moved.status();
-            if (moved.ok() && std::abs(*moved) > std::abs(round.reply.moved_ms)) {
-              round.reply.moved_ms = *moved;
-            }
-            if (--round.missing > 0) return;
-            if (!round.failure.ok()) return call->done(round.failure);
-            call->done(round.reply);
-          });
+      CallGroup(GroupId{i}, ask::StepClock{}, [call](Result<int64_t> moved) {
+        Round& round = call->request;
+        if (!moved.ok()) round.failure = moved.status();
+        if (moved.ok() && std::abs(*moved) > std::abs(round.reply.moved_ms)) {
+          round.reply.moved_ms = *moved;
+        }
+        if (--round.missing > 0) return;
+        if (!round.failure.ok()) return call->done(round.failure);
+        call->done(round.reply);
+      });
     }
   });
 }

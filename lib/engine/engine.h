@@ -3,8 +3,9 @@
 // Engine implements StreamEngine: it routes each request to the core of the stream's home group,
 // runs there what a request needs (a flow), and brings the answer back to where it was asked for.
 //
-// A flow runs on the loop of the home group's core and reaches other groups through CallGroup, so a
+// A flow runs on the loop of the home group's core and reaches groups through CallGroup, so a
 // request crosses cores once each way, and once more only for a fork whose source lives elsewhere.
+// What only a leader can answer goes on to its node if that is another.
 
 #pragma once
 
@@ -18,7 +19,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "lib/engine/ask.h"
 #include "lib/engine/call_gate.h"
+#include "lib/engine/forwarder.h"
 #include "lib/engine/outside.h"
 #include "lib/engine/placement.h"
 #include "lib/engine/shard.h"
@@ -57,16 +60,6 @@ struct Call {
 template <class Request, class Reply>
 using CallPtr = std::shared_ptr<Call<Request, Reply>>;
 
-// An append on its way: the command, and its payload until the command is encoded.
-struct AppendWork {
-  stream::Command command = {};
-  std::vector<Bytes> messages = {};
-  int reframed = 0;  // How often it met a stream of another form than it was proposed in.
-  bool json_checked = false;
-
-  stream::Append& append() { return std::get<stream::Append>(command.body); }
-};
-
 // How far one group's chores are.
 struct GroupChores {
   uint64_t resolve_at_ns = 0;  // Not before.
@@ -81,28 +74,7 @@ struct BucketAttempt {
   stream::Incarnation id = stream::kNoIncarnation;
 };
 
-// What takes up a bucket's names in some groups.
-struct BucketNames {
-  bool streams = false;
-  std::vector<stream::PendingReservation> placements = {};
-};
-
-// What the meta group says of a bucket.
-struct FoundBucket {
-  std::optional<stream::BucketInfo> info = {};  // None: there is no such bucket.
-  stream::BucketStamp stamp = {};
-};
-
-// A stream as another group sees it: LookupResult without borrowed parts.
-struct Located {
-  stream::LookupResult::Kind kind = stream::LookupResult::Kind::kNotFound;
-  stream::Incarnation incarnation = stream::kNoIncarnation;
-  std::string content_type = {};
-  std::optional<stream::Placement> placement = {};
-  StreamInfo info = {};
-};
-
-class Engine final : public StreamEngine {
+class Engine final : public StreamEngine, private ForwarderHost {
  public:
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
   ~Engine() override;
@@ -144,6 +116,7 @@ class Engine final : public StreamEngine {
   // open.cc
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
+  Status CheckMembership();
   storage::LogLine StorageLog();
   void LimitMessages(const ShardStart& start, uint64_t cores);
   void PrepareShards(std::vector<ShardStart>* starts);
@@ -173,15 +146,43 @@ class Engine final : public StreamEngine {
   // Answers, later, a call that the gate didn't let in: on its core, else on `owner` or outside.
   template <class Reply>
   void AnswerUncounted(io::Loop* owner, Done<Reply> done, Result<Reply> result);
-  // For flows: `work(replica, reply)` on the group's core, `done` back on this loop.
-  template <class T>
-  void CallGroup(GroupId group, Function<void(group::Replica&, Function<void(Result<T>)>)> work,
-                 Function<void(Result<T>)> done);
+  // ---- ForwarderHost ----
+  void CarryOutAny(GroupId group, ask::OfLeader ask, ask::LeadersDone done) override;
+  bool EnterCall() override { return gate_.Enter(); }
+  void LeaveCall() override { CallEnded(); }
+  void RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) override;
+  void RouteAnswer(CoreId core, Bytes letter) override;
+  void OnNodeFrame(NodeId from, const Bytes& frame) override;
+
+  // For flows: asks the group, by way of its core and, if need be, its leader's node; `done` back
+  // on this loop.
+  template <class Ask>
+  void CallGroup(GroupId group, Ask ask, Function<void(Result<typename Ask::Answer>)> done);
+  // On the group's core.
+  template <class Ask>
+  void Dispatch(GroupId group, Ask ask, Function<void(Result<typename Ask::Answer>)> done);
   template <class Request, class Reply>
   void AnswerOfStream(const CallPtr<Request, Reply>& call, const std::string& bucket, Reply reply);
   void ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done);
   void CancelAt(Shard* shard, Ticket ticket);
   void CallEnded();  // It leaves the gate; the last one's end is the engine's.
+
+  // ---- what was asked, at a replica and on its core; each beside the flow that asks it ----
+  void CarryOut(group::Replica& replica, ask::Propose ask, group::ProposeDone done);
+  void CarryOut(group::Replica& replica, ask::Append ask, group::ProposeDone done);
+  void CarryOut(group::Replica& replica, ask::Fork ask, group::ProposeDone done);
+  void CarryOut(group::Replica& replica, ask::Delete ask, group::ProposeDone done);
+  void CarryOut(group::Replica& replica, ask::Unreserve ask,
+                Function<void(Result<stream::Incarnation>)> done);
+  void CarryOut(group::Replica& replica, ask::Home ask, Function<void(Result<HomeOfFork>)> done);
+  void CarryOut(group::Replica& replica, ask::StepClock ask, Function<void(Result<int64_t>)> done);
+  void CarryOut(group::Replica& replica, ask::DeleteBucket ask, Done<BucketReply> done);
+  void CarryOut(group::Replica& replica, ask::Compare ask, group::ProposeDone done);
+  void CarryOut(group::Replica& replica, ask::Locate ask, Function<void(Result<Located>)> done);
+  void CarryOut(group::Replica& replica, ask::Read ask, group::GroupReadDone done);
+  void CarryOut(group::Replica& replica, ask::Bucket ask, Function<void(Result<FoundBucket>)> done);
+  void CarryOut(group::Replica& replica, ask::Names ask, Function<void(Result<BucketNames>)> done);
+  void CarryOut(group::Replica& replica, ask::Page ask, Done<ListReply> done);
 
   // ---- flows ----
   // append_flow.cc
@@ -190,7 +191,6 @@ class Engine final : public StreamEngine {
   void OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply);
   // read_flow.cc
   void ReadAt(GroupId group, ReadCall call, Ticket ticket);
-  void LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done);
   // Follows a confirmed placement: where the stream's state is, or that there is none.
   void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
   void DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call);

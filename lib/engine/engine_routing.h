@@ -84,22 +84,36 @@ void Engine::Enter(GroupId group, const CallPtr<Request, Reply>& call, Status va
   loop.Post([call, valid = std::move(valid)]() mutable { call->done(std::move(valid)); });
 }
 
-template <class T>
-void Engine::CallGroup(GroupId group,
-                       Function<void(group::Replica&, Function<void(Result<T>)>)> work,
-                       Function<void(Result<T>)> done) {
+template <class Ask>
+void Engine::Dispatch(GroupId group, Ask ask, Function<void(Result<typename Ask::Answer>)> done) {
   Shard& shard = ShardOf(group);
-  if (shard.loop().InLoop()) return work(shard.replica(group), std::move(done));
+  if constexpr (ask::ForLeader<Ask>) {
+    if (shard.forwarder() != nullptr) {
+      return shard.forwarder()->Ask(
+          group, std::move(ask),
+          [done = std::move(done)](Result<ask::LeadersAnswer> answer) mutable {
+            if (!answer.ok()) return done(answer.status());
+            done(std::get<typename Ask::Answer>(std::move(*answer)));
+          });
+    }
+  }
+  CarryOut(shard.replica(group), std::move(ask), std::move(done));
+}
+
+template <class Ask>
+void Engine::CallGroup(GroupId group, Ask ask, Function<void(Result<typename Ask::Answer>)> done) {
+  using Answer = typename Ask::Answer;
+  io::Loop& loop = ShardOf(group).loop();
+  if (loop.InLoop()) return Dispatch(group, std::move(ask), std::move(done));
   io::Loop* here = runtime_.Current();
   URSULA_CHECK(here != nullptr);
-  shard.loop().Post(
-      [&shard, group, here, work = std::move(work), done = std::move(done)]() mutable {
-        work(shard.replica(group), [here, done = std::move(done)](Result<T> result) mutable {
-          here->Post([done = std::move(done), result = std::move(result)]() mutable {
-            done(std::move(result));
-          });
-        });
+  loop.Post([this, group, here, ask = std::move(ask), done = std::move(done)]() mutable {
+    Dispatch(group, std::move(ask), [here, done = std::move(done)](Result<Answer> result) mutable {
+      here->Post([done = std::move(done), result = std::move(result)]() mutable {
+        done(std::move(result));
       });
+    });
+  });
 }
 
 // Ends a call with an outcome alone.

@@ -25,13 +25,18 @@ using Kind = stream::LookupResult::Kind;
 // there is.
 class ForkProposal {
  public:
-  ForkProposal(CreateRequest* request, stream::CreateFork fork, group::Replica* replica,
-               group::ProposeDone done)
-      : request_(request), fork_(std::move(fork)), replica_(replica), done_(std::move(done)) {}
+  ForkProposal(ask::Fork ask, group::Replica* replica, group::ProposeDone done)
+      : fork_(std::move(ask.fork)),
+        messages_(std::move(ask.messages)),
+        json_checked_(ask.json_checked),
+        replica_(replica),
+        done_(std::move(done)) {}
 
   static void Run(std::shared_ptr<ForkProposal> self) {
     // Who has the name is compared with first: its source may have changed since.
-    CompareAt(self->replica_, *self->request_, [self](Result<stream::Reply> there) {
+    ask::Compare compare{self->fork_.stream, self->fork_.point};
+    compare.stream.bucket = {};
+    CompareAt(self->replica_, std::move(compare), [self](Result<stream::Reply> there) {
       const bool settled = !there.ok() || there->incarnation != stream::kNoIncarnation ||
                            there->placement.has_value();
       if (settled) return self->done_(std::move(there));
@@ -64,14 +69,13 @@ class ForkProposal {
     stream::LookupResult source = replica_->machine().FindIncarnation(fork_.source);
     const std::string& given = fork_.stream.content_type;
     fork_.stream.framing = FramingOf(given.empty() ? source.content_type : std::string_view(given));
-    if (fork_.stream.framing == stream::Framing::kJson && given.empty() &&
-        !request_->json_checked) {
-      if (Status valid = CheckJson(request_->messages); !valid.ok()) return done_(std::move(valid));
+    if (fork_.stream.framing == stream::Framing::kJson && given.empty() && !json_checked_) {
+      if (Status valid = CheckJson(messages_); !valid.ok()) return done_(std::move(valid));
     }
     stream::Command command;
     command.body = std::move(fork_);
     replica_->Propose(
-        &command, request_->messages,
+        &command, messages_,
         [done = std::move(done_), invalid = invalid_](Result<stream::Reply> reply) mutable {
           // The source was there, and it hasn't such a point.
           if (reply.ok() && reply->unresolved && invalid) {
@@ -82,8 +86,9 @@ class ForkProposal {
         });
   }
 
-  CreateRequest* const request_;  // Of the call, which waits.
   stream::CreateFork fork_;
+  const std::vector<Bytes> messages_;
+  const bool json_checked_;
   group::Replica* const replica_;
   group::ProposeDone done_;
   bool invalid_ = false;
@@ -125,15 +130,15 @@ void Engine::ForkFrom(CreateCall call, stream::BucketStamp bucket, GroupId targe
 }
 
 void Engine::ForkAt(CreateCall call, stream::CreateFork fork, GroupId target) {
-  CallGroup<stream::Reply>(
-      target,
-      [call, fork](group::Replica& replica, group::ProposeDone reply) mutable {
-        ForkProposal::Run(std::make_shared<ForkProposal>(&call->request, std::move(fork), &replica,
-                                                         std::move(reply)));
-      },
-      [this, call, fork](Result<stream::Reply> reply) mutable {
-        OnForked(call, std::move(fork), std::move(reply));
-      });
+  ask::Fork ask{fork, call->request.messages, static_cast<bool>(call->request.json_checked)};
+  CallGroup(target, std::move(ask),
+            [this, call, fork = std::move(fork)](Result<stream::Reply> reply) mutable {
+              OnForked(call, std::move(fork), std::move(reply));
+            });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Fork ask, group::ProposeDone done) {
+  ForkProposal::Run(std::make_shared<ForkProposal>(std::move(ask), &replica, std::move(done)));
 }
 
 void Engine::OnForked(CreateCall call, stream::CreateFork fork, Result<stream::Reply> reply) {

@@ -80,6 +80,33 @@ Status CheckOptions(const EngineOptions& options) {
   return {};
 }
 
+constexpr uint32_t kGroupsOfCluster = 64;
+constexpr uint64_t kFoundersMax = 5;
+
+Status CheckCluster(const EngineOptions& options) {
+  const ClusterOptions& cluster = options.cluster;
+  if (cluster.transport == nullptr) return {};
+  auto invalid = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
+  if (options.data_dir.empty()) {
+    return invalid("a node of a cluster needs a data_dir: it may not forget what it voted for");
+  }
+  if (options.new_history) return invalid("new_history is for a node that is alone");
+  if (Raw(cluster.node) == 0) return invalid("nodes are numbered from 1");
+  if (cluster.founders.empty()) return {};
+  std::vector<uint64_t> nodes;
+  for (NodeId node : cluster.founders) nodes.push_back(Raw(node));
+  std::ranges::sort(nodes);
+  if (nodes.size() > kFoundersMax || nodes.size() % 2 == 0) {
+    return invalid("1, 3 or 5 nodes found a cluster");
+  }
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i] != i + 1)
+      return invalid("the nodes that found a cluster are numbered 1, 2, 3 ...");
+  }
+  if (Raw(cluster.node) > nodes.size()) return invalid("this node isn't one of cluster.founders");
+  return {};
+}
+
 }  // namespace
 
 Engine::Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime)
@@ -92,6 +119,7 @@ Engine::Engine(EngineOptions options, std::unique_ptr<Runtime> owned_runtime)
 
 Result<std::unique_ptr<StreamEngine>> Engine::Open(EngineOptions options) {
   Status status = CheckOptions(options);
+  if (status.ok()) status = CheckCluster(options);
   if (!status.ok()) return status;
   std::unique_ptr<Runtime> owned;
   if (options.runtime == nullptr) {
@@ -138,7 +166,8 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   storage::DirectoryOptions wanted;
   wanted.group_count_wanted = options_.group_count;
-  wanted.group_count_if_new = cores * kGroupsPerCore;
+  const bool alone = options_.cluster.transport == nullptr;
+  wanted.group_count_if_new = alone ? cores * kGroupsPerCore : kGroupsOfCluster;
   wanted.id_if_new = io::SystemEntropy();
   wanted.nonce = io::SystemEntropy();
   wanted.if_new.cluster_id = io::SystemEntropy();
@@ -150,7 +179,8 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
     return Status(StatusCode::kFailedPrecondition,
                   directory_->path() + " is no member of its cluster: nothing in it may be served");
   }
-  Status goes_on = opening_.Advance(0);
+  Status goes_on = CheckMembership();
+  if (goes_on.ok()) goes_on = opening_.Advance(0);
   if (!goes_on.ok()) return goes_on;
   group_count_ = directory_->group_count();
   storage::LogLine log = StorageLog();
@@ -197,6 +227,28 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   return {};
 }
 
+// A directory of several can't be opened as if its node were alone: it would wait for votes for
+// ever.
+Status Engine::CheckMembership() {
+  auto refusal = [this](const std::string& why) {
+    return Status(StatusCode::kFailedPrecondition, directory_->path() + " " + why);
+  };
+  const ClusterOptions& cluster = options_.cluster;
+  if (cluster.transport == nullptr) {
+    if (directory_->founding_voters().size() == 1) return {};
+    return refusal("is node " + std::to_string(directory_->node_id()) +
+                   "'s of a cluster: say how its peers are reached");
+  }
+  if (directory_->node_id() != Raw(cluster.node)) {
+    return refusal("is node " + std::to_string(directory_->node_id()) + "'s, not node " +
+                   std::to_string(Raw(cluster.node)) + "'s: give this node its own directory");
+  }
+  if (cluster.cluster_id != 0 && directory_->cluster_id() != cluster.cluster_id) {
+    return refusal("belongs to another cluster than the one that was asked for");
+  }
+  return {};
+}
+
 storage::LogLine Engine::StorageLog() {
   return [this](storage::LogLevel level, std::string_view message) {
     if (log_) log_(static_cast<int>(level), message);
@@ -221,6 +273,8 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     ShardStart& start = (*starts)[i];
     start.core_count = static_cast<uint32_t>(cores);
     start.opening = &opening_;
+    start.transport = options_.cluster.transport;
+    start.host = this;
     start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
     start.inflight_read_bytes_max = options_.inflight_read_bytes_max / cores;
     start.budget.hot_bytes_max = options_.hot_bytes_max / cores;

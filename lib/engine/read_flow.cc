@@ -7,50 +7,51 @@
 #include <vector>
 
 #include "lib/engine/engine.h"
+#include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 
 void Engine::ReadAt(GroupId group, ReadCall call, Ticket ticket) {
-  CallGroup<group::GroupReadReply>(
-      group,
-      [call, ticket](group::Replica& replica, group::GroupReadDone reply) {
-        replica.Read(call->request, ticket, std::move(reply));
-      },
-      [this, call, ticket](Result<group::GroupReadReply> result) {
-        if (!result.ok()) return call->done(result.status());
-        if (result->placement) {
-          bool there = result->placement->confirmed && call->attempts++ == 0;
-          if (there) return ReadAt(result->placement->target, call, ticket);
-          result->reply.outcome = Outcome::kNotFound;
-        }
-        AnswerOfStream(call, call->request.stream.bucket, std::move(result->reply));
-      });
+  ask::Read ask{std::shared_ptr<const ReadRequest>(call, &call->request), ticket};
+  CallGroup(group, std::move(ask), [this, call, ticket](Result<group::GroupReadReply> result) {
+    if (!result.ok()) return call->done(result.status());
+    if (result->placement) {
+      bool there = result->placement->confirmed && call->attempts++ == 0;
+      if (there) return ReadAt(result->placement->target, call, ticket);
+      result->reply.outcome = Outcome::kNotFound;
+    }
+    AnswerOfStream(call, call->request.stream.bucket, std::move(result->reply));
+  });
 }
 
-void Engine::LocateAt(GroupId group, StreamId id, Function<void(Result<Located>)> done) {
-  CallGroup<Located>(
-      group,
-      [id = std::move(id)](group::Replica& replica, Function<void(Result<Located>)> reply) mutable {
-        replica.Lookup(std::move(id), [&replica, reply = std::move(reply)](
-                                          Result<stream::LookupResult> found) mutable {
-          if (!found.ok()) return reply(found.status());
-          Located located;
-          located.kind = found->kind;
-          located.incarnation = found->incarnation;
-          located.content_type = std::string(found->content_type);
-          located.placement = found->placement;
-          if (found->kind == stream::LookupResult::Kind::kFound) {
-            located.info = replica.Info(found->incarnation);
-          }
-          reply(std::move(located));
-        });
-      },
-      std::move(done));
+void Engine::CarryOut(group::Replica& replica, ask::Read ask, group::GroupReadDone done) {
+  replica.Read(*ask.request, ask.ticket, std::move(done));
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Compare ask, group::ProposeDone done) {
+  CompareAt(&replica, std::move(ask), std::move(done));
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Locate ask,
+                      Function<void(Result<Located>)> done) {
+  replica.Lookup(std::move(ask.id),
+                 [&replica, done = std::move(done)](Result<stream::LookupResult> found) mutable {
+                   if (!found.ok()) return done(found.status());
+                   Located located;
+                   located.kind = found->kind;
+                   located.incarnation = found->incarnation;
+                   located.content_type = std::string(found->content_type);
+                   located.placement = found->placement;
+                   if (found->kind == stream::LookupResult::Kind::kFound) {
+                     located.info = replica.Info(found->incarnation);
+                   }
+                   done(std::move(located));
+                 });
 }
 
 void Engine::Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done) {
   GroupId home = Home(id);
-  LocateAt(home, id, [this, home, id, done = std::move(done)](Result<Located> located) mutable {
+  auto at_home = [this, home, id, done = std::move(done)](Result<Located> located) mutable {
     if (!located.ok()) return done(located.status());
     using Kind = stream::LookupResult::Kind;
     if (located->kind != Kind::kElsewhere) return done(std::pair(home, std::move(*located)));
@@ -59,37 +60,37 @@ void Engine::Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located
       return done(std::pair(home, std::move(none)));
     }
     GroupId target = located->placement->target;
-    LocateAt(target, std::move(id),
-             [target, done = std::move(done)](Result<Located> there) mutable {
-               if (!there.ok()) return done(there.status());
-               done(std::pair(target, std::move(*there)));
-             });
-  });
+    CallGroup(target, ask::Locate{std::move(id)},
+              [target, done = std::move(done)](Result<Located> there) mutable {
+                if (!there.ok()) return done(there.status());
+                done(std::pair(target, std::move(*there)));
+              });
+  };
+  CallGroup(home, ask::Locate{std::move(id)}, std::move(at_home));
 }
 
 void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {
-  CallGroup<stream::Reply>(
-      group,
-      [this, call](group::Replica& replica, group::ProposeDone reply) mutable {
-        replica.Propose(
-            stream::Delete{call->request.stream, call->request.condition},
-            [this, &replica, reply = std::move(reply)](Result<stream::Reply> result) mutable {
-              reply(std::move(result));
-              ChoresOf(&replica);  // Tells the fork's home that its name is free.
+  CallGroup(group, ask::Delete{call->request.stream, call->request.condition},
+            [this, call](Result<stream::Reply> reply) {
+              if (!reply.ok()) return call->done(reply.status());
+              DeleteReply answer;
+              answer.outcome = reply->outcome;
+              answer.info = std::move(reply->info);
+              if (reply->placement) {
+                bool there = reply->placement->confirmed && call->attempts++ == 0;
+                if (there) return DeleteAt(reply->placement->target, call);
+                answer = {.outcome = Outcome::kNotFound};
+              }
+              AnswerOfStream(call, call->request.stream.bucket, std::move(answer));
             });
-      },
-      [this, call](Result<stream::Reply> reply) {
-        if (!reply.ok()) return call->done(reply.status());
-        DeleteReply answer;
-        answer.outcome = reply->outcome;
-        answer.info = std::move(reply->info);
-        if (reply->placement) {
-          bool there = reply->placement->confirmed && call->attempts++ == 0;
-          if (there) return DeleteAt(reply->placement->target, call);
-          answer = {.outcome = Outcome::kNotFound};
-        }
-        AnswerOfStream(call, call->request.stream.bucket, std::move(answer));
-      });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Delete ask, group::ProposeDone done) {
+  replica.Propose(stream::Delete{std::move(ask.stream), std::move(ask.condition)},
+                  [this, &replica, done = std::move(done)](Result<stream::Reply> result) mutable {
+                    done(std::move(result));
+                    ChoresOf(&replica);  // Tells the fork's home that its name is free.
+                  });
 }
 
 namespace {
@@ -122,36 +123,34 @@ struct Engine::Listing {
 
 void Engine::ListNextGroup(const std::shared_ptr<Listing>& listing) {
   ++listing->missing;
-  CallGroup<ListReply>(
-      GroupId{listing->asked++},
-      [call = listing->call](group::Replica& replica, Done<ListReply> reply) {
-        replica.AfterExpiry([call, &replica, reply = std::move(reply)](Status status) mutable {
-          if (!status.ok()) return reply(std::move(status));
-          reply(replica.machine().List(call->request, replica.NowMs()));
-        });
-      },
-      [this, listing](Result<ListReply> part) {
-        --listing->missing;
-        if (part.ok()) {
-          MergeInto(&listing->merged, std::move(*part), listing->call->request.limit);
-        } else {
-          listing->failure = part.status();
-        }
-        if (listing->failure.ok() && listing->asked < group_count_) ListNextGroup(listing);
-        if (listing->missing > 0) return;
-        if (!listing->failure.ok()) return listing->call->done(listing->failure);
-        listing->call->done(std::move(listing->merged));
+  ask::Page ask{std::shared_ptr<const ListRequest>(listing->call, &listing->call->request)};
+  CallGroup(GroupId{listing->asked++}, std::move(ask), [this, listing](Result<ListReply> part) {
+    --listing->missing;
+    if (part.ok()) {
+      MergeInto(&listing->merged, std::move(*part), listing->call->request.limit);
+    } else {
+      listing->failure = part.status();
+    }
+    if (listing->failure.ok() && listing->asked < group_count_) ListNextGroup(listing);
+    if (listing->missing > 0) return;
+    if (!listing->failure.ok()) return listing->call->done(listing->failure);
+    listing->call->done(std::move(listing->merged));
+  });
+}
+
+void Engine::CarryOut(group::Replica& replica, ask::Page ask, Done<ListReply> done) {
+  replica.AfterExpiry(
+      [&replica, request = std::move(ask.request), done = std::move(done)](Status status) mutable {
+        if (!status.ok()) return done(std::move(status));
+        done(replica.machine().List(*request, replica.NowMs()));
       });
 }
 
 void Engine::ListFlow(ListCall call) {
   // What a core knows of a bucket may be old; and one that is being deleted is there.
-  group::Replica& meta = ShardOf(kMetaGroup).replica(kMetaGroup);
-  meta.AfterBarrier([this, call, &meta](Status status) {
-    if (!status.ok()) return call->done(std::move(status));
-    if (!meta.machine().BucketFind(call->request.bucket)) {
-      return Answer(call, Outcome::kBucketNotFound);
-    }
+  AskForBucket(call->request.bucket, [this, call](Result<FoundBucket> bucket) {
+    if (!bucket.ok()) return call->done(bucket.status());
+    if (!bucket->info) return Answer(call, Outcome::kBucketNotFound);
     auto listing = std::make_shared<Listing>(call);
     while (listing->asked < std::min(group_count_, kGroupsAtOnce)) ListNextGroup(listing);
   });

@@ -53,6 +53,11 @@ void Shard::OnWalStarted(Status status) {
   services.self = start_.self;
   services.opening = loop_.Entropy();
   services.log = log_;
+  if (start_.transport != nullptr) {
+    forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
+                                             start_.directory->nonce());
+    services.hub = forwarder_->hub();
+  }
   for (std::size_t i = 0; i < start_.groups.size(); ++i) {
     if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);
     Result<std::unique_ptr<group::Replica>> replica =
@@ -144,6 +149,7 @@ void Shard::OnWalPinned(std::span<const GroupId> groups) {
 void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   for (auto& [id, replica] : replicas_) replica->Tick();
+  if (forwarder_ != nullptr) forwarder_->Tick();
   Balance();
   Publish();
   if (tick_hook_) tick_hook_();
@@ -192,6 +198,8 @@ void Shard::Publish() {
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
+    if (replica->leads()) ++stats.groups_led;
+    if (replica->leader() == raft::kNoNode) ++stats.groups_leaderless;
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
     stats.clock_ahead_ms = std::max(stats.clock_ahead_ms, static_cast<uint64_t>(ahead_ms));
   }
@@ -210,6 +218,13 @@ void Shard::Publish() {
     stats.inflight_read_bytes = payload.held_bytes;
     stats.refused_reads = payload.refused_reads;
     stats.snapshot_bytes = snapshots_->stats().disk_bytes;
+  }
+  if (forwarder_ != nullptr) {
+    const peers::HubStats& sent = forwarder_->hub()->stats();
+    stats.forwarded_calls = forwarder_->forwarded();
+    stats.peer_sent_frames = sent.sent_frames;
+    stats.peer_sent_bytes = sent.sent_bytes;
+    stats.peer_dropped_letters = sent.dropped_letters;
   }
   published_stats_.Set(stats);
   published_groups_.Set(std::move(groups));
@@ -248,6 +263,7 @@ void Shard::Stop(Function<void()> done) {
     if (--stopping_ == 0) StopStores();
   };
   for (auto& [id, replica] : replicas_) replica->Stop(stopped);
+  if (forwarder_ != nullptr) forwarder_->Stop();
   loop_.Defer(stopped);
 }
 
@@ -272,6 +288,7 @@ void Shard::Abandon() {
 void Shard::Close() {
   if (turn_log_.linked()) turn_log_.Unlink();
   replicas_.clear();
+  forwarder_.reset();
   snapshots_.reset();
   payload_.reset();
   wal_.reset();

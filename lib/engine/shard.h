@@ -14,6 +14,7 @@
 
 #include "lib/base/strings.h"
 #include "lib/engine/follow_task.h"
+#include "lib/engine/forwarder.h"
 #include "lib/engine/turn_log.h"
 #include "lib/group/replica.h"
 #include "lib/group/services.h"
@@ -37,6 +38,9 @@ struct ShardStart {
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.
   std::vector<GroupId> groups = {};
   std::vector<group::RecoveredGroup> recovered = {};  // As `groups`.
+  // Peers. Null: there are none. Else there is a directory.
+  Transport* transport = nullptr;
+  ForwarderHost* host = nullptr;
   Opening* opening = nullptr;  // Told of each group, asked whether to go on. Until `done`.
   uint32_t core_count = 1;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
@@ -56,6 +60,7 @@ class Shard final : private storage::Wal::Listener {
   // REQUIRES: the group lives here.
   group::Replica& replica(GroupId group) { return *replicas_.at(group); }
   std::vector<group::Replica*> Replicas();
+  Forwarder* forwarder() { return forwarder_.get(); }  // Null: there are no peers.
 
   // Ends what is under way and closes the log; then `done`.
   void Stop(Function<void()> done);
@@ -106,6 +111,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
+  std::unique_ptr<Forwarder> forwarder_;
   std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
   uint64_t log_bytes_per_group_max_ = 0;
   std::size_t starting_ = 0;

@@ -69,12 +69,11 @@ void PreviewCreate(group::Replica* replica, Command create, group::ProposeDone d
 
 }  // namespace
 
-void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done) {
-  stream::CreateStream create = StreamCommand(request, {});
-  if (!request.fork) return PreviewCreate(replica, std::move(create), std::move(done));
+void CompareAt(group::Replica* replica, ask::Compare ask, group::ProposeDone done) {
+  if (!ask.point) return PreviewCreate(replica, std::move(ask.stream), std::move(done));
   stream::CreateFork fork;
-  fork.stream = std::move(create);
-  fork.point = *request.fork;
+  fork.stream = std::move(ask.stream);
+  fork.point = *std::move(ask.point);
   PreviewCreate(
       replica, fork, [replica, fork, done = std::move(done)](Result<stream::Reply> reply) mutable {
         if (!reply.ok()) return done(std::move(reply));

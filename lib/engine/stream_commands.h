@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lib/engine/ask.h"
 #include "lib/group/replica.h"
 #include "lib/io/loop.h"
 #include "lib/stream/command.h"
@@ -23,7 +24,7 @@ stream::Framing FramingOf(std::string_view content_type);
 // says that there is nothing. A fork's point is resolved if only that can tell whether it is the
 // one that is there, and a stream that is due expires first. On the replica's loop; looks behind
 // its barrier.
-void CompareAt(group::Replica* replica, const CreateRequest& request, group::ProposeDone done);
+void CompareAt(group::Replica* replica, ask::Compare ask, group::ProposeDone done);
 
 // Runs `function` on this loop after `delay_ns`. Loop thread only.
 void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function);

@@ -122,6 +122,12 @@ void Replica::OnPeerLost(NodeId peer, bool ended) {
   Schedule();
 }
 
+void Replica::OnLetterDropped(NodeId to) {
+  if (state_ == State::kFailed || state_ == State::kStopped) return;
+  core_->ReportUnreachable(to);
+  Schedule();
+}
+
 void Replica::WatchLeader() {
   if (core_->leader() != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
   if (!core_->is_leader() || sole_voter() || core_->transfer_target() != raft::kNoNode) return;

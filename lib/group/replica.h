@@ -113,7 +113,10 @@ class Replica final : private raft::Driver,
   int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
+  NodeId self() const { return services_.self; }
   NodeId leader() const { return core_->leader(); }
+  // It takes part no more: it hears of no leader either.
+  bool failed() const { return state_ == State::kFailed || !payload_failure_.ok(); }
   Term term() const { return core_->term(); }
   // Of a leader, in order of ids; empty elsewhere.
   std::vector<raft::PeerStatus> Peers() const { return core_->Peers(); }
@@ -136,6 +139,8 @@ class Replica final : private raft::Driver,
   void OnPeerLetter(NodeId from, const Bytes& letter);
   // Letters to or from it may be lost; `ended`: its process has ended, and its leadership with it.
   void OnPeerLost(NodeId peer, bool ended);
+  // One that it wrote to this peer didn't leave.
+  void OnLetterDropped(NodeId to);
   void OnWalDurable(uint64_t lsn);
   void OnWalFailed(const Status& status);
   void Checkpoint() {  // The log wants its space back.

@@ -17,7 +17,7 @@ Hub::~Hub() {
   if (linked()) Unlink();
 }
 
-bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter) {
+bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token) {
   Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
   const uint64_t size = letter.size() + kLetterHeadBytesMax;
   // The last one may go beyond: one larger than the window must leave some time, too.
@@ -27,7 +27,7 @@ bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter) {
   }
   outbox.bytes += size;
   stats_.waiting_bytes += size;
-  outbox.letters.push_back({group, std::move(letter)});
+  outbox.letters.push_back({group, token, std::move(letter)});
   loop_.AtTurnEnd(this);
   return true;
 }
@@ -49,14 +49,14 @@ void Hub::Flush(NodeId to, Channel channel, Outbox* outbox) {
       case SendOutcome::kTaken:
         ++stats_.sent_frames;
         stats_.sent_bytes += bytes;
-        stats_.sent_letters += outbox->frame_letters;
+        stats_.sent_letters += outbox->frame_letters.size();
         outbox->frame.clear();
         break;
       case SendOutcome::kFull:
         outbox->full = true;
         break;
       case SendOutcome::kUnreachable:
-        return Drop(outbox);
+        return Drop(to, outbox);
     }
   }
 }
@@ -64,7 +64,7 @@ void Hub::Flush(NodeId to, Channel channel, Outbox* outbox) {
 // As many letters as fit; a larger one goes alone.
 std::vector<Bytes> Hub::NextFrame(Outbox* outbox) {
   ByteParts letters;
-  outbox->frame_letters = 0;
+  outbox->frame_letters.clear();
   const uint64_t bytes_max = transport_.frame_bytes_wanted();
   while (!outbox->letters.empty()) {
     Pending& next = outbox->letters.front();
@@ -72,21 +72,29 @@ std::vector<Bytes> Hub::NextFrame(Outbox* outbox) {
     if (letters.size() > 0 && letters.size() + size > bytes_max) break;
     outbox->bytes -= size;
     stats_.waiting_bytes -= size;
-    ++outbox->frame_letters;
+    outbox->frame_letters.push_back({next.group, next.token});
     PutLetter(next.group, std::move(next.letter), &letters);
     outbox->letters.pop_front();
   }
   return FinishFrame(std::move(letters));
 }
 
-void Hub::Drop(Outbox* outbox) {
-  stats_.dropped_letters += outbox->letters.size();
-  if (!outbox->frame.empty()) stats_.dropped_letters += outbox->frame_letters;
-  stats_.waiting_bytes -= outbox->bytes;
-  *outbox = Outbox();
+void Hub::Drop(NodeId to, Outbox* outbox) {
+  Outbox dropped = std::exchange(*outbox, Outbox());
+  stats_.waiting_bytes -= dropped.bytes;
+  // A frame that was refused is still here; one that was taken may have arrived.
+  if (dropped.frame.empty()) dropped.frame_letters.clear();
+  for (const Pending& letter : dropped.letters) {
+    dropped.frame_letters.push_back({letter.group, letter.token});
+  }
+  stats_.dropped_letters += dropped.frame_letters.size();
+  for (const Token& one : dropped.frame_letters) receiver_.OnDropped(to, one.group, one.token);
 }
 
 void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
+  if (!frame.empty() && static_cast<uint8_t>(frame.data()[0]) >= kOtherFrame) {
+    return receiver_.OnOtherFrame(from, std::move(frame));
+  }
   std::optional<std::vector<Letter>> letters = ParseFrame(frame);
   if (!letters) {
     ++stats_.bad_frames;
@@ -102,7 +110,7 @@ void Hub::OnRoom(NodeId to, Channel channel) {
 }
 
 void Hub::OnLost(NodeId peer, bool ended) {
-  for (Outbox& outbox : peers_[peer].outboxes) Drop(&outbox);
+  for (Outbox& outbox : peers_[peer].outboxes) Drop(peer, &outbox);
   receiver_.OnPeerLost(peer, ended);
 }
 

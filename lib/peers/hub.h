@@ -28,6 +28,11 @@ class Receiver {
   virtual void OnLetter(NodeId from, GroupId group, Bytes letter) = 0;
   // Letters to this peer, or from it, may be lost.
   virtual void OnPeerLost(NodeId peer, bool ended) = 0;
+  // One that Send had taken didn't leave: there is no connection. `token` as given to Send. Called
+  // before OnPeerLost where that follows; no letter may be sent from here.
+  virtual void OnDropped(NodeId to, GroupId group, uint64_t token) = 0;
+  // A frame that isn't made of letters: its first byte is kOtherFrame or above.
+  virtual void OnOtherFrame(NodeId from, Bytes frame) = 0;
 };
 
 struct HubOptions {
@@ -49,20 +54,25 @@ class Hub final : public FrameSink, private io::TurnHook {
   Hub(io::Loop* loop, Transport* transport, Receiver* receiver, const HubOptions& options = {});
   ~Hub() override;
 
-  // False: it was dropped.
-  bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter);
+  // False: it was dropped. `token` names it to Receiver::OnDropped.
+  bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token = 0);
 
   const HubStats& stats() const { return stats_; }
 
  private:
   struct Pending {
     GroupId group = {};
+    uint64_t token = 0;
     ByteParts letter = {};
+  };
+  struct Token {
+    GroupId group = {};
+    uint64_t token = 0;
   };
   struct Outbox {
     std::deque<Pending> letters = {};
     std::vector<Bytes> frame = {};  // Made, and refused by the transport.
-    uint64_t frame_letters = 0;
+    std::vector<Token> frame_letters = {};
     uint64_t bytes = 0;  // Of letters.
     bool full = false;   // Waits for OnRoom.
   };
@@ -79,7 +89,7 @@ class Hub final : public FrameSink, private io::TurnHook {
 
   void Flush(NodeId to, Channel channel, Outbox* outbox);
   std::vector<Bytes> NextFrame(Outbox* outbox);
-  void Drop(Outbox* outbox);
+  void Drop(NodeId to, Outbox* outbox);
 
   io::Loop& loop_;
   Transport& transport_;

@@ -378,8 +378,8 @@ struct Stopped {};
 
 class StreamEngine {
  public:
-  // Opens the engine and recovers every group. Blocks until a node that is alone can commit, and one
-  // of several has recovered (whether its groups have leaders Ready tells), or says why not:
+  // Opens the engine and recovers every group. Blocks until a node that is alone can commit, and
+  // one of several has recovered (whether its groups have leaders Ready tells), or says why not:
   // kFailedPrecondition (directory in use, of another version, group count or cluster, or that node
   // has lost a directory its cluster counts on), kIoError, kDataLoss
   // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument,

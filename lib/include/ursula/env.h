@@ -58,8 +58,8 @@ class Transport {
   virtual uint64_t frame_bytes_wanted() const = 0;
 };
 
-// Of a node that is one of several. Each of them keeps every group; an append is acknowledged once a
-// majority has it on disk.
+// Of a node that is one of several. Each of them keeps every group; an append is acknowledged once
+// a majority has it on disk.
 struct ClusterOptions {
   Transport* transport = nullptr;  // Borrowed, outlives the engine. Null: this node is alone.
   NodeId node{1};                  // Who this is: above 0. A directory's own word must be the same.

@@ -79,8 +79,8 @@ struct EngineStats {
   uint64_t peer_sent_frames = 0;
   uint64_t peer_sent_bytes = 0;
   uint64_t peer_dropped_letters = 0;  // There was no connection, or too much waited for it.
-  Histogram append_us = {};    // From the call to its completion on the owning core.
-  Histogram sync_us = {};      // One write-ahead log batch, write and sync.
+  Histogram append_us = {};           // From the call to its completion on the owning core.
+  Histogram sync_us = {};             // One write-ahead log batch, write and sync.
 
   void Add(const EngineStats& other);
 };
@@ -133,7 +133,7 @@ struct GroupStatus {
 
 struct ClusterStatus {
   NodeId node = {};
-  uint64_t cluster_id = 0;  // 0: everything is in memory.
+  uint64_t cluster_id = 0;               // 0: everything is in memory.
   std::vector<GroupStatus> groups = {};  // By number.
 };
 

@@ -215,6 +215,10 @@ void GroupWorld::OnPeerLost(NodeId peer, bool ended) {
   for (auto& replica : replicas_) replica->OnPeerLost(peer, ended);
 }
 
+void GroupWorld::OnDropped(NodeId to, GroupId group, uint64_t /*token*/) {
+  if (Raw(group) < replicas_.size()) replicas_[Raw(group)]->OnLetterDropped(to);
+}
+
 void GroupWorld::BeginStopReplicas() {
   to_stop_ = replicas_.size();
   for (auto& replica : replicas_) replica->Stop([this] { --to_stop_; });

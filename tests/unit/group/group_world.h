@@ -147,6 +147,8 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
   // peers::Receiver
   void OnLetter(NodeId from, GroupId group, Bytes letter) override;
   void OnPeerLost(NodeId peer, bool ended) override;
+  void OnDropped(NodeId to, GroupId group, uint64_t token) override;
+  void OnOtherFrame(NodeId /*from*/, Bytes /*frame*/) override {}
 
   Status Recover(storage::RecoverySink* also);
   void OnWalStarted(Status status);

@@ -50,6 +50,14 @@ class Listening : public Receiver {
   void OnPeerLost(NodeId peer, bool ended) override {
     heard += "lost " + std::to_string(static_cast<uint64_t>(peer)) + (ended ? " ended " : " ");
   }
+  void OnDropped(NodeId to, GroupId group, uint64_t token) override {
+    heard += "dropped " + std::to_string(static_cast<uint64_t>(to)) + ":" +
+             std::to_string(static_cast<uint32_t>(group)) + ":" + std::to_string(token) + " ";
+  }
+  void OnOtherFrame(NodeId from, Bytes frame) override {
+    heard += "frame " + std::to_string(static_cast<uint64_t>(from)) + " of " +
+             std::to_string(frame.size()) + " ";
+  }
   std::string heard;
 };
 
@@ -128,8 +136,9 @@ TEST_F(HubTest, AFullTransportIsWaitedForInOrderUpToTheWindow) {
 TEST_F(HubTest, WhatCannotBeReachedIsForgotten) {
   transport.outcome = SendOutcome::kUnreachable;
   hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"));
-  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("b"));
+  hub.Send(NodeId{2}, GroupId{3}, Channel::kBulk, Text("b"), 7);
   loop.RunUntilIdle();
+  EXPECT_EQ(listening.heard, "dropped 2:1:0 dropped 2:3:7 ");
   EXPECT_EQ(hub.stats().dropped_letters, 2u);
   EXPECT_EQ(hub.stats().waiting_bytes, 0u);
   transport.outcome = SendOutcome::kTaken;
@@ -143,8 +152,23 @@ TEST_F(HubTest, ABrokenConnectionIsTold) {
   hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"));
   loop.RunUntilIdle();
   transport.sink().OnLost(NodeId{2}, true);
-  EXPECT_EQ(listening.heard, "lost 2 ended ");
+  EXPECT_EQ(listening.heard, "dropped 2:1:0 lost 2 ended ");
   EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+}
+
+// It may have arrived: whoever waits for an answer can't be told that it didn't leave.
+TEST_F(HubTest, WhatTheTransportHasTakenIsNotCalledDropped) {
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"), 7);
+  loop.RunUntilIdle();
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("b"), 8);
+  transport.sink().OnLost(NodeId{2}, false);
+  EXPECT_EQ(listening.heard, "dropped 2:1:8 lost 2 ");
+}
+
+TEST_F(HubTest, AFrameOfTheNodesThemselvesIsPassedOn) {
+  transport.sink().OnFrame(NodeId{2}, Channel::kControl, Bytes::Copy("\xF0rest"));
+  EXPECT_EQ(listening.heard, "frame 2 of 5 ");
+  EXPECT_EQ(hub.stats().bad_frames, 0u);
 }
 
 TEST_F(HubTest, ADamagedFrameIsCountedAndHeardByNobody) {

@@ -1,0 +1,118 @@
+// What peers send to this core's groups: letters for replicas, and calls.
+
+#include <utility>
+
+#include "lib/base/ids.h"
+#include "lib/base/sometimes.h"
+#include "lib/engine/forwarder.h"
+
+namespace ursula::engine {
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+}  // namespace
+
+void Forwarder::OnLetter(NodeId from, GroupId group, Bytes letter) {
+  if (letter.empty()) return;
+  const auto first = static_cast<uint8_t>(letter.data()[0]);
+  if (first == kCallLetter || first == kAnswerLetter) {
+    const std::optional<CallId> id = PeekId(letter);
+    if (!id) return;
+    if (first == kAnswerLetter) {
+      const auto core = static_cast<uint16_t>(id->number >> kCallNumberBits);
+      return host_.RouteAnswer(CoreId{core}, std::move(letter));
+    }
+    // Judged where it arrives, for there a peer's calls come in order.
+    if (!IsNew(from, *id)) return;
+  }
+  host_.RouteLetter(from, group, std::move(letter), loop_.now_ns());
+}
+
+void Forwarder::OnOtherFrame(NodeId from, Bytes frame) { host_.OnNodeFrame(from, frame); }
+
+// Numbers grow: one that isn't above the last was carried out, or comes too late for it.
+bool Forwarder::IsNew(NodeId from, const CallId& id) {
+  Seen& seen = seen_[from];
+  if (id.opening == seen.older) return false;
+  if (id.opening != seen.opening) seen = {id.opening, seen.opening, {}};
+  uint64_t& last = seen.last[id.number >> kCallNumberBits];
+  if (id.number <= last) return false;
+  last = id.number;
+  return true;
+}
+
+void Forwarder::OnGroupLetter(NodeId from, GroupId group, const Bytes& letter,
+                              uint64_t arrived_ns) {
+  if (static_cast<uint8_t>(letter.data()[0]) == kCallLetter) {
+    return Serve(from, group, letter, arrived_ns);
+  }
+  group::Replica* replica = Find(group);
+  if (replica != nullptr) replica->OnPeerLetter(from, letter);
+}
+
+void Forwarder::Serve(NodeId from, GroupId group, const Bytes& letter, uint64_t arrived_ns) {
+  const CallId id = *PeekId(letter);
+  Result<CallLetter> call = DecodeCall(letter);
+  if (!call.ok()) {  // Of a release that says it in another way.
+    AnswerLetter answer;
+    answer.id = id;
+    answer.answer = call.status();
+    return SendAnswer(from, group, answer);
+  }
+  group::Replica* replica = Find(group);
+  if (replica == nullptr || stopped_ || !CanLead(*replica)) {
+    const bool knows = replica != nullptr && !stopped_ && !replica->failed();
+    URSULA_SOMETIMES("engine: a peer's call came to one that doesn't lead");
+    return Refuse(from, group, id, knows ? replica->leader() : raft::kNoNode);
+  }
+  // Whoever asked has been told that nobody knows: it isn't done after that.
+  const uint64_t waited_ms = (loop_.fresh_ns() - arrived_ns) / kNsPerMs;
+  if (waited_ms >= call->time_left_ms) return Refuse(from, group, id, raft::kNoNode);
+  if (serving_ >= kCallsMax) {
+    AnswerLetter full;
+    full.id = id;
+    full.answer = Status(StatusCode::kResourceExhausted,
+                         "too many requests of other nodes wait for this one; try again shortly");
+    return SendAnswer(from, group, full);
+  }
+  if (!host_.EnterCall()) return Refuse(from, group, id, raft::kNoNode);
+  ++serving_;
+  host_.CarryOutAny(group, std::move(call->ask),
+                    [this, from, group, id](Result<ask::LeadersAnswer> done) {
+                      OnServed(from, group, id, std::move(done));
+                    });
+}
+
+void Forwarder::OnServed(NodeId from, GroupId group, const CallId& id,
+                         Result<ask::LeadersAnswer> done) {
+  --serving_;
+  const bool nothing_applied = done.status().code() == StatusCode::kUnavailable;
+  group::Replica* replica = Find(group);
+  if (nothing_applied && (replica == nullptr || stopped_ || !CanLead(*replica))) {
+    const bool knows = replica != nullptr && !stopped_ && !replica->failed();
+    Refuse(from, group, id, knows ? replica->leader() : raft::kNoNode);
+  } else {
+    AnswerLetter answer;
+    answer.id = id;
+    answer.answer = std::move(done);
+    SendAnswer(from, group, answer);
+  }
+  host_.LeaveCall();
+}
+
+void Forwarder::Refuse(NodeId to, GroupId group, const CallId& id, NodeId leader) {
+  AnswerLetter answer;
+  answer.id = id;
+  answer.elsewhere = leader;
+  SendAnswer(to, group, answer);
+}
+
+// One that is dropped is made up for by the caller's deadline.
+void Forwarder::SendAnswer(NodeId to, GroupId group, const AnswerLetter& answer) {
+  ByteParts letter;
+  EncodeAnswer(answer, &letter);
+  (void)hub_.Send(to, group, Channel::kControl, std::move(letter));
+}
+
+}  // namespace ursula::engine

@@ -1,0 +1,47 @@
+// A node with peers: what they send, on its way to the cores it is for.
+
+#include <utility>
+#include <variant>
+
+#include "lib/engine/engine.h"
+
+namespace ursula::engine {
+
+void Engine::CarryOutAny(GroupId group, ask::OfLeader ask, ask::LeadersDone done) {
+  group::Replica& replica = ShardOf(group).replica(group);
+  std::visit(
+      [this, &replica, &done](auto&& one) {
+        using Answer = typename std::decay_t<decltype(one)>::Answer;
+        CarryOut(replica, std::move(one), [done = std::move(done)](Result<Answer> answer) mutable {
+          if (!answer.ok()) return done(answer.status());
+          done(ask::LeadersAnswer(std::move(*answer)));
+        });
+      },
+      std::move(ask));
+}
+
+// A letter too many is lost, as on the way here: who wrote it has a deadline, or writes again.
+void Engine::RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) {
+  if (Raw(group) >= group_count_) return;
+  Shard& shard = ShardOf(group);
+  if (shard.loop().InLoop()) {
+    return shard.forwarder()->OnGroupLetter(from, group, letter, arrived_ns);
+  }
+  (void)shard.loop().TryPost([&shard, from, group, letter = std::move(letter), arrived_ns] {
+    if (shard.forwarder() == nullptr) return;
+    shard.forwarder()->OnGroupLetter(from, group, letter, arrived_ns);
+  });
+}
+
+void Engine::RouteAnswer(CoreId core, Bytes letter) {
+  if (Raw(core) >= shards_.size()) return;
+  Shard& shard = *shards_[Raw(core)];
+  if (shard.loop().InLoop()) return shard.forwarder()->OnAnswer(letter);
+  shard.loop().Post([&shard, letter = std::move(letter)] {
+    if (shard.forwarder() != nullptr) shard.forwarder()->OnAnswer(letter);
+  });
+}
+
+void Engine::OnNodeFrame(NodeId /*from*/, const Bytes& /*frame*/) {}
+
+}  // namespace ursula::engine

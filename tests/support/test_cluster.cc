@@ -1,0 +1,217 @@
+#include "tests/support/test_cluster.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+#include "lib/base/check.h"
+#include "lib/base/ids.h"
+#include "lib/engine/engine.h"
+#include "lib/storage/directory.h"
+#include "tests/support/fault_disk.h"
+#include "tests/support/manual_loop.h"
+#include "tests/support/test_network.h"
+
+namespace ursula::testing {
+namespace {
+
+constexpr const char* kPath = "/data";
+constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kDiskLatencyNs = 100'000;
+constexpr uint64_t kMessageBytesMax = 64 << 10;
+constexpr uint64_t kWalBytesPerCore = 8 << 20;
+constexpr uint64_t kHotBytes = 4 << 20;
+
+}  // namespace
+
+struct TestCluster::Node {
+  uint64_t id = 0;
+  uint16_t cores = 1;
+  std::unique_ptr<FaultDisk> disk;
+  std::unique_ptr<ManualRuntime> runtime;
+  std::unique_ptr<StreamEngine> engine;
+  uint64_t openings = 0;
+  uint64_t paused_until_ns = 0;
+  bool stopped = false;
+};
+
+struct TestCluster::Impl {
+  explicit Impl(const TestClusterOptions& given) : options(given), network(given.seed) {}
+
+  Node& Find(uint64_t id) { return *nodes.at(id - 1); }
+  void Found();
+  void Fall(Node* node, bool power);
+
+  TestClusterOptions options;
+  TestNetwork network;
+  std::vector<std::unique_ptr<Node>> nodes;
+  uint64_t now_ns = 1'000'000'000;
+};
+
+// As if all had met and agreed.
+void TestCluster::Impl::Found() {
+  std::vector<NodeId> voters;
+  for (uint64_t id = 1; id <= options.nodes; ++id) voters.push_back(NodeId{id});
+  for (auto& node : nodes) {
+    ManualLoop loop(node->disk.get());
+    storage::DirectoryOptions wanted;
+    wanted.group_count_wanted = options.groups;
+    wanted.id_if_new = options.seed * 100 + node->id;
+    wanted.nonce = options.seed * 100 + node->id;
+    wanted.if_new = {options.seed, options.seed, node->id, NodeId{node->id}, voters};
+    auto opened = storage::DataDirectory::Open(loop.disk(), kPath, wanted);
+    URSULA_CHECK(opened.ok());
+  }
+}
+
+void TestCluster::Impl::Fall(Node* node, bool power) {
+  URSULA_CHECK(node->engine != nullptr);
+  if (power) {
+    node->disk->Crash();
+  } else {
+    node->disk->Kill();
+  }
+  node->runtime->Crash();
+  static_cast<engine::Engine&>(*node->engine).Abandon();
+  node->engine.reset();
+  network.Leave(NodeId{node->id}, !power);
+  node->runtime.reset();
+}
+
+TestCluster::TestCluster(TestClusterOptions options) : impl_(std::make_unique<Impl>(options)) {
+  for (uint64_t id = 1; id <= options.nodes; ++id) {
+    auto node = std::make_unique<Node>();
+    node->id = id;
+    if (id <= options.cores.size()) node->cores = options.cores[id - 1];
+    FaultDisk::Faults faults;
+    faults.latency_min_ns = faults.latency_max_ns = kDiskLatencyNs;
+    node->disk = std::make_unique<FaultDisk>(options.seed * 100 + id, faults);
+    impl_->nodes.push_back(std::move(node));
+  }
+  impl_->Found();
+  for (uint64_t id = 1; options.open && id <= options.nodes; ++id) {
+    Status status = Open(id);
+    URSULA_CHECK(status.ok());
+  }
+}
+
+TestCluster::~TestCluster() {
+  for (auto& node : impl_->nodes) {
+    if (node->engine != nullptr) impl_->Fall(node.get(), true);
+  }
+}
+
+uint32_t TestCluster::size() const { return impl_->options.nodes; }
+bool TestCluster::up(uint64_t node) const { return impl_->Find(node).engine != nullptr; }
+uint64_t TestCluster::now_ns() const { return impl_->now_ns; }
+
+StreamEngine& TestCluster::node(uint64_t node) {
+  URSULA_CHECK(up(node));
+  return *impl_->Find(node).engine;
+}
+
+// The others stand still meanwhile, which is a moment.
+Status TestCluster::Open(uint64_t id) {
+  URSULA_CHECK(!up(id));
+  Node& node = impl_->Find(id);
+  const uint64_t seed = impl_->options.seed * 1000 + id * 100 + ++node.openings;
+  node.runtime = std::make_unique<ManualRuntime>(node.cores, node.disk.get(), seed);
+  node.runtime->StandStill(impl_->now_ns - node.runtime->now_ns());
+  node.stopped = false;
+  EngineOptions options;
+  options.runtime = node.runtime.get();
+  options.data_dir = kPath;
+  options.hot_bytes_max = kHotBytes;
+  options.wal_bytes_max = node.cores * kWalBytesPerCore;
+  options.message_bytes_max = kMessageBytesMax;
+  options.cluster.transport = impl_->network.Join(NodeId{id}, node.runtime.get());
+  options.cluster.node = NodeId{id};
+  auto opened = StreamEngine::Open(std::move(options));
+  impl_->now_ns = std::max(impl_->now_ns, node.runtime->now_ns());
+  if (opened.ok()) {
+    node.engine = std::move(*opened);
+    return {};
+  }
+  impl_->network.Leave(NodeId{id}, true);
+  node.runtime.reset();
+  return opened.status();
+}
+
+void TestCluster::Crash(uint64_t node) { impl_->Fall(&impl_->Find(node), true); }
+void TestCluster::Kill(uint64_t node) { impl_->Fall(&impl_->Find(node), false); }
+
+Status TestCluster::Stop(uint64_t id) {
+  Result<Stopped> stopped = Await<Stopped>([&](auto done) { node(id).Stop(std::move(done)); });
+  if (!stopped.ok()) return stopped.status();
+  Node& node = impl_->Find(id);
+  node.engine.reset();
+  impl_->network.Leave(NodeId{id}, true);
+  node.runtime.reset();
+  return {};
+}
+
+void TestCluster::Pause(uint64_t node, uint64_t ms) {
+  impl_->Find(node).paused_until_ns = impl_->now_ns + ms * kNsPerMs;
+}
+void TestCluster::Cut(uint64_t from, uint64_t to) { impl_->network.Cut(NodeId{from}, NodeId{to}); }
+void TestCluster::Isolate(uint64_t node) { impl_->network.Isolate(NodeId{node}); }
+void TestCluster::Heal() { impl_->network.Heal(); }
+
+bool TestCluster::Step(uint64_t end_ns) {
+  bool turned = false;
+  uint64_t next_ns = end_ns;
+  for (auto& node : impl_->nodes) {
+    if (node->engine == nullptr) continue;
+    if (node->paused_until_ns > impl_->now_ns) {
+      next_ns = std::min(next_ns, node->paused_until_ns);
+      continue;
+    }
+    turned |= node->runtime->RunTurn();
+    next_ns = std::min(next_ns, node->runtime->NextEventNs());
+  }
+  if (turned) return true;
+  if (impl_->now_ns >= end_ns) return false;
+  impl_->now_ns = std::max(next_ns, impl_->now_ns);
+  for (auto& node : impl_->nodes) {
+    if (node->engine == nullptr) continue;
+    node->runtime->StandStill(impl_->now_ns - node->runtime->now_ns());
+  }
+  return true;
+}
+
+void TestCluster::Advance(uint64_t ms) {
+  (void)RunUntil([] { return false; }, ms);
+}
+
+std::optional<uint64_t> TestCluster::LeaderOf(GroupId group) {
+  std::optional<uint64_t> best;
+  uint64_t best_term = 0;
+  for (auto& node : impl_->nodes) {
+    if (node->engine == nullptr) continue;
+    for (const GroupStatus& status : node->engine->Cluster().groups) {
+      if (status.group != group || status.leader != NodeId{node->id}) continue;
+      if (best && status.term <= best_term) continue;
+      best = node->id;
+      best_term = status.term;
+    }
+  }
+  return best;
+}
+
+bool TestCluster::AwaitLeaders() {
+  return RunUntil([this] {
+    std::map<GroupId, NodeId> leaders;
+    for (auto& node : impl_->nodes) {
+      if (node->engine == nullptr) continue;
+      for (const GroupStatus& status : node->engine->Cluster().groups) {
+        if (status.leader == NodeId{}) return false;
+        if (leaders.emplace(status.group, status.leader).first->second != status.leader) {
+          return false;
+        }
+      }
+    }
+    return true;
+  });
+}
+
+}  // namespace ursula::testing

@@ -1,0 +1,311 @@
+// Engines with peers: any of them answers for any stream, and what one has acknowledged the others
+// have.
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/ids.h"
+#include "lib/storage/directory.h"
+#include "tests/support/fault_disk.h"
+#include "tests/support/manual_loop.h"
+#include "tests/support/test_cluster.h"
+#include "tests/support/test_network.h"
+#include "ursula/engine.h"
+
+namespace ursula::engine {
+namespace {
+
+using testing::TestCluster;
+
+StreamId Id(std::string name, std::string bucket = kUpstreamBucket) {
+  return {.bucket = std::move(bucket), .name = std::move(name)};
+}
+
+class ClusterTest : public ::testing::Test {
+ protected:
+  explicit ClusterTest(testing::TestClusterOptions options = {.cores = {1, 2, 3}})
+      : cluster_(std::move(options)) {}
+
+  void SetUp() override { ASSERT_TRUE(cluster_.AwaitLeaders()); }
+
+  Result<CreateReply> Create(uint64_t node, StreamId id) {
+    CreateRequest request;
+    request.stream = std::move(id);
+    return Create(node, std::move(request));
+  }
+  Result<CreateReply> Create(uint64_t node, CreateRequest request) {
+    return cluster_.Await<CreateReply>(
+        [&](auto done) { cluster_.node(node).Create(std::move(request), std::move(done)); });
+  }
+  Result<AppendReply> Append(uint64_t node, StreamId id, const std::string& text) {
+    AppendRequest request;
+    request.stream = std::move(id);
+    request.messages.push_back(Bytes::Copy(text));
+    return cluster_.Await<AppendReply>(
+        [&](auto done) { cluster_.node(node).Append(std::move(request), std::move(done)); });
+  }
+  // What the stream holds, as this node reads it; or the status, or "outcome N".
+  std::string Read(uint64_t node, StreamId id) {
+    ReadRequest request;
+    request.stream = std::move(id);
+    auto reply = cluster_.Await<ReadReply>(
+        [&](auto done) { cluster_.node(node).Read(std::move(request), std::move(done)); });
+    if (!reply.ok()) return reply.status().ToString();
+    if (reply->outcome != Outcome::kOk) {
+      return "outcome " + std::to_string(static_cast<int>(reply->outcome));
+    }
+    std::string text;
+    for (const Bytes& part : reply->parts) text += part.view();
+    return text;
+  }
+  Result<DeleteReply> Delete(uint64_t node, StreamId id) {
+    return cluster_.Await<DeleteReply>(
+        [&](auto done) { cluster_.node(node).Delete({.stream = std::move(id)}, std::move(done)); });
+  }
+
+  TestCluster cluster_;
+};
+
+TEST_F(ClusterTest, AnyNodeTakesAppendsAndReadsForAnyStream) {
+  for (int i = 0; i < 12; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    ASSERT_TRUE(Create(1 + i % 3, Id(name)).ok());
+    for (uint64_t node = 1; node <= 3; ++node) {
+      auto appended = Append(node, Id(name), std::to_string(node));
+      ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+      EXPECT_EQ(appended->outcome, Outcome::kOk);
+      EXPECT_EQ(appended->tail.bytes, node);
+      // Seen by every later read, wherever.
+      for (uint64_t reader = 1; reader <= 3; ++reader) {
+        EXPECT_EQ(Read(reader, Id(name)), std::string("123").substr(0, node));
+      }
+    }
+  }
+  cluster_.Advance(200);  // Figures are published now and then.
+  uint64_t forwarded = 0;
+  uint64_t led = 0;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    forwarded += cluster_.node(node).Stats().forwarded_calls;
+    led += cluster_.node(node).Stats().groups_led;
+  }
+  EXPECT_GE(forwarded, 12u * 2);  // Of each stream's three appends two went on to another node.
+  EXPECT_EQ(led, 4u);
+}
+
+TEST_F(ClusterTest, WhatWasAcknowledgedOutlivesItsLeader) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  std::string expected;
+  for (uint64_t round = 0; round < 6; ++round) {
+    const uint64_t down = 1 + round % 3;
+    const uint64_t writer = 1 + (round + 1) % 3;
+    expected += "a";
+    ASSERT_TRUE(Append(writer, Id("s"), "a").ok());
+    if (round % 2 == 0) {
+      cluster_.Kill(down);
+    } else {
+      cluster_.Crash(down);
+    }
+    // It waits for another leader, where that was the one.
+    expected += "b";
+    auto appended = Append(writer, Id("s"), "b");
+    ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+    EXPECT_EQ(Read(writer, Id("s")), expected);
+    ASSERT_TRUE(cluster_.Open(down).ok());
+    EXPECT_EQ(Read(down, Id("s")), expected);
+  }
+}
+
+TEST_F(ClusterTest, WithoutAMajorityNothingIsAcknowledgedAndNothingIsRead) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  cluster_.Crash(2);
+  cluster_.Crash(3);
+  auto appended = Append(1, Id("s"), "lost?");
+  EXPECT_FALSE(appended.ok());
+  EXPECT_NE(Read(1, Id("s")), "");
+  cluster_.Advance(6000);
+  EXPECT_EQ(cluster_.node(1).Ready().code(), StatusCode::kUnavailable);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.node(1).Ready().ok(); }));
+  EXPECT_TRUE(Append(2, Id("s"), "kept").ok());
+}
+
+TEST_F(ClusterTest, ACallWhoseAnswerIsLostIsUnknownAndCarriedOutOnce) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  // Every group's leader's answers to node 1 are lost.
+  const StreamId id = Id("s");
+  uint64_t unknown = 0;
+  for (uint64_t writer = 1; writer <= 3; ++writer) {
+    for (uint64_t other = 1; other <= 3; ++other) {
+      if (other != writer) cluster_.Cut(other, writer);
+    }
+    auto appended = Append(writer, id, "x");
+    cluster_.Heal();
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+    if (!appended.ok()) {
+      EXPECT_EQ(appended.status().code(), StatusCode::kOutcomeUnknown)
+          << appended.status().ToString();
+      ++unknown;
+    }
+  }
+  EXPECT_GE(unknown, 2u);
+  const std::string text = Read(1, id);
+  EXPECT_LE(text.size(), 3u);
+  cluster_.Advance(20'000);
+  EXPECT_EQ(Read(2, id), text);  // Nothing comes later.
+}
+
+TEST_F(ClusterTest, BucketsAndForksAreMadeFromAnyNode) {
+  auto bucket = cluster_.Await<BucketReply>(
+      [&](auto done) { cluster_.node(2).CreateBucket("docs", std::move(done)); });
+  ASSERT_TRUE(bucket.ok());
+  for (int i = 0; i < 8; ++i) {
+    const std::string source = "source" + std::to_string(i);
+    const std::string fork = "fork" + std::to_string(i);
+    ASSERT_EQ(Create(1, Id(source, "docs"))->outcome, Outcome::kOk);
+    ASSERT_TRUE(Append(2, Id(source, "docs"), "before").ok());
+    CreateRequest request;
+    request.stream = Id(fork, "docs");
+    request.fork.emplace().source = Id(source, "docs");
+    auto made = Create(3, request);
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    EXPECT_EQ(made->outcome, Outcome::kOk);
+    EXPECT_EQ(Create(1, request)->outcome, Outcome::kExisted);
+    ASSERT_TRUE(Append(1, Id(fork, "docs"), "+").ok());
+    EXPECT_EQ(Read(2, Id(fork, "docs")), "before+");
+    auto head = cluster_.Await<HeadReply>(
+        [&](auto done) { cluster_.node(2).Head(Id(fork, "docs"), std::move(done)); });
+    ASSERT_TRUE(head.ok());
+    EXPECT_EQ(head->info.tail.bytes, 7u);
+  }
+  auto list = cluster_.Await<ListReply>([&](auto done) {
+    cluster_.node(3).List({.bucket = "docs", .limit = 1000}, std::move(done));
+  });
+  ASSERT_TRUE(list.ok());
+  EXPECT_EQ(list->streams.size(), 16u);
+  auto refused = cluster_.Await<BucketReply>(
+      [&](auto done) { cluster_.node(3).DeleteBucket("docs", std::move(done)); });
+  ASSERT_TRUE(refused.ok()) << refused.status().ToString();
+  EXPECT_EQ(refused->outcome, Outcome::kBucketNotEmpty);
+  for (const ListReply::Stream& stream : list->streams) {
+    ASSERT_TRUE(Delete(1, Id(stream.path, "docs")).ok());
+  }
+  Result<BucketReply> deleted = Status(StatusCode::kInternal, "");
+  for (uint64_t node = 1; node <= 3; ++node) {
+    deleted = cluster_.Await<BucketReply>(
+        [&](auto done) { cluster_.node(node).DeleteBucket("docs", std::move(done)); });
+    ASSERT_TRUE(deleted.ok()) << deleted.status().ToString();
+    EXPECT_EQ(deleted->outcome, node == 1 ? Outcome::kOk : Outcome::kBucketNotFound);
+  }
+  EXPECT_EQ(Create(2, Id("new", "docs"))->outcome, Outcome::kBucketNotFound);
+}
+
+TEST_F(ClusterTest, AReadThatWaitsAtAFollowerSeesWhatAnotherNodeAppends) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  int woken = 0;
+  for (uint64_t node = 1; node <= 3; ++node) {
+    ReadRequest request;
+    request.stream = Id("s");
+    request.wait_ms = 30'000;
+    cluster_.node(node).Read(request, [&](Result<ReadReply> reply) {
+      ASSERT_TRUE(reply.ok());
+      EXPECT_EQ(reply->next.bytes, 4u);
+      ++woken;
+    });
+  }
+  cluster_.Advance(500);
+  EXPECT_EQ(woken, 0);
+  ASSERT_TRUE(Append(2, Id("s"), "news").ok());
+  EXPECT_TRUE(cluster_.RunUntil([&] { return woken == 3; }, 1000));
+}
+
+TEST_F(ClusterTest, AStopHandsItsGroupsOver) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  for (uint64_t node = 1; node <= 3; ++node) {
+    const uint64_t before_ns = cluster_.now_ns();
+    ASSERT_TRUE(cluster_.Stop(node).ok());
+    EXPECT_LT(cluster_.now_ns() - before_ns, 1'000'000'000u);
+    auto appended = Append(1 + node % 3, Id("s"), "x");
+    ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+    EXPECT_LT(cluster_.now_ns() - before_ns, 1'000'000'000u);  // No election had to be waited for.
+    ASSERT_TRUE(cluster_.Open(node).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
+TEST_F(ClusterTest, EveryAnswerOfAStoppingNodeComes) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  cluster_.Isolate(1);
+  int answered = 0;
+  for (int i = 0; i < 10; ++i) {
+    AppendRequest request;
+    request.stream = Id("s");
+    request.messages.push_back(Bytes::Copy("x"));
+    cluster_.node(1).Append(std::move(request), [&](Result<AppendReply> reply) {
+      EXPECT_FALSE(reply.ok());
+      ++answered;
+    });
+  }
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  EXPECT_EQ(answered, 10);
+}
+
+// ---- what isn't opened -------------------------------------------------------------------------
+
+class ClusterOpenTest : public ::testing::Test {
+ protected:
+  ClusterOpenTest() {
+    testing::ManualLoop loop(&disk_);
+    storage::DirectoryOptions founding;
+    founding.group_count_wanted = 4;
+    founding.if_new = {77, 78, 2, NodeId{2}, {NodeId{1}, NodeId{2}, NodeId{3}}};
+    EXPECT_TRUE(storage::DataDirectory::Open(loop.disk(), "/data", founding).ok());
+  }
+
+  Status Open(ClusterOptions cluster) {
+    testing::TestNetwork network;
+    testing::ManualRuntime runtime(1, &disk_);
+    const bool alone = Raw(cluster.node) == 0;
+    if (!alone) cluster.transport = network.Join(cluster.node, &runtime);
+    EngineOptions options;
+    options.runtime = &runtime;
+    options.data_dir = "/data";
+    options.cluster = cluster;
+    auto opened = StreamEngine::Open(std::move(options));
+    return opened.status();
+  }
+
+  testing::FaultDisk disk_{1};
+};
+
+TEST_F(ClusterOpenTest, ADirectoryOfSeveralIsNotOpenedAsIfItsNodeWereAlone) {
+  Status status = Open({.node = NodeId{0}});
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("node 2"), std::string::npos) << status.message();
+  EXPECT_TRUE(Open({.node = NodeId{2}}).ok());
+}
+
+TEST_F(ClusterOpenTest, NorByAnotherNodeOrForAnotherCluster) {
+  EXPECT_EQ(Open({.node = NodeId{3}}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Open({.node = NodeId{2}, .cluster_id = 76}).code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(Open({.node = NodeId{2}, .cluster_id = 77}).ok());
+}
+
+TEST_F(ClusterOpenTest, FoundersAreNumberedFromOneAndOddInNumber) {
+  auto founders = [](std::vector<uint64_t> ids) {
+    ClusterOptions cluster{.node = NodeId{2}};
+    for (uint64_t id : ids) cluster.founders.push_back(NodeId{id});
+    return cluster;
+  };
+  EXPECT_EQ(Open(founders({1, 2})).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Open(founders({2, 3, 4})).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Open(founders({1, 1, 2})).code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(Open(founders({1})).code(), StatusCode::kInvalidArgument);
+  EXPECT_TRUE(Open(founders({3, 2, 1})).ok());
+}
+
+}  // namespace
+}  // namespace ursula::engine
