@@ -1,18 +1,20 @@
-// What a peer sends: a frame, its letters, the messages in them. The input is a frame without its
-// head, which is put before it, so that its checksum holds; then the same bytes as they are. What
-// is read is written again as it was, or in the one way that means the same.
+// What a peer sends: a frame, its letters, the messages and calls in them. The input is a frame
+// without its head, which is put before it, so that its checksum holds; then the same bytes as they
+// are. What is read is written again as it was, or in the one way that means the same.
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "lib/base/check.h"
 #include "lib/base/coding.h"
 #include "lib/base/crc32c.h"
+#include "lib/engine/ask_format.h"
 #include "lib/group/letter_format.h"
 #include "lib/peers/frame_format.h"
 
@@ -33,14 +35,44 @@ void CheckLetter(const Bytes& body) {
   URSULA_CHECK(twice.TakeJoined() == encoded);
 }
 
+template <class Letter>
+Bytes Written(const Letter& letter) {
+  ByteParts parts;
+  if constexpr (std::is_same_v<Letter, engine::CallLetter>) {
+    URSULA_CHECK(engine::IsEncodable(letter.ask));
+    engine::EncodeCall(letter, &parts);
+  } else {
+    engine::EncodeAnswer(letter, &parts);
+  }
+  return parts.TakeJoined();
+}
+
+template <class Letter>
+void CheckCall(const Bytes& body, Result<Letter> (*decode)(const Bytes&)) {
+  Result<Letter> letter = decode(body);
+  if (!letter.ok()) return;
+  URSULA_CHECK(engine::PeekId(body) == letter->id);
+  const Bytes encoded = Written(*letter);
+  Result<Letter> again = decode(encoded);
+  URSULA_CHECK(again.ok());
+  URSULA_CHECK(Written(*again) == encoded);
+}
+
 void CheckFrame(const Bytes& frame) {
   std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame);
   if (!letters) return;
-  for (const peers::Letter& letter : *letters) CheckLetter(letter.body);
+  for (const peers::Letter& letter : *letters) {
+    CheckLetter(letter.body);
+    CheckCall(letter.body, engine::DecodeCall);
+    CheckCall(letter.body, engine::DecodeAnswer);
+  }
 }
 
 void Run(std::string_view input) {
-  CheckLetter(Bytes::Copy(input));
+  const Bytes body = Bytes::Copy(input);
+  CheckLetter(body);
+  CheckCall(body, engine::DecodeCall);
+  CheckCall(body, engine::DecodeAnswer);
   CheckFrame(Bytes::Copy(input));
   std::string frame;
   PutFixed<uint8_t>(&frame, peers::kFrameVersion);
