@@ -21,10 +21,6 @@ Status Unknown() {
                 "the bucket's deletion has begun and goes on; ask for the bucket");
 }
 
-Status DeletedAlready() {
-  return Status(StatusCode::kUnavailable, "this bucket is being deleted already; try again");
-}
-
 struct Round {
   std::size_t missing = 0;
   Outcome outcome = Outcome::kOk;  // The first refusal.
@@ -75,9 +71,8 @@ void Engine::FenceAll(NameCall call, BucketAttempt attempt) {
                 // Failed half-way: the bucket stays "deleting", and the chores go on.
                 if (!outcome.ok()) return LeaveBucketDelete(call, Unknown());
                 if (*outcome == Outcome::kOk) return EndBucketDelete(call, attempt, *outcome);
-                // A newer attempt ends it.
-                if (*outcome == Outcome::kConflict)
-                  return LeaveBucketDelete(call, DeletedAlready());
+                // A newer attempt, of another leader's, ends it, one way or the other.
+                if (*outcome == Outcome::kConflict) return LeaveBucketDelete(call, Unknown());
                 OnFenceRefused(call, attempt);
               });
 }

@@ -96,7 +96,7 @@ bool Forwarder::SendCall(const ErrandPtr& errand, NodeId to) {
   ByteParts letter;
   EncodeCall(call, &letter);
   if (!hub_.Send(to, errand->group, Channel::kBulk, std::move(letter), call.id.number)) {
-    URSULA_SOMETIMES("engine: a call had no room on its way to a leader");
+    URSULA_SOMETIMES("forward: a call had no room on its way to a leader");
     return false;
   }
   ++forwarded_;
@@ -120,7 +120,7 @@ void Forwarder::OnCarriedOut(const ErrandPtr& errand, Result<ask::LeadersAnswer>
   if (!nothing_applied || stopped_ || replica == nullptr || CanLead(*replica)) {
     return End(errand, std::move(answer));
   }
-  URSULA_SOMETIMES("engine: a call met the end of its leadership");
+  URSULA_SOMETIMES("forward: a call met the end of its leadership");
   Wait(errand, answer.status());
 }
 
@@ -144,7 +144,7 @@ void Forwarder::Tick() {
   }
   for (const ErrandPtr& errand : late) {
     there_.erase(errand->number);
-    URSULA_SOMETIMES("engine: a call's answer didn't come in time");
+    URSULA_SOMETIMES("forward: a call's answer didn't come in time");
     End(errand, Status(StatusCode::kOutcomeUnknown,
                        "the group's leader hasn't answered in time; it may or may not be applied"));
   }
@@ -152,7 +152,7 @@ void Forwarder::Tick() {
     if (now_ns < errand->begun_ns + kFindLeaderNs) {
       Route(errand);
     } else {
-      URSULA_SOMETIMES("engine: a call found no leader in time");
+      URSULA_SOMETIMES("forward: a call found no leader in time");
       End(errand, errand->last);
     }
   }
@@ -175,7 +175,7 @@ void Forwarder::OnPeerLost(NodeId peer, bool ended) {
       Wait(errand, NoLeader());
       continue;
     }
-    URSULA_SOMETIMES("engine: a call's connection broke");
+    URSULA_SOMETIMES("forward: a call's connection broke");
     End(errand, Status(StatusCode::kOutcomeUnknown,
                        "the connection to the group's leader broke; it may or may not be applied"));
   }
@@ -188,7 +188,7 @@ void Forwarder::OnDropped(NodeId to, GroupId group, uint64_t token) {
   }
   auto found = there_.find(token);
   if (found == there_.end()) return;
-  URSULA_SOMETIMES("engine: a call never left");
+  URSULA_SOMETIMES("forward: a call never left");
   ErrandPtr errand = std::move(found->second);
   there_.erase(found);
   Wait(errand, NoLeader());
@@ -203,7 +203,7 @@ void Forwarder::OnAnswer(const Bytes& letter) {
   there_.erase(found);
   if (!read->elsewhere) return End(errand, std::move(read->answer));
   if (stopped_) return End(errand, Status(StatusCode::kUnavailable, "the engine is stopping"));
-  URSULA_SOMETIMES("engine: a call was sent on to another leader");
+  URSULA_SOMETIMES("forward: a call was sent on to another leader");
   // Who it was sent to may know better: then it goes on at once.
   if (*read->elsewhere == raft::kNoNode || *read->elsewhere == errand->to) {
     return Wait(errand, NoLeader());

@@ -14,7 +14,7 @@
 #include <memory>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/btree_map.h"
 #include "lib/engine/ask.h"
 #include "lib/engine/ask_format.h"
 #include "lib/group/replica.h"
@@ -122,8 +122,8 @@ class Forwarder final : private peers::Receiver {
   Replicas& replicas_;
   const uint64_t opening_;
   uint64_t next_number_ = 1;
-  std::vector<ErrandPtr> waiting_;                  // Tried again at each tick.
-  absl::flat_hash_map<uint64_t, ErrandPtr> there_;  // By number.
+  std::vector<ErrandPtr> waiting_;              // Tried again at each tick.
+  absl::btree_map<uint64_t, ErrandPtr> there_;  // By number.
   std::size_t errands_ = 0;
   std::size_t serving_ = 0;
   std::map<NodeId, Seen> seen_;

@@ -63,7 +63,7 @@ void Forwarder::Serve(NodeId from, GroupId group, const Bytes& letter, uint64_t 
   group::Replica* replica = Find(group);
   if (replica == nullptr || stopped_ || !CanLead(*replica)) {
     const bool knows = replica != nullptr && !stopped_ && !replica->failed();
-    URSULA_SOMETIMES("engine: a peer's call came to one that doesn't lead");
+    URSULA_SOMETIMES("forward: a peer's call came to one that doesn't lead");
     return Refuse(from, group, id, knows ? replica->leader() : raft::kNoNode);
   }
   // Whoever asked has been told that nobody knows: it isn't done after that.

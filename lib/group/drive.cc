@@ -144,6 +144,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
     if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
       clock_.Restart(machine_->now_ms());
       renewed_until_ms_ = INT64_MIN;
+      leaders_ms_ = INT64_MIN;
     }
     CarryOut(&result);
   }

@@ -99,6 +99,14 @@ void Replica::AfterExpiry(BarrierDone done) {
     }
     // Where nothing is applied any more, nothing contradicts what time alone says.
     if (expire.incarnations.empty() || !Ready().ok()) return done(Status());
+    if (follows()) {
+      due_.insert(expire.incarnations.begin(), expire.incarnations.end());
+      const stream::Incarnation last = expire.incarnations.back();
+      return Settle(last, false, [this, done = std::move(done)](Status settled) mutable {
+        if (!settled.ok()) return done(std::move(settled));
+        AfterExpiry(std::move(done));
+      });
+    }
     Propose(std::move(expire), [this, done = std::move(done)](Result<stream::Reply> reply) mutable {
       if (!reply.ok()) return done(reply.status());
       AfterExpiry(std::move(done));

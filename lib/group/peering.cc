@@ -59,6 +59,7 @@ void Replica::SendToPeer(raft::Message message) {
   // others, would be refused for the gap before it.
   const bool append = message.kind == raft::MessageKind::kAppend;
   const NodeId to = message.to;
+  if (message.kind == raft::MessageKind::kReadIndexReply) PutLeadersTime(&message);
   if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) return;
   URSULA_SOMETIMES("group: a letter to a peer was dropped");
   core_->ReportUnreachable(to);
@@ -101,6 +102,7 @@ bool Replica::Listens(const raft::Message& message) {
 void Replica::OnPeerMessage(NodeId from, raft::Message message) {
   if (message.from != from || message.to != services_.self || !Listens(message)) return;
   Schedule();
+  if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {
     (void)core_->Step(std::move(message));
     return;

@@ -2,9 +2,11 @@
 // lifetime, for reads and for those who wait, and streams that were met past their deadline.
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "lib/base/coding.h"
 #include "lib/base/sometimes.h"
 #include "lib/group/replica.h"
 
@@ -81,6 +83,21 @@ void Replica::RenewAtLeader() {
     URSULA_SOMETIMES("group: a follower's reader kept a stream");
     touched_.insert(incarnation);
   }
+}
+
+// Reads are judged by the time of the leader that confirmed them.
+void Replica::PutLeadersTime(raft::Message* reply) {
+  std::string context(reply->context.view());
+  PutFixed<int64_t>(&context, NowMs());
+  reply->context = Bytes::Take(std::move(context));
+}
+
+void Replica::TakeLeadersTime(raft::Message* reply) {
+  const std::size_t size = reply->context.size();
+  if (size < sizeof(int64_t)) return;
+  const std::size_t kept = size - sizeof(int64_t);
+  leaders_ms_ = std::max(leaders_ms_, LoadFixed<int64_t>(reply->context.data() + kept));
+  reply->context = reply->context.Slice(0, kept);
 }
 
 void Replica::SendTimeNews() {

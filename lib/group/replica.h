@@ -9,6 +9,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -108,8 +109,8 @@ class Replica final : private raft::Driver,
   // REQUIRES: machine().FindIncarnation finds it.
   StreamInfo Info(stream::Incarnation incarnation) const { return machine_->Info(incarnation); }
   // By what streams are judged to have expired: a leader's time; elsewhere what leaders have
-  // stamped.
-  int64_t NowMs() { return follows() ? machine_->now_ms() : clock_.NowMs(); }
+  // stamped, or said when they confirmed a read.
+  int64_t NowMs() { return follows() ? std::max(machine_->now_ms(), leaders_ms_) : clock_.NowMs(); }
   int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
@@ -275,6 +276,8 @@ class Replica final : private raft::Driver,
   int64_t LeaderNowMs();
   void RenewAtLeader();
   void SendTimeNews();
+  void PutLeadersTime(raft::Message* reply);
+  void TakeLeadersTime(raft::Message* reply);
   void OnTimeNews(const TimeNews& news);
 
   // expiry.cc: time passes for streams.
@@ -351,6 +354,7 @@ class Replica final : private raft::Driver,
   absl::btree_set<std::pair<int64_t, stream::Incarnation>> touches_due_;
   std::vector<Settling> settling_;            // On a follower.
   absl::btree_set<stream::Incarnation> due_;  // To be told to the leader at the turn's end.
+  int64_t leaders_ms_ = INT64_MIN;            // What a leader's time was, on a follower.
   int64_t time_seen_ms_ = 0;                  // A follower's latest applied time,
   uint64_t time_seen_ns_ = 0;                 // and when it was seen here.
   bool expire_pending_ = false;

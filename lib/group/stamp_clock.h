@@ -36,8 +36,11 @@ class StampClock {
     return last_ms_;
   }
 
-  // A command stamped by an earlier leader was applied.
-  void Observe(int64_t stamped_ms) { last_ms_ = std::max(last_ms_, stamped_ms); }
+  // A command stamped by an earlier leader was applied. What had passed until then is in the stamp.
+  void Observe(int64_t stamped_ms) {
+    Advance();
+    last_ms_ = std::max(last_ms_, stamped_ms);
+  }
 
   void Step(int64_t delta_ms) { last_ms_ = std::max<int64_t>(last_ms_ + delta_ms, 0); }
 

@@ -20,7 +20,7 @@ def planted_sources(module, bugs):
             visibility = ["//tests:__subpackages__"],
         )
 
-def planted_bug_tests(patches, bugs, deps, srcs = [], unnoticed = [], **kwargs):
+def planted_bug_tests(patches, bugs, deps, srcs = [], unnoticed = [], env = {}, **kwargs):
     """A test for each planted bug, planted_NAME_test.
 
     The patched file goes into the test itself, so that its functions are taken from there and the
@@ -31,6 +31,7 @@ def planted_bug_tests(patches, bugs, deps, srcs = [], unnoticed = [], **kwargs):
       bugs: as there.
       deps: what the test and the patched file use.
       srcs: the test.
+      env: of the test.
       unnoticed: bugs that the test is known not to notice; others do.
       **kwargs: passed to ursula_test.
     """
@@ -38,7 +39,7 @@ def planted_bug_tests(patches, bugs, deps, srcs = [], unnoticed = [], **kwargs):
         ursula_test(
             name = "planted_%s_test" % name,
             srcs = srcs + ["%s:%s" % (patches, name)],
-            env = {"PLANTED_BUG": name},
+            env = dict(env, PLANTED_BUG = name),
             linkstatic = True,
             main = False,
             # They test the checkers, whose own suites run under the sanitizers.

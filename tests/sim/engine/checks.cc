@@ -90,9 +90,13 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
   for (const Operation& operation : operations) {
     if (!operation.was_answered() || StatusOf(operation).ok()) continue;
     const StatusCode code = StatusOf(operation).code();
-    const bool stopping = ending == Ending::kStop;
+    const bool stopping = ending == Ending::kStop || ending == Ending::kTrouble;
     bool may = false;
-    if (code == StatusCode::kFailedPrecondition) {
+    if (ending == Ending::kTrouble && code == StatusCode::kUnavailable) {
+      may = true;
+    } else if (ending == Ending::kTrouble && code == StatusCode::kOutcomeUnknown) {
+      may = !IsReadOnly(operation);
+    } else if (code == StatusCode::kFailedPrecondition) {
       may = stopping;
     } else if (code == StatusCode::kUnavailable) {
       may = stopping || MayBeUnavailable(operations, operation);
@@ -123,7 +127,7 @@ void World::Check(std::vector<Operation>* operations, Ending ending) {
   if (after.size() > kModelsMax) return Violate("too many models\n" + Describe(*operations));
   counts_.models = std::max<uint64_t>(counts_.models, after.size());
   models_ = std::move(after);
-  const int64_t until_ms = node_.wall_ms() + kDoubtMs;
+  const int64_t until_ms = site_.wall_ms() + kDoubtMs;
   if (ending != Ending::kNone) {
     for (auto& [name, until] : doubtful_names_) until = until_ms;
     for (auto& [bucket, until] : doubtful_buckets_) until = until_ms;
@@ -171,7 +175,7 @@ void World::MarkOrders(const std::vector<Operation>& operations, const std::vect
 }
 
 void World::ForgetTheDoubtful() {
-  const int64_t now_ms = node_.wall_ms();
+  const int64_t now_ms = site_.wall_ms();
   if (!doubtful_names_.empty()) {
     std::erase_if(doubtful_names_, [&](const auto& one) { return one.second < now_ms; });
     if (doubtful_names_.empty()) {
@@ -198,7 +202,7 @@ bool World::Observe(Operation* operation) {
   ++counts_.looks;
   operation->number = next_number_++;
   Begin(operation);
-  if (!node_.RunUntil([this] { return open_ == 0; }, 20'000'000'000)) {
+  if (!site_.RunUntil([this] { return open_ == 0; }, 20'000'000'000)) {
     Violate("no answer\n" + Describe({*operation}));
     return false;
   }
@@ -211,7 +215,8 @@ bool World::Observe(Operation* operation) {
   std::vector<Operation> alone{*operation};
   std::vector<Model> after = Linearizer(alone).Run(models_);
   if (after.empty()) {
-    Violate("looks otherwise\n" + Describe(alone));
+    Violate("looks otherwise, in [" + std::to_string(operation->from_ms) + "," +
+            std::to_string(operation->until_ms) + "]\n" + Describe(alone));
     return false;
   }
   models_ = std::move(after);
@@ -245,12 +250,14 @@ void World::LookAtBucket(const std::string& bucket) {
   ListRequest request;
   request.bucket = bucket;
   request.limit = static_cast<uint32_t>(random_.OneIn(2) ? 1000 : 1 + random_.Below(3));
-  const int64_t from_ms = node_.wall_ms() - 2;
+  const int64_t from_ms = site_.wall_ms() - 2;
   do {
     ++counts_.looks;
     std::optional<Result<ListReply>> reply;
-    node_.engine().List(request, [&](Result<ListReply> part) { reply.emplace(std::move(part)); });
-    if (!node_.RunUntil([&] { return reply.has_value(); }, 20'000'000'000) || !reply->ok()) {
+    site_.Call([&](StreamEngine& engine) {
+      engine.List(request, [&](Result<ListReply> part) { reply.emplace(std::move(part)); });
+    });
+    if (!site_.RunUntil([&] { return reply.has_value(); }, 20'000'000'000) || !reply->ok()) {
       return Violate("listing failed");
     }
     whole.outcome = (*reply)->outcome;
@@ -261,7 +268,7 @@ void World::LookAtBucket(const std::string& bucket) {
   std::string difference;
   std::vector<Model> after;
   for (const Model& model : models_) {
-    std::string one = model.ExplainList(bucket, whole, {from_ms, node_.wall_ms() + 2}, &after);
+    std::string one = model.ExplainList(bucket, whole, {from_ms, site_.wall_ms() + 2}, &after);
     if (difference.empty()) difference = std::move(one);
   }
   if (after.empty()) return Violate(difference);

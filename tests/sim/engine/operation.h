@@ -42,6 +42,8 @@ struct Operation {
   int64_t from_ms = 0;
   int64_t until_ms = 0;
 
+  std::size_t node = 0;  // Of which it was asked.
+
   // The engine crashed before what it left for later (a renewal) was on disk.
   bool cut_short = false;
 

@@ -4,9 +4,10 @@
 
 namespace ursula::engine::sim {
 
-Profile MakeProfile(Random* random) {
+Profile MakeProfile(Random* random, uint32_t nodes) {
   Profile profile;
-  profile.durable = !random->OneIn(8);
+  profile.nodes = nodes;
+  profile.durable = !random->OneIn(8) || nodes > 1;
   profile.groups = static_cast<uint32_t>(1 + random->Below(5));
   profile.cores_max = static_cast<uint16_t>(1 + random->Below(3));
   static constexpr uint64_t kLatencies[][2] = {
@@ -27,6 +28,7 @@ Profile MakeProfile(Random* random) {
   static constexpr uint64_t kWindows[] = {0, 100'000, 1'000'000, 20'000'000};
   profile.window_ns = kWindows[random->Below(4)];
   profile.restart_one_in = static_cast<uint32_t>(15 + random->Below(60));
+  if (nodes > 1) profile.restart_one_in /= 2;
   profile.evict_one_in = static_cast<uint32_t>(2 + random->Below(12));
   profile.advance_one_in = static_cast<uint32_t>(2 + random->Below(8));
   profile.payload_max = random->OneIn(4) ? 8000 : 300;

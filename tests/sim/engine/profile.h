@@ -14,6 +14,7 @@
 namespace ursula::engine::sim {
 
 struct Profile {
+  uint32_t nodes = 1;   // Above 1: a cluster, and durable.
   bool durable = true;  // Else in memory: each opening begins with nothing.
   uint32_t groups = 4;
   uint16_t cores_max = 2;  // Each opening has a number of its own.
@@ -36,6 +37,7 @@ struct Profile {
   bool conditions = true;
 };
 
-Profile MakeProfile(Random* random);
+// `nodes`: 1 or 3.
+Profile MakeProfile(Random* random, uint32_t nodes);
 
 }  // namespace ursula::engine::sim

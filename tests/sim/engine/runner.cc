@@ -5,8 +5,8 @@
 namespace ursula::engine::sim {
 namespace {
 
-ursula::sim::SeedResult Run(uint64_t seed, bool verbose) {
-  World world(seed, verbose);
+ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
+  World world(seed, nodes, verbose);
   (void)world.Run();
   const Counts& counts = world.counts();
   return {seed,
@@ -17,6 +17,7 @@ ursula::sim::SeedResult Run(uint64_t seed, bool verbose) {
            {"lost", counts.lost},
            {"looks", counts.looks},
            {"restarts", counts.restarts},
+           {"troubles", counts.troubles},
            {"evictions", counts.evictions},
            {"models at most", counts.models, true}}};
 }
@@ -24,7 +25,15 @@ ursula::sim::SeedResult Run(uint64_t seed, bool verbose) {
 }  // namespace
 
 const ursula::sim::Simulation& EngineSimulation() {
-  static constexpr ursula::sim::Simulation kSimulation{"engine_sim", "engine: ", Run};
+  static constexpr ursula::sim::Simulation kSimulation{
+      "engine_sim", "engine: ", [](uint64_t seed, bool verbose) { return Run(seed, 1, verbose); }};
+  return kSimulation;
+}
+
+const ursula::sim::Simulation& EnginesSimulation() {
+  static constexpr ursula::sim::Simulation kSimulation{
+      "engines_sim",
+      "forward: ", [](uint64_t seed, bool verbose) { return Run(seed, 3, verbose); }};
   return kSimulation;
 }
 

@@ -8,6 +8,7 @@
 
 namespace ursula::engine::sim {
 
-const ursula::sim::Simulation& EngineSimulation();
+const ursula::sim::Simulation& EngineSimulation();   // One.
+const ursula::sim::Simulation& EnginesSimulation();  // Three, of a cluster.
 
 }  // namespace ursula::engine::sim

@@ -13,23 +13,26 @@ namespace {
 
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kAnswerNsMax = 20'000 * kMs;  // Of time in which only this happens.
+constexpr uint64_t kTroubleNsMax = 40'000 * kMs;
 // A group's time may differ from the clock's by rounding.
 constexpr int64_t kClockErrorMs = 2;
+// A read at a follower renews at its leader: after a letter, and a tick of each of the two.
+constexpr int64_t kNewsMs = 400;
 
 }  // namespace
 
-World::World(uint64_t seed, bool verbose)
+World::World(uint64_t seed, uint32_t nodes, bool verbose)
     : verbose_(verbose),
       random_(seed),
-      profile_(MakeProfile(&random_)),
-      node_(&profile_, &random_),
+      profile_(MakeProfile(&random_, nodes)),
+      site_(&profile_, &random_),
       workload_(&profile_, &random_) {
   models_.emplace_back(profile_.groups);
 }
 
 void World::Say(const std::string& what) const {
   if (verbose_)
-    std::printf("%llu %s\n", static_cast<unsigned long long>(node_.now_ns()), what.c_str());
+    std::printf("%llu %s\n", static_cast<unsigned long long>(site_.now_ns()), what.c_str());
 }
 
 void World::Trace(uint64_t value) { trace_ = ursula::sim::Mix(trace_, value); }
@@ -44,14 +47,14 @@ bool World::Run() {
     RunBatch();
     if (!ok()) break;
     if (random_.OneIn(profile_.evict_one_in)) {
-      node_.Evict();
-      node_.Advance(10 * kMs);
-      node_.Evict();  // What was written out meanwhile.
+      site_.Evict();
+      site_.Advance(10 * kMs);
+      site_.Evict();  // What was written out meanwhile.
       ++counts_.evictions;
     }
-    if (random_.OneIn(profile_.evict_one_in * 2)) node_.Checkpoint();
+    if (random_.OneIn(profile_.evict_one_in * 2)) site_.Checkpoint();
     if (random_.OneIn(profile_.advance_one_in)) {
-      node_.Advance(random_.OneIn(20) ? 23'000 * kMs : random_.Below(3000) * kMs);
+      site_.Advance(random_.OneIn(20) ? 23'000 * kMs : random_.Below(3000) * kMs);
     }
     Look(random_.OneIn(8));
   }
@@ -61,7 +64,7 @@ bool World::Run() {
 
 void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
   const uint64_t count = 1 + random_.Below(profile_.batch_max);
-  workload_.BeginBatch(models_[random_.Below(models_.size())], node_.wall_ms());
+  workload_.BeginBatch(models_[random_.Below(models_.size())], site_.wall_ms());
   for (uint64_t i = 0; i < count; ++i) {
     Operation operation;
     operation.number = next_number_++;
@@ -80,7 +83,8 @@ void World::RunBatch() {
   if (random_.OneIn(profile_.restart_one_in)) {
     static constexpr Ending kEndings[] = {Ending::kStop, Ending::kPower, Ending::kProcess};
     ending = kEndings[random_.Below(3)];
-    node_.Advance(20 * kMs);  // What earlier reads left for later is done.
+    if (profile_.nodes > 1 && !random_.OneIn(6)) ending = Ending::kTrouble;
+    site_.Advance(20 * kMs);  // What earlier reads left for later is done.
   }
   touched_names_.clear();
   for (const Operation& operation : operations) {
@@ -91,8 +95,9 @@ void World::RunBatch() {
   if (!ok()) return;
   counts_.operations += operations.size();
   for (Operation& operation : operations) {
-    if (!operation.was_answered()) operation.until_ms = node_.wall_ms() + kClockErrorMs;
-    operation.cut_short = ending == Ending::kPower || ending == Ending::kProcess;
+    if (IsUnknown(operation)) operation.until_ms = site_.wall_ms() + kClockErrorMs;
+    operation.cut_short =
+        ending == Ending::kPower || ending == Ending::kProcess || ending == Ending::kTrouble;
     Trace(HashOf(operation));
     Say(ToText(operation));
   }
@@ -104,17 +109,16 @@ Done<Reply> World::Answered(Operation* operation) {
   return [this, operation](Result<Reply> result) {
     operation->answer = std::move(result);
     operation->answered = ++event_;
-    operation->until_ms = node_.wall_ms() + kClockErrorMs;
+    operation->until_ms = site_.wall_ms() + (profile_.nodes > 1 ? kNewsMs : kClockErrorMs);
     --open_;
   };
 }
 
 void World::Begin(Operation* operation) {
   operation->invoked = ++event_;
-  operation->from_ms = node_.wall_ms() - kClockErrorMs;
+  operation->from_ms = site_.wall_ms() - kClockErrorMs;
   ++open_;
-  node_.Call([this, operation] {
-    StreamEngine& engine = node_.engine();
+  operation->node = site_.Call([this, operation](StreamEngine& engine) {
     std::visit(
         [&](const auto& request) {
           using Type = std::decay_t<decltype(request)>;
@@ -148,33 +152,40 @@ void World::Begin(Operation* operation) {
 
 bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
                   Ending ending) {
-  const uint64_t begin_ns = node_.now_ns();
+  const uint64_t begin_ns = site_.now_ns();
   const uint64_t window_ns = profile_.window_ns + 2 * profile_.latency_max_ns + 1;
   const uint64_t ending_ns =
       ending == Ending::kNone ? UINT64_MAX : begin_ns + random_.Below(2 * window_ns);
   uint64_t steps_left = random_.OneIn(2) ? UINT64_MAX : random_.Below(60);  // Before the ending.
-  const uint64_t limit_ns = begin_ns + window_ns + kAnswerNsMax;
+  const uint64_t limit_ns =
+      begin_ns + window_ns + (ending == Ending::kTrouble ? kTroubleNsMax : kAnswerNsMax);
+  bool struck = false;
   std::size_t begun = 0;
   while (begun < operations->size() || open_ > 0) {
-    if (ending != Ending::kNone && (node_.now_ns() >= ending_ns || steps_left-- == 0)) break;
-    if (begun < operations->size() && node_.now_ns() >= begin_ns + starts[begun]) {
+    if (!struck && ending != Ending::kNone && (site_.now_ns() >= ending_ns || steps_left-- == 0)) {
+      if (ending != Ending::kTrouble) break;
+      Strike(operations, begun);
+      struck = true;
+      continue;
+    }
+    if (begun < operations->size() && site_.now_ns() >= begin_ns + starts[begun]) {
       if (open_ > 0) ++counts_.together;
       Begin(&(*operations)[begun++]);
       continue;
     }
-    if (node_.now_ns() >= limit_ns) {
+    if (site_.now_ns() >= limit_ns) {
       Violate("no answer\n" + Describe(*operations));
       return false;
     }
-    uint64_t until_ns = std::min(limit_ns, ending_ns);
+    uint64_t until_ns = struck ? limit_ns : std::min(limit_ns, ending_ns);
     if (begun < operations->size()) until_ns = std::min(until_ns, begin_ns + starts[begun]);
-    node_.Step(until_ns);
+    site_.Step(until_ns);
   }
   operations->resize(begun);
   if (ending == Ending::kStop) {
     if (open_ > 0) URSULA_SOMETIMES("engine: a stop with operations under way");
-    node_.BeginStop();
-    if (!node_.RunUntil([this] { return node_.stopped(); }, kAnswerNsMax)) {
+    site_.BeginStop();
+    if (!site_.RunUntil([this] { return site_.stopped(); }, kAnswerNsMax)) {
       Violate("no end of a stop\n" + Describe(*operations));
       return false;
     }
@@ -182,25 +193,46 @@ bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t
   return true;
 }
 
+// What was asked of a node that is gone isn't answered any more.
+void World::Strike(std::vector<Operation>* operations, std::size_t begun) {
+  if (open_ > 0) URSULA_SOMETIMES("forward: trouble with operations under way");
+  Say(site_.Trouble());
+  ++counts_.troubles;
+  for (std::size_t i = 0; i < begun; ++i) {
+    const Operation& operation = (*operations)[i];
+    if (operation.was_answered() || site_.up(operation.node)) continue;
+    --open_;
+    ++counts_.lost;
+  }
+}
+
 void World::Reopen(Ending ending) {
+  if (ending == Ending::kTrouble) {
+    wiped_ = false;
+    const Status mended = site_.Mend();
+    if (!mended.ok()) return Violate("isn't mended: " + mended.ToString());
+    return Say("mended");
+  }
   if (ending == Ending::kStop) {
-    node_.Close();
+    site_.Close();
   } else if (ending == Ending::kPower) {
     if (open_ > 0) URSULA_SOMETIMES("engine: a power cut with operations under way");
-    node_.Crash(Node::Fall::kPower);
+    site_.Crash(Site::Fall::kPower);
   } else if (ending == Ending::kProcess) {
     if (open_ > 0) URSULA_SOMETIMES("engine: a crash with operations under way");
-    node_.Crash(Node::Fall::kProcess);
+    site_.Crash(Site::Fall::kProcess);
   }
   wiped_ = ending != Ending::kNone && (!profile_.durable || random_.OneIn(8));
-  if (wiped_) node_.Wipe();
+  if (wiped_) site_.Wipe();
   counts_.lost += open_;
   open_ = 0;
   ++counts_.restarts;
-  const Status status = node_.Open();
+  const Status status = site_.Open();
   if (!status.ok()) return Violate("doesn't open: " + status.ToString());
   Say("opened");
-  node_.Advance(random_.OneIn(2) ? 500 * kMs : 20 * kMs);
+  // What flows on nodes that are gone left half-done others end, in time.
+  if (profile_.nodes > 1) site_.Settle();
+  site_.Advance(random_.OneIn(2) ? 500 * kMs : 20 * kMs);
 }
 
 }  // namespace ursula::engine::sim

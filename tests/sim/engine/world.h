@@ -14,9 +14,9 @@
 
 #include "lib/base/random.h"
 #include "tests/sim/engine/model.h"
-#include "tests/sim/engine/node.h"
 #include "tests/sim/engine/operation.h"
 #include "tests/sim/engine/profile.h"
+#include "tests/sim/engine/site.h"
 #include "tests/sim/engine/workload.h"
 
 namespace ursula::engine::sim {
@@ -27,13 +27,15 @@ struct Counts {
   uint64_t lost = 0;      // Unanswered, because of a crash.
   uint64_t looks = 0;     // Heads, reads and listings that compare.
   uint64_t restarts = 0;
+  uint64_t troubles = 0;  // Of a cluster's nodes.
   uint64_t evictions = 0;
   uint64_t models = 0;  // The most that could be the truth at once.
 };
 
 class World {
  public:
-  World(uint64_t seed, bool verbose);
+  // `nodes`: 1 or 3.
+  World(uint64_t seed, uint32_t nodes, bool verbose);
 
   bool Run();  // False: there is a violation().
 
@@ -42,7 +44,7 @@ class World {
   const Counts& counts() const { return counts_; }
 
  private:
-  enum class Ending : uint8_t { kNone, kStop, kPower, kProcess };
+  enum class Ending : uint8_t { kNone, kStop, kPower, kProcess, kTrouble };
 
   void RunBatch();
   void Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts);
@@ -52,6 +54,7 @@ class World {
   void Begin(Operation* operation);
   template <class Reply>
   Done<Reply> Answered(Operation* operation);
+  void Strike(std::vector<Operation>* operations, std::size_t begun);
   void Reopen(Ending ending);
 
   // checks.cc
@@ -76,7 +79,7 @@ class World {
   const bool verbose_;
   Random random_;
   const Profile profile_;
-  Node node_;
+  Site site_;
   Workload workload_;
 
   std::vector<Model> models_;                   // Each may be the truth.

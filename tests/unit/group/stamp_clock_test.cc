@@ -72,6 +72,18 @@ TEST_F(StampClockTest, AWallClockThatJumpsBackIsWaitedFor) {
   EXPECT_EQ(clock_.NowMs(), kWall + 2500);
 }
 
+// What a follower hears of is the leader's count until then, so none of it is counted again.
+TEST_F(StampClockTest, WhatPassedBeforeAnObservedStampIsNotAddedToIt) {
+  Pass(20'000);
+  clock_.Observe(loop_.wall_ms() - 1);
+  Pass(1);
+  clock_.Rebase();
+  EXPECT_EQ(clock_.NowMs(), loop_.wall_ms());
+  Pass(5000);
+  clock_.Observe(loop_.wall_ms() - 3000);  // An older one changes nothing.
+  EXPECT_EQ(clock_.NowMs(), loop_.wall_ms());
+}
+
 TEST_F(StampClockTest, ATermBeginsAtTheWallClockIfThatIsLater) {
   EXPECT_EQ(clock_.NowMs(), kWall);
   Jump(kYearMs);  // A week switched off, or a year.

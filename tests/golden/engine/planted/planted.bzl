@@ -26,4 +26,16 @@ PLANTED_IN_STREAM = {
     "takes_bytes_in_any_framing": "append.cc",
 }
 
+# Of a cluster: the simulation of several engines must notice these.
+PLANTED_IN_ENGINES = {
+    "calls_a_newer_attempts_deletion_not_begun": "bucket_flow.cc",
+    "sends_a_call_again_that_had_left": "forwarder.cc",
+}
+
+PLANTED_IN_GROUPS = {
+    "judges_expiry_by_a_followers_own_stamps": "peering.cc",
+}
+
+PLANTED_IN_CLUSTER = PLANTED_IN_ENGINES.keys() + PLANTED_IN_GROUPS.keys()
+
 PLANTED_BUGS = PLANTED_IN_ENGINE.keys() + PLANTED_IN_GROUP.keys() + PLANTED_IN_STREAM.keys()

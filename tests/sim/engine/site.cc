@@ -1,0 +1,288 @@
+#include "tests/sim/engine/site.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "lib/base/check.h"
+#include "lib/base/ids.h"
+#include "lib/base/sometimes.h"
+#include "lib/storage/directory.h"
+
+namespace ursula::engine::sim {
+namespace {
+
+constexpr const char* kPath = "/data";
+constexpr uint64_t kMessageBytesMax = 64 << 10;
+constexpr uint64_t kWalBytesPerCore = 8 << 20;
+constexpr uint64_t kHotBytes = 4 << 20;
+constexpr int64_t kWallOffsetMs = 1'700'000'000'000;
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kLeadersNs = 30'000 * kMs;
+constexpr uint64_t kStopNs = 10'000 * kMs;
+constexpr uint64_t kSettleNs = 35'000 * kMs;
+
+}  // namespace
+
+Site::Site(const Profile* profile, Random* random)
+    : profile_(*profile), random_(*random), network_(random->Next()), nodes_(profile->nodes) {
+  Wipe();
+}
+
+Site::~Site() {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (up(i)) CrashNode(i, Fall::kPower);
+  }
+}
+
+void Site::Wipe() {
+  testing::FaultDisk::Faults faults;
+  faults.latency_min_ns = profile_.latency_min_ns;
+  faults.latency_max_ns = profile_.latency_max_ns;
+  for (Node& node : nodes_) {
+    URSULA_CHECK(node.engine == nullptr);
+    node.runtime.reset();
+    node.disk = std::make_unique<testing::FaultDisk>(random_.Next(), faults);
+  }
+  founded_ = false;
+}
+
+// As if all nodes had met and agreed.
+void Site::Found() {
+  storage::DirectoryOptions wanted;
+  wanted.group_count_wanted = profile_.groups;
+  wanted.if_new.cluster_id = random_.Next();
+  wanted.if_new.history_id = random_.Next();
+  wanted.if_new.voters.clear();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) wanted.if_new.voters.push_back(IdOf(i));
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    wanted.id_if_new = random_.Next();
+    wanted.nonce = random_.Next();
+    wanted.if_new.node_id = Raw(IdOf(i));
+    wanted.if_new.replica_id = IdOf(i);
+    testing::ManualLoop loop(nodes_[i].disk.get());
+    auto founded = storage::DataDirectory::Open(loop.disk(), kPath, wanted);
+    URSULA_CHECK(founded.ok());
+  }
+  founded_ = true;
+}
+
+Status Site::OpenNode(std::size_t index) {
+  Node& node = nodes_[index];
+  const auto cores = static_cast<uint16_t>(1 + random_.Below(profile_.cores_max));
+  node.runtime = std::make_unique<testing::ManualRuntime>(cores, node.disk.get(), random_.Next());
+  node.runtime->AdvanceTo(now_ns_);
+  node.lazy_core = static_cast<uint16_t>(random_.Below(cores));
+  node.lazy_one_in = random_.OneIn(2) ? 1 : 1 + random_.Below(20);
+  node.stopping = node.stopped = false;
+  EngineOptions options;
+  options.runtime = node.runtime.get();
+  options.data_dir = profile_.durable ? kPath : "";
+  options.group_count = profile_.groups;
+  options.hot_bytes_max = kHotBytes;
+  options.wal_bytes_max = cores * kWalBytesPerCore;
+  options.message_bytes_max = kMessageBytesMax;
+  if (cluster()) {
+    options.cluster.transport = network_.Join(IdOf(index), node.runtime.get());
+    options.cluster.node = IdOf(index);
+  }
+  Result<std::unique_ptr<StreamEngine>> opened = StreamEngine::Open(std::move(options));
+  now_ns_ = std::max(now_ns_, node.runtime->now_ns());
+  if (!opened.ok()) {
+    if (cluster()) network_.Leave(IdOf(index), true);
+    return opened.status();
+  }
+  node.engine = std::move(*opened);
+  return {};
+}
+
+Status Site::Open() {
+  if (cluster() && !founded_) Found();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (up(i)) continue;
+    Status status = OpenNode(i);
+    if (!status.ok()) return status;
+  }
+  if (!cluster() || RunUntil([this] { return HasLeaders(); }, kLeadersNs)) return {};
+  return Status(StatusCode::kUnavailable, "there are no leaders");
+}
+
+bool Site::HasLeaders() const {
+  std::map<GroupId, NodeId> leaders;
+  for (const Node& node : nodes_) {
+    if (!node.engine->Ready().ok()) return false;
+    for (const GroupStatus& group : node.engine->Cluster().groups) {
+      if (group.leader == NodeId{}) return false;
+      if (leaders.emplace(group.group, group.leader).first->second != group.leader) return false;
+    }
+  }
+  return true;
+}
+
+int64_t Site::wall_ms() const { return kWallOffsetMs + static_cast<int64_t>(now_ns_ / kMs); }
+
+bool Site::RunSomeTurn() {
+  const std::size_t first_node = random_.Below(nodes_.size());
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    Node& node = nodes_[(first_node + i) % nodes_.size()];
+    if (node.engine == nullptr || node.paused_until_ns > now_ns_) continue;
+    const uint16_t cores = node.runtime->core_count();
+    const auto first = static_cast<uint16_t>(random_.Below(cores));
+    for (uint16_t j = 0; j < cores; ++j) {
+      const auto core = static_cast<uint16_t>((first + j) % cores);
+      if (core == node.lazy_core && j == 0 && cores > 1 && !random_.OneIn(node.lazy_one_in)) {
+        continue;
+      }
+      if (node.runtime->manual_loop(CoreId{core}).RunTurn()) return true;
+    }
+  }
+  return false;
+}
+
+void Site::Step(uint64_t limit_ns) {
+  if (RunSomeTurn()) return;
+  uint64_t next_ns = limit_ns;
+  for (Node& node : nodes_) {
+    if (node.engine == nullptr) continue;
+    const bool paused = node.paused_until_ns > now_ns_;
+    next_ns = std::min(next_ns, paused ? node.paused_until_ns : node.runtime->NextEventNs());
+  }
+  now_ns_ = std::max(now_ns_, next_ns);
+  for (Node& node : nodes_) {
+    if (node.engine != nullptr) node.runtime->manual_loop(CoreId{0}).clock().now_ns = now_ns_;
+  }
+}
+
+void Site::Advance(uint64_t ns) {
+  (void)RunUntil([] { return false; }, ns);
+}
+
+std::size_t Site::Call(Function<void(StreamEngine&)> call) {
+  std::size_t index = random_.Below(nodes_.size());
+  while (!up(index) || nodes_[index].stopped) index = (index + 1) % nodes_.size();
+  Node& node = nodes_[index];
+  if (random_.OneIn(2)) {
+    call(*node.engine);
+    return index;
+  }
+  const CoreId core{static_cast<uint16_t>(random_.Below(node.runtime->core_count()))};
+  node.runtime->loop(core).Post(
+      [engine = node.engine.get(), call = std::move(call)]() mutable { call(*engine); });
+  return index;
+}
+
+void Site::StopNode(std::size_t index) {
+  Node& node = nodes_[index];
+  node.stopping = true;
+  node.engine->Stop([&node](Result<Stopped> result) { node.stopped = result.ok(); });
+}
+
+void Site::BeginStop() {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) StopNode(i);
+}
+
+bool Site::stopped() const {
+  return std::ranges::all_of(nodes_, [](const Node& node) { return node.stopped; });
+}
+
+void Site::CloseNode(std::size_t index) {
+  Node& node = nodes_[index];
+  URSULA_CHECK(node.stopped);
+  node.engine.reset();
+  if (cluster()) network_.Leave(IdOf(index), true);
+  node.runtime.reset();
+}
+
+void Site::Close() {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) CloseNode(i);
+}
+
+void Site::CrashNode(std::size_t index, Fall fall) {
+  Node& node = nodes_[index];
+  if (fall == Fall::kPower) {
+    node.disk->Crash();
+  } else {
+    node.disk->Kill();
+  }
+  node.runtime->Crash();
+  static_cast<Engine&>(*node.engine).Abandon();
+  node.engine.reset();
+  if (cluster()) network_.Leave(IdOf(index), fall == Fall::kProcess);
+  node.runtime.reset();
+}
+
+void Site::Crash(Fall fall) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) CrashNode(i, fall);
+}
+
+std::string Site::Trouble() {
+  const std::size_t node = random_.Below(nodes_.size());
+  const std::size_t other = (node + 1 + random_.Below(nodes_.size() - 1)) % nodes_.size();
+  const std::string name = std::to_string(node + 1);
+  switch (random_.Below(7)) {
+    case 0:
+      CrashNode(node, Fall::kPower);
+      return "node " + name + " loses power";
+    case 1:
+      CrashNode(node, Fall::kProcess);
+      return "node " + name + "'s process ends";
+    case 2:
+      CrashNode(node, Fall::kPower);
+      CrashNode(other, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
+      return "node " + name + " and another crash";
+    case 3:
+      StopNode(node);
+      return "node " + name + " stops";
+    case 4:
+      network_.Isolate(IdOf(node));
+      return "node " + name + " is cut off";
+    case 5:
+      network_.Cut(IdOf(node), IdOf(other));
+      return "node " + name + " isn't heard by another";
+    default:
+      nodes_[node].paused_until_ns = now_ns_ + (1 + random_.Below(6000)) * kMs;
+      return "node " + name + " stands still";
+  }
+}
+
+Status Site::Mend() {
+  network_.Heal();
+  for (Node& node : nodes_) node.paused_until_ns = 0;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!up(i) || !nodes_[i].stopping) continue;
+    if (!RunUntil([&] { return nodes_[i].stopped; }, kStopNs)) {
+      return Status(StatusCode::kInternal, "a stop doesn't end");
+    }
+    CloseNode(i);
+  }
+  Status status = Open();
+  if (status.ok()) Settle();
+  return status;
+}
+
+void Site::Settle() { Advance(kSettleNs); }
+
+template <class Each>
+void Site::OnReplicas(Each each) {
+  for (Node& node : nodes_) {
+    for (uint16_t core = 0; core < node.runtime->core_count(); ++core) {
+      node.runtime->loop(CoreId{core}).Post([engine = node.engine.get(), core, each] {
+        Shard& shard = static_cast<Engine&>(*engine).shard(CoreId{core});
+        for (group::Replica* replica : shard.Replicas()) each(replica);
+      });
+    }
+  }
+}
+
+void Site::Evict() {
+  OnReplicas([](group::Replica* replica) {
+    replica->Flush();
+    replica->EvictTo(0);
+  });
+}
+
+void Site::Checkpoint() {
+  OnReplicas([](group::Replica* replica) { replica->Checkpoint(); });
+}
+
+}  // namespace ursula::engine::sim
