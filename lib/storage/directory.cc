@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/wal_format.h"
@@ -59,6 +60,27 @@ Status MakeFolders(io::Disk& disk, const std::string& path) {
   return disk.SyncDirectoryNow(path);
 }
 
+DirectoryMeta NewMeta(const DirectoryOptions& options) {
+  const uint64_t node =
+      options.node_id_wanted != 0 ? options.node_id_wanted : options.if_new.node_id;
+  if (options.one_of_several) {
+    return DirectoryMeta{.id = options.id_if_new,
+                         .node_id = node,
+                         .feature_level = kFeatureLevel,
+                         .state = DirectoryState::kFounding};
+  }
+  const uint32_t groups =
+      options.group_count_wanted != 0 ? options.group_count_wanted : options.group_count_if_new;
+  return DirectoryMeta{.id = options.id_if_new,
+                       .group_count = groups,
+                       .cluster_id = options.if_new.cluster_id,
+                       .node_id = node,
+                       .replica_id = options.if_new.replica_id,
+                       .founding_voters = options.if_new.voters,
+                       .history_id = options.if_new.history_id,
+                       .feature_level = kFeatureLevel};
+}
+
 // What META says, or a new one's content. A directory with logs and no META is none of ours to
 // start afresh in.
 Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
@@ -82,16 +104,29 @@ Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
                      "/ but no META file; restore META, or give another directory");
     }
   }
-  uint32_t groups =
-      options.group_count_wanted != 0 ? options.group_count_wanted : options.group_count_if_new;
-  return DirectoryMeta{.id = options.id_if_new,
-                       .group_count = groups,
-                       .cluster_id = options.if_new.cluster_id,
-                       .node_id = options.if_new.node_id,
-                       .replica_id = options.if_new.replica_id,
-                       .founding_voters = options.if_new.voters,
-                       .history_id = options.if_new.history_id,
-                       .feature_level = kFeatureLevel};
+  return NewMeta(options);
+}
+
+// Whether it is the directory that the options speak of.
+Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
+                   const DirectoryOptions& options) {
+  if (options.node_id_wanted != 0 && options.node_id_wanted != meta.node_id) {
+    return Refusal(path + " is node " + std::to_string(meta.node_id) + "'s, not node " +
+                   std::to_string(options.node_id_wanted) +
+                   "'s; give this node its own directory, or an empty one");
+  }
+  if (!HasPlan(meta)) return {};
+  if (options.cluster_id_wanted != 0 && options.cluster_id_wanted != meta.cluster_id) {
+    return Refusal(path + " is of cluster " + std::to_string(meta.cluster_id) + ", not " +
+                   std::to_string(options.cluster_id_wanted) +
+                   "; give this node its own directory, or an empty one");
+  }
+  if (options.group_count_wanted != 0 && options.group_count_wanted != meta.group_count) {
+    return Refusal(path + " was made with group_count " + std::to_string(meta.group_count) +
+                   ", not " + std::to_string(options.group_count_wanted) +
+                   "; it is fixed for a directory: leave it unset, or give another directory");
+  }
+  return {};
 }
 
 // The newest opening that made a file which is still there. Names are all it takes: each file of an
@@ -141,11 +176,8 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   }
   Result<DirectoryMeta> meta = ReadOrMakeMeta(disk, path, options);
   if (!meta.ok()) return meta.status();
-  if (options.group_count_wanted != 0 && options.group_count_wanted != meta->group_count) {
-    return Refusal(path + " was made with group_count " + std::to_string(meta->group_count) +
-                   ", not " + std::to_string(options.group_count_wanted) +
-                   "; it is fixed for a directory: leave it unset, or give another directory");
-  }
+  Status wanted = CheckWanted(path, *meta, options);
+  if (!wanted.ok()) return wanted;
   // META last: a directory whose folders are missing is then always a new one.
   Status folders = MakeFolders(disk, path);
   if (!folders.ok()) return folders;
@@ -175,6 +207,47 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   directory->lock_ = std::move(*lock);
   directory->meta_ = std::move(*meta);
   return directory;
+}
+
+Status DataDirectory::BecomeFounding(io::Disk& disk, const DirectoryPlan& plan) {
+  URSULA_CHECK(meta_.state == DirectoryState::kFounding);
+  URSULA_CHECK(plan.cluster_id != 0 && plan.group_count != 0);
+  DirectoryMeta meta = meta_;
+  meta.cluster_id = plan.cluster_id;
+  meta.history_id = plan.history_id;
+  meta.group_count = plan.group_count;
+  meta.founders = plan.founders;
+  meta.founding_voters.clear();
+  meta.replica_id = NodeId{0};
+  for (const FoundingDirectory& founder : plan.founders) {
+    meta.founding_voters.push_back(NodeId{meta.founding_voters.size() + 1});
+    if (founder == FoundingDirectory{meta.node_id, meta.id}) {
+      meta.replica_id = meta.founding_voters.back();
+    }
+  }
+  URSULA_CHECK(Raw(meta.replica_id) != 0);
+  return Become(disk, std::move(meta));
+}
+
+Status DataDirectory::BecomeMember(io::Disk& disk) {
+  URSULA_CHECK(meta_.state == DirectoryState::kFounding && has_plan());
+  DirectoryMeta meta = meta_;
+  meta.state = DirectoryState::kMember;
+  return Become(disk, std::move(meta));
+}
+
+Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
+  Status replaced = ReplaceMeta(disk, path_, meta);
+  if (!replaced.ok()) return replaced;
+  // META is another file now.
+  Result<std::vector<Place>> places = PlacesOf(disk, path_);
+  if (!places.ok()) return places.status();
+  if (*places->front().identity != *places_.front().identity) {
+    return Refusal(path_ + " was replaced by another directory while it was in use");
+  }
+  places_ = std::move(*places);
+  meta_ = std::move(meta);
+  return {};
 }
 
 }  // namespace ursula::storage

@@ -18,7 +18,7 @@
 
 namespace ursula::storage {
 
-// Of a new directory: who it is in which cluster. As it stands, a cluster of its own.
+// Of a new directory: who it is in which cluster. As it stands, a cluster of one.
 struct DirectoryFounding {
   uint64_t cluster_id = 0;  // Random.
   uint64_t history_id = 0;  // Random.
@@ -33,6 +33,21 @@ struct DirectoryOptions {
   uint64_t id_if_new = 0;           // Random: it seeds every checksum of the directory.
   uint64_t nonce = 0;               // Random, of this opening.
   DirectoryFounding if_new = {};
+  // What META must say, or 0. A cluster id is compared once there is one.
+  uint64_t node_id_wanted = 0;
+  uint64_t cluster_id_wanted = 0;
+  // A new directory is one of several that found a cluster: it begins as kFounding without a plan,
+  // and of `if_new` only the node's id counts. BecomeFounding says the rest.
+  bool one_of_several = false;
+};
+
+// Which cluster several new directories are to be.
+struct DirectoryPlan {
+  uint64_t cluster_id = 0;
+  uint64_t history_id = 0;
+  uint32_t group_count = 0;
+  // Ascending by node: the first one's replica id is 1, the next one's 2.
+  std::vector<FoundingDirectory> founders = {};
 };
 
 class DataDirectory {
@@ -44,8 +59,8 @@ class DataDirectory {
   };
 
   // Blocks. Locks the directory, makes what is missing, and durably counts this opening.
-  // kFailedPrecondition: in use, unreadable META, another format version or group count; the
-  // message says what to do. kIoError.
+  // kFailedPrecondition: in use, unreadable META, another format version, group count, node or
+  // cluster; the message says what to do. kIoError.
   static Result<std::unique_ptr<DataDirectory>> Open(io::Disk& disk, const std::string& path,
                                                      const DirectoryOptions& options);
 
@@ -59,12 +74,16 @@ class DataDirectory {
 
   // ---- for the directory's life ----
   uint64_t id() const { return meta_.id; }  // Random.
+  // Known once there is a plan, as all that follows, but for the node's id.
+  bool has_plan() const { return HasPlan(meta_); }
   uint32_t group_count() const { return meta_.group_count; }
   uint64_t cluster_id() const { return meta_.cluster_id; }
   uint64_t node_id() const { return meta_.node_id; }
   NodeId replica_id() const { return meta_.replica_id; }
   // Members of every group that has no snapshot yet.
   const std::vector<NodeId>& founding_voters() const { return meta_.founding_voters; }
+  // Whose they are, in the same order; empty: of a cluster of one.
+  const std::vector<FoundingDirectory>& founders() const { return meta_.founders; }
   uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
 
   const std::vector<Place>& places() const { return places_; }
@@ -78,8 +97,15 @@ class DataDirectory {
   uint32_t feature_level() const { return meta_.feature_level; }
   DirectoryState state() const { return meta_.state; }
 
+  // ---- founding: each replaces META durably, and blocks ----
+  // What fails may have happened all the same: the next opening tells.
+  // REQUIRES: kFounding, with another plan or none, and this directory is one of the plan's.
+  Status BecomeFounding(io::Disk& disk, const DirectoryPlan& plan);
+  Status BecomeMember(io::Disk& disk);  // REQUIRES: kFounding with a plan.
+
  private:
   DataDirectory() = default;
+  Status Become(io::Disk& disk, DirectoryMeta meta);
 
   std::string path_;
   std::shared_ptr<void> lock_;

@@ -34,6 +34,7 @@ enum Tag : uint16_t {
   kHistoryId = 10,
   kLevel = 11,
   kState = 12,
+  kFounders = 13,
 };
 
 Status Refusal(std::string message) {
@@ -67,12 +68,23 @@ class Taker {
 
   std::vector<NodeId> Nodes(Tag tag) {
     const std::string value = Take(tag);
-    ok_ = ok_ && !value.empty() && value.size() % sizeof(uint64_t) == 0;
+    ok_ = ok_ && value.size() % sizeof(uint64_t) == 0;
     std::vector<NodeId> nodes;
     for (Reader reader(value); ok_ && !reader.AtEnd();) {
       nodes.push_back(NodeId{reader.Fixed<uint64_t>()});
     }
     return nodes;
+  }
+
+  std::vector<FoundingDirectory> Directories(Tag tag) {
+    const std::string value = Take(tag);
+    ok_ = ok_ && value.size() % (2 * sizeof(uint64_t)) == 0;
+    std::vector<FoundingDirectory> directories;
+    for (Reader reader(value); ok_ && !reader.AtEnd();) {
+      const uint64_t node = reader.Fixed<uint64_t>();
+      directories.push_back({node, reader.Fixed<uint64_t>()});
+    }
+    return directories;
   }
 
   bool ok() const { return ok_; }
@@ -90,7 +102,7 @@ class Taker {
   bool ok_ = true;
 };
 
-bool Known(uint16_t tag) { return tag >= kId && tag <= kState; }
+bool Known(uint16_t tag) { return tag >= kId && tag <= kFounders; }
 
 // Ascending, each once.
 Result<Fields> ReadFields(std::string_view bytes) {
@@ -119,9 +131,15 @@ Status CheckMeta(const DirectoryMeta& meta) {
   }
   const bool state_known =
       meta.state >= DirectoryState::kFounding && meta.state <= DirectoryState::kMustRejoin;
-  if (meta.group_count == 0 || meta.generation == 0 || meta.feature_level == 0 || !state_known) {
-    return Damaged();
+  if (meta.generation == 0 || meta.feature_level == 0 || !state_known) return Damaged();
+  if (!HasPlan(meta)) {
+    const bool none = meta.group_count == 0 && meta.cluster_id == 0 && meta.history_id == 0 &&
+                      Raw(meta.replica_id) == 0 && meta.founders.empty();
+    return none && meta.state == DirectoryState::kFounding ? Status() : Damaged();
   }
+  const bool each_founds =
+      meta.founders.empty() || meta.founders.size() == meta.founding_voters.size();
+  if (meta.group_count == 0 || !each_founds) return Damaged();
   return {};
 }
 
@@ -137,10 +155,15 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
   Put(&fields, kClusterId, meta.cluster_id);
   Put(&fields, kNodeId, meta.node_id);
   Put(&fields, kReplicaId, Raw(meta.replica_id));
+  fields[kFoundingVoters] = {};
   for (NodeId voter : meta.founding_voters) Put(&fields, kFoundingVoters, Raw(voter));
   Put(&fields, kHistoryId, meta.history_id);
   Put(&fields, kLevel, meta.feature_level);
   Put(&fields, kState, static_cast<uint32_t>(meta.state));
+  for (const FoundingDirectory& founder : meta.founders) {
+    Put(&fields, kFounders, founder.node_id);
+    Put(&fields, kFounders, founder.id);
+  }
   for (const UnknownMetaField& field : meta.unknown) {
     URSULA_CHECK(!Known(field.tag));
     fields[field.tag] = field.value;
@@ -197,6 +220,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.history_id = take.Fixed<uint64_t>(kHistoryId);
   meta.feature_level = take.Fixed<uint32_t>(kLevel);
   meta.state = static_cast<DirectoryState>(take.Fixed<uint32_t>(kState));
+  meta.founders = take.Directories(kFounders);
   if (!take.ok()) return Damaged();
   for (auto& [tag, value] : *fields) meta.unknown.push_back({tag, std::move(value)});
   Status checked = CheckMeta(meta);

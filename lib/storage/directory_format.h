@@ -31,6 +31,13 @@ struct UnknownMetaField {
   friend bool operator==(const UnknownMetaField&, const UnknownMetaField&) = default;
 };
 
+// A directory of those that founded a cluster together.
+struct FoundingDirectory {
+  uint64_t node_id = 0;
+  uint64_t id = 0;  // DirectoryMeta::id: another one of that node is another founder.
+  friend bool operator==(const FoundingDirectory&, const FoundingDirectory&) = default;
+};
+
 struct DirectoryMeta {
   uint64_t id = 0;  // Random; it goes into the seed of every checksum in the directory.
   uint32_t group_count = 0;
@@ -41,12 +48,18 @@ struct DirectoryMeta {
   uint64_t node_id = 0;
   NodeId replica_id = {};                    // What Raft calls this directory.
   std::vector<NodeId> founding_voters = {};  // Replica ids: every group's members at founding.
-  uint64_t history_id = 0;                   // Random, of the founding.
+  // Whose they are, in the same order. Empty: of a cluster of one.
+  std::vector<FoundingDirectory> founders = {};
+  uint64_t history_id = 0;  // Random, of the founding.
   uint32_t feature_level = 0;
   DirectoryState state = DirectoryState::kMember;
   std::vector<UnknownMetaField> unknown = {};  // Ascending by tag.
   friend bool operator==(const DirectoryMeta&, const DirectoryMeta&) = default;
 };
+
+// Whether it is known which cluster this is of. Where not, group count, cluster id, replica id,
+// voters and history id are still none.
+inline bool HasPlan(const DirectoryMeta& meta) { return !meta.founding_voters.empty(); }
 
 inline constexpr std::size_t kMetaBytesMax = 64 << 10;
 

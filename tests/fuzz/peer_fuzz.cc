@@ -1,6 +1,12 @@
+<<<<<<< HEAD
 // What a peer sends: a frame, its letters, the messages and calls in them. The input is a frame
 // without its head, which is put before it, so that its checksum holds; then the same bytes as they
 // are. What is read is written again as it was, or in the one way that means the same.
+=======
+// What a peer sends: a frame, its letters, the messages in them; or a founder's hello. The input is
+// a frame without its head, which is put before it, so that its checksum holds; then the same bytes
+// as they are. What is read is written again as it was, or in the one way that means the same.
+>>>>>>> 1338397 (Nodes found a cluster together: one plan, durable on each before anybody is a member)
 
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +22,7 @@
 #include "lib/base/crc32c.h"
 #include "lib/engine/ask_format.h"
 #include "lib/group/letter_format.h"
+#include "lib/meta/founding_format.h"
 #include "lib/peers/frame_format.h"
 
 namespace ursula {
@@ -68,6 +75,13 @@ void CheckFrame(const Bytes& frame) {
   }
 }
 
+void CheckHello(const Bytes& frame) {
+  Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
+  if (!hello.ok()) return;
+  Result<meta::FoundingHello> again = meta::DecodeFoundingHello(meta::EncodeFoundingHello(*hello));
+  URSULA_CHECK(again.ok() && *again == *hello);
+}
+
 void Run(std::string_view input) {
   const Bytes body = Bytes::Copy(input);
   CheckLetter(body);
@@ -79,6 +93,13 @@ void Run(std::string_view input) {
   PutFixed<uint32_t>(&frame, Crc32c(0, input));
   frame.append(input);
   CheckFrame(Bytes::Take(std::move(frame)));
+  std::string hello;
+  PutFixed<uint8_t>(&hello, meta::kFoundingFrame);
+  PutFixed<uint8_t>(&hello, meta::kFoundingVersion);
+  PutFixed<uint32_t>(&hello, Crc32c(0, input));
+  hello.append(input);
+  CheckHello(Bytes::Take(std::move(hello)));
+  CheckHello(Bytes::Copy(input));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ INCLUDE_TO_DEPENDENCY = [
 PUBLIC = "lib/include"
 BASE = "lib/base"
 # //lib:ursula and //server:... are sums of modules; //tests/support is what embedders test with.
-PURE = ["lib/raft", "lib/stream", "lib/cold", "server/protocol"]
+PURE = ["lib/raft", "lib/stream", "lib/meta", "lib/cold", "server/protocol"]
 
 # module -> (modules it may use, dependencies it may use). Every module may use itself.
 LAYERS = {
@@ -40,6 +40,7 @@ LAYERS = {
     "lib/base": ([PUBLIC], ["abseil", "isal"]),
     "lib/raft": ([PUBLIC, BASE], []),
     "lib/stream": ([PUBLIC, BASE], ["abseil", "simdjson"]),
+    "lib/meta": ([PUBLIC, BASE], []),
     "lib/cold": ([PUBLIC, BASE, "lib/stream"], ["abseil"]),
     "lib/io": ([PUBLIC, BASE, "lib/io/uring"], ["abseil"]),
     "lib/io/uring": ([PUBLIC, BASE, "lib/io"], ["abseil", "liburing"]),
@@ -52,8 +53,8 @@ LAYERS = {
     ),
     "lib/engine": (
         # lib/stream: commands and queries only (docs/decisions/0001).
-        [PUBLIC, BASE, "lib/group", "lib/storage", "lib/objects", "lib/io", "lib/stream",
-         "lib/peers"],
+        [PUBLIC, BASE, "lib/group", "lib/meta", "lib/storage", "lib/objects", "lib/io",
+         "lib/stream", "lib/peers"],
         ["abseil"],
     ),
     "lib/client": ([PUBLIC, BASE, "server/protocol"], ["abseil", "curl"]),

@@ -10,6 +10,7 @@
 
 #include "lib/group/letter_format.h"
 #include "lib/group/recovery.h"
+#include "lib/meta/founding_format.h"
 #include "lib/peers/frame_format.h"
 #include "lib/storage/directory_format.h"
 #include "lib/storage/payload_format.h"
@@ -70,6 +71,31 @@ TEST_F(FormatsTest, Directory) {
   Check("directory_meta_2", EncodeDirectoryMeta(meta));
   meta.unknown = {{200, "a later field"}};
   Check("directory_meta_2_with_an_unknown_field", EncodeDirectoryMeta(meta));
+  meta.unknown.clear();
+  meta.founders = {{1, 0x61}, {2, 0x1122334455667788}, {3, 0x63}};
+  meta.state = DirectoryState::kFounding;
+  Check("directory_meta_2_of_founders", EncodeDirectoryMeta(meta));
+  Check("directory_meta_2_without_a_plan",
+        EncodeDirectoryMeta({.id = 0x1122334455667788,
+                             .generation = 1,
+                             .nonce = 0x2122232425262728,
+                             .node_id = 2,
+                             .feature_level = 1,
+                             .state = DirectoryState::kFounding}));
+}
+
+TEST_F(FormatsTest, FoundersHello) {
+  using namespace meta;
+  const FoundingHello hello{.from = {NodeId{2}, 0x62, 0x72},
+                            .number = 9,
+                            .record = {FoundingState::kFounding,
+                                       {.cluster_id = 0x41,
+                                        .history_id = 0x51,
+                                        .group_count = 300,
+                                        .founders = {{NodeId{1}, 0x61}, {NodeId{2}, 0x62}}}},
+                            .wish = {{NodeId{1}, NodeId{2}}, 300, {{"message_bytes_max", 1000}}},
+                            .heard = {{{NodeId{1}, 0x61, 0x71}, 4, true}}};
+  Check("founding_hello", EncodeFoundingHello(hello).view());
 }
 
 TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {

@@ -65,6 +65,26 @@ TEST(DirectoryFormatTest, ReadsBackWhatWasWritten) {
   }
 }
 
+TEST(DirectoryFormatTest, ReadsBackFoundersAndOneWithoutAPlan) {
+  DirectoryMeta meta = Meta();
+  meta.founders = {{2, 11}, {3, 19}};
+  Result<DirectoryMeta> read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  meta.founders.pop_back();
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+  meta = {.id = 11,
+          .generation = 1,
+          .node_id = 2,
+          .feature_level = kFeatureLevel,
+          .state = DirectoryState::kFounding};
+  read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  meta.cluster_id = 1;
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+}
+
 TEST(DirectoryFormatTest, AnUnknownFieldIsKept) {
   Result<DirectoryMeta> read =
       DecodeDirectoryMeta(WithFields(FieldsOf(Meta()) + Field(300, "later")));

@@ -63,6 +63,103 @@ TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
   EXPECT_EQ((*opened)->predecessor(), 100u);
 }
 
+// Of a cluster of three, whose plan names this directory as node 2's.
+class FoundingDirectoryTest : public DirectoryTest {
+ protected:
+  Result<std::unique_ptr<DataDirectory>> OpenOneOfSeveral(uint64_t node = 2, uint64_t cluster = 0,
+                                                          uint32_t groups = 0) {
+    return DataDirectory::Open(loop_.disk(), "/data",
+                               {.group_count_wanted = groups,
+                                .id_if_new = 12,
+                                .node_id_wanted = node,
+                                .cluster_id_wanted = cluster,
+                                .one_of_several = true});
+  }
+  DirectoryPlan Plan(uint64_t cluster = 21) {
+    return {.cluster_id = cluster,
+            .history_id = 22,
+            .group_count = 6,
+            .founders = {{1, 11}, {2, 12}, {5, 15}}};
+  }
+};
+
+TEST_F(FoundingDirectoryTest, ItBeginsWithoutAPlanAndKeepsEachStepThroughACrash) {
+  for (int opening = 0; opening < 2; ++opening) {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->state(), DirectoryState::kFounding);
+    EXPECT_FALSE((*opened)->has_plan());
+    EXPECT_EQ((*opened)->node_id(), 2u);
+    EXPECT_EQ((*opened)->id(), 12u);
+    if (opening == 1) {
+      ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan(20)).ok());
+      ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
+    }
+    disk_.Crash();
+  }
+  for (int opening = 0; opening < 2; ++opening) {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->state(),
+              opening == 0 ? DirectoryState::kFounding : DirectoryState::kMember);
+    EXPECT_EQ((*opened)->cluster_id(), 21u);
+    EXPECT_EQ((*opened)->history_id(), 22u);
+    EXPECT_EQ((*opened)->group_count(), 6u);
+    EXPECT_EQ((*opened)->replica_id(), NodeId{2});
+    EXPECT_EQ((*opened)->founding_voters(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+    EXPECT_EQ((*opened)->founders(), Plan().founders);
+    if (opening == 0) {
+      ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
+    }
+    disk_.Crash();
+  }
+}
+
+// What watches over a directory has to know which META is its own.
+TEST_F(FoundingDirectoryTest, ItsPlacesAreThoseOfItsNewestMeta) {
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok());
+  ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
+  for (const DataDirectory::Place& place : (*opened)->places()) {
+    EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
+  }
+}
+
+TEST_F(FoundingDirectoryTest, AStepThatFindsNoRoomChangesNothing) {
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok());
+  disk_.faults().capacity_bytes = 0;
+  EXPECT_EQ((*opened)->BecomeFounding(loop_.disk(), Plan()).code(), StatusCode::kStorageFull);
+  EXPECT_FALSE((*opened)->has_plan());
+  opened->reset();
+  disk_.faults().capacity_bytes = 1 << 20;
+  opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok());
+  EXPECT_FALSE((*opened)->has_plan());
+}
+
+TEST_F(FoundingDirectoryTest, AnotherNodesOrClustersIsRefusedAndStaysAsItIs) {
+  const auto refusal = [&](uint64_t node, uint64_t cluster, uint32_t groups) {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral(node, cluster, groups);
+    return opened.ok() ? std::string("taken") : opened.status().message();
+  };
+  EXPECT_EQ(refusal(2, 9, 3), "taken");  // Without a plan there is nothing to compare.
+  EXPECT_EQ(refusal(3, 0, 0),
+            "/data is node 2's, not node 3's; give this node its own directory, or an empty one");
+  {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+    ASSERT_TRUE(opened.ok());
+    ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
+    ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
+  }
+  EXPECT_EQ(refusal(2, 9, 0),
+            "/data is of cluster 21, not 9; give this node its own directory, or an empty one");
+  EXPECT_NE(refusal(2, 21, 3).find("group_count 6, not 3"), std::string::npos);
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral(2, 21, 6);
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ((*opened)->generation(), 3u);
+}
+
 TEST_F(DirectoryTest, TheGenerationSurvivesACrash) {
   uint64_t last = 0;
   for (int i = 0; i < 20; ++i) {
