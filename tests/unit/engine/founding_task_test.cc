@@ -257,6 +257,7 @@ TEST_F(FoundingTaskTest, OneThatWaitsSaysForWhom) {
             std::vector<std::string>{"founding a cluster: waiting to hear from nodes 2"});
   EXPECT_EQ(At(1).directory->state(), DirectoryState::kFounding);
   EXPECT_FALSE(At(1).directory->has_plan());
+  EXPECT_LT(network_->frames(), 140u);  // A hello of each every 100 ms, and few more.
   ASSERT_TRUE(Start(2).ok());
   ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
   ExpectOneCluster();
