@@ -1,0 +1,165 @@
+#include "server/peer/handshake_format.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include "lib/base/check.h"
+#include "lib/base/coding.h"
+#include "lib/base/ids.h"
+
+namespace ursula::peer {
+namespace {
+
+constexpr std::string_view kMagic = "URSP";
+constexpr uint8_t kFlagSecret = 1;
+constexpr std::size_t kSentenceMax = 300;
+
+std::string Number(uint64_t number) { return std::to_string(number); }
+std::string Name(NodeId node) { return "node " + Number(Raw(node)); }
+
+std::string WrongAddress(const Hello& ours, const Hello& theirs) {
+  return "this is " + Name(ours.node) + ", but " + Name(theirs.node) + " dialled " +
+         Name(theirs.receiver) + " here: correct the address in --peers of " + Name(theirs.node);
+}
+
+std::string SecretSentence(const Hello& with, const Hello& without) {
+  return Name(with.node) + " has a cluster secret and " + Name(without.node) +
+         " has none: give both the same --cluster-secret-file";
+}
+
+}  // namespace
+
+std::string EncodeHello(const Hello& hello) {
+  std::string out(kMagic);
+  PutFixed<uint32_t>(&out, hello.version);
+  PutFixed<uint8_t>(&out, hello.has_secret ? kFlagSecret : 0);
+  PutFixed<uint64_t>(&out, Raw(hello.node));
+  PutFixed<uint64_t>(&out, Raw(hello.receiver));
+  PutFixed<uint64_t>(&out, hello.incarnation);
+  PutFixed<uint64_t>(&out, hello.session);
+  PutFixed<uint64_t>(&out, hello.cluster_id);
+  PutFixed<uint32_t>(&out, hello.group_count);
+  PutFixed<uint32_t>(&out, hello.feature_level);
+  PutFixed<uint16_t>(&out, Raw(hello.core));
+  PutFixed<uint8_t>(&out, Raw(hello.channel));
+  PutFixed<uint64_t>(&out, static_cast<uint64_t>(hello.wall_ms));
+  out.append(hello.nonce.data(), hello.nonce.size());
+  return out;
+}
+
+std::optional<Hello> DecodeHello(std::string_view bytes) {
+  if (bytes.size() > kHandshakeBytesMax) return std::nullopt;
+  Reader reader(bytes);
+  if (reader.Take(kMagic.size()) != kMagic) return std::nullopt;
+  Hello hello;
+  hello.version = reader.Fixed<uint32_t>();
+  if (!reader.ok()) return std::nullopt;
+  if (hello.version != kProtocolVersion) return hello;
+  hello.has_secret = (reader.Fixed<uint8_t>() & kFlagSecret) != 0;
+  hello.node = NodeId{reader.Fixed<uint64_t>()};
+  hello.receiver = NodeId{reader.Fixed<uint64_t>()};
+  hello.incarnation = reader.Fixed<uint64_t>();
+  hello.session = reader.Fixed<uint64_t>();
+  hello.cluster_id = reader.Fixed<uint64_t>();
+  hello.group_count = reader.Fixed<uint32_t>();
+  hello.feature_level = reader.Fixed<uint32_t>();
+  hello.core = CoreId{reader.Fixed<uint16_t>()};
+  const uint8_t channel = reader.Fixed<uint8_t>();
+  hello.wall_ms = static_cast<int64_t>(reader.Fixed<uint64_t>());
+  const std::string_view nonce = reader.Take(kNonceBytes);
+  // Bytes after it are a later release's.
+  if (!reader.ok() || channel >= kChannelCount) return std::nullopt;
+  if (Raw(hello.core) >= kSenderCoresMax) return std::nullopt;
+  hello.channel = static_cast<Channel>(channel);
+  nonce.copy(hello.nonce.data(), kNonceBytes);
+  return hello;
+}
+
+std::string EncodeHelloReply(std::string_view hello, std::string_view mac) {
+  std::string out;
+  PutFixed<uint16_t>(&out, static_cast<uint16_t>(hello.size()));
+  out.append(hello);
+  out.append(mac);
+  return out;
+}
+
+std::optional<HelloReply> DecodeHelloReply(std::string_view bytes) {
+  Reader reader(bytes);
+  HelloReply reply;
+  reply.hello_bytes = reader.Take(reader.Fixed<uint16_t>());
+  reply.mac = reader.Take(kMacBytes);
+  if (!reader.ok()) return std::nullopt;
+  std::optional<Hello> hello = DecodeHello(reply.hello_bytes);
+  if (!hello) return std::nullopt;
+  reply.hello = *hello;
+  return reply;
+}
+
+std::string Proof(std::string_view secret, Role role, std::string_view dialler_hello,
+                  std::string_view acceptor_hello) {
+  std::string text = role == Role::kDialler ? "ursula peer: the dialler is here"
+                                            : "ursula peer: the acceptor is here";
+  text.push_back('\0');
+  PutString(&text, dialler_hello);
+  PutString(&text, acceptor_hello);
+  std::string mac(kMacBytes, '\0');
+  unsigned size = 0;
+  const unsigned char* done =
+      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+           reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+           reinterpret_cast<unsigned char*>(mac.data()), &size);
+  URSULA_CHECK(done != nullptr && size == kMacBytes);
+  return mac;
+}
+
+bool SameProof(std::string_view a, std::string_view b) {
+  return a.size() == kMacBytes && b.size() == kMacBytes &&
+         CRYPTO_memcmp(a.data(), b.data(), kMacBytes) == 0;
+}
+
+Nonce DrawNonce() {
+  Nonce nonce;
+  URSULA_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(nonce.data()),
+                          static_cast<int>(nonce.size())) == 1);
+  return nonce;
+}
+
+std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
+                                   const std::map<NodeId, std::string>& peers) {
+  if (theirs.version != ours.version) {
+    return "one end speaks version " + Number(theirs.version) + " of the peer protocol, " +
+           Name(ours.node) + " version " + Number(ours.version) + ": update the older release";
+  }
+  if (theirs.receiver != ours.node) return WrongAddress(ours, theirs);
+  if (theirs.node == ours.node) {
+    return "two nodes have the id " + Number(Raw(ours.node)) +
+           ": give each a --node-id of its own, and leave this node's own address out of the others'";
+  }
+  if (!peers.contains(theirs.node)) {
+    return Name(theirs.node) + " isn't one of the --peers of " + Name(ours.node) +
+           ": add it there, or correct its --node-id";
+  }
+  if (ours.has_secret && !theirs.has_secret) return SecretSentence(ours, theirs);
+  if (theirs.has_secret && !ours.has_secret) return SecretSentence(theirs, ours);
+  if (ours.cluster_id != 0 && theirs.cluster_id != 0 && ours.cluster_id != theirs.cluster_id) {
+    return Name(theirs.node) + " belongs to cluster " + Number(theirs.cluster_id) + ", " +
+           Name(ours.node) + " to cluster " + Number(ours.cluster_id) +
+           ": correct --peers, or start the node that is wrong here on an empty directory";
+  }
+  if (ours.group_count != 0 && theirs.group_count != 0 && ours.group_count != theirs.group_count) {
+    return Name(theirs.node) + " has " + Number(theirs.group_count) + " groups, " +
+           Name(ours.node) + " has " + Number(ours.group_count) +
+           ": start both with the same --groups";
+  }
+  return std::nullopt;
+}
+
+std::string CleanSentence(std::string_view text) {
+  std::string clean;
+  for (char c : text.substr(0, kSentenceMax)) clean.push_back(c >= ' ' && c <= '~' ? c : '?');
+  return clean;
+}
+
+}  // namespace ursula::peer
