@@ -178,7 +178,7 @@ SendOutcome PeerNode::Send(uint16_t at, uint64_t to, Channel channel, std::vecto
 void PeerNode::SendSurely(uint16_t at, uint64_t to, Channel channel, const std::string& frame) {
   AwaitConnected(to);
   while (true) {
-    const std::size_t before = events().size();
+    const std::size_t before = event_count();
     const SendOutcome outcome = Send(at, to, channel, frame);
     if (outcome == SendOutcome::kTaken) return;
     URSULA_CHECK(outcome == SendOutcome::kFull);
@@ -196,6 +196,7 @@ void PeerNode::OnEvent(PeerEvent event) {
     std::lock_guard lock(mutex_);
     URSULA_CHECK(!stopped_);
     events_.push_back(event);
+    if (event.kind == PeerEvent::Kind::kFrame) ++frame_count_;
     changed_.notify_all();
   }
   if (hook_) hook_(event);
@@ -207,12 +208,8 @@ void PeerNode::Await(const std::function<bool(const std::vector<PeerEvent>&)>& w
 }
 
 void PeerNode::AwaitFrames(std::size_t count) {
-  Await([count](const std::vector<PeerEvent>& events) {
-    return static_cast<std::size_t>(std::count_if(
-               events.begin(), events.end(), [](const PeerEvent& event) {
-                 return event.kind == PeerEvent::Kind::kFrame;
-               })) >= count;
-  });
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return frame_count_ >= count; });
 }
 
 void PeerNode::AwaitLost(uint64_t peer, bool ended) {
@@ -231,6 +228,11 @@ void PeerNode::AwaitLog(const std::string& part, std::size_t times) {
 
 void PeerNode::AwaitConnected(uint64_t peer, std::size_t times) {
   AwaitLog("connected to node " + std::to_string(peer) + " ", times);
+}
+
+std::size_t PeerNode::event_count() {
+  std::lock_guard lock(mutex_);
+  return events_.size();
 }
 
 std::vector<PeerEvent> PeerNode::events() {
@@ -264,6 +266,7 @@ peer::PeerStatus PeerNode::status(uint64_t peer) {
 void PeerNode::Clear() {
   std::lock_guard lock(mutex_);
   events_.clear();
+  frame_count_ = 0;
 }
 
 }  // namespace ursula::testing

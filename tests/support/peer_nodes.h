@@ -78,6 +78,7 @@ class PeerNode {
   void AwaitLog(const std::string& part, std::size_t times = 1);
   void AwaitConnected(uint64_t peer, std::size_t times = 1);
 
+  std::size_t event_count();
   std::vector<PeerEvent> events();
   std::vector<std::string> frames(uint16_t core, Channel channel);
   std::size_t CountLog(const std::string& part);
@@ -100,6 +101,7 @@ class PeerNode {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<PeerEvent> events_;
+  std::size_t frame_count_ = 0;  // Among them.
   std::vector<std::string> log_;
   bool stopped_ = false;
 };

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,6 +104,125 @@ TEST_F(GrpcTransportTest, FramesOfAChannelComeInOrderAndNoneTwice) {
   }
   EXPECT_EQ(one.status(2).sent_frames, 2 * kFrames);
   EXPECT_EQ(one.status(2).received_frames, 2 * kFrames);
+}
+
+TEST_F(GrpcTransportTest, WhatIsSentWhileAPeerDoesNotTakeItIsBounded) {
+  const PeerNode::Change small_window = [](PeerTransportOptions* options) {
+    options->window_bytes_max = 1 << 20;
+  };
+  PeerNode& one = One(1, small_window);
+  PeerNode& two = Two();
+  std::mutex gate;
+  std::unique_lock closed(gate);
+  two.core(0).Post([&gate] { std::lock_guard wait(gate); });
+  one.AwaitConnected(2);
+
+  const std::string frame(100'000, 'x');
+  uint64_t taken = 0;
+  while (one.Send(0, 2, Channel::kBulk, frame) == SendOutcome::kTaken) {
+    // What gRPC and the sockets hold beside the window.
+    ASSERT_LT(++taken, 1000u);
+  }
+  EXPECT_EQ(one.status(2).window_stalls, 1u);
+  EXPECT_EQ(one.Send(0, 2, Channel::kControl, "urgent"), SendOutcome::kTaken);
+
+  closed.unlock();
+  one.Await([](const std::vector<PeerEvent>& events) { return !events.empty(); });
+  EXPECT_EQ(one.events().front().kind, PeerEvent::Kind::kRoom);
+  EXPECT_EQ(one.events().front().channel, Channel::kBulk);
+  two.AwaitFrames(taken + 1);
+  EXPECT_EQ(one.Send(0, 2, Channel::kBulk, frame), SendOutcome::kTaken);
+  two.AwaitFrames(taken + 2);
+  EXPECT_EQ(one.event_count(), 1u);
+}
+
+TEST_F(GrpcTransportTest, LargeFramesDoNotKeepSmallOnesWaiting) {
+  const PeerNode::Change large_window = [](PeerTransportOptions* options) {
+    options->window_bytes_max = 256 << 20;
+  };
+  PeerNode& one = One(1, large_window);
+  PeerNode& two = Two();
+  one.AwaitConnected(2);
+  Bytes large = Bytes::Take(std::string(20 << 20, 'x'));
+  one.core(0).Run([&] {
+    for (int i = 0; i < 5; ++i) {
+      std::vector<Bytes> parts = {large.Slice(0, 7), large.Slice(7)};
+      EXPECT_EQ(one.transport().Send(CoreId{0}, NodeId{2}, Channel::kBulk, std::move(parts)),
+                SendOutcome::kTaken);
+    }
+    EXPECT_EQ(one.transport().Send(CoreId{0}, NodeId{2}, Channel::kControl, {Bytes::Copy("now")}),
+              SendOutcome::kTaken);
+  });
+  two.AwaitFrames(6);
+  const std::vector<PeerEvent> events = two.events();
+  EXPECT_EQ(events.back().channel, Channel::kBulk);
+  EXPECT_EQ(events.back().frame, large.view());
+  // The sender's copy is let go.
+  one.Stop();
+}
+
+TEST_F(GrpcTransportTest, WithoutASinkFramesAreDropped) {
+  PeerNode& one = One();
+  PeerNode& two = Two(2);
+  two.Detach(0);
+  one.SendSurely(0, 2, Channel::kControl, "to nobody");
+  two.SendSurely(1, 1, Channel::kControl, "to somebody");
+  one.AwaitFrames(1);
+  // In order after it, on the same core.
+  two.core(0).Run([] {});
+  EXPECT_EQ(two.event_count(), 0u);
+}
+
+TEST_F(GrpcTransportTest, NobodyIsThereToSendTo) {
+  PeerNode& one = One();
+  EXPECT_EQ(one.Send(0, 2, Channel::kControl, "too early"), SendOutcome::kUnreachable);
+  EXPECT_EQ(one.Send(0, 3, Channel::kControl, "to a stranger"), SendOutcome::kUnreachable);
+  EXPECT_EQ(one.Send(0, 1, Channel::kControl, "to itself"), SendOutcome::kUnreachable);
+  one.AwaitLog("can't reach");
+  EXPECT_FALSE(one.status(2).connected);
+  EXPECT_NE(one.status(2).refusal.find("Connection refused"), std::string::npos);
+}
+
+TEST_F(GrpcTransportTest, FramesAreSharedUntilTheyAreSent) {
+  PeerNode& one = One();
+  PeerNode& two = Two();
+  one.AwaitConnected(2);
+  auto owner = std::make_shared<std::string>(50'000, 'x');
+  std::weak_ptr<std::string> watched = owner;
+  const std::string_view view = *owner;
+  one.Send(0, 2, Channel::kBulk, {Bytes(std::move(owner), view)});
+  two.AwaitFrames(1);
+  one.Stop();
+  EXPECT_TRUE(watched.expired());
+}
+
+TEST_F(GrpcTransportTest, OptionsThatMakeNoSenseAreNamed) {
+  PeerTransportOptions options;
+  options.node = NodeId{1};
+  options.incarnation = 1;
+  options.listen = "127.0.0.1:0";
+  options.post = [](CoreId, Function<void()>) {};
+  EXPECT_TRUE([&] {
+    auto made = NewPeerTransport(options);
+    if (made.ok()) (*made)->Stop();
+    return made.ok() && (*made)->port() != 0;
+  }());
+  const auto refused = [&](const std::function<void(PeerTransportOptions*)>& change) {
+    PeerTransportOptions changed = options;
+    change(&changed);
+    return NewPeerTransport(changed).status().message();
+  };
+  EXPECT_NE(refused([](auto* o) { o->node = NodeId{0}; }).find("node"), std::string::npos);
+  EXPECT_NE(refused([](auto* o) { o->core_count = 0; }).find("core_count"), std::string::npos);
+  EXPECT_NE(refused([](auto* o) { o->incarnation = 0; }).find("incarnation"), std::string::npos);
+  EXPECT_NE(refused([](auto* o) { o->listen = "here"; }).find("'here'"), std::string::npos);
+  EXPECT_NE(refused([](auto* o) { o->listen = "a:b:1"; }).find("HOST:PORT"), std::string::npos);
+  EXPECT_NE(refused([](auto* o) { o->peers[NodeId{2}] = "x:99999"; }).find("x:99999"),
+            std::string::npos);
+  PeerNode& one = One();
+  EXPECT_NE(refused([&](auto* o) { o->listen = testing::Loopback(one.transport().port()); })
+                .find("can't listen"),
+            std::string::npos);
 }
 
 }  // namespace
