@@ -71,7 +71,8 @@ void Acceptor::Run() {
       polled = {{wake_.get(), POLLIN, 0}};
       polled.push_back({out_of_files_ ? -1 : listener_.fd.get(), POLLIN, 0});
       // Only whether it has ended: what comes on it is gRPC's to read.
-      for (const Connection& connection : connections_) polled.push_back({connection.fd.get(), 0, 0});
+      for (const Connection& connection : connections_)
+        polled.push_back({connection.fd.get(), 0, 0});
       out_of_files_ = false;
     }
     if (poll(polled.data(), polled.size(), ms) < 0 && errno != EINTR) continue;

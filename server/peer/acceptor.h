@@ -23,7 +23,7 @@ namespace ursula::peer {
 struct AcceptorOptions {
   uint32_t connections_max = 64;
   uint32_t handshake_ms_max = 5000;
-  std::function<void(int fd)> take = {};                // A new connection, to be owned.
+  std::function<void(int fd)> take = {};  // A new connection, to be owned.
   std::function<void(const std::string&)> log = {};
 };
 

@@ -35,8 +35,7 @@ FrameQueue::Message FrameQueue::Next(uint64_t bytes_max) {
     const uint64_t count = std::min(frame.bytes - frame.sent_bytes, room);
     const bool begins = frame.sent_bytes == 0;
     const bool ends = frame.sent_bytes + count == frame.bytes;
-    out.PutFixed<uint8_t>(
-        static_cast<uint8_t>((begins ? kBegins : 0) | (ends ? kEnds : 0)));
+    out.PutFixed<uint8_t>(static_cast<uint8_t>((begins ? kBegins : 0) | (ends ? kEnds : 0)));
     if (begins && !ends) out.PutVarint(frame.bytes);
     out.PutVarint(count);
     for (uint64_t left = count; left > 0;) {

@@ -106,10 +106,9 @@ std::string Proof(std::string_view secret, Role role, std::string_view dialler_h
   PutString(&text, acceptor_hello);
   std::string mac(kMacBytes, '\0');
   unsigned size = 0;
-  const unsigned char* done =
-      HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-           reinterpret_cast<unsigned char*>(mac.data()), &size);
+  const unsigned char* done = HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                                   reinterpret_cast<unsigned char*>(mac.data()), &size);
   URSULA_CHECK(done != nullptr && size == kMacBytes);
   return mac;
 }
@@ -132,11 +131,12 @@ std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
     return "one end speaks version " + Number(theirs.version) + " of the peer protocol, " +
            Name(ours.node) + " version " + Number(ours.version) + ": update the older release";
   }
-  if (theirs.receiver != ours.node) return WrongAddress(ours, theirs);
   if (theirs.node == ours.node) {
     return "two nodes have the id " + Number(Raw(ours.node)) +
-           ": give each a --node-id of its own, and leave this node's own address out of the others'";
+           ": give each a --node-id of its own, and leave this node's own address out of the "
+           "others'";
   }
+  if (theirs.receiver != ours.node) return WrongAddress(ours, theirs);
   if (!peers.contains(theirs.node)) {
     return Name(theirs.node) + " isn't one of the --peers of " + Name(ours.node) +
            ": add it there, or correct its --node-id";

@@ -201,15 +201,15 @@ void PeerStream::OnMessage() {
   if (!frames.empty()) {
     ++posts_;
     posted_bytes_ += bytes;
-    services_.cores->Post(core_, [self = shared_from_this(), from = theirs_.node,
-                                  channel = theirs_.channel, bytes,
-                                  frames = std::move(frames)](const Cores::Place& place) mutable {
-      for (Bytes& frame : frames) {
-        // It may detach itself in between.
-        if (place.sink() != nullptr) place.sink()->OnFrame(from, channel, std::move(frame));
-      }
-      self->OnDelivered(bytes);
-    });
+    services_.cores->Post(
+        core_, [self = shared_from_this(), from = theirs_.node, channel = theirs_.channel, bytes,
+                frames = std::move(frames)](const Cores::Place& place) mutable {
+          for (Bytes& frame : frames) {
+            // It may detach itself in between.
+            if (place.sink() != nullptr) place.sink()->OnFrame(from, channel, std::move(frame));
+          }
+          self->OnDelivered(bytes);
+        });
   }
   if (posts_ < kPostsMax && posted_bytes_ < kPostedBytesMax) Read();
 }

@@ -8,6 +8,8 @@
 
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
+
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,8 +17,6 @@
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <grpcpp/generic/async_generic_service.h>
 
 #include "server/peer/frame_records.h"
 #include "server/peer/handshake_format.h"
@@ -36,8 +36,7 @@ class Reception {
   virtual void OnEstablished(std::string_view connection) = 0;
 };
 
-class PeerStream final : public IncomingStream,
-                         public std::enable_shared_from_this<PeerStream> {
+class PeerStream final : public IncomingStream, public std::enable_shared_from_this<PeerStream> {
  public:
   // All are borrowed and outlive its operations, which OpenCalls counts.
   struct Services {
@@ -92,7 +91,7 @@ class PeerStream final : public IncomingStream,
   bool in_handshake_ = false;         // As the reception counts it.
   bool reading_ = false;
   bool writing_ = false;
-  std::string next_write_;    // Waits for the one under way.
+  std::string next_write_;     // Waits for the one under way.
   bool wants_finish_ = false;  // After it.
   grpc::ByteBuffer incoming_;
   std::string refusal_;

@@ -16,23 +16,23 @@
 namespace ursula::peer {
 
 struct PeerTransportOptions {
-  NodeId node = {};                              // Who this is: above 0.
-  uint16_t core_count = 1;                       // Up to kSenderCoresMax.
-  std::string listen = {};                       // HOST:PORT; port 0 takes a free one.
-  std::map<NodeId, std::string> peers = {};      // HOST:PORT of each; this node's own is ignored.
-  uint64_t incarnation = 0;                      // Of this process: random, not 0.
-  std::string secret = {};                       // Of the cluster. Empty: peers aren't authenticated.
-  uint64_t cluster_id = 0;                       // 0: none yet. See PeerTransport::SetCluster.
-  uint32_t group_count = 0;                      // 0: not known yet.
-  uint32_t feature_level = 1;                    // Told to peers; never a reason to refuse.
+  NodeId node = {};                          // Who this is: above 0.
+  uint16_t core_count = 1;                   // Up to kSenderCoresMax.
+  std::string listen = {};                   // HOST:PORT; port 0 takes a free one.
+  std::map<NodeId, std::string> peers = {};  // HOST:PORT of each; this node's own is ignored.
+  uint64_t incarnation = 0;                  // Of this process: random, not 0.
+  std::string secret = {};                   // Of the cluster. Empty: peers aren't authenticated.
+  uint64_t cluster_id = 0;                   // 0: none yet. See PeerTransport::SetCluster.
+  uint32_t group_count = 0;                  // 0: not known yet.
+  uint32_t feature_level = 1;                // Told to peers; never a reason to refuse.
 
-  uint32_t connections_max = 64;                 // Incoming; each peer has two.
-  uint32_t handshake_ms_max = 5000;              // From a connection to its first open stream.
-  uint64_t window_bytes_max = 16 << 20;          // Taken and not yet sent: peer, core and channel.
+  uint32_t connections_max = 64;         // Incoming; each peer has two.
+  uint32_t handshake_ms_max = 5000;      // From a connection to its first open stream.
+  uint64_t window_bytes_max = 16 << 20;  // Taken and not yet sent: peer, core and channel.
   uint64_t fragment_bytes_max = 1 << 20;
   uint64_t frame_bytes_max = 300 << 20;
   uint64_t frame_bytes_wanted = 256 << 10;
-  uint32_t thread_count = 0;                     // For gRPC's events; 0: by core_count.
+  uint32_t thread_count = 0;  // For gRPC's events; 0: by core_count.
 
   PostFunction post = {};
   // A sentence for the operator. Any thread; not to call the transport. May be empty.
@@ -42,21 +42,21 @@ struct PeerTransportOptions {
 struct PeerStatus {
   NodeId node = {};
   std::string address = {};
-  bool connected = false;          // Frames can be sent to it.
-  bool connected_from = false;     // And from it.
-  std::string refusal = {};        // Why there is no connection; empty if none was refused.
-  uint64_t incarnation = 0;        // Of its process, where known.
-  uint64_t cluster_id = 0;         // As it said.
-  uint32_t feature_level = 0;      // As it said.
-  uint64_t round_trip_us = 0;      // Of the handshake.
-  int64_t clock_offset_ms = 0;     // Its wall clock less ours, at the handshake.
+  bool connected = false;       // Frames can be sent to it.
+  bool connected_from = false;  // And from it.
+  std::string refusal = {};     // Why there is no connection; empty if none was refused.
+  uint64_t incarnation = 0;     // Of its process, where known.
+  uint64_t cluster_id = 0;      // As it said.
+  uint32_t feature_level = 0;   // As it said.
+  uint64_t round_trip_us = 0;   // Of the handshake.
+  int64_t clock_offset_ms = 0;  // Its wall clock less ours, at the handshake.
   uint64_t connects = 0;
   uint64_t sent_frames = 0;
   uint64_t sent_bytes = 0;
   uint64_t received_frames = 0;
   uint64_t received_bytes = 0;
-  uint64_t window_stalls = 0;      // Sends that were told kFull.
-  uint64_t bad_messages = 0;       // Each closed its stream.
+  uint64_t window_stalls = 0;  // Sends that were told kFull.
+  uint64_t bad_messages = 0;   // Each closed its stream.
 };
 
 }  // namespace ursula::peer

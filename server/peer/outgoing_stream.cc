@@ -90,10 +90,10 @@ void OutgoingStream::OnReply() {
   const auto took = Clock::now() - said_hello_;
   answer_.ours = hello_;
   answer_.theirs = reply->hello;
-  answer_.round_trip_us = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(took).count());
-  answer_.clock_offset_ms = reply->hello.wall_ms - hello_.wall_ms -
-                            static_cast<int64_t>(answer_.round_trip_us / 2000);
+  answer_.round_trip_us =
+      static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  answer_.clock_offset_ms =
+      reply->hello.wall_ms - hello_.wall_ms - static_cast<int64_t>(answer_.round_trip_us / 2000);
   state_ = State::kProof;
   proof_ = CopiedBuffer(Proof(secret, Role::kDialler, hello_bytes_, reply->hello_bytes));
   if (!writing_) Write(std::exchange(proof_, {}));
@@ -174,10 +174,10 @@ void OutgoingStream::GiveBack(uint64_t cost) {
   window_bytes_ -= cost;
   if (!full_ || window_bytes_ > services_.roster->options().window_bytes_max / 2) return;
   full_ = false;
-  services_.cores->Post(hello_.core, [to = hello_.receiver,
-                                      channel = hello_.channel](const Cores::Place& place) {
-    if (place.sink() != nullptr) place.sink()->OnRoom(to, channel);
-  });
+  services_.cores->Post(
+      hello_.core, [to = hello_.receiver, channel = hello_.channel](const Cores::Place& place) {
+        if (place.sink() != nullptr) place.sink()->OnRoom(to, channel);
+      });
 }
 
 void OutgoingStream::OnWritten(bool ok) {

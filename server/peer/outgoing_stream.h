@@ -8,13 +8,13 @@
 
 #pragma once
 
+#include <grpcpp/generic/generic_stub.h>
+
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
-
-#include <grpcpp/generic/generic_stub.h>
 
 #include "server/peer/frame_records.h"
 #include "server/peer/handshake_format.h"

@@ -145,7 +145,8 @@ PeerLink::Ending PeerLink::RunSession() {
   StartStreams(session);
   bool up = AwaitUp(session.get());
   if (up) {
-    const std::optional<std::string> refusal = services_.roster->OnAnswered(peer_, session->answer_);
+    const std::optional<std::string> refusal =
+        services_.roster->OnAnswered(peer_, session->answer_);
     up = !refusal;
     std::unique_lock lock(mutex_);
     if (refusal) session->Break(*refusal);
@@ -199,12 +200,11 @@ void PeerLink::StartStreams(const std::shared_ptr<Session>& session) {
   ++session_count_;
   const PeerTransportOptions& options = services_.roster->options();
   grpc::ChannelArguments arguments;
-  ForEachChannelArgument(options.fragment_bytes_max, [&](const char* name, int value) {
-    arguments.SetInt(name, value);
-  });
+  ForEachChannelArgument(options.fragment_bytes_max,
+                         [&](const char* name, int value) { arguments.SetInt(name, value); });
   for (std::size_t i = 0; i < kChannelCount; ++i) {
-    session->channels_[i] = grpc::CreateCustomInsecureChannelFromFd(
-        address_, session->fds_[i].Release(), arguments);
+    session->channels_[i] =
+        grpc::CreateCustomInsecureChannelFromFd(address_, session->fds_[i].Release(), arguments);
   }
   Hello hello = services_.roster->OurHello(peer_);
   hello.session = session_count_;

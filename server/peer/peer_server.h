@@ -4,13 +4,13 @@
 
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/grpcpp.h>
+
 #include <atomic>
 #include <memory>
 #include <string_view>
 #include <vector>
-
-#include <grpcpp/generic/async_generic_service.h>
-#include <grpcpp/grpcpp.h>
 
 #include "server/peer/acceptor.h"
 #include "server/peer/incoming_stream.h"

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kStrangersMax = 64;
 // Whoever gives another reason each time fills no log either.
-constexpr std::chrono::milliseconds kLogPause(200);
+constexpr std::chrono::milliseconds kLogPause(100);
 
 int64_t WallMs() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -65,12 +65,12 @@ void Roster::NoteRefusal(NodeId peer, Direction direction, const std::string& se
     Refused& last = found == peers_.end()
                         ? strangers_[peer]
                         : found->second.refusals[static_cast<std::size_t>(direction)];
-    if (last.sentence == sentence) return;
-    const auto now = std::chrono::steady_clock::now();
-    const bool soon = now - last.logged < kLogPause;
     last.sentence = sentence;
-    if (soon) return;
-    last.logged = now;
+    if (last.logged == sentence) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (now - last.when < kLogPause) return;
+    last.logged = sentence;
+    last.when = now;
   }
   Log((direction == Direction::kOutgoing ? "no connection to " : "refused a connection from ") +
       Name(peer) + ": " + sentence);
@@ -197,8 +197,8 @@ std::vector<PeerStatus> Roster::Statuses() {
     status.address = peer.address;
     status.connected = peer.outgoing;
     status.connected_from = !peer.incoming.empty();
-    status.refusal = peer.refusals[0].sentence.empty() ? peer.refusals[1].sentence
-                                                       : peer.refusals[0].sentence;
+    status.refusal =
+        peer.refusals[0].sentence.empty() ? peer.refusals[1].sentence : peer.refusals[0].sentence;
     status.incarnation = peer.incarnation;
     status.cluster_id = peer.answer.theirs.cluster_id;
     status.feature_level = peer.answer.theirs.feature_level;

@@ -92,7 +92,8 @@ class Roster {
   };
   struct Refused {
     std::string sentence = {};  // The last one; empty: none since it was connected.
-    std::chrono::steady_clock::time_point logged = {};
+    std::string logged = {};    // The last one that was.
+    std::chrono::steady_clock::time_point when = {};
   };
   struct Peer {
     std::string address = {};
@@ -119,7 +120,7 @@ class Roster {
   std::mutex mutex_;
   uint64_t cluster_id_;
   uint32_t group_count_;
-  std::map<NodeId, Peer> peers_;                 // Never grows.
+  std::map<NodeId, Peer> peers_;         // Never grows.
   std::map<NodeId, Refused> strangers_;  // Nodes that aren't peers.
 };
 

@@ -4,6 +4,9 @@
 
 #pragma once
 
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/support/byte_buffer.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -11,9 +14,6 @@
 #include <string_view>
 #include <thread>
 #include <vector>
-
-#include <grpcpp/grpcpp.h>
-#include <grpcpp/support/byte_buffer.h>
 
 #include "ursula/bytes.h"
 #include "ursula/function.h"

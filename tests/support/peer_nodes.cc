@@ -16,8 +16,9 @@ namespace ursula::testing {
 namespace {
 
 std::size_t CountIn(const std::vector<std::string>& log, const std::string& part) {
-  return static_cast<std::size_t>(std::count_if(
-      log.begin(), log.end(), [&](const std::string& line) { return line.find(part) != line.npos; }));
+  return static_cast<std::size_t>(
+      std::count_if(log.begin(), log.end(),
+                    [&](const std::string& line) { return line.find(part) != line.npos; }));
 }
 
 uint64_t NextIncarnation() {
@@ -169,9 +170,8 @@ void PeerNode::Detach(uint16_t at) {
 
 SendOutcome PeerNode::Send(uint16_t at, uint64_t to, Channel channel, std::vector<Bytes> frame) {
   SendOutcome outcome = SendOutcome::kUnreachable;
-  core(at).Run([&] {
-    outcome = transport_->Send(CoreId{at}, NodeId{to}, channel, std::move(frame));
-  });
+  core(at).Run(
+      [&] { outcome = transport_->Send(CoreId{at}, NodeId{to}, channel, std::move(frame)); });
   return outcome;
 }
 
@@ -224,6 +224,16 @@ void PeerNode::AwaitLost(uint64_t peer, bool ended) {
 void PeerNode::AwaitLog(const std::string& part, std::size_t times) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return CountIn(log_, part) >= times; });
+}
+
+void PeerNode::AwaitRefused(uint64_t peer, const std::string& part) {
+  const std::string begin = "no connection to node " + std::to_string(peer) + ": ";
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] {
+    return std::any_of(log_.begin(), log_.end(), [&](const std::string& line) {
+      return line.starts_with(begin) && line.find(part) != line.npos;
+    });
+  });
 }
 
 void PeerNode::AwaitConnected(uint64_t peer, std::size_t times) {

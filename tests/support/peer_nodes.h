@@ -76,6 +76,8 @@ class PeerNode {
   void AwaitFrames(std::size_t count);
   void AwaitLost(uint64_t peer, bool ended);
   void AwaitLog(const std::string& part, std::size_t times = 1);
+  // Its dialling fails for that reason.
+  void AwaitRefused(uint64_t peer, const std::string& part);
   void AwaitConnected(uint64_t peer, std::size_t times = 1);
 
   std::size_t event_count();

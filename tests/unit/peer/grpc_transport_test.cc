@@ -24,13 +24,13 @@ using testing::PeerNode;
 class GrpcTransportTest : public ::testing::Test {
  protected:
   PeerNode& One(uint16_t cores = 1, const PeerNode::Change& change = {}) {
-    one_ = std::make_unique<PeerNode>(1, cores, port_one_, std::map<uint64_t, uint16_t>{{2, port_two_}},
-                                      change);
+    one_ = std::make_unique<PeerNode>(1, cores, port_one_,
+                                      std::map<uint64_t, uint16_t>{{2, port_two_}}, change);
     return *one_;
   }
   PeerNode& Two(uint16_t cores = 1, const PeerNode::Change& change = {}) {
-    two_ = std::make_unique<PeerNode>(2, cores, port_two_, std::map<uint64_t, uint16_t>{{1, port_one_}},
-                                      change);
+    two_ = std::make_unique<PeerNode>(2, cores, port_two_,
+                                      std::map<uint64_t, uint16_t>{{1, port_one_}}, change);
     return *two_;
   }
   void EndTwo() { two_.reset(); }
@@ -220,8 +220,9 @@ TEST_F(GrpcTransportTest, OptionsThatMakeNoSenseAreNamed) {
   EXPECT_NE(refused([](auto* o) { o->peers[NodeId{2}] = "x:99999"; }).find("x:99999"),
             std::string::npos);
   PeerNode& one = One();
-  EXPECT_NE(refused([&](auto* o) { o->listen = testing::Loopback(one.transport().port()); })
-                .find("can't listen"),
+  EXPECT_NE(refused([&](auto* o) {
+              o->listen = testing::Loopback(one.transport().port());
+            }).find("can't listen"),
             std::string::npos);
 }
 

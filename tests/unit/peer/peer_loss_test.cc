@@ -26,8 +26,8 @@ class PeerLossTest : public ::testing::Test {
     one_ = std::make_unique<PeerNode>(1, 1, one_port_, std::map<uint64_t, uint16_t>{{2, two_at}});
   }
   void StartTwo() {
-    two_ = std::make_unique<PeerNode>(2, 1, two_port_,
-                                      std::map<uint64_t, uint16_t>{{1, one_port_}});
+    two_ =
+        std::make_unique<PeerNode>(2, 1, two_port_, std::map<uint64_t, uint16_t>{{1, one_port_}});
   }
   bool ToldEnded(PeerNode& node) {
     const std::vector<PeerEvent> events = node.events();
@@ -136,7 +136,8 @@ TEST_F(PeerLossTest, OnceStopHasReturnedNobodyIsCalled) {
   StartOne(two_port_);
   StartTwo();
   one_->AwaitConnected(2);
-  for (int round = 0; round < 200; ++round) one_->Send(0, 2, Channel::kBulk, std::string(5000, 'x'));
+  for (int round = 0; round < 200; ++round)
+    one_->Send(0, 2, Channel::kBulk, std::string(5000, 'x'));
   // PeerNode checks that no event comes afterwards.
   two_->Stop();
   one_->AwaitLost(2, true);

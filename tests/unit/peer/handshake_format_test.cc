@@ -1,0 +1,170 @@
+#include "server/peer/handshake_format.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+namespace ursula::peer {
+namespace {
+
+Hello Example() {
+  Hello hello;
+  hello.has_secret = true;
+  hello.node = NodeId{1};
+  hello.receiver = NodeId{2};
+  hello.incarnation = 3;
+  hello.session = 4;
+  hello.cluster_id = 5;
+  hello.group_count = 6;
+  hello.feature_level = 7;
+  hello.core = CoreId{8};
+  hello.channel = Channel::kBulk;
+  hello.wall_ms = 9;
+  hello.nonce.fill('n');
+  return hello;
+}
+
+std::string Hex(std::string_view bytes) {
+  std::string hex;
+  for (char c : bytes) {
+    hex.push_back("0123456789abcdef"[static_cast<uint8_t>(c) >> 4]);
+    hex.push_back("0123456789abcdef"[static_cast<uint8_t>(c) & 15]);
+  }
+  return hex;
+}
+
+TEST(HandshakeFormatTest, TheBytesOfAHello) {
+  EXPECT_EQ(Hex(EncodeHello(Example())),
+            "55525350"
+            "01000000"
+            "01"
+            "0100000000000000"
+            "0200000000000000"
+            "0300000000000000"
+            "0400000000000000"
+            "0500000000000000"
+            "06000000"
+            "07000000"
+            "0800"
+            "01"
+            "0900000000000000"
+            "6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e");
+}
+
+TEST(HandshakeFormatTest, AHelloIsReadAsItWasWritten) {
+  const std::string bytes = EncodeHello(Example());
+  const std::optional<Hello> read = DecodeHello(bytes + "of a later release");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(EncodeHello(*read), bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeHello(bytes.substr(0, size))) << size;
+  }
+}
+
+TEST(HandshakeFormatTest, OfAnotherVersionOnlyTheVersionIsRead) {
+  const std::optional<Hello> read = DecodeHello(std::string("URSP\2\0\0\0", 8));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->version, 2u);
+  EXPECT_NE(Refusal(Example(), *read, {})->find("version 2"), std::string::npos);
+}
+
+TEST(HandshakeFormatTest, CoresAndChannelsOutOfRangeAreRefused) {
+  Hello hello = Example();
+  hello.core = CoreId{kSenderCoresMax};
+  EXPECT_FALSE(DecodeHello(EncodeHello(hello)));
+  hello = Example();
+  hello.channel = static_cast<Channel>(2);
+  EXPECT_FALSE(DecodeHello(EncodeHello(hello)));
+}
+
+TEST(HandshakeFormatTest, AReplyIsReadAsItWasWritten) {
+  const std::string hello = EncodeHello(Example());
+  const std::string mac(kMacBytes, 'm');
+  const std::string bytes = EncodeHelloReply(hello, mac);
+  const std::optional<HelloReply> read = DecodeHelloReply(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->hello_bytes, hello);
+  EXPECT_EQ(read->mac, mac);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeHelloReply(bytes.substr(0, size))) << size;
+  }
+}
+
+// HMAC-SHA256 as Python's hmac module has it.
+TEST(HandshakeFormatTest, TheBytesOfAProof) {
+  EXPECT_EQ(Hex(Proof("secret", Role::kDialler, "a", "bc")),
+            "64ff701c93636ac90c122e42c1357d3ce094f4892e46947082eef8773646dced");
+  EXPECT_EQ(Hex(Proof("", Role::kAcceptor, "a", "bc")),
+            "e4a191a97accfa8a8e5b77dc86c8eaac6ab00ff6eaf37b25a56bba2af773ee08");
+}
+
+TEST(HandshakeFormatTest, AProofDependsOnAllOfIt) {
+  const std::string proof = Proof("secret", Role::kDialler, "a", "bc");
+  EXPECT_TRUE(SameProof(proof, Proof("secret", Role::kDialler, "a", "bc")));
+  EXPECT_FALSE(SameProof(proof, Proof("Secret", Role::kDialler, "a", "bc")));
+  EXPECT_FALSE(SameProof(proof, Proof("secret", Role::kAcceptor, "a", "bc")));
+  EXPECT_FALSE(SameProof(proof, Proof("secret", Role::kDialler, "ab", "c")));
+  EXPECT_FALSE(SameProof(proof, proof.substr(1)));
+  EXPECT_FALSE(SameProof("", ""));
+}
+
+class RefusalTest : public ::testing::Test {
+ protected:
+  RefusalTest() {
+    ours_.node = NodeId{2};
+    ours_.receiver = NodeId{1};
+    ours_.cluster_id = 9;
+    ours_.group_count = 64;
+    theirs_ = ours_;
+    theirs_.node = NodeId{1};
+    theirs_.receiver = NodeId{2};
+  }
+  std::string Refused() { return Refusal(ours_, theirs_, peers_).value_or(""); }
+
+  Hello ours_, theirs_;
+  std::map<NodeId, std::string> peers_ = {{NodeId{1}, "one:1"}, {NodeId{2}, "two:1"}};
+};
+
+TEST_F(RefusalTest, WhatAgreesIsAccepted) { EXPECT_EQ(Refused(), ""); }
+
+TEST_F(RefusalTest, WhatOneDoesNotKnowYetAgreesWithAnything) {
+  theirs_.cluster_id = 0;
+  theirs_.group_count = 0;
+  EXPECT_EQ(Refused(), "");
+  std::swap(ours_.cluster_id, theirs_.cluster_id);
+  std::swap(ours_.group_count, theirs_.group_count);
+  EXPECT_EQ(Refused(), "");
+}
+
+TEST_F(RefusalTest, ASentenceSaysWhatDiffersAndWhatToDo) {
+  theirs_.receiver = NodeId{3};
+  EXPECT_EQ(Refused(),
+            "this is node 2, but node 1 dialled node 3 here: correct the address in --peers of"
+            " node 1");
+  theirs_.receiver = NodeId{2};
+  theirs_.node = NodeId{2};
+  EXPECT_NE(Refused().find("two nodes have the id 2"), std::string::npos);
+  theirs_.node = NodeId{4};
+  EXPECT_NE(Refused().find("node 4 isn't one of the --peers of node 2"), std::string::npos);
+  theirs_.node = NodeId{1};
+  theirs_.has_secret = true;
+  EXPECT_NE(Refused().find("node 1 has a cluster secret and node 2 has none"), std::string::npos);
+  std::swap(ours_.has_secret, theirs_.has_secret);
+  EXPECT_NE(Refused().find("node 2 has a cluster secret and node 1 has none"), std::string::npos);
+  theirs_.has_secret = true;
+  theirs_.cluster_id = 8;
+  EXPECT_NE(Refused().find("node 1 belongs to cluster 8, node 2 to cluster 9"), std::string::npos);
+  theirs_.cluster_id = 9;
+  theirs_.group_count = 16;
+  EXPECT_NE(Refused().find("node 1 has 16 groups, node 2 has 64"), std::string::npos);
+}
+
+TEST(CleanSentenceTest, APeersWordsMakeOneLineOfALog) {
+  EXPECT_EQ(CleanSentence("as it is"), "as it is");
+  EXPECT_EQ(CleanSentence("two\nlines\x1b[2J"), "two?lines?[2J");
+  EXPECT_EQ(CleanSentence(std::string(1000, 'x')).size(), 300u);
+}
+
+}  // namespace
+}  // namespace ursula::peer
