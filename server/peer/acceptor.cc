@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "lib/base/check.h"
+#include "server/peer/rpc.h"
 
 namespace ursula::peer {
 namespace {
@@ -25,8 +26,8 @@ Acceptor::Acceptor(Listener listener, AcceptorOptions options)
 
 Acceptor::~Acceptor() { URSULA_CHECK(!thread_.joinable()); }
 
-void Acceptor::Start() {
-  thread_ = std::thread([this] { Run(); });
+bool Acceptor::Start() {
+  return StartThread(&thread_, [this] { Run(); });
 }
 
 void Acceptor::Stop() {

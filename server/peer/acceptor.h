@@ -33,7 +33,7 @@ class Acceptor {
   ~Acceptor();  // REQUIRES: Stop() was called, or never Start().
 
   uint16_t port() const { return listener_.port; }
-  void Start();
+  bool Start();  // False: there is no thread to be had.
   // Nobody listens afterwards; what is open stays so.
   void Stop();
   // The connection of that name (as gRPC says it) has an open stream. Any thread.

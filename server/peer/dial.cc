@@ -136,9 +136,6 @@ Result<Listener> Listen(const std::string& address) {
 
 void SetSocketOptions(int fd) {
   SetInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1);
-  SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
   SetInt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnacknowledgedMs);
 }
 

@@ -33,7 +33,11 @@ class GrpcTransport final : public PeerTransport {
       if (node == roster_.options().node) continue;
       links_[node] = std::make_unique<PeerLink>(services, node, server_.pollers());
     }
-    for (auto& [node, link] : links_) link->Start();
+    for (auto& [node, link] : links_) {
+      if (link->Start()) continue;
+      Stop();
+      return Status(StatusCode::kResourceExhausted, "no thread is to be had for a peer");
+    }
     return Status();
   }
 

@@ -36,7 +36,8 @@ class PeerTransport : public Transport {
   virtual void Stop() = 0;
 };
 
-// Listens, and dials on. kInvalidArgument names the option, kIoError the address.
+// Listens, and dials on. kInvalidArgument names the option, kIoError the address;
+// kResourceExhausted: there is no thread left.
 Result<std::unique_ptr<PeerTransport>> NewPeerTransport(const PeerTransportOptions& options);
 
 }  // namespace ursula::peer

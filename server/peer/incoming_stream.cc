@@ -190,15 +190,16 @@ void PeerStream::OnRead(bool ok) {
 void PeerStream::OnMessage() {
   std::vector<grpc::Slice> slices;
   std::vector<Bytes> frames;
-  const uint64_t bytes = incoming_.Length();
+  counters_->received_bytes.fetch_add(incoming_.Length(), std::memory_order_relaxed);
   if (!reader_->Read(Pieces(incoming_, &slices), &frames)) {
     ++counters_->bad_messages;
     return Refuse("a message holds no frames of this format");
   }
   incoming_.Clear();
-  counters_->received_bytes.fetch_add(bytes, std::memory_order_relaxed);
   counters_->received_frames.fetch_add(frames.size(), std::memory_order_relaxed);
   if (!frames.empty()) {
+    uint64_t bytes = 0;
+    for (const Bytes& frame : frames) bytes += frame.size();
     ++posts_;
     posted_bytes_ += bytes;
     services_.cores->Post(

@@ -11,7 +11,7 @@ OutgoingStream::OutgoingStream(const Services& services, const Hello& hello,
                                std::shared_ptr<Owner> owner)
     : services_(services),
       hello_(hello),
-      hello_bytes_(EncodeHello(hello)),
+      hello_bytes_(Bytes::Take(EncodeHello(hello))),
       owner_(std::move(owner)),
       counters_(services.roster->counters(hello.receiver)) {
   started_.done = [this](bool ok) { OnStarted(ok); };
@@ -49,11 +49,24 @@ void OutgoingStream::Read() {
   call_->Read(&incoming_, &read_);
 }
 
-void OutgoingStream::Write(const grpc::ByteBuffer& message) {
-  URSULA_CHECK(!writing_);
+bool OutgoingStream::BeginWrite() {
+  if (writing_ || state_ == State::kBroken) return false;
+  if (proof_.empty() && queue_.empty()) return false;
   writing_ = true;
   ++pending_;
-  call_->Write(message, &written_);
+  return true;
+}
+
+// Of what waits, with the lock. REQUIRES: BeginWrite() was true.
+std::vector<Bytes> OutgoingStream::NextMessage() {
+  if (!proof_.empty()) return {std::exchange(proof_, {})};
+  FrameQueue::Message message = queue_.Next(services_.roster->options().fragment_bytes_max);
+  writing_cost_ = message.cost;
+  return std::move(message.parts);
+}
+
+void OutgoingStream::Write(const std::vector<Bytes>& parts) {
+  call_->Write(BorrowedBuffer(parts), &written_);
 }
 
 void OutgoingStream::OnStarted(bool ok) {
@@ -62,7 +75,9 @@ void OutgoingStream::OnStarted(bool ok) {
   if (ok) {
     state_ = State::kHello;
     said_hello_ = Clock::now();
-    Write(CopiedBuffer(hello_bytes_));
+    writing_ = true;
+    ++pending_;
+    Write({hello_bytes_});
   }
   // Of a call that has failed, too: the read says so in its turn.
   Read();
@@ -84,7 +99,8 @@ void OutgoingStream::OnReply() {
     return Refuse("another node answers there: correct its address in --peers");
   }
   const std::string& secret = services_.roster->options().secret;
-  if (!SameProof(reply->mac, Proof(secret, Role::kAcceptor, hello_bytes_, reply->hello_bytes))) {
+  if (!SameProof(reply->mac,
+                 Proof(secret, Role::kAcceptor, hello_bytes_.view(), reply->hello_bytes))) {
     return Refuse("it doesn't know the cluster's secret: give both the same --cluster-secret-file");
   }
   const auto took = Clock::now() - said_hello_;
@@ -95,8 +111,7 @@ void OutgoingStream::OnReply() {
   answer_.clock_offset_ms =
       reply->hello.wall_ms - hello_.wall_ms - static_cast<int64_t>(answer_.round_trip_us / 2000);
   state_ = State::kProof;
-  proof_ = CopiedBuffer(Proof(secret, Role::kDialler, hello_bytes_, reply->hello_bytes));
-  if (!writing_) Write(std::exchange(proof_, {}));
+  proof_ = Bytes::Take(Proof(secret, Role::kDialler, hello_bytes_.view(), reply->hello_bytes));
 }
 
 void OutgoingStream::OnRead(bool ok) {
@@ -122,6 +137,7 @@ void OutgoingStream::OnRead(bool ok) {
     }
     incoming_.Clear();
     Read();
+    if (BeginWrite()) Write(NextMessage());
   }
   if (up) owner_->OnStreamUp(answer_);
 }
@@ -148,7 +164,7 @@ SendOutcome OutgoingStream::Send(std::vector<Bytes> frame) {
   for (const Bytes& part : frame) bytes += part.size();
   const PeerTransportOptions& options = services_.roster->options();
   if (bytes > options.frame_bytes_max) return SendOutcome::kUnreachable;
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   if (state_ != State::kUp) return SendOutcome::kUnreachable;
   const uint64_t cost = bytes + kFrameOverheadBytes;
   if (window_bytes_ > 0 && window_bytes_ + cost > options.window_bytes_max) {
@@ -160,14 +176,12 @@ SendOutcome OutgoingStream::Send(std::vector<Bytes> frame) {
   counters_.sent_frames.fetch_add(1, std::memory_order_relaxed);
   counters_.sent_bytes.fetch_add(bytes, std::memory_order_relaxed);
   queue_.Push(std::move(frame), bytes);
-  if (!writing_) WriteNext();
+  if (BeginWrite()) {
+    const std::vector<Bytes> parts = NextMessage();
+    lock.unlock();
+    Write(parts);
+  }
   return SendOutcome::kTaken;
-}
-
-void OutgoingStream::WriteNext() {
-  FrameQueue::Message message = queue_.Next(services_.roster->options().fragment_bytes_max);
-  writing_cost_ = message.cost;
-  Write(BorrowedBuffer(message.parts));
 }
 
 void OutgoingStream::GiveBack(uint64_t cost) {
@@ -182,19 +196,20 @@ void OutgoingStream::GiveBack(uint64_t cost) {
 
 void OutgoingStream::OnWritten(bool ok) {
   std::shared_ptr<OutgoingStream> keep;
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   --pending_;
   writing_ = false;
   const uint64_t cost = std::exchange(writing_cost_, 0);
   if (ok && state_ != State::kBroken) {
-    if (proof_.Valid()) {
-      Write(std::exchange(proof_, {}));
-    } else {
-      if (cost > 0) GiveBack(cost);
-      if (!queue_.empty()) WriteNext();
+    if (cost > 0) GiveBack(cost);
+    if (BeginWrite()) {
+      const std::vector<Bytes> parts = NextMessage();
+      lock.unlock();
+      return Write(parts);
     }
   }
   keep = Done();
+  lock.unlock();
 }
 
 }  // namespace ursula::peer

@@ -60,14 +60,16 @@ class OutgoingStream final : public std::enable_shared_from_this<OutgoingStream>
   void OnReply();
   void Refuse(const std::string& sentence);
   void Read();
-  void Write(const grpc::ByteBuffer& message);
-  void WriteNext();
+  std::vector<Bytes> NextMessage();
   void GiveBack(uint64_t cost);
   std::shared_ptr<OutgoingStream> Done();
+  // Without it, so that nobody waits for the socket; where BeginWrite was true before.
+  bool BeginWrite();
+  void Write(const std::vector<Bytes>& parts);
 
   const Services services_;
   const Hello hello_;
-  const std::string hello_bytes_;
+  const Bytes hello_bytes_;
   const std::shared_ptr<Owner> owner_;
   PeerCounters& counters_;
 
@@ -84,7 +86,7 @@ class OutgoingStream final : public std::enable_shared_from_this<OutgoingStream>
   std::string refusal_;
   Clock::time_point said_hello_;
   Answer answer_;
-  grpc::ByteBuffer proof_;  // Waits for the hello's write.
+  Bytes proof_;  // To be written, not empty.
 
   FrameQueue queue_;
   bool writing_ = false;

@@ -76,8 +76,8 @@ PeerLink::PeerLink(const OutgoingStream::Services& services, NodeId peer,
 
 PeerLink::~PeerLink() { URSULA_CHECK(!thread_.joinable()); }
 
-void PeerLink::Start() {
-  thread_ = std::thread([this] { Run(); });
+bool PeerLink::Start() {
+  return StartThread(&thread_, [this] { Run(); });
 }
 
 SendOutcome PeerLink::Send(CoreId core, Channel channel, std::vector<Bytes> frame) {

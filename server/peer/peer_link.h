@@ -27,8 +27,8 @@ class PeerLink {
            std::vector<std::unique_ptr<Poller>>* pollers);
   ~PeerLink();  // REQUIRES: Join() was called.
 
-  // False: no thread was to be had.
-  void Start();
+  // False: there is no thread to be had.
+  bool Start();
   // On the core's thread.
   SendOutcome Send(CoreId core, Channel channel, std::vector<Bytes> frame);
   // Ends the session, if there is one, and makes another. Any thread.

@@ -47,10 +47,6 @@ Status PeerServer::Start() {
     for (std::unique_ptr<Poller>& poller : pollers_) poller->Stop();
     return Status(StatusCode::kInternal, "gRPC's server doesn't start");
   }
-  for (std::unique_ptr<Poller>& poller : pollers_) {
-    std::make_shared<PeerStream>(services_)->Await(&service_, poller->queue());
-    poller->Start();
-  }
 
   AcceptorOptions accept;
   accept.connections_max = options.connections_max;
@@ -63,7 +59,17 @@ Status PeerServer::Start() {
     external_->HandleNewConnection(&connection);
   };
   acceptor_ = std::make_unique<Acceptor>(std::move(*listener), std::move(accept));
-  acceptor_->Start();
+  bool started = true;
+  for (std::unique_ptr<Poller>& poller : pollers_) started = started && poller->Start();
+  if (!started || !acceptor_->Start()) {
+    acceptor_->Stop();
+    server_->Shutdown(std::chrono::system_clock::now());
+    Stop();
+    return Status(StatusCode::kResourceExhausted, "no thread is to be had for the peers' port");
+  }
+  for (std::unique_ptr<Poller>& poller : pollers_) {
+    std::make_shared<PeerStream>(services_)->Await(&service_, poller->queue());
+  }
   return Status();
 }
 

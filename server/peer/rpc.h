@@ -27,13 +27,16 @@ struct Tag {
   Function<void(bool ok)> done = {};
 };
 
+// False: there is no thread to be had.
+bool StartThread(std::thread* thread, Function<void()> work);
+
 // A completion queue and the thread that takes from it.
 class Poller {
  public:
   explicit Poller(std::unique_ptr<grpc::ServerCompletionQueue> queue);
   ~Poller();  // REQUIRES: Stop() was called.
 
-  void Start();
+  bool Start();  // As StartThread.
   grpc::ServerCompletionQueue* queue() { return queue_.get(); }
   // REQUIRES: nothing begins an operation any more.
   void Stop();

@@ -190,6 +190,22 @@ TEST_F(HostilePeerTest, OpenConnectionsAreNotGivenUp) {
   EXPECT_EQ(two.CountLog("connected to"), 1u);
 }
 
+TEST_F(HostilePeerTest, OpenConnectionsAreNotGivenUpOverIpv6Either) {
+  const std::string port = std::to_string(port_);
+  One([&](PeerTransportOptions* options) {
+    options->listen = "[::1]:" + port;
+    options->connections_max = 2;
+  });
+  PeerNode two(2, 1, two_port_, {},
+               [&](PeerTransportOptions* options) { options->peers[NodeId{1}] = "[::1]:" + port; });
+  two.SendSurely(0, 1, Channel::kControl, "frame");
+  one_->AwaitFrames(1);
+  for (int i = 0; i < 10; ++i) AwaitClosed(Dial("[::1]:" + port, 10'000, -1).fd.Release());
+  two.SendSurely(0, 1, Channel::kControl, "frame");
+  one_->AwaitFrames(2);
+  EXPECT_EQ(two.CountLog("connected to"), 1u);
+}
+
 TEST_F(HostilePeerTest, AnotherVersionIsNamed) {
   PeerNode& one = One();
   Hello hello = FromTwo();
