@@ -19,8 +19,8 @@
 
 namespace ursula::peer {
 
-// Runs a function on a core's thread, soon, and what one thread posts in the order in which it
-// posts it. Not inside the call. Thread-safe.
+// Runs a function on a core's thread, soon, not inside the call; of two calls of which one happens
+// before the other, the first one's first. Thread-safe. (io::Loop::Post is such a one.)
 using PostFunction = std::function<void(CoreId, Function<void()>)>;
 
 class Cores {

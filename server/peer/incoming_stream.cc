@@ -20,7 +20,7 @@ void PeerStream::Await(grpc::AsyncGenericService* service, grpc::ServerCompletio
   self_ = shared_from_this();
   queue_ = queue;
   ++pending_;
-  service->RequestCall(&call_->context, &call_->stream, queue, queue, &called_);
+  service->RequestCall(&call_->context, &call_->stream, queue, queue, called_.Give());
 }
 
 // What keeps it alive, once nothing is under way: to be let go after the lock.
@@ -53,7 +53,7 @@ void PeerStream::Close() {
 void PeerStream::Read() {
   ++pending_;
   reading_ = true;
-  call_->stream.Read(&incoming_, &read_);
+  call_->stream.Read(&incoming_, read_.Give());
 }
 
 void PeerStream::Write(std::string_view message) {
@@ -67,11 +67,12 @@ void PeerStream::GoOnWriting() {
   if (wants_finish_) {
     wants_finish_ = false;
     ++pending_;
-    call_->stream.Finish(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, refusal_), &finished_);
+    call_->stream.Finish(grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, refusal_),
+                         finished_.Give());
   } else if (!next_write_.empty()) {
     writing_ = true;
     ++pending_;
-    call_->stream.Write(CopiedBuffer(std::exchange(next_write_, {})), &written_);
+    call_->stream.Write(CopiedBuffer(std::exchange(next_write_, {})), written_.Give());
   }
 }
 

@@ -27,7 +27,7 @@ void OutgoingStream::Start(const std::shared_ptr<grpc::Channel>& channel,
   self_ = shared_from_this();
   call_ = grpc::GenericStub(channel).PrepareCall(&context_, kMethod, queue);
   ++pending_;
-  call_->StartCall(&started_);
+  call_->StartCall(started_.Give());
 }
 
 void OutgoingStream::Cancel() {
@@ -46,7 +46,7 @@ std::shared_ptr<OutgoingStream> OutgoingStream::Done() {
 
 void OutgoingStream::Read() {
   ++pending_;
-  call_->Read(&incoming_, &read_);
+  call_->Read(&incoming_, read_.Give());
 }
 
 bool OutgoingStream::BeginWrite() {
@@ -66,7 +66,7 @@ std::vector<Bytes> OutgoingStream::NextMessage() {
 }
 
 void OutgoingStream::Write(const std::vector<Bytes>& parts) {
-  call_->Write(BorrowedBuffer(parts), &written_);
+  call_->Write(BorrowedBuffer(parts), written_.Give());
 }
 
 void OutgoingStream::OnStarted(bool ok) {
@@ -123,7 +123,7 @@ void OutgoingStream::OnRead(bool ok) {
     if (!ok) {
       state_ = State::kBroken;
       ++pending_;
-      call_->Finish(&status_, &finished_);
+      call_->Finish(&status_, finished_.Give());
       return;
     }
     if (state_ == State::kHello) {

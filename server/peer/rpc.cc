@@ -4,9 +4,41 @@
 #include <system_error>
 #include <utility>
 
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #include "lib/base/check.h"
 
 namespace ursula::peer {
+
+namespace {
+
+void Finish(void* tag, bool ok) {
+  TakeOver(tag);
+  static_cast<Tag*>(tag)->done(ok);
+}
+
+Bytes* Keep(const Bytes& part) {
+  auto* kept = new Bytes(part);
+  HandOver(kept);
+  return kept;
+}
+
+void LetGo(void* kept) {
+  TakeOver(kept);
+  delete static_cast<Bytes*>(kept);
+}
+
+}  // namespace
+
+#ifdef __SANITIZE_THREAD__
+void HandOver(void* what) { __tsan_release(what); }
+void TakeOver(void* what) { __tsan_acquire(what); }
+#else
+void HandOver(void* /*what*/) {}
+void TakeOver(void* /*what*/) {}
+#endif
 
 bool StartThread(std::thread* thread, Function<void()> work) {
   try {
@@ -25,7 +57,7 @@ bool Poller::Start() {
   return StartThread(&thread_, [this] {
     void* tag = nullptr;
     bool ok = false;
-    while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->done(ok);
+    while (queue_->Next(&tag, &ok)) Finish(tag, ok);
   });
 }
 
@@ -37,7 +69,7 @@ void Poller::Stop() {
   }
   void* tag = nullptr;
   bool ok = false;
-  while (queue_->Next(&tag, &ok)) static_cast<Tag*>(tag)->done(ok);
+  while (queue_->Next(&tag, &ok)) Finish(tag, ok);
 }
 
 void OpenCalls::Enter() {
@@ -61,9 +93,7 @@ grpc::ByteBuffer BorrowedBuffer(const std::vector<Bytes>& parts) {
   slices.reserve(parts.size());
   for (const Bytes& part : parts) {
     // gRPC reads it only; its slices know no const.
-    slices.emplace_back(
-        const_cast<char*>(part.data()), part.size(),
-        [](void* kept) { delete static_cast<Bytes*>(kept); }, new Bytes(part));
+    slices.emplace_back(const_cast<char*>(part.data()), part.size(), LetGo, Keep(part));
   }
   return grpc::ByteBuffer(slices.data(), slices.size());
 }

@@ -22,9 +22,19 @@ namespace ursula::peer {
 
 inline constexpr const char* kMethod = "/ursula.Peer/Frames";
 
+// What is handed over through gRPC, for ThreadSanitizer, which doesn't see into it.
+void HandOver(void* what);
+void TakeOver(void* what);
+
 // An operation's end: what the queue gives back.
 struct Tag {
   Function<void(bool ok)> done = {};
+
+  // For the operation.
+  void* Give() {
+    HandOver(this);
+    return this;
+  }
 };
 
 // False: there is no thread to be had.
