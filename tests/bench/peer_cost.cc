@@ -1,11 +1,13 @@
 // tests/bench/peer_cost.cc
 //
-// What a frame between two nodes costs, loop to loop: two runtimes of a core each, their peer
-// transports on loopback, in one process. Bursts of frames go back and forth.
+// What a frame between two nodes costs, loop to loop: two processes with a runtime of one core
+// each, their peer transports on loopback. Bursts of frames go back and forth.
 //
 // usage: peer_cost [PORT_ONE PORT_TWO]
 
-#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include "lib/base/check.h"
+#include "lib/base/coding.h"
 #include "lib/io/runtime.h"
 #include "server/peer/grpc_transport.h"
 #include "tests/bench/histogram.h"
@@ -47,18 +50,28 @@ class Player final : public FrameSink {
     received_ = 0;
     taken_ = {};
   }
+  // Sends back what comes, as the bursts say themselves that they are.
+  void set_echo() { echo_ = true; }
   const Histogram& taken() const { return taken_; }
   void Serve() {
     began_ = Clock::now();
     for (uint64_t i = 0; i < round_.burst; ++i) {
-      std::vector<Bytes> frame = {Bytes::Take(std::string(round_.frame_bytes, 'x'))};
+      std::string text(round_.frame_bytes, 'x');
+      StoreFixed<uint64_t>(text.data(), round_.burst);
+      std::vector<Bytes> frame = {Bytes::Take(std::move(text))};
       const SendOutcome outcome =
           transport_->Send(CoreId{0}, NodeId{other_}, round_.channel, std::move(frame));
       URSULA_CHECK(outcome == SendOutcome::kTaken);
     }
   }
 
-  void OnFrame(NodeId, Channel, Bytes) override {
+  void OnFrame(NodeId, Channel channel, Bytes frame) override {
+    if (echo_) {
+      round_ = {.channel = channel,
+                .burst = LoadFixed<uint64_t>(frame.data()),
+                .rounds = 0,
+                .frame_bytes = frame.size()};
+    }
     if (++received_ % round_.burst != 0) return;
     if (began_ != Clock::time_point()) {
       taken_.Record(static_cast<uint64_t>(
@@ -79,6 +92,7 @@ class Player final : public FrameSink {
   peer::PeerTransport* transport_ = nullptr;
   Round round_;
   uint64_t received_ = 0;
+  bool echo_ = false;
   Clock::time_point began_;
   Histogram taken_;
 };
@@ -100,13 +114,10 @@ struct Node {
   }
 };
 
-double CpuSeconds() {
-  rusage usage = {};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+double Seconds(clockid_t clock) {
+  timespec time = {};
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
 Node MakeNode(uint64_t id, const std::string& listen, uint64_t other, const std::string& other_at,
@@ -133,60 +144,87 @@ Node MakeNode(uint64_t id, const std::string& listen, uint64_t other, const std:
   return node;
 }
 
-void Measure(Node* one, Node* two, const Player::Round& round,
-             Function<void(Function<void()>)> await) {
-  two->Run([&] {
-    Player::Round echo = round;
-    echo.rounds = 0;
-    two->player->set_round(echo);
-  });
-  one->Run([&] { one->player->set_round(round); });
-  const double cpu = CpuSeconds();
-  const auto began = Clock::now();
-  await([&] { one->loop().Post([&] { one->player->Serve(); }); });
-  const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-  const double frames = 2.0 * static_cast<double>(round.rounds * round.burst);
-  std::printf(
-      "bursts of %4llu x %7zu B: one way p50 %8.1f us, p99 %8.1f us; CPU %6.2f us a frame (both"
-      " ends); %8.0f frames/s, %7.1f MB/s\n",
-      static_cast<unsigned long long>(round.burst), round.frame_bytes,
-      static_cast<double>(one->player->taken().Percentile(50)) / 2000.0,
-      static_cast<double>(one->player->taken().Percentile(99)) / 2000.0,
-      (CpuSeconds() - cpu) * 1e6 / frames, frames / seconds,
-      frames / seconds * static_cast<double>(round.frame_bytes) / 1e6);
+class Game {
+ public:
+  Game(Node* node, pid_t other) : node_(*node) { clock_getcpuclockid(other, &other_clock_); }
+
+  void Play(const Player::Round& round) {
+    node_.Run([&] { node_.player->set_round(round); });
+    const double cpu = CpuSeconds();
+    const double began = Seconds(CLOCK_MONOTONIC);
+    ended_ = false;
+    node_.loop().Post([&] { node_.player->Serve(); });
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_; });
+    const double seconds = Seconds(CLOCK_MONOTONIC) - began;
+    const double frames = 2.0 * static_cast<double>(round.rounds * round.burst);
+    std::printf(
+        "bursts of %2llu x %7zu B: one way p50 %8.1f us, p99 %8.1f us; CPU %7.2f us a frame (both"
+        " ends); %7.0f frames/s, %7.1f MB/s\n",
+        static_cast<unsigned long long>(round.burst), round.frame_bytes, OneWayUs(50), OneWayUs(99),
+        (CpuSeconds() - cpu) * 1e6 / frames, frames / seconds,
+        frames / seconds * static_cast<double>(round.frame_bytes) / 1e6);
+  }
+  void End() {
+    std::lock_guard lock(mutex_);
+    ended_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  double OneWayUs(double percent) {
+    return static_cast<double>(node_.player->taken().Percentile(percent)) / 2000.0;
+  }
+  double CpuSeconds() { return Seconds(CLOCK_PROCESS_CPUTIME_ID) + Seconds(other_clock_); }
+
+  Node& node_;
+  clockid_t other_clock_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool ended_ = false;
+};
+
+void AwaitConnected(const Node& node) {
+  while (true) {
+    const peer::PeerStatus status = node.transport->Peers()[0];
+    if (status.connected && status.connected_from) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+// Until the pipe's other end closes.
+int Echo(const std::string& at_one, const std::string& at_two, int pipe) {
+  Node two = MakeNode(2, at_two, 1, at_one, [] {});
+  two.player->set_echo();
+  char byte = 0;
+  while (read(pipe, &byte, 1) > 0) {
+  }
+  two.transport->Stop();
+  return 0;
 }
 
 int Main(const std::string& at_one, const std::string& at_two) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool ended = false;
-  const auto end = [&] {
-    std::lock_guard lock(mutex);
-    ended = true;
-    changed.notify_all();
-  };
-  const auto await = [&](Function<void()> start) {
-    ended = false;
-    start();
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return ended; });
-  };
-  Node one = MakeNode(1, at_one, 2, at_two, end);
-  Node two = MakeNode(2, at_two, 1, at_one, [] {});
-  while (!one.transport->Peers()[0].connected || !two.transport->Peers()[0].connected) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  int ends[2];
+  URSULA_CHECK(pipe(ends) == 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[1]);
+    return Echo(at_one, at_two, ends[0]);
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  Measure(&one, &two, {.burst = 1, .rounds = 2000}, await);  // Warms up.
+  Game* game = nullptr;
+  Node one = MakeNode(1, at_one, 2, at_two, [&game] { game->End(); });
+  AwaitConnected(one);
+  Game played(&one, child);
+  game = &played;
+  played.Play({.burst = 1, .rounds = 2000});  // Warms up.
   std::printf("\n");
-  Measure(&one, &two, {.burst = 1, .rounds = 30'000}, await);
-  Measure(&one, &two, {.burst = 64, .rounds = 5'000}, await);
-  Measure(&one, &two,
-          {.channel = Channel::kBulk, .burst = 4, .rounds = 500, .frame_bytes = 256 << 10}, await);
-  Measure(&one, &two, {.channel = Channel::kBulk, .burst = 1, .rounds = 50, .frame_bytes = 8 << 20},
-          await);
+  played.Play({.burst = 1, .rounds = 30'000});
+  played.Play({.burst = 64, .rounds = 5'000});
+  played.Play({.channel = Channel::kBulk, .burst = 4, .rounds = 500, .frame_bytes = 256 << 10});
+  played.Play({.channel = Channel::kBulk, .burst = 1, .rounds = 50, .frame_bytes = 8 << 20});
   one.transport->Stop();
-  two.transport->Stop();
+  close(ends[1]);
+  waitpid(child, nullptr, 0);
   return 0;
 }
 
