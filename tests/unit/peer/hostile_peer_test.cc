@@ -1,6 +1,7 @@
 // Whoever connects to a peer's port and doesn't behave.
 
 #include <arpa/inet.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -8,8 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/peer/dial.h"
@@ -94,6 +99,64 @@ class RawPeer {
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
   bool finished_ = false;
+};
+
+// Answers one call as node 2 would, but with a proof of its own making.
+class Impostor {
+ public:
+  Impostor(uint16_t port, const std::string& secret) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(Loopback(port), grpc::InsecureServerCredentials());
+    builder.RegisterAsyncGenericService(&service_);
+    queue_ = builder.AddCompletionQueue();
+    server_ = builder.BuildAndStart();
+    thread_ = std::thread([this, secret] { Answer(secret); });
+  }
+  ~Impostor() {
+    server_->Shutdown(std::chrono::system_clock::time_point());
+    thread_.join();
+    queue_->Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue_->Next(&tag, &ok)) {
+    }
+  }
+
+  // Whether a proof, or anything else, was said to it after its answer. Once the dialler has left.
+  bool heard_more() const { return heard_more_; }
+
+ private:
+  void Answer(const std::string& secret) {
+    grpc::ByteBuffer heard;
+    service_.RequestCall(&context_, &stream_, queue_.get(), queue_.get(), this);
+    if (!Next()) return;
+    stream_.Read(&heard, this);
+    if (!Next()) return;
+    const std::string theirs = Joined(heard, kHandshakeBytesMax);
+    Hello hello = DecodeHello(theirs).value_or(Hello());
+    std::swap(hello.node, hello.receiver);
+    hello.incarnation = 77;
+    hello.nonce = DrawNonce();
+    const std::string ours = EncodeHello(hello);
+    stream_.Write(
+        CopiedBuffer(EncodeHelloReply(ours, Proof(secret, Role::kAcceptor, theirs, ours))), this);
+    if (!Next()) return;
+    stream_.Read(&heard, this);
+    heard_more_ = Next();
+  }
+  bool Next() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_->Next(&tag, &ok) && ok;
+  }
+
+  grpc::AsyncGenericService service_;
+  std::unique_ptr<grpc::ServerCompletionQueue> queue_;
+  std::unique_ptr<grpc::Server> server_;
+  grpc::GenericServerContext context_;
+  grpc::GenericServerAsyncReaderWriter stream_{&context_};
+  std::atomic<bool> heard_more_ = false;
+  std::thread thread_;
 };
 
 class HostilePeerTest : public ::testing::Test {
@@ -257,6 +320,20 @@ TEST_F(HostilePeerTest, AProofIsOfThisHandshake) {
   EXPECT_FALSE(again.Hear().empty());
   again.Say(first_proof);
   EXPECT_NE(again.Ending().find("doesn't know the cluster's secret"), std::string::npos);
+}
+
+TEST_F(HostilePeerTest, WhoAnswersHasToKnowTheSecretToo) {
+  const PeerNode::Change secret = [](PeerTransportOptions* options) { options->secret = "ours"; };
+  {
+    Impostor impostor(two_port_, "theirs");
+    PeerNode& one = One(secret);
+    one.AwaitRefused(2, "it doesn't know the cluster's secret");
+    one_.reset();
+    EXPECT_FALSE(impostor.heard_more());
+  }
+  Impostor knows(two_port_, "ours");
+  One(secret);
+  while (!knows.heard_more()) std::this_thread::yield();
 }
 
 TEST_F(HostilePeerTest, BadMessagesCloseTheirStream) {

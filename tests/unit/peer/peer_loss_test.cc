@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "server/peer/dial.h"
 #include "server/peer/grpc_transport.h"
 #include "tests/support/peer_nodes.h"
 #include "tests/support/tcp_relay.h"
@@ -136,13 +139,31 @@ TEST_F(PeerLossTest, OnceStopHasReturnedNobodyIsCalled) {
   StartOne(two_port_);
   StartTwo();
   one_->AwaitConnected(2);
-  for (int round = 0; round < 200; ++round)
-    one_->Send(0, 2, Channel::kBulk, std::string(5000, 'x'));
-  // PeerNode checks that no event comes afterwards.
+  // Frames wait on the core of node 2.
+  std::mutex gate;
+  std::unique_lock closed(gate);
+  two_->core(0).Post([&gate] { std::lock_guard wait(gate); });
+  const std::string frame(1 << 20, 'x');
+  while (one_->Send(0, 2, Channel::kBulk, frame) == SendOutcome::kTaken) {
+  }
   two_->Stop();
-  one_->AwaitLost(2, true);
-  EXPECT_EQ(two_->Send(0, 1, Channel::kControl, "late"), SendOutcome::kUnreachable);
+  // PeerNode checks that no event comes afterwards.
+  closed.unlock();
   two_->core(0).Run([] {});
+  one_->AwaitLost(2, true);
+  EXPECT_EQ(two_->event_count(), 0u);
+  EXPECT_EQ(two_->Send(0, 1, Channel::kControl, "late"), SendOutcome::kUnreachable);
+}
+
+TEST_F(PeerLossTest, WhoAcceptsAndNeverAnswersIsGivenUp) {
+  Result<Listener> silent = Listen(testing::Loopback(two_port_));
+  ASSERT_TRUE(silent.ok());
+  one_ = std::make_unique<PeerNode>(
+      1, 1, one_port_, std::map<uint64_t, uint16_t>{{2, two_port_}},
+      [](PeerTransportOptions* options) { options->handshake_ms_max = 200; });
+  one_->AwaitRefused(2, "it accepts connections but doesn't answer the handshake");
+  EXPECT_EQ(one_->Send(0, 2, Channel::kControl, "frame"), SendOutcome::kUnreachable);
+  EXPECT_FALSE(ToldEnded(*one_));
 }
 
 }  // namespace
