@@ -14,7 +14,7 @@ namespace ursula::peer {
 namespace {
 
 constexpr int kUnacknowledgedMs = 4000;
-constexpr int kBacklog = 128;
+constexpr int kBacklog = 1024;
 
 using Addresses = std::unique_ptr<addrinfo, void (*)(addrinfo*)>;
 

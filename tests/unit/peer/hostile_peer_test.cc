@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -114,7 +113,7 @@ class Impostor {
   }
   ~Impostor() {
     server_->Shutdown(std::chrono::system_clock::time_point());
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
     queue_->Shutdown();
     void* tag = nullptr;
     bool ok = false;
@@ -122,8 +121,12 @@ class Impostor {
     }
   }
 
-  // Whether a proof, or anything else, was said to it after its answer. Once the dialler has left.
-  bool heard_more() const { return heard_more_; }
+  // Whether a proof, or anything else, was said to it after its answer. Waits until the dialler has
+  // said it, or has left. Once.
+  bool HeardMore() {
+    thread_.join();
+    return heard_more_;
+  }
 
  private:
   void Answer(const std::string& secret) {
@@ -155,7 +158,7 @@ class Impostor {
   std::unique_ptr<grpc::Server> server_;
   grpc::GenericServerContext context_;
   grpc::GenericServerAsyncReaderWriter stream_{&context_};
-  std::atomic<bool> heard_more_ = false;
+  bool heard_more_ = false;
   std::thread thread_;
 };
 
@@ -329,11 +332,11 @@ TEST_F(HostilePeerTest, WhoAnswersHasToKnowTheSecretToo) {
     PeerNode& one = One(secret);
     one.AwaitRefused(2, "it doesn't know the cluster's secret");
     one_.reset();
-    EXPECT_FALSE(impostor.heard_more());
+    EXPECT_FALSE(impostor.HeardMore());
   }
   Impostor knows(two_port_, "ours");
   One(secret);
-  while (!knows.heard_more()) std::this_thread::yield();
+  EXPECT_TRUE(knows.HeardMore());
 }
 
 TEST_F(HostilePeerTest, BadMessagesCloseTheirStream) {
