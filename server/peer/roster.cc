@@ -40,7 +40,6 @@ Hello Roster::OurHello(NodeId receiver) {
   hello.feature_level = options_.feature_level;
   hello.wall_ms = WallMs();
   hello.nonce = DrawNonce();
-  std::lock_guard lock(mutex_);
   hello.cluster_id = cluster_id_;
   hello.group_count = group_count_;
   return hello;

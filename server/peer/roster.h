@@ -59,7 +59,7 @@ class Roster {
   const PeerTransportOptions& options() const { return options_; }
   PeerCounters& counters(NodeId peer) { return peers_.at(peer).counters; }
 
-  // What this end says, but for session, core and channel.
+  // What this end says, but for session, core and channel. Takes no lock.
   Hello OurHello(NodeId receiver);
   std::optional<std::string> Judge(const Hello& ours, const Hello& theirs) const;
 
@@ -117,9 +117,9 @@ class Roster {
 
   const PeerTransportOptions options_;
   Cores& cores_;
+  std::atomic<uint64_t> cluster_id_;
+  std::atomic<uint32_t> group_count_;
   std::mutex mutex_;
-  uint64_t cluster_id_;
-  uint32_t group_count_;
   std::map<NodeId, Peer> peers_;         // Never grows.
   std::map<NodeId, Refused> strangers_;  // Nodes that aren't peers.
 };

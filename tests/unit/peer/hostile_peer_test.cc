@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
@@ -112,7 +111,7 @@ class Impostor {
     thread_ = std::thread([this, secret] { Answer(secret); });
   }
   ~Impostor() {
-    server_->Shutdown(std::chrono::system_clock::time_point());
+    server_->Shutdown(gpr_time_0(GPR_CLOCK_REALTIME));
     if (thread_.joinable()) thread_.join();
     queue_->Shutdown();
     void* tag = nullptr;
