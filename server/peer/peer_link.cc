@@ -112,19 +112,23 @@ void PeerLink::Join() {
 }
 
 void PeerLink::Run() {
+  std::chrono::steady_clock::time_point at_once;
   while (true) {
-    const auto began = std::chrono::steady_clock::now();
     const Ending ending = RunSession();
-    const auto lasted = std::chrono::steady_clock::now() - began;
-    // The first try after a connection's end is at once: it tells whether the process has ended.
-    if (ending == Ending::kWasUp && lasted > std::chrono::milliseconds(kPauseMsMax)) {
-      pause_ms_ = 0;
-    } else {
-      pause_ms_ = std::clamp(pause_ms_ * 2, kPauseMsMin, kPauseMsMax);
-      if (ending != Ending::kWasUp || pause_ms_ > kPauseMsMin) Pause();
+    {
+      std::lock_guard lock(mutex_);
+      if (stopping_) return;
     }
-    std::lock_guard lock(mutex_);
-    if (stopping_) return;
+    // The first dial after a break is at once: it tells whether the process has ended. Not so where
+    // connections break as soon as they are made.
+    const auto now = std::chrono::steady_clock::now();
+    if (ending == Ending::kWasUp && now - at_once > std::chrono::milliseconds(kPauseMsMax)) {
+      at_once = now;
+      pause_ms_ = 0;
+      continue;
+    }
+    pause_ms_ = std::clamp(pause_ms_ * 2, kPauseMsMin, kPauseMsMax);
+    Pause();
   }
 }
 

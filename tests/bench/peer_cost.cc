@@ -1,10 +1,12 @@
 // tests/bench/peer_cost.cc
 //
 // What a frame between two nodes costs, loop to loop: two processes with a runtime of one core
-// each, their peer transports on loopback. Bursts of frames go back and forth.
+// each, their peer transports on loopback. Bursts of frames go back and forth. At the
+// end one is stopped, goes on, and is killed: how soon the other is told.
 //
 // usage: peer_cost [PORT_ONE PORT_TWO]
 
+#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -84,7 +86,14 @@ class Player final : public FrameSink {
     Serve();
   }
   void OnRoom(NodeId, Channel) override {}
-  void OnLost(NodeId, bool) override {}
+  void OnLost(NodeId, bool ended) override {
+    if (awaits_loss_ && (ended || !awaits_end_)) ended_();
+  }
+  // Ends with the next loss, or with the process's end.
+  void AwaitLoss(bool end) {
+    awaits_loss_ = true;
+    awaits_end_ = end;
+  }
 
  private:
   const uint64_t other_;
@@ -93,6 +102,8 @@ class Player final : public FrameSink {
   Round round_;
   uint64_t received_ = 0;
   bool echo_ = false;
+  bool awaits_loss_ = false;
+  bool awaits_end_ = false;
   Clock::time_point began_;
   Histogram taken_;
 };
@@ -146,7 +157,9 @@ Node MakeNode(uint64_t id, const std::string& listen, uint64_t other, const std:
 
 class Game {
  public:
-  Game(Node* node, pid_t other) : node_(*node) { clock_getcpuclockid(other, &other_clock_); }
+  Game(Node* node, pid_t other) : node_(*node), other_(other) {
+    clock_getcpuclockid(other, &other_clock_);
+  }
 
   void Play(const Player::Round& round) {
     node_.Run([&] { node_.player->set_round(round); });
@@ -165,6 +178,16 @@ class Game {
         (CpuSeconds() - cpu) * 1e6 / frames, frames / seconds,
         frames / seconds * static_cast<double>(round.frame_bytes) / 1e6);
   }
+  // By a signal to the other process.
+  void Lose(const char* what, int signal, bool end) {
+    node_.Run([&] { node_.player->AwaitLoss(end); });
+    ended_ = false;
+    const double began = Seconds(CLOCK_MONOTONIC);
+    kill(other_, signal);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return ended_; });
+    std::printf("%s: told after %.1f ms\n", what, (Seconds(CLOCK_MONOTONIC) - began) * 1e3);
+  }
   void End() {
     std::lock_guard lock(mutex_);
     ended_ = true;
@@ -178,6 +201,7 @@ class Game {
   double CpuSeconds() { return Seconds(CLOCK_PROCESS_CPUTIME_ID) + Seconds(other_clock_); }
 
   Node& node_;
+  const pid_t other_;
   clockid_t other_clock_ = 0;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -222,6 +246,10 @@ int Main(const std::string& at_one, const std::string& at_two) {
   played.Play({.burst = 64, .rounds = 5'000});
   played.Play({.channel = Channel::kBulk, .burst = 4, .rounds = 500, .frame_bytes = 256 << 10});
   played.Play({.channel = Channel::kBulk, .burst = 1, .rounds = 50, .frame_bytes = 8 << 20});
+  played.Lose("stopped", SIGSTOP, false);
+  kill(child, SIGCONT);
+  AwaitConnected(one);
+  played.Lose("killed", SIGKILL, true);
   one.transport->Stop();
   close(ends[1]);
   waitpid(child, nullptr, 0);
