@@ -116,7 +116,8 @@ class Engine final : public StreamEngine, private ForwarderHost {
   // open.cc
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
-  Status CheckMembership();
+  Status OpenDirectory();
+  Status Found(uint32_t group_count_if_new);
   storage::LogLine StorageLog();
   void LimitMessages(const ShardStart& start, uint64_t cores);
   void PrepareShards(std::vector<ShardStart>* starts);

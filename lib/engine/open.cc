@@ -5,6 +5,7 @@
 
 #include "lib/base/check.h"
 #include "lib/engine/engine.h"
+#include "lib/engine/founding_task.h"
 #include "lib/group/recovery.h"
 #include "lib/io/entropy.h"
 
@@ -161,25 +162,69 @@ Status Engine::Start() {
   return StartShards(std::move(starts));
 }
 
-Status Engine::Recover(std::vector<ShardStart>* starts) {
-  uint16_t cores = runtime_.core_count();
-  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
+// Locks the directory, or makes it; a new one of several founds the cluster with its peers first.
+Status Engine::OpenDirectory() {
+  const ClusterOptions& cluster = options_.cluster;
+  const bool alone = cluster.transport == nullptr;
+  const bool several = !alone && cluster.founders.size() > 1;
+  const uint32_t if_new = alone ? runtime_.core_count() * kGroupsPerCore : kGroupsOfCluster;
   storage::DirectoryOptions wanted;
   wanted.group_count_wanted = options_.group_count;
-  const bool alone = options_.cluster.transport == nullptr;
-  wanted.group_count_if_new = alone ? cores * kGroupsPerCore : kGroupsOfCluster;
+  wanted.group_count_if_new = if_new;
   wanted.id_if_new = io::SystemEntropy();
   wanted.nonce = io::SystemEntropy();
   wanted.if_new.cluster_id = io::SystemEntropy();
   wanted.if_new.history_id = io::SystemEntropy();
+  if (!alone) {
+    wanted.if_new.node_id = wanted.node_id_wanted = Raw(cluster.node);
+    wanted.cluster_id_wanted = cluster.cluster_id;
+    wanted.one_of_several = several;
+  }
+  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
-  if (directory_->state() != storage::DirectoryState::kMember) {
-    return Status(StatusCode::kFailedPrecondition,
-                  directory_->path() + " is no member of its cluster: nothing in it may be served");
+  if (several) {
+    Status founded = Found(if_new);
+    if (!founded.ok()) return founded;
   }
-  Status goes_on = CheckMembership();
+  auto refusal = [this](const std::string& why) {
+    return Status(StatusCode::kFailedPrecondition, directory_->path() + why);
+  };
+  if (directory_->state() != storage::DirectoryState::kMember) {
+    return refusal(" is no member of its cluster: nothing in it may be served");
+  }
+  // It would wait for votes for ever.
+  if (alone && directory_->founding_voters().size() > 1) {
+    return refusal(" is node " + std::to_string(directory_->node_id()) +
+                   "'s of a cluster: say how its peers are reached");
+  }
+  return {};
+}
+
+Status Engine::Found(uint32_t group_count_if_new) {
+  FoundingTerms terms;
+  terms.group_count = options_.group_count;
+  terms.group_count_if_new = group_count_if_new;
+  terms.limits.push_back({"message_bytes_max", options_.message_bytes_max});
+  io::Loop& loop = runtime_.loop(CoreId{0});
+  FoundingTask task(&loop, directory_.get(), options_.cluster, terms, &opening_, StorageLog());
+  Status founded;
+  runtime_.Await([&](Function<void()> finished) {
+    loop.Post([&founded, &task, finished = std::move(finished)]() mutable {
+      task.Start([&founded, finished = std::move(finished)](Status status) mutable {
+        founded = std::move(status);
+        finished();
+      });
+    });
+  });
+  return founded;
+}
+
+Status Engine::Recover(std::vector<ShardStart>* starts) {
+  uint16_t cores = runtime_.core_count();
+  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
+  Status goes_on = OpenDirectory();
   if (goes_on.ok()) goes_on = opening_.Advance(0);
   if (!goes_on.ok()) return goes_on;
   group_count_ = directory_->group_count();
@@ -223,28 +268,6 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   }
   for (std::size_t i = 0; i < logs->spares.size(); ++i) {
     (*starts)[i % cores].wal.spares.push_back(std::move(logs->spares[i]));
-  }
-  return {};
-}
-
-// A directory of several can't be opened as if its node were alone: it would wait for votes for
-// ever.
-Status Engine::CheckMembership() {
-  auto refusal = [this](const std::string& why) {
-    return Status(StatusCode::kFailedPrecondition, directory_->path() + " " + why);
-  };
-  const ClusterOptions& cluster = options_.cluster;
-  if (cluster.transport == nullptr) {
-    if (directory_->founding_voters().size() == 1) return {};
-    return refusal("is node " + std::to_string(directory_->node_id()) +
-                   "'s of a cluster: say how its peers are reached");
-  }
-  if (directory_->node_id() != Raw(cluster.node)) {
-    return refusal("is node " + std::to_string(directory_->node_id()) + "'s, not node " +
-                   std::to_string(Raw(cluster.node)) + "'s: give this node its own directory");
-  }
-  if (cluster.cluster_id != 0 && directory_->cluster_id() != cluster.cluster_id) {
-    return refusal("belongs to another cluster than the one that was asked for");
   }
   return {};
 }

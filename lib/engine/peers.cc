@@ -4,6 +4,8 @@
 #include <variant>
 
 #include "lib/engine/engine.h"
+#include "lib/engine/founding_task.h"
+#include "lib/meta/founding_format.h"
 
 namespace ursula::engine {
 
@@ -42,6 +44,13 @@ void Engine::RouteAnswer(CoreId core, Bytes letter) {
   });
 }
 
-void Engine::OnNodeFrame(NodeId /*from*/, const Bytes& /*frame*/) {}
+// One that still founds learns from its members that the cluster has begun.
+void Engine::OnNodeFrame(NodeId from, const Bytes& frame) {
+  if (!meta::IsFoundingFrame(frame)) return;
+  Bytes answer = AnswerHello(*directory_, options_.cluster, frame);
+  if (answer.empty()) return;
+  (void)options_.cluster.transport->Send(runtime_.Current()->core(), from, Channel::kControl,
+                                         {std::move(answer)});
+}
 
 }  // namespace ursula::engine

@@ -7,8 +7,8 @@
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/engine/engine.h"
-#include "lib/storage/directory.h"
 #include "tests/support/fault_disk.h"
+#include "tests/support/founded_directories.h"
 #include "tests/support/manual_loop.h"
 #include "tests/support/test_network.h"
 
@@ -39,7 +39,6 @@ struct TestCluster::Impl {
   explicit Impl(const TestClusterOptions& given) : options(given), network(given.seed) {}
 
   Node& Find(uint64_t id) { return *nodes.at(id - 1); }
-  void Found();
   void Fall(Node* node, bool power);
 
   TestClusterOptions options;
@@ -47,22 +46,6 @@ struct TestCluster::Impl {
   std::vector<std::unique_ptr<Node>> nodes;
   uint64_t now_ns = 1'000'000'000;
 };
-
-// As if all had met and agreed.
-void TestCluster::Impl::Found() {
-  std::vector<NodeId> voters;
-  for (uint64_t id = 1; id <= options.nodes; ++id) voters.push_back(NodeId{id});
-  for (auto& node : nodes) {
-    ManualLoop loop(node->disk.get());
-    storage::DirectoryOptions wanted;
-    wanted.group_count_wanted = options.groups;
-    wanted.id_if_new = options.seed * 100 + node->id;
-    wanted.nonce = options.seed * 100 + node->id;
-    wanted.if_new = {options.seed, options.seed, node->id, NodeId{node->id}, voters};
-    auto opened = storage::DataDirectory::Open(loop.disk(), kPath, wanted);
-    URSULA_CHECK(opened.ok());
-  }
-}
 
 void TestCluster::Impl::Fall(Node* node, bool power) {
   URSULA_CHECK(node->engine != nullptr);
@@ -88,7 +71,9 @@ TestCluster::TestCluster(TestClusterOptions options) : impl_(std::make_unique<Im
     node->disk = std::make_unique<FaultDisk>(options.seed * 100 + id, faults);
     impl_->nodes.push_back(std::move(node));
   }
-  impl_->Found();
+  std::vector<FaultDisk*> disks;
+  for (auto& node : impl_->nodes) disks.push_back(node->disk.get());
+  FoundDirectories(disks, kPath, options.groups, options.seed);
   for (uint64_t id = 1; options.open && id <= options.nodes; ++id) {
     Status status = Open(id);
     URSULA_CHECK(status.ok());

@@ -7,7 +7,7 @@
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "lib/base/sometimes.h"
-#include "lib/storage/directory.h"
+#include "tests/support/founded_directories.h"
 
 namespace ursula::engine::sim {
 namespace {
@@ -47,26 +47,6 @@ void Site::Wipe() {
   founded_ = false;
 }
 
-// As if all nodes had met and agreed.
-void Site::Found() {
-  storage::DirectoryOptions wanted;
-  wanted.group_count_wanted = profile_.groups;
-  wanted.if_new.cluster_id = random_.Next();
-  wanted.if_new.history_id = random_.Next();
-  wanted.if_new.voters.clear();
-  for (std::size_t i = 0; i < nodes_.size(); ++i) wanted.if_new.voters.push_back(IdOf(i));
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    wanted.id_if_new = random_.Next();
-    wanted.nonce = random_.Next();
-    wanted.if_new.node_id = Raw(IdOf(i));
-    wanted.if_new.replica_id = IdOf(i);
-    testing::ManualLoop loop(nodes_[i].disk.get());
-    auto founded = storage::DataDirectory::Open(loop.disk(), kPath, wanted);
-    URSULA_CHECK(founded.ok());
-  }
-  founded_ = true;
-}
-
 Status Site::OpenNode(std::size_t index) {
   Node& node = nodes_[index];
   const auto cores = static_cast<uint16_t>(1 + random_.Below(profile_.cores_max));
@@ -97,7 +77,11 @@ Status Site::OpenNode(std::size_t index) {
 }
 
 Status Site::Open() {
-  if (cluster() && !founded_) Found();
+  if (cluster() && !std::exchange(founded_, true)) {
+    std::vector<testing::FaultDisk*> disks;
+    for (Node& node : nodes_) disks.push_back(node.disk.get());
+    testing::FoundDirectories(disks, kPath, profile_.groups, random_.Next());
+  }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (up(i)) continue;
     Status status = OpenNode(i);

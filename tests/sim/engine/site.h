@@ -87,7 +87,6 @@ class Site {
   bool cluster() const { return nodes_.size() > 1; }
   NodeId IdOf(std::size_t node) const { return NodeId{node + 1}; }
   Status OpenNode(std::size_t node);
-  void Found();
   void CrashNode(std::size_t node, Fall fall);
   void StopNode(std::size_t node);
   void CloseNode(std::size_t node);

@@ -10,6 +10,7 @@
 #include "lib/base/ids.h"
 #include "lib/storage/directory.h"
 #include "tests/support/fault_disk.h"
+#include "tests/support/founded_directories.h"
 #include "tests/support/manual_loop.h"
 #include "tests/support/test_cluster.h"
 #include "tests/support/test_network.h"
@@ -258,11 +259,13 @@ TEST_F(ClusterTest, EveryAnswerOfAStoppingNodeComes) {
 class ClusterOpenTest : public ::testing::Test {
  protected:
   ClusterOpenTest() {
+    testing::FaultDisk first(2);
+    testing::FaultDisk third(3);
+    testing::FoundDirectories({&first, &disk_, &third}, "/data", 4, 1);
     testing::ManualLoop loop(&disk_);
-    storage::DirectoryOptions founding;
-    founding.group_count_wanted = 4;
-    founding.if_new = {77, 78, 2, NodeId{2}, {NodeId{1}, NodeId{2}, NodeId{3}}};
-    EXPECT_TRUE(storage::DataDirectory::Open(loop.disk(), "/data", founding).ok());
+    auto opened = storage::DataDirectory::Open(loop.disk(), "/data", {});
+    EXPECT_TRUE(opened.ok());
+    if (opened.ok()) cluster_id_ = (*opened)->cluster_id();
   }
 
   Status Open(ClusterOptions cluster) {
@@ -279,6 +282,7 @@ class ClusterOpenTest : public ::testing::Test {
   }
 
   testing::FaultDisk disk_{1};
+  uint64_t cluster_id_ = 0;
 };
 
 TEST_F(ClusterOpenTest, ADirectoryOfSeveralIsNotOpenedAsIfItsNodeWereAlone) {
@@ -290,8 +294,9 @@ TEST_F(ClusterOpenTest, ADirectoryOfSeveralIsNotOpenedAsIfItsNodeWereAlone) {
 
 TEST_F(ClusterOpenTest, NorByAnotherNodeOrForAnotherCluster) {
   EXPECT_EQ(Open({.node = NodeId{3}}).code(), StatusCode::kFailedPrecondition);
-  EXPECT_EQ(Open({.node = NodeId{2}, .cluster_id = 76}).code(), StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(Open({.node = NodeId{2}, .cluster_id = 77}).ok());
+  EXPECT_EQ(Open({.node = NodeId{2}, .cluster_id = cluster_id_ + 1}).code(),
+            StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(Open({.node = NodeId{2}, .cluster_id = cluster_id_}).ok());
 }
 
 TEST_F(ClusterOpenTest, FoundersAreNumberedFromOneAndOddInNumber) {

@@ -1,0 +1,19 @@
+// tests/support/founded_directories.h
+//
+// Directories of nodes that have founded a cluster, without the nodes.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tests/support/fault_disk.h"
+
+namespace ursula::testing {
+
+// On each disk, all of them new ones, the directory `path` of node 1, 2 ... `seed`: of their ids.
+void FoundDirectories(const std::vector<FaultDisk*>& disks, const std::string& path,
+                      uint32_t group_count, uint64_t seed);
+
+}  // namespace ursula::testing
