@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <utility>
+
 #include "lib/io/loop.h"
 #include "ursula/function.h"
 #include "ursula/runtime.h"
@@ -13,6 +15,7 @@ namespace ursula::io {
 class LoopRuntime : public Runtime {
  public:
   virtual Loop& loop(CoreId core) = 0;
+  void Post(CoreId core, Function<void()> function) final { loop(core).Post(std::move(function)); }
   // The loop whose thread calls, or null.
   virtual Loop* Current() = 0;
   // Begins `start` and blocks until what it was given has been called: once, on any thread. Not to

@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <memory>
 
+#include "ursula/function.h"
 #include "ursula/status.h"
+#include "ursula/types.h"
 
 namespace ursula {
 
@@ -17,6 +19,10 @@ class Runtime {
  public:
   virtual ~Runtime() = default;  // Stops the loops and joins their threads.
   virtual uint16_t core_count() const = 0;
+  // Runs `function` on a core's thread, soon; in order for one caller. Any thread. For Transports
+  // (ursula/env.h). What is posted must not outlive what it uses: the runtime runs all of it, or
+  // drops it at its end.
+  virtual void Post(CoreId core, Function<void()> function) = 0;
 
  protected:
   Runtime() = default;
