@@ -1,7 +1,7 @@
-// What a peer sends: a frame, its letters, the messages and calls in them; or a founder's hello. The
-// input is a frame without its head, which is put before it, so that its checksum holds; then the
-// same bytes as they are. What is read is written again as it was, or in the one way that means the
-// same.
+// What a peer sends: a frame, its letters, the messages and calls in them; or a founder's hello.
+// The input is a frame without its head, which is put before it, so that its checksum holds; then
+// the same bytes as they are. What is read is written again as it was, or in the one way that means
+// the same.
 
 #include <cstddef>
 #include <cstdint>

@@ -28,7 +28,6 @@ PLANTED_IN_STREAM = {
 
 # Of a cluster: the simulation of several engines must notice these.
 PLANTED_IN_ENGINES = {
-    "calls_a_newer_attempts_deletion_not_begun": "bucket_flow.cc",
     "sends_a_call_again_that_had_left": "forwarder.cc",
 }
 
