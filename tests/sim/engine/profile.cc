@@ -28,7 +28,11 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
   static constexpr uint64_t kWindows[] = {0, 100'000, 1'000'000, 20'000'000};
   profile.window_ns = kWindows[random->Below(4)];
   profile.restart_one_in = static_cast<uint32_t>(15 + random->Below(60));
-  if (nodes > 1) profile.restart_one_in /= 2;
+  if (nodes > 1) {
+    profile.restart_one_in /= 2;
+    static constexpr uint64_t kDelays[] = {0, 200'000, 2'000'000, 20'000'000};
+    profile.network_delay_ns_max = kDelays[random->Below(4)];
+  }
   profile.evict_one_in = static_cast<uint32_t>(2 + random->Below(12));
   profile.advance_one_in = static_cast<uint32_t>(2 + random->Below(8));
   profile.payload_max = random->OneIn(4) ? 8000 : 300;

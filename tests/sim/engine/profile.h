@@ -20,6 +20,7 @@ struct Profile {
   uint16_t cores_max = 2;  // Each opening has a number of its own.
   uint64_t latency_min_ns = 0;
   uint64_t latency_max_ns = 0;
+  uint64_t network_delay_ns_max = 200'000;  // Of a cluster.
 
   std::vector<StreamId> names = {};
   uint32_t batches = 0;

@@ -22,10 +22,20 @@ constexpr uint64_t kLeadersNs = 30'000 * kMs;
 constexpr uint64_t kStopNs = 10'000 * kMs;
 constexpr uint64_t kSettleNs = 35'000 * kMs;
 
+testing::NetworkFaults NetworkOf(const Profile& profile) {
+  testing::NetworkFaults faults;
+  faults.delay_ns_max = profile.network_delay_ns_max;
+  faults.delay_ns_min = faults.delay_ns_max / 10;
+  return faults;
+}
+
 }  // namespace
 
 Site::Site(const Profile* profile, Random* random)
-    : profile_(*profile), random_(*random), network_(random->Next()), nodes_(profile->nodes) {
+    : profile_(*profile),
+      random_(*random),
+      network_(random->Next(), NetworkOf(*profile)),
+      nodes_(profile->nodes) {
   Wipe();
 }
 
@@ -203,7 +213,7 @@ std::string Site::Trouble() {
   const std::size_t node = random_.Below(nodes_.size());
   const std::size_t other = (node + 1 + random_.Below(nodes_.size() - 1)) % nodes_.size();
   const std::string name = std::to_string(node + 1);
-  switch (random_.Below(7)) {
+  switch (random_.Below(8)) {
     case 0:
       CrashNode(node, Fall::kPower);
       return "node " + name + " loses power";
@@ -221,6 +231,10 @@ std::string Site::Trouble() {
       network_.Isolate(IdOf(node));
       return "node " + name + " is cut off";
     case 5:
+      network_.set_faults(
+          {.delay_ns_min = kMs, .delay_ns_max = 30 * kMs, .break_per_million = 50'000});
+      return "the network is slow, and connections break";
+    case 6:
       network_.Cut(IdOf(node), IdOf(other));
       return "node " + name + " isn't heard by another";
     default:
@@ -231,6 +245,7 @@ std::string Site::Trouble() {
 
 Status Site::Mend() {
   network_.Heal();
+  network_.set_faults(NetworkOf(profile_));
   for (Node& node : nodes_) node.paused_until_ns = 0;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (!up(i) || !nodes_[i].stopping) continue;
