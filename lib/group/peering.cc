@@ -1,5 +1,6 @@
 // The part of Replica that deals with the group's other replicas, and with what only they can end.
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,12 @@
 #include "lib/group/replica.h"
 
 namespace ursula::group {
+namespace {
+
+constexpr uint64_t kCampaignNs = 200'000'000;  // Between two that stand for one who has ended.
+constexpr int kCampaigns = 3;                  // Of each; then its timeout goes on.
+
+}  // namespace
 
 void Replica::NoteMembership() {
   const raft::ConfState conf = core_->Configuration();
@@ -120,8 +127,33 @@ void Replica::OnPeerLost(NodeId peer, bool ended) {
   if (ended && core_->leader() == peer) {
     URSULA_SOMETIMES("group: the leader's process has ended");
     core_->ForgetLeader();
+    PlanCampaign(peer);
   }
   Schedule();
+}
+
+// The leader's process has ended for certain, so nobody waits for a timeout: those who are left
+// stand one after the other, each group's beginning with another one, so that they don't take each
+// other's votes. Who hasn't seen the end yet refuses, and is asked again (dissertation 9.6).
+void Replica::PlanCampaign(NodeId gone) {
+  std::vector<NodeId> left = core_->Configuration().voters;
+  std::erase(left, gone);
+  std::ranges::sort(left, {}, [](NodeId node) { return Raw(node); });
+  const auto self = std::ranges::find(left, services_.self);
+  if (self == left.end()) return;
+  const auto place = static_cast<std::size_t>(self - left.begin());
+  const uint64_t rank = (place + Raw(group_)) % left.size();
+  campaign_at_ns_ = services_.loop->now_ns() + rank * kCampaignNs;
+  campaigns_left_ = kCampaigns;
+}
+
+void Replica::CampaignIfDue() {
+  if (core_->leader() != raft::kNoNode || core_->is_leader()) campaign_at_ns_ = UINT64_MAX;
+  if (services_.loop->now_ns() < campaign_at_ns_) return;
+  URSULA_SOMETIMES("group: a follower stood for its leader that had ended");
+  campaign_at_ns_ =
+      --campaigns_left_ == 0 ? UINT64_MAX : services_.loop->now_ns() + 2 * kCampaignNs;
+  core_->Campaign();
 }
 
 void Replica::OnLetterDropped(NodeId to) {

@@ -306,6 +306,7 @@ void Replica::Tick() {
   Schedule();
   if (state_ == State::kFailed) return;
   core_->Tick();
+  CampaignIfDue();
   if (state_ == State::kRunning) WatchLeader();
   WatchShipments();
   install_.Tick();

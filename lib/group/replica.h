@@ -210,6 +210,8 @@ class Replica final : private raft::Driver,
   void OnPeerMessage(NodeId from, raft::Message message);
   bool Listens(const raft::Message& message);
   void NoteMembership();
+  void PlanCampaign(NodeId gone);
+  void CampaignIfDue();
   void WatchLeader();
   void HandOver();
   void ExpireWaiting();
@@ -342,6 +344,9 @@ class Replica final : private raft::Driver,
   Index payload_checked_at_{};
   bool payload_checked_ = false;
   uint64_t leader_seen_ns_ = 0;
+  // Since its leader's process was seen to end; UINT64_MAX: it wasn't, or there is another one.
+  uint64_t campaign_at_ns_ = UINT64_MAX;
+  int campaigns_left_ = 0;
   uint64_t stop_deadline_ns_ = UINT64_MAX;
 
   uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.

@@ -223,6 +223,21 @@ TEST_F(ClusterTest, AReadThatWaitsAtAFollowerSeesWhatAnotherNodeAppends) {
   EXPECT_TRUE(cluster_.RunUntil([&] { return woken == 3; }, 1000));
 }
 
+TEST_F(ClusterTest, ALeaderWhoseProcessEndsIsReplacedWithoutATimeout) {
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
+  for (uint64_t node = 1; node <= 3; ++node) {
+    cluster_.Kill(node);
+    const uint64_t before_ns = cluster_.now_ns();
+    for (int i = 0; i < 12; ++i) {
+      auto appended = Append(1 + node % 3, Id("s" + std::to_string(i)), "x");
+      ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+    }
+    EXPECT_LT(cluster_.now_ns() - before_ns, 700'000'000u);
+    ASSERT_TRUE(cluster_.Open(node).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
 TEST_F(ClusterTest, AStopHandsItsGroupsOver) {
   ASSERT_TRUE(Create(1, Id("s")).ok());
   for (uint64_t node = 1; node <= 3; ++node) {
