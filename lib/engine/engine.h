@@ -154,6 +154,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) override;
   void RouteAnswer(CoreId core, Bytes letter) override;
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
+  std::vector<NodeId> Leaders() override;
 
   // For flows: asks the group, by way of its core and, if need be, its leader's node; `done` back
   // on this loop.

@@ -148,14 +148,29 @@ void Forwarder::Tick() {
     End(errand, Status(StatusCode::kOutcomeUnknown,
                        "the group's leader hasn't answered in time; it may or may not be applied"));
   }
+  RouteWaiting(std::nullopt);
+}
+
+void Forwarder::RouteWaiting(const std::optional<GroupId>& group) {
+  const uint64_t now_ns = loop_.now_ns();
   for (const ErrandPtr& errand : std::exchange(waiting_, {})) {
-    if (now_ns < errand->begun_ns + kFindLeaderNs) {
+    if (group && errand->group != *group) {
+      waiting_.push_back(errand);
+    } else if (now_ns < errand->begun_ns + kFindLeaderNs) {
       Route(errand);
     } else {
       URSULA_SOMETIMES("forward: a call found no leader in time");
       End(errand, errand->last);
     }
   }
+}
+
+// The replica is at work: whoever waited for this goes on when it is at rest.
+void Forwarder::OnLeader(GroupId group) {
+  if (waiting_.empty()) return;
+  loop_.Defer([this, group] {
+    if (!stopped_) RouteWaiting(group);
+  });
 }
 
 // What it would find out is the same whoever answers, and it changes nothing.

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -38,9 +39,11 @@ class ForwarderHost {
   // Brings an answer to the core that called.
   virtual void RouteAnswer(CoreId core, Bytes letter) = 0;
   virtual void OnNodeFrame(NodeId from, const Bytes& frame) = 0;
+  // Of every group, on whichever core, as it was known a moment ago; 0: of none.
+  virtual std::vector<NodeId> Leaders() = 0;
 };
 
-class Forwarder final : private peers::Receiver {
+class Forwarder final : public group::LeaderWatch, private peers::Receiver {
  public:
   static constexpr uint64_t kFindLeaderNs = 5'000'000'000;
   static constexpr uint64_t kAnswerNs = 10'000'000'000;  // From the call's beginning.
@@ -67,6 +70,7 @@ class Forwarder final : private peers::Receiver {
   void OnAnswer(const Bytes& letter);
 
   void Tick();  // Every group::Replica::kTickMs.
+  void OnLeader(GroupId group) override;
   // What isn't carried out here ends; so does what is asked from now on.
   void Stop();
   uint64_t forwarded() const { return forwarded_; }
@@ -107,6 +111,7 @@ class Forwarder final : private peers::Receiver {
   NodeId LeaderFor(Errand* errand, const group::Replica& replica);
   bool SendCall(const ErrandPtr& errand, NodeId to);
   void Wait(const ErrandPtr& errand, Status why);
+  void RouteWaiting(const std::optional<GroupId>& group);  // None: of all groups.
   void End(const ErrandPtr& errand, Result<ask::LeadersAnswer> answer);
   bool MayBeSentAgain(const Errand& errand) const;
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "lib/engine/engine.h"
 #include "lib/engine/founding_task.h"
@@ -42,6 +43,14 @@ void Engine::RouteAnswer(CoreId core, Bytes letter) {
   shard.loop().Post([&shard, letter = std::move(letter)] {
     if (shard.forwarder() != nullptr) shard.forwarder()->OnAnswer(letter);
   });
+}
+
+std::vector<NodeId> Engine::Leaders() {
+  std::vector<NodeId> leaders;
+  for (const auto& shard : shards_) {
+    for (const GroupStatus& group : shard->Groups()) leaders.push_back(group.leader);
+  }
+  return leaders;
 }
 
 // One that still founds learns from its members that the cluster has begun.

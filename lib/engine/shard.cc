@@ -57,6 +57,7 @@ void Shard::OnWalStarted(Status status) {
     forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
                                              start_.directory->nonce());
     services.hub = forwarder_->hub();
+    services.leaders = forwarder_.get();
   }
   for (std::size_t i = 0; i < start_.groups.size(); ++i) {
     if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);
@@ -150,9 +151,34 @@ void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
+  SpreadLeaders();
   Balance();
   Publish();
   if (tick_hook_) tick_hook_();
+}
+
+// After a restart a node leads nothing, and the others more than their share: now and then whoever
+// leads two more than another hands one over. Each node sees by itself who leads what. Its cores
+// take turns, so that they don't all mend the same.
+void Shard::SpreadLeaders() {
+  if (forwarder_ == nullptr || stop_done_) return;
+  const uint64_t turn = loop_.now_ns() / kSpreadNs;
+  if (std::exchange(spread_turn_, turn) == turn) return;
+  if (turn % start_.core_count != Raw(loop_.core())) return;
+  std::map<NodeId, uint32_t> led;
+  for (NodeId leader : start_.host->Leaders()) {
+    if (leader == raft::kNoNode) return;  // Nothing is settled.
+    ++led[leader];
+  }
+  for (auto& [id, replica] : replicas_) {
+    for (NodeId voter : replica->members().voters) led.try_emplace(voter, 0);
+  }
+  auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
+  const auto own = led.find(start_.self);
+  if (own == led.end() || own->second < fewest->second + 2) return;
+  for (auto& [id, replica] : replicas_) {
+    if (replica->HandOverTo(fewest->first)) return;
+  }
 }
 
 // Keeps memory within its budget: payload goes out early, what is out is evicted, and the entries

@@ -97,6 +97,7 @@ class Shard final : private storage::Wal::Listener {
   void TellNextReplica();
   void FinishStart(Status status);
   void OnTick();
+  void SpreadLeaders();
   void Balance();
   void FlushMost();
   void EvictHot();
@@ -127,6 +128,9 @@ class Shard final : private storage::Wal::Listener {
   Function<void()> stop_done_;
   std::size_t stopping_ = 0;
   bool stopped_ = false;
+
+  static constexpr uint64_t kSpreadNs = 1'000'000'000;
+  uint64_t spread_turn_ = 0;  // The last one looked at.
 
   static constexpr std::size_t kKnownBucketsMax = 16384;
   StringMap<stream::BucketStamp> known_buckets_;

@@ -204,6 +204,7 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 // Everything that may call back into this replica, once the core is at rest.
 void Replica::AfterApply() {
   CountMemory();
+  TellLeader();
   MaybeCheckPayload();
   CheckSettling();
   if (barrier_.HasReached(applied_index_) && !RenewHeld()) {

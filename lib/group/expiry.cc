@@ -142,17 +142,26 @@ bool Replica::RenewHeld() {
 }
 
 // Renewals are coalesced: one is made only when it moves the deadline by a window's length, and all
-// of a turn go into one entry. A read that comes sooner is made up for once it would.
+// of a turn go into one entry. A read that comes sooner is made up for once it would, unless the
+// stream was renewed since, by whomever.
 void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found) {
+  TouchFor(incarnation, found, follows() ? LeaderNowMs() : NowMs());
+}
+
+void Replica::TouchFor(stream::Incarnation incarnation, const stream::LookupResult& found,
+                       int64_t read_ms) {
   if (!found.sliding || !found.deadline_ms) return;
   std::optional<uint64_t> ttl_seconds = machine_->Info(incarnation).lifetime.ttl_seconds;
   if (!ttl_seconds) return;
   constexpr uint64_t kTtlMax = uint64_t{1} << 50;
   int64_t ttl_ms = static_cast<int64_t>(std::min(*ttl_seconds, kTtlMax) * 1000);
   int64_t window_ms = std::min<int64_t>(1000, ttl_ms / 8);
-  const int64_t due_ms = *found.deadline_ms - ttl_ms + window_ms;
+  const int64_t renewed_ms = *found.deadline_ms - ttl_ms;
+  if (renewed_ms >= read_ms) return;
+  const int64_t due_ms = renewed_ms + window_ms;
   if ((follows() ? LeaderNowMs() : NowMs()) < due_ms) {
-    touches_due_.emplace(due_ms, incarnation);
+    int64_t& newest_ms = touches_due_.try_emplace({due_ms, incarnation}, read_ms).first->second;
+    newest_ms = std::max(newest_ms, read_ms);
     return;
   }
   touched_.insert(incarnation);
@@ -161,13 +170,14 @@ void Replica::TouchOnRead(stream::Incarnation incarnation, const stream::LookupR
 
 void Replica::TouchLate() {
   const int64_t now_ms = follows() ? LeaderNowMs() : NowMs();
-  while (!touches_due_.empty() && touches_due_.begin()->first <= now_ms) {
-    const stream::Incarnation incarnation = touches_due_.begin()->second;
+  while (!touches_due_.empty() && touches_due_.begin()->first.first <= now_ms) {
+    const stream::Incarnation incarnation = touches_due_.begin()->first.second;
+    const int64_t read_ms = touches_due_.begin()->second;
     touches_due_.erase(touches_due_.begin());
     const stream::LookupResult found = machine_->FindIncarnation(incarnation);
     // Past its deadline by now, it has expired all the same.
     const bool live = found.deadline_ms && *found.deadline_ms > now_ms;
-    if (live && (follows() || leads())) TouchOnRead(incarnation, found);
+    if (live && (follows() || leads())) TouchFor(incarnation, found, read_ms);
   }
 }
 

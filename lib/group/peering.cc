@@ -173,6 +173,28 @@ void Replica::WatchLeader() {
   HandOver();
 }
 
+bool Replica::HandOverTo(NodeId to) {
+  if (state_ != State::kRunning || !leads() || core_->transfer_target() != raft::kNoNode) {
+    return false;
+  }
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (peer.id != to) continue;
+    if (peer.learner || !peer.recently_active || peer.match < log_.last()) return false;
+    core_->TransferLeadership(to);
+    Schedule();
+    return true;
+  }
+  return false;
+}
+
+void Replica::TellLeader() {
+  if (services_.leaders == nullptr || state_ == State::kStarting) return;
+  if (core_->leader() == told_leader_ && leads() == told_leads_) return;
+  told_leader_ = core_->leader();
+  told_leads_ = leads();
+  services_.leaders->OnLeader(group_);
+}
+
 // To the voter that has the most.
 void Replica::HandOver() {
   if (!core_->is_leader() || sole_voter()) return;

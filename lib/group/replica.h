@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
@@ -79,6 +80,10 @@ class Replica final : private raft::Driver,
   // A new member is a learner first, and a voter once it has caught up and lacks no payload.
   void ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done);
   raft::ConfState members() const { return core_->Configuration(); }
+
+  // Asks a voter that has all that this leader has to lead. False: it isn't such a one, or this is
+  // no leader or hands over already.
+  bool HandOverTo(NodeId to);
 
   // Sets the group's time to the wall clock; `done` with what it moved by, or as Propose.
   void StepClock(Function<void(Result<int64_t>)> done);
@@ -213,6 +218,7 @@ class Replica final : private raft::Driver,
   void PlanCampaign(NodeId gone);
   void CampaignIfDue();
   void WatchLeader();
+  void TellLeader();
   void HandOver();
   void ExpireWaiting();
   void EndUnknown(Proposals::Waiter* waiter, const char* why);
@@ -291,6 +297,8 @@ class Replica final : private raft::Driver,
   // Whether such renewals are under way.
   bool RenewHeld();
   void TouchOnRead(stream::Incarnation incarnation, const stream::LookupResult& found);
+  void TouchFor(stream::Incarnation incarnation, const stream::LookupResult& found,
+                int64_t read_ms);
   void TouchLate();
   void ProposeTouches();
   bool HasWaiters(stream::Incarnation incarnation) const;
@@ -347,6 +355,8 @@ class Replica final : private raft::Driver,
   // Since its leader's process was seen to end; UINT64_MAX: it wasn't, or there is another one.
   uint64_t campaign_at_ns_ = UINT64_MAX;
   int campaigns_left_ = 0;
+  NodeId told_leader_ = raft::kNoNode;  // To services_.leaders,
+  bool told_leads_ = false;             // and whether this one is ready to be it.
   uint64_t stop_deadline_ns_ = UINT64_MAX;
 
   uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.
@@ -355,8 +365,9 @@ class Replica final : private raft::Driver,
   std::size_t waiting_reads_ = 0;
   absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
-  // Read again soon after a renewal, and when the next one is due.
-  absl::btree_set<std::pair<int64_t, stream::Incarnation>> touches_due_;
+  // By when the next renewal is due: read too soon after one to make another at once, and when
+  // last.
+  absl::btree_map<std::pair<int64_t, stream::Incarnation>, int64_t> touches_due_;
   std::vector<Settling> settling_;            // On a follower.
   absl::btree_set<stream::Incarnation> due_;  // To be told to the leader at the turn's end.
   int64_t leaders_ms_ = INT64_MIN;            // What a leader's time was, on a follower.

@@ -42,6 +42,14 @@ struct CoreBudget {
   EngineStats stats = {};  // What replicas count themselves; gauges are filled in by the engine.
 };
 
+// Told of a group, soon after, that this replica knows of another leader than before, or leads now.
+// What is asked of a replica from here is to be asked later.
+class LeaderWatch {
+ public:
+  virtual ~LeaderWatch() = default;
+  virtual void OnLeader(GroupId group) = 0;
+};
+
 // Borrowed, all of it, for the life of the replicas.
 struct Services {
   io::Loop* loop = nullptr;
@@ -49,7 +57,8 @@ struct Services {
   storage::PayloadStore* payload = nullptr;
   storage::SnapshotStore* snapshots = nullptr;
   CoreBudget* budget = nullptr;
-  peers::Hub* hub = nullptr;  // Null: there are no peers.
+  peers::Hub* hub = nullptr;       // Null: there are no peers.
+  LeaderWatch* leaders = nullptr;  // May be null.
   NodeId self{1};
   uint64_t opening = 0;  // Random, of this opening of the node's data.
   Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.

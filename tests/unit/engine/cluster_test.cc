@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -249,6 +250,28 @@ TEST_F(ClusterTest, AStopHandsItsGroupsOver) {
     EXPECT_LT(cluster_.now_ns() - before_ns, 1'000'000'000u);  // No election had to be waited for.
     ASSERT_TRUE(cluster_.Open(node).ok());
     ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
+TEST_F(ClusterTest, LeadersSpreadAgainAfterNodesWereGone) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  for (uint64_t node : {1, 2}) {
+    cluster_.Kill(node);
+    ASSERT_TRUE(cluster_.Open(node).ok());
+  }
+  // Meanwhile appends go on: a hand-over is no failure, nor a pause of a heartbeat's length.
+  uint64_t longest_ns = 0;
+  for (int i = 0; i < 300; ++i) {
+    const uint64_t before_ns = cluster_.now_ns();
+    auto appended = Append(1 + i % 3, Id("s"), "x");
+    ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+    if (i > 20) longest_ns = std::max(longest_ns, cluster_.now_ns() - before_ns);
+    cluster_.Advance(50);
+  }
+  EXPECT_LT(longest_ns, 100'000'000u);
+  for (uint64_t node = 1; node <= 3; ++node) {
+    EXPECT_GE(cluster_.node(node).Stats().groups_led, 1u) << node;
+    EXPECT_LE(cluster_.node(node).Stats().groups_led, 2u) << node;
   }
 }
 
