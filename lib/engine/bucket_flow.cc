@@ -150,7 +150,9 @@ void Engine::EndBucketDelete(NameCall call, BucketAttempt attempt, Result<Outcom
   ProposeAt(kMetaGroup,
             stream::DeleteBucket{call->request, finish ? Step::kFinish : Step::kAbort, attempt.id},
             [this, call, end](Result<stream::Reply> reply) {
-              if (!reply.ok()) return LeaveBucketDelete(call, Unknown());
+              // A newer attempt, of another leader's, has taken this one's place.
+              const bool ended = reply.ok() && reply->outcome == Outcome::kOk;
+              if (!ended) return LeaveBucketDelete(call, Unknown());
               // Other cores learn of it by the fences.
               shards_[Raw(runtime_.Current()->core())]->ForgetBucket(call->request);
               if (reply->settled_through == stream::kNoIncarnation) {

@@ -151,7 +151,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void CarryOutAny(GroupId group, ask::OfLeader ask, ask::LeadersDone done) override;
   bool EnterCall() override { return gate_.Enter(); }
   void LeaveCall() override { CallEnded(); }
-  void RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) override;
+  bool RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) override;
   void RouteAnswer(CoreId core, Bytes letter) override;
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
   std::vector<NodeId> Leaders() override;

@@ -2,7 +2,9 @@
 
 #include "lib/engine/forwarder.h"
 
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
@@ -12,19 +14,44 @@ namespace ursula::engine {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint32_t kRedirectsMax = 2;  // Until the next tick, or word of a leader.
 
 Status NoLeader() {
   return Status(StatusCode::kUnavailable,
                 "this group has no leader that can be reached; nothing was applied, try again");
 }
 
+struct PayloadOf {
+  uint64_t operator()(const ask::Propose& ask) const { return SizeOf(ask.messages); }
+  uint64_t operator()(const ask::Append& ask) const { return SizeOf(ask.work->messages); }
+  uint64_t operator()(const ask::Fork& ask) const { return SizeOf(ask.messages); }
+  uint64_t operator()(const auto&) const { return 0; }
+
+  static uint64_t SizeOf(const std::vector<Bytes>& messages) {
+    uint64_t bytes = 0;
+    for (const Bytes& message : messages) bytes += message.size();
+    return bytes;
+  }
+};
+
+// The kind of answer that is this ask's.
+std::size_t AnswerKindOf(const ask::OfLeader& ask) {
+  return std::visit(
+      [](const auto& one) {
+        using Answer = typename std::decay_t<decltype(one)>::Answer;
+        return ask::LeadersAnswer(Answer{}).index();
+      },
+      ask);
+}
+
 }  // namespace
 
 Forwarder::Forwarder(io::Loop* loop, Transport* transport, ForwarderHost* host, Replicas* replicas,
-                     uint64_t opening)
+                     group::CoreBudget* budget, uint64_t opening)
     : loop_(*loop),
       host_(*host),
       replicas_(*replicas),
+      budget_(*budget),
       opening_(opening),
       hub_(loop, transport, this) {}
 
@@ -45,12 +72,23 @@ void Forwarder::Ask(GroupId group, ask::OfLeader ask, ask::LeadersDone done) {
   errand->ask = std::move(ask);
   errand->done = std::move(done);
   errand->begun_ns = loop_.now_ns();
+  errand->payload_bytes = std::visit(PayloadOf{}, errand->ask);
   ++errands_;
   Status refusal;
   if (stopped_) refusal = Status(StatusCode::kUnavailable, "the engine is stopping");
   if (errands_ > kCallsMax) {
     refusal = Status(StatusCode::kResourceExhausted,
                      "too many requests of this core wait for leaders; try again shortly");
+  }
+  // Who carries it out counts it, too; a replica here counts for itself.
+  group::Replica* const replica = Find(group);
+  const bool here = replica != nullptr && CanLead(*replica);
+  const uint64_t inflight = budget_.inflight_bytes + errand->payload_bytes;
+  if (!here && errand->payload_bytes > 0 && budget_.inflight_bytes > 0 &&
+      inflight > budget_.inflight_bytes_max) {
+    ++budget_.stats.refused_inflight;
+    refusal = Status(StatusCode::kResourceExhausted,
+                     "too many bytes of appends wait for other nodes; try again shortly");
   }
   if (refusal.ok()) return Route(errand);
   loop_.Defer([this, errand, refusal] { End(errand, refusal); });
@@ -100,6 +138,7 @@ bool Forwarder::SendCall(const ErrandPtr& errand, NodeId to) {
     return false;
   }
   ++forwarded_;
+  Count(errand.get(), true);
   errand->state = Errand::State::kThere;
   errand->to = to;
   errand->number = call.id.number;
@@ -108,6 +147,7 @@ bool Forwarder::SendCall(const ErrandPtr& errand, NodeId to) {
 }
 
 void Forwarder::RouteHere(const ErrandPtr& errand) {
+  Count(errand.get(), false);
   errand->state = Errand::State::kHere;
   host_.CarryOutAny(errand->group, errand->ask, [this, errand](Result<ask::LeadersAnswer> answer) {
     OnCarriedOut(errand, std::move(answer));
@@ -125,13 +165,24 @@ void Forwarder::OnCarriedOut(const ErrandPtr& errand, Result<ask::LeadersAnswer>
 }
 
 void Forwarder::Wait(const ErrandPtr& errand, Status why) {
+  Count(errand.get(), true);
   errand->state = Errand::State::kWaiting;
   errand->last = std::move(why);
   waiting_.push_back(errand);
 }
 
+void Forwarder::Count(Errand* errand, bool counted) {
+  if (std::exchange(errand->counted, counted) == counted) return;
+  if (counted) {
+    budget_.inflight_bytes += errand->payload_bytes;
+  } else {
+    budget_.inflight_bytes -= errand->payload_bytes;
+  }
+}
+
 void Forwarder::End(const ErrandPtr& errand, Result<ask::LeadersAnswer> answer) {
   --errands_;
+  Count(errand.get(), false);
   ask::LeadersDone done = std::move(errand->done);
   done(std::move(answer));
 }
@@ -144,6 +195,10 @@ void Forwarder::Tick() {
   }
   for (const ErrandPtr& errand : late) {
     there_.erase(errand->number);
+    if (hub_.Withdraw(errand->to, Channel::kBulk, errand->number)) {
+      End(errand, NoLeader());
+      continue;
+    }
     URSULA_SOMETIMES("forward: a call's answer didn't come in time");
     End(errand, Status(StatusCode::kOutcomeUnknown,
                        "the group's leader hasn't answered in time; it may or may not be applied"));
@@ -157,6 +212,7 @@ void Forwarder::RouteWaiting(const std::optional<GroupId>& group) {
     if (group && errand->group != *group) {
       waiting_.push_back(errand);
     } else if (now_ns < errand->begun_ns + kFindLeaderNs) {
+      errand->redirects = 0;
       Route(errand);
     } else {
       URSULA_SOMETIMES("forward: a call found no leader in time");
@@ -216,14 +272,23 @@ void Forwarder::OnAnswer(const Bytes& letter) {
   if (found == there_.end()) return;
   ErrandPtr errand = std::move(found->second);
   there_.erase(found);
-  if (!read->elsewhere) return End(errand, std::move(read->answer));
+  if (!read->elsewhere) {
+    const bool other = read->answer.ok() && read->answer->index() != AnswerKindOf(errand->ask);
+    if (!other) return End(errand, std::move(read->answer));
+    return End(errand, Status(StatusCode::kOutcomeUnknown,
+                              "the group's leader gave an answer of another kind; it may or may "
+                              "not be applied"));
+  }
   if (stopped_) return End(errand, Status(StatusCode::kUnavailable, "the engine is stopping"));
   URSULA_SOMETIMES("forward: a call was sent on to another leader");
-  // Who it was sent to may know better: then it goes on at once.
-  if (*read->elsewhere == raft::kNoNode || *read->elsewhere == errand->to) {
-    return Wait(errand, NoLeader());
-  }
-  errand->hint = *read->elsewhere;
+  // Who it was sent to may know better: then it goes on at once. But peers may not know yet that
+  // the one that they name has fallen, or is this very node.
+  const NodeId hint = *read->elsewhere;
+  const group::Replica* replica = Find(errand->group);
+  const bool known = hint != raft::kNoNode && hint != errand->to && replica != nullptr &&
+                     hint != replica->self() && errand->redirects++ < kRedirectsMax;
+  if (!known) return Wait(errand, NoLeader());
+  errand->hint = hint;
   errand->last = NoLeader();
   Route(errand);
 }

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,7 +36,8 @@ class ForwarderHost {
   virtual bool EnterCall() = 0;
   virtual void LeaveCall() = 0;
   // Brings a letter to its group's core, if there is such a group; from any core.
-  virtual void RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) = 0;
+  // False: it is lost, for too much waits there.
+  virtual bool RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) = 0;
   // Brings an answer to the core that called.
   virtual void RouteAnswer(CoreId core, Bytes letter) = 0;
   virtual void OnNodeFrame(NodeId from, const Bytes& frame) = 0;
@@ -51,17 +53,17 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
 
   using Replicas = std::map<GroupId, std::unique_ptr<group::Replica>>;
 
-  // All are borrowed and outlive it. `opening`: random, of this opening of the engine, and the same
-  // on each of its cores.
+  // All are borrowed and outlive it; `budget` is the core's. `opening`: random, of this opening of
+  // the engine, and the same on each of its cores.
   Forwarder(io::Loop* loop, Transport* transport, ForwarderHost* host, Replicas* replicas,
-            uint64_t opening);
+            group::CoreBudget* budget, uint64_t opening);
   ~Forwarder() override;
 
   peers::Hub* hub() { return &hub_; }
 
   // Where the group's leader is, there. `done`, which may be called at once, as the ask's own, or
   //   kUnavailable        nothing was applied: no leader was found in kFindLeaderNs, or stopping;
-  //   kResourceExhausted  nothing was applied: kCallsMax are under way;
+  //   kResourceExhausted  nothing was applied: kCallsMax are under way, or too many bytes of them;
   //   kOutcomeUnknown     no answer came in kAnswerNs, the connection broke, or it stopped first.
   void Ask(GroupId group, ask::OfLeader ask, ask::LeadersDone done);
 
@@ -83,17 +85,20 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
     ask::LeadersDone done;
     uint64_t begun_ns = 0;
     State state = State::kWaiting;
-    NodeId to = {};       // kThere.
-    NodeId hint = {};     // Who was said to lead; 0: nobody.
-    uint32_t tries = 0;   // Of nodes, where this one's own replica has failed.
-    uint64_t number = 0;  // kThere: of its call.
-    Status last;          // What kept the last one from carrying it out.
+    NodeId to = {};          // kThere.
+    NodeId hint = {};        // Who was said to lead; 0: nobody.
+    uint32_t tries = 0;      // Of nodes, where this one's own replica has failed.
+    uint64_t number = 0;     // kThere: of its call.
+    uint32_t redirects = 0;  // Since the last tick.
+    uint64_t payload_bytes = 0;
+    bool counted = false;  // In inflight_bytes, while it isn't carried out here.
+    Status last;           // What kept the last one from carrying it out.
   };
   using ErrandPtr = std::shared_ptr<Errand>;
   // What one process of a peer has asked.
   struct Seen {
     uint64_t opening = 0;
-    uint64_t older = 0;                      // The opening before it.
+    std::deque<uint64_t> older = {};         // Openings before it.
     std::map<uint64_t, uint64_t> last = {};  // By its core: the highest number.
   };
 
@@ -112,6 +117,7 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
   bool SendCall(const ErrandPtr& errand, NodeId to);
   void Wait(const ErrandPtr& errand, Status why);
   void RouteWaiting(const std::optional<GroupId>& group);  // None: of all groups.
+  void Count(Errand* errand, bool counted);
   void End(const ErrandPtr& errand, Result<ask::LeadersAnswer> answer);
   bool MayBeSentAgain(const Errand& errand) const;
 
@@ -125,6 +131,7 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
   io::Loop& loop_;
   ForwarderHost& host_;
   Replicas& replicas_;
+  group::CoreBudget& budget_;
   const uint64_t opening_;
   uint64_t next_number_ = 1;
   std::vector<ErrandPtr> waiting_;              // Tried again at each tick.

@@ -1,5 +1,6 @@
 // What peers send to this core's groups: letters for replicas, and calls.
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/ids.h"
@@ -10,6 +11,7 @@ namespace ursula::engine {
 namespace {
 
 constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr std::size_t kOlderMax = 16;  // Openings of a peer that are remembered.
 
 }  // namespace
 
@@ -25,8 +27,12 @@ void Forwarder::OnLetter(NodeId from, GroupId group, Bytes letter) {
     }
     // Judged where it arrives, for there a peer's calls come in order.
     if (!IsNew(from, *id)) return;
+    if (!host_.RouteLetter(from, group, std::move(letter), loop_.now_ns())) {
+      Refuse(from, group, *id, raft::kNoNode);
+    }
+    return;
   }
-  host_.RouteLetter(from, group, std::move(letter), loop_.now_ns());
+  (void)host_.RouteLetter(from, group, std::move(letter), loop_.now_ns());
 }
 
 void Forwarder::OnOtherFrame(NodeId from, Bytes frame) { host_.OnNodeFrame(from, frame); }
@@ -34,8 +40,13 @@ void Forwarder::OnOtherFrame(NodeId from, Bytes frame) { host_.OnNodeFrame(from,
 // Numbers grow: one that isn't above the last was carried out, or comes too late for it.
 bool Forwarder::IsNew(NodeId from, const CallId& id) {
   Seen& seen = seen_[from];
-  if (id.opening == seen.older) return false;
-  if (id.opening != seen.opening) seen = {id.opening, seen.opening, {}};
+  if (std::ranges::find(seen.older, id.opening) != seen.older.end()) return false;
+  if (id.opening != seen.opening) {
+    if (seen.opening != 0) seen.older.push_front(seen.opening);
+    if (seen.older.size() > kOlderMax) seen.older.pop_back();
+    seen.opening = id.opening;
+    seen.last.clear();
+  }
   uint64_t& last = seen.last[id.number >> kCallNumberBits];
   if (id.number <= last) return false;
   last = id.number;
@@ -87,7 +98,10 @@ void Forwarder::Serve(NodeId from, GroupId group, const Bytes& letter, uint64_t 
 void Forwarder::OnServed(NodeId from, GroupId group, const CallId& id,
                          Result<ask::LeadersAnswer> done) {
   --serving_;
-  const bool nothing_applied = done.status().code() == StatusCode::kUnavailable;
+  // What this engine's own stop ended is for another leader.
+  const StatusCode code = done.status().code();
+  const bool stopped = code == StatusCode::kFailedPrecondition || code == StatusCode::kCancelled;
+  const bool nothing_applied = code == StatusCode::kUnavailable || (stopped_ && stopped);
   group::Replica* replica = Find(group);
   if (nothing_applied && (replica == nullptr || stopped_ || !CanLead(*replica))) {
     const bool knows = replica != nullptr && !stopped_ && !replica->failed();

@@ -166,7 +166,8 @@ Status Engine::Start() {
 Status Engine::OpenDirectory() {
   const ClusterOptions& cluster = options_.cluster;
   const bool alone = cluster.transport == nullptr;
-  const bool several = !alone && cluster.founders.size() > 1;
+  // Who is told of no founders founds nothing: an empty directory may be a volume that isn't there.
+  const bool several = !alone && cluster.founders.size() != 1;
   const uint32_t if_new = alone ? runtime_.core_count() * kGroupsPerCore : kGroupsOfCluster;
   storage::DirectoryOptions wanted;
   wanted.group_count_wanted = options_.group_count;
@@ -184,13 +185,18 @@ Status Engine::OpenDirectory() {
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
-  if (several) {
+  if (several && !cluster.founders.empty()) {
     Status founded = Found(if_new);
     if (!founded.ok()) return founded;
   }
   auto refusal = [this](const std::string& why) {
     return Status(StatusCode::kFailedPrecondition, directory_->path() + why);
   };
+  if (directory_->state() == storage::DirectoryState::kFounding) {
+    return refusal(
+        " holds no data yet, and nobody said which nodes found its cluster: give the "
+        "founders, or, of a cluster that has begun, this node's own directory");
+  }
   if (directory_->state() != storage::DirectoryState::kMember) {
     return refusal(" is no member of its cluster: nothing in it may be served");
   }

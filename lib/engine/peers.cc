@@ -23,14 +23,14 @@ void Engine::CarryOutAny(GroupId group, ask::OfLeader ask, ask::LeadersDone done
       std::move(ask));
 }
 
-// A letter too many is lost, as on the way here: who wrote it has a deadline, or writes again.
-void Engine::RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) {
-  if (Raw(group) >= group_count_) return;
+bool Engine::RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) {
+  if (Raw(group) >= group_count_) return true;
   Shard& shard = ShardOf(group);
   if (shard.loop().InLoop()) {
-    return shard.forwarder()->OnGroupLetter(from, group, letter, arrived_ns);
+    shard.forwarder()->OnGroupLetter(from, group, letter, arrived_ns);
+    return true;
   }
-  (void)shard.loop().TryPost([&shard, from, group, letter = std::move(letter), arrived_ns] {
+  return shard.loop().TryPost([&shard, from, group, letter = std::move(letter), arrived_ns] {
     if (shard.forwarder() == nullptr) return;
     shard.forwarder()->OnGroupLetter(from, group, letter, arrived_ns);
   });

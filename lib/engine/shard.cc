@@ -55,7 +55,7 @@ void Shard::OnWalStarted(Status status) {
   services.log = log_;
   if (start_.transport != nullptr) {
     forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
-                                             start_.directory->nonce());
+                                             &budget_, start_.directory->nonce());
     services.hub = forwarder_->hub();
     services.leaders = forwarder_.get();
   }

@@ -29,10 +29,12 @@ void Replica::Pump() {
 }
 
 void Replica::TakeSoftState(const raft::SoftState& soft_state) {
+  leaders_ms_ = INT64_MIN;
   if (soft_state.role == raft::Role::kLeader) {
-    clock_.Rebase();
+    clock_.BeginTerm();
     renewed_until_ms_ = INT64_MIN;
   } else {
+    clock_.EndTerm();
     shipments_.Clear();
   }
   if (soft_state.leader != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
@@ -139,7 +141,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
         stream::Decode(entry.payload, own ? stream::Checksum::kIgnore : stream::Checksum::kVerify);
     if (!command.ok()) return Corrupt(command.status());
     // What precedes a step of our own was stamped by us, before it.
-    if (clock_steps_ == 0) clock_.Observe(command->now_ms);
+    if (clock_steps_ == 0) clock_.Observe(command->now_ms, entry.index > opened_at_);
     result = machine_->Apply(entry.index, *command);
     if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
       clock_.Restart(machine_->now_ms());

@@ -24,6 +24,12 @@ constexpr uint64_t kNsPerMs = 1'000'000;
 // asks.
 void Replica::SettleAtLeader(stream::Incarnation incarnation, bool held,
                              Function<void(Status)> done) {
+  if (state_ != State::kRunning) {  // Nobody would end it any more.
+    services_.loop->Defer([done = std::move(done)]() mutable {
+      done(Status(StatusCode::kUnavailable, "the engine is stopping"));
+    });
+    return;
+  }
   URSULA_SOMETIMES("group: a follower met a stream past its deadline");
   const stream::LookupResult found = machine_->FindIncarnation(incarnation);
   settling_.push_back(
@@ -96,8 +102,11 @@ void Replica::TakeLeadersTime(raft::Message* reply) {
   const std::size_t size = reply->context.size();
   if (size < sizeof(int64_t)) return;
   const std::size_t kept = size - sizeof(int64_t);
-  leaders_ms_ = std::max(leaders_ms_, LoadFixed<int64_t>(reply->context.data() + kept));
+  const int64_t time_ms = LoadFixed<int64_t>(reply->context.data() + kept);
   reply->context = reply->context.Slice(0, kept);
+  // Of a leader that has fallen it decides nothing: its clock may have been why.
+  if (reply->term != core_->term() || reply->from != core_->leader()) return;
+  leaders_ms_ = std::max(leaders_ms_, time_ms);
 }
 
 void Replica::SendTimeNews() {

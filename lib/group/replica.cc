@@ -45,7 +45,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
-  payload_checked_at_ = written_index_ = log_.last();
+  payload_checked_at_ = written_index_ = opened_at_ = log_.last();
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
 }
@@ -352,6 +352,7 @@ void Replica::MaybeFinishStop() {
     return;
   }
   state_ = State::kStopped;
+  EndSettling(Stopping());
   barrier_.FailAll(Stopping());
   services_.loop->Defer(std::exchange(stop_done_, nullptr));
 }

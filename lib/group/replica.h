@@ -342,6 +342,7 @@ class Replica final : private raft::Driver,
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
   Index recovered_index_{};
+  Index opened_at_{};  // Entries above it have come since this opening.
   Term applied_term_{};
   Barrier barrier_;
   bool sole_voter_ = false;

@@ -1,7 +1,7 @@
 // lib/group/stamp_clock.h
 //
-// The time that a leader stamps into commands. It begins at what was stamped last, or at the wall
-// clock where that is later, and runs with CLOCK_BOOTTIME: a wall clock that jumps ahead is caught
+// The time that a leader stamps into commands. It begins at what was stamped last and, where that
+// was before this process, at the wall clock if that is later; and it runs with CLOCK_BOOTTIME: a wall clock that jumps ahead is caught
 // up at twice the speed at most, one that jumps back is waited for. Where the group's time is more
 // than kAheadMax ahead of the wall clock (a wrong clock stamped it once), it runs on at half speed:
 // time never stands still, and the wall clock comes nearer. An operator's step sets it right.
@@ -23,23 +23,33 @@ class StampClock {
 
   explicit StampClock(const io::Loop* loop) : loop_(*loop), read_ns_(loop->now_ns()) {}
 
-  // A term begins here: from now on this replica's wall clock counts.
-  void Rebase() {
+  // This replica leads from here on. If leaders have stamped anything since this process began, time
+  // goes on from that, so that a new leader whose clock is wrong doesn't take it along at once. Else
+  // nobody knows better than its wall clock.
+  void BeginTerm() {
     Advance();
-    last_ms_ = std::max({last_ms_, loop_.wall_ms(), int64_t{0}});
-    began_ = true;
+    if (!seen_live_) last_ms_ = std::max(last_ms_, loop_.wall_ms());
+    last_ms_ = std::max(last_ms_, int64_t{0});
+    leads_ = true;
+  }
+  // Others stamp: what passes is counted, and this replica's wall clock pulls at nothing.
+  void EndTerm() {
+    Advance();
+    leads_ = false;
   }
 
   int64_t NowMs() {
-    if (!began_) Rebase();
+    if (!leads_) BeginTerm();
     Advance();
     return last_ms_;
   }
 
-  // A command stamped by an earlier leader was applied. What had passed until then is in the stamp.
-  void Observe(int64_t stamped_ms) {
+  // A command was applied; `live`: its leader stamped it since this process began. What had passed
+  // until then is in the stamp.
+  void Observe(int64_t stamped_ms, bool live = false) {
     Advance();
     last_ms_ = std::max(last_ms_, stamped_ms);
+    seen_live_ |= live;
   }
 
   void Step(int64_t delta_ms) { last_ms_ = std::max<int64_t>(last_ms_ + delta_ms, 0); }
@@ -65,7 +75,7 @@ class StampClock {
     const uint64_t elapsed_ns = now_ns - read_ns_;
     read_ns_ = now_ns;
     const int64_t wall_ms = loop_.wall_ms();
-    if (last_ms_ < wall_ms) {
+    if (leads_ && last_ms_ < wall_ms) {
       const int64_t passed = static_cast<int64_t>(elapsed_ns / kNsPerMs);
       const int64_t latest = std::max(wall_ms, last_ms_ + passed);
       Run(elapsed_ns * 2);
@@ -85,7 +95,8 @@ class StampClock {
   uint64_t read_ns_;
   uint64_t rest_ns_ = 0;  // Passed, and not yet a millisecond.
   int64_t last_ms_ = 0;
-  bool began_ = false;
+  bool leads_ = false;
+  bool seen_live_ = false;
 };
 
 }  // namespace ursula::group

@@ -1,5 +1,6 @@
 #include "lib/peers/hub.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -29,6 +30,17 @@ bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, ui
   stats_.waiting_bytes += size;
   outbox.letters.push_back({group, token, std::move(letter)});
   loop_.AtTurnEnd(this);
+  return true;
+}
+
+bool Hub::Withdraw(NodeId to, Channel channel, uint64_t token) {
+  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  auto found = std::ranges::find(outbox.letters, token, &Pending::token);
+  if (found == outbox.letters.end()) return false;
+  const uint64_t size = found->letter.size() + kLetterHeadBytesMax;
+  outbox.bytes -= size;
+  stats_.waiting_bytes -= size;
+  outbox.letters.erase(found);
   return true;
 }
 

@@ -57,6 +57,9 @@ class Hub final : public FrameSink, private io::TurnHook {
   // False: it was dropped. `token` names it to Receiver::OnDropped.
   bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token = 0);
 
+  // Takes back a letter that hasn't left. False: it has, or may have, or there is none.
+  bool Withdraw(NodeId to, Channel channel, uint64_t token);
+
   const HubStats& stats() const { return stats_; }
 
  private:

@@ -77,17 +77,34 @@ TEST_F(StampClockTest, WhatPassedBeforeAnObservedStampIsNotAddedToIt) {
   Pass(20'000);
   clock_.Observe(loop_.wall_ms() - 1);
   Pass(1);
-  clock_.Rebase();
+  clock_.BeginTerm();
   EXPECT_EQ(clock_.NowMs(), loop_.wall_ms());
   Pass(5000);
   clock_.Observe(loop_.wall_ms() - 3000);  // An older one changes nothing.
   EXPECT_EQ(clock_.NowMs(), loop_.wall_ms());
 }
 
+// A follower's clock is an hour ahead: it deletes nothing by leading.
+TEST_F(StampClockTest, ANewLeaderGoesOnFromWhatWasStampedWhileItFollowed) {
+  clock_.Observe(kWall, true);
+  Jump(3'600'000);
+  Pass(5000);
+  clock_.Observe(kWall + 5000, true);
+  Pass(2000);
+  clock_.BeginTerm();
+  EXPECT_EQ(clock_.NowMs(), kWall + 7000);
+  Pass(1000);
+  EXPECT_EQ(clock_.NowMs(), kWall + 9000);  // It nears its own clock.
+  clock_.EndTerm();
+  Pass(60'000);
+  clock_.BeginTerm();
+  EXPECT_EQ(clock_.NowMs(), kWall + 69'000);
+}
+
 TEST_F(StampClockTest, ATermBeginsAtTheWallClockIfThatIsLater) {
   EXPECT_EQ(clock_.NowMs(), kWall);
   Jump(kYearMs);  // A week switched off, or a year.
-  clock_.Rebase();
+  clock_.BeginTerm();
   EXPECT_EQ(clock_.NowMs(), kWall + kYearMs);
 }
 

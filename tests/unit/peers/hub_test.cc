@@ -165,6 +165,21 @@ TEST_F(HubTest, WhatTheTransportHasTakenIsNotCalledDropped) {
   EXPECT_EQ(listening.heard, "dropped 2:1:8 lost 2 ");
 }
 
+TEST_F(HubTest, ALetterCanBeTakenBackUntilItLeaves) {
+  transport.outcome = SendOutcome::kFull;
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("a"), 7);
+  loop.RunUntilIdle();  // In a frame that was refused: it may be on its way by now.
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("b"), 8);
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kBulk, Text("c"), 9);
+  EXPECT_FALSE(hub.Withdraw(NodeId{2}, Channel::kBulk, 7));
+  EXPECT_TRUE(hub.Withdraw(NodeId{2}, Channel::kBulk, 8));
+  EXPECT_FALSE(hub.Withdraw(NodeId{2}, Channel::kBulk, 8));
+  transport.outcome = SendOutcome::kTaken;
+  transport.sink().OnRoom(NodeId{2}, Channel::kBulk);
+  EXPECT_EQ(Deliver(), "[2:1:a ][2:1:c ]");
+  EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+}
+
 TEST_F(HubTest, AFrameOfTheNodesThemselvesIsPassedOn) {
   transport.sink().OnFrame(NodeId{2}, Channel::kControl, Bytes::Copy("\xF0rest"));
   EXPECT_EQ(listening.heard, "frame 2 of 5 ");
