@@ -4,9 +4,11 @@
 #include <array>
 #include <utility>
 
+#include "server/config/cluster.h"
 #include "server/config/values.h"
 #include "server/http/connection_limits.h"
 #include "server/log.h"
+#include "server/peer_wiring.h"
 #include "ursula/sync.h"
 
 namespace ursula::server {
@@ -53,6 +55,7 @@ Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* op
 Daemon::~Daemon() {
   if (admin_ != nullptr) admin_->Stop();
   engine_.reset();
+  StopPeers();
   if (watchdog_ != nullptr) watchdog_->Stop();
   runtime_.reset();
 }
@@ -69,6 +72,7 @@ Status Daemon::Begin() {
   Status status = LockPorts();
   if (status.ok()) status = StartRuntime();
   if (status.ok()) status = ListenAdmin();
+  if (status.ok()) status = ListenToPeers();
   if (!status.ok()) return status;
   watchdog_ = std::make_unique<Watchdog>(&io::LoopRuntime::Of(*runtime_), &manager_);
   watchdog_->Start();
@@ -120,6 +124,20 @@ Status Daemon::StartRuntime() {
   return {};
 }
 
+Status Daemon::ListenToPeers() {
+  if (config_.peers.empty()) return {};
+  auto peers = StartPeers(config_, runtime_.get());
+  if (!peers.ok()) {
+    return Because("--peer-listen " + FormatHostPort(config_.peer_listen), peers.status());
+  }
+  peers_ = std::move(*peers);
+  Log(LogLevel::kInfo, "listening for peers",
+      {{"address", FormatHostPort(config_.peer_listen)},
+       {"secret", config_.cluster_secret.empty() ? "none" : config_.cluster_secret_file}});
+  Log(LogLevel::kWarning, "peers are reached without encryption: keep them on a private network");
+  return {};
+}
+
 Status Daemon::OpenEngine() {
   EngineOptions options;
   if (!config_.memory) options.data_dir = config_.data_dir;
@@ -130,6 +148,7 @@ Status Daemon::OpenEngine() {
   options.wal_bytes_max = config_.wal_bytes_max;
   options.message_bytes_max = config_.message_bytes_max();
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
+  if (peers_ != nullptr) options.cluster = ClusterOf(config_, peers_.get());
   options.runtime = runtime_.get();
   options.opening = &opening_;
   options.log = [](int level, std::string_view message) {
@@ -142,6 +161,14 @@ Status Daemon::OpenEngine() {
                           : Because("--data-dir " + config_.data_dir, engine.status());
   }
   engine_ = std::move(*engine);
+  if (peers_ == nullptr) return {};
+  const ClusterStatus cluster = engine_->Cluster();
+  const uint32_t group_count = static_cast<uint32_t>(cluster.groups.size());
+  peers_->SetCluster(cluster.cluster_id, group_count);
+  Log(LogLevel::kInfo, "this is a node of a cluster",
+      {{"node", std::to_string(config_.node_id)},
+       {"cluster_id", FormatClusterId(cluster.cluster_id)},
+       {"groups", std::to_string(group_count)}});
   return {};
 }
 
@@ -218,7 +245,13 @@ bool Daemon::Stop() {
   if (!clients_->Stop()) return false;
   if (admin_ != nullptr && !admin_->Stop()) return false;
   StopEngine();
+  StopPeers();
   return true;
+}
+
+// After the engine, which says good-bye through them.
+void Daemon::StopPeers() {
+  if (peers_ != nullptr) peers_->Stop();
 }
 
 void Daemon::StopEngine() {

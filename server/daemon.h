@@ -1,7 +1,7 @@
 // server/daemon.h
 //
-// Daemon is ursulad put together from a ServerConfig: runtime, admin listener, engine, client
-// listener. Its calls run on the main thread.
+// Daemon is ursulad put together from a ServerConfig: runtime, admin listener, peers, engine,
+// client listener. Its calls run on the main thread.
 
 #pragma once
 
@@ -14,6 +14,7 @@
 #include "server/config/server_config.h"
 #include "server/http/server.h"
 #include "server/http/stream_handler.h"
+#include "server/peer/grpc_transport.h"
 #include "server/protocol/config.h"
 #include "server/recovery_report.h"
 #include "server/service_manager.h"
@@ -45,11 +46,13 @@ class Daemon {
  private:
   Status LockPorts();
   Status StartRuntime();
+  Status ListenToPeers();
   Status OpenEngine();
   http::HttpOptions ClientOptions() const;
   Status Listen();
   Status ListenAdmin();
   void StopEngine();
+  void StopPeers();
 
   const ServerConfig config_;
   const uint64_t descriptors_max_;
@@ -60,6 +63,7 @@ class Daemon {
   http::SharedFrames frames_;
   // Destroyed in the order of need: connections refer to the runtime's loops.
   std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<peer::PeerTransport> peers_;  // Null: this node is alone.
   std::unique_ptr<StreamEngine> engine_;
   std::unique_ptr<RecoveryReport> report_;
   std::unique_ptr<Watchdog> watchdog_;

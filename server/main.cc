@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <utility>
 
+#include "server/config/cluster.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/load.h"
 #include "server/config/memory_limit.h"
@@ -38,11 +40,28 @@ constexpr uint64_t kOpenFilesLeast = 256;  // Where the kernel doesn't say.
 
 void Say(int fd, std::string_view text) { Output(fd).Write(text); }
 
+// gRPC's library, as it is loaded, opens one to see whether it can, and forgets it: there it takes
+// a closed descriptor's place before main.
+bool IsEventCounter(int fd) {
+  constexpr std::string_view kTarget = "anon_inode:[eventfd]";
+  std::array<char, 64> target;
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = readlink(link.c_str(), target.data(), target.size());
+  return size > 0 && std::string_view(target.data(), static_cast<std::size_t>(size)) == kTarget;
+}
+
 // What is opened gets the lowest free number. Where 0, 1 or 2 was closed, that would be a file of
 // ours, and what is printed would go into it.
 void FillStandardDescriptors() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) return;
+    if (fcntl(fd, F_GETFD) < 0) {
+      if (open("/dev/null", O_RDWR) < 0) return;
+    } else if (IsEventCounter(fd)) {
+      const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+      if (nothing < 0) return;
+      dup2(nothing, fd);
+      close(nothing);
+    }
   }
 }
 
@@ -215,6 +234,7 @@ int Main(std::span<const char* const> arguments) {
     if (name.starts_with("URSULA_")) input.environment_names.emplace_back(name, 0, name.find('='));
   }
   input.read_file = [](const std::string& path) { return ReadFile(path); };
+  input.read_secret = [](const std::string& path) { return ReadSecretFile(path); };
   input.memory_bytes =
       MemoryLimit([](const std::string& path) { return ReadFile(path); }, PhysicalMemoryBytes());
   input.cpu_count = CpuLimit([](const std::string& path) { return ReadFile(path); }, AllowedCpus());

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "server/config/cluster.h"
 #include "server/config/options.h"
 #include "server/config/values.h"
 #include "ursula/engine.h"
@@ -24,7 +25,14 @@ class ConfigLoader {
     ApplyFlags();
     FitToMemory();
     if (loaded_.config.core_count == 0) loaded_.config.core_count = input_.cpu_count;
+    ReadSecret();
     CheckTogether();
+    for (std::string& mistake :
+         ClusterMistakes(loaded_.config, [this](std::string_view option, const std::string&value) {
+           return Named(option, value);
+         })) {
+      Mistake(std::move(mistake));
+    }
     return std::move(loaded_);
   }
 
@@ -162,6 +170,18 @@ class ConfigLoader {
     fit("body-bytes-max", &config.body_bytes_max, share / 4, 0);
     fit("inflight-body-bytes-max", &config.inflight_body_bytes_max, share,
         2 * config.body_bytes_max);
+  }
+
+  void ReadSecret() {
+    ServerConfig& config = loaded_.config;
+    if (config.cluster_secret_file.empty()) return;
+    Result<std::string> secret = input_.read_secret(config.cluster_secret_file);
+    if (secret.ok()) {
+      config.cluster_secret = std::move(*secret);
+    } else {
+      Mistake(Named("cluster-secret-file", config.cluster_secret_file) + ": " +
+              secret.status().message());
+    }
   }
 
   void CheckTogether() {

@@ -22,6 +22,7 @@ struct ConfigInput {
   Function<const char*(const char* name)> environment = {};  // As getenv.
   std::vector<std::string> environment_names = {};           // Those that begin with URSULA_.
   Function<Result<std::string>(const std::string& path)> read_file = {};
+  Function<Result<std::string>(const std::string& path)> read_secret = {};  // ReadSecretFile.
   uint64_t memory_bytes = UINT64_MAX;  // What the process may use (memory_limit.h).
   uint32_t cpu_count = 0;              // For core_count (cpu_limit.h); 0: left as it is.
 };

@@ -4,10 +4,12 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "server/config/cluster.h"
 #include "server/config/values.h"
 
 namespace ursula::server {
@@ -57,6 +59,37 @@ std::string AdminListen(ServerConfig* config, Text text) {
   std::optional<HostPort> address = ParseHostPort(text);
   if (!address.has_value()) return "HOST:PORT with a numeric host, or none";
   config->admin_listen = *address;
+  return {};
+}
+
+std::string PeerListen(ServerConfig* config, Text text) {
+  std::optional<HostPort> address = ParseHostPort(text);
+  if (!address.has_value() || address->port == 0) {
+    return "HOST:PORT with a numeric host and a port that isn't 0";
+  }
+  config->peer_listen = *address;
+  return {};
+}
+
+std::string Peers(ServerConfig* config, Text text) {
+  std::optional<std::map<uint64_t, HostPort>> peers = ParsePeers(text);
+  if (!peers) {
+    return "a list such as 1=10.0.0.1:4439,2=10.0.0.2:4439,3=10.0.0.3:4439, each node once";
+  }
+  config->peers = std::move(*peers);
+  return {};
+}
+
+std::string ClusterId(ServerConfig* config, Text text) {
+  std::optional<uint64_t> id = ParseClusterId(text);
+  if (!id) return "the 16 hexadecimal digits that were logged when the cluster was founded";
+  config->cluster_id = *id;
+  return {};
+}
+
+std::string ClusterSecretFile(ServerConfig* config, Text text) {
+  if (text.empty() || text.size() > 4096 || text.find('\0') != Text::npos) return "a file";
+  config->cluster_secret_file = std::string(text);
   return {};
 }
 
@@ -178,6 +211,30 @@ constexpr std::array kNetwork = {
            AdminListen},
 };
 
+constexpr std::array kCluster = {
+    Option{"node-id", "N", "Which of the nodes this is.",
+           Number<&ServerConfig::node_id, 1, kNodeIdMax>},
+    Option{"peer-listen", "HOST:PORT",
+           "Where the other nodes connect. They are reached without encryption: a private\n"
+           "network.",
+           PeerListen},
+    Option{"peers", "LIST",
+           "The nodes that make up the cluster, 1, 3 or 5 of them, as\n"
+           "1=HOST:PORT,2=HOST:PORT,3=HOST:PORT: where each one's --peer-listen is reached.\n"
+           "A new data directory waits for all of them, to found a cluster.",
+           Peers},
+    Option{"cluster-id", "HEX",
+           "The cluster that this node belongs to: it founds no new one, and serves no other\n"
+           "one's directory. [what the directory says]",
+           ClusterId},
+    Option{"cluster-secret-file", "FILE",
+           "What the nodes know each other by, the same on each of them. Needed unless all\n"
+           "are on this machine.",
+           ClusterSecretFile},
+    Option{"peer-connections-max", "N", "Connections from other nodes, two for each. [64]",
+           Number<&ServerConfig::peer_connections_max, 8, 4096>},
+};
+
 constexpr std::array kStorage = {
     Option{"data-dir", "DIR", "Everything that is kept; made if missing. [./ursula-data]", DataDir},
     Option{"memory", "",
@@ -192,7 +249,7 @@ constexpr std::array kStorage = {
            Number<&ServerConfig::core_count, 1, 1024>},
     Option{"raft-group-count", "N",
            "Raft groups that streams are spread over; fixed for a data directory.\n"
-           "[what the directory has, else 4 for each core]",
+           "[what the directory has, else 4 for each core, 64 in a cluster]",
            Number<&ServerConfig::raft_group_count, 1, 4096>},
     Option{"pin-threads", "", "Pin each core's thread to a CPU.",
            Switch<&ServerConfig::pin_threads>},
@@ -271,9 +328,9 @@ constexpr std::array kLogs = {
 };
 
 const std::array kGroups = {
-    OptionGroup{"Network", kNetwork}, OptionGroup{"Storage", kStorage},
-    OptionGroup{"Limits", kLimits},   OptionGroup{"Times", kTimes},
-    OptionGroup{"Logs", kLogs},
+    OptionGroup{"Network", kNetwork}, OptionGroup{"Cluster", kCluster},
+    OptionGroup{"Storage", kStorage}, OptionGroup{"Limits", kLimits},
+    OptionGroup{"Times", kTimes},     OptionGroup{"Logs", kLogs},
 };
 
 constexpr std::size_t kHelpColumn = 34;

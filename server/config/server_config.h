@@ -6,13 +6,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace ursula::server {
 
 struct HostPort {
-  std::string host = {};  // A numeric IPv4 or IPv6 address, without brackets.
+  std::string host = {};  // A numeric IPv4 or IPv6 address, without brackets; of a peer, or a name.
   uint16_t port = 0;      // 0: the kernel chooses.
   friend bool operator==(const HostPort&, const HostPort&) = default;
 };
@@ -35,12 +36,21 @@ struct ServerConfig {
   std::vector<std::string> cors_headers = {};  // Besides those of the protocol.
   bool cors_private_network = false;
 
+  // Its place among several nodes. Without peers it is alone, and the others are as they stand.
+  uint64_t node_id = 0;
+  HostPort peer_listen = {};
+  std::map<uint64_t, HostPort> peers = {};  // By node id; this node's own may be missing.
+  uint64_t cluster_id = 0;                  // 0: whichever the directory's is, or a new one.
+  std::string cluster_secret_file = {};
+  std::string cluster_secret = {};  // What is in that file.
+  uint32_t peer_connections_max = 64;
+
   // What it keeps and where.
   std::string data_dir = "./ursula-data";
   bool memory = false;
   bool new_history = false;
   uint32_t core_count = 0;        // 0: one for each CPU that this process may use.
-  uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4.
+  uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4; with peers 64.
   bool pin_threads = false;
   uint32_t busy_poll_us = 200;
   uint32_t ring_entries = 1024;

@@ -19,6 +19,13 @@ constexpr std::size_t kSentenceMax = 300;
 std::string Number(uint64_t number) { return std::to_string(number); }
 std::string Name(NodeId node) { return "node " + Number(Raw(node)); }
 
+std::string Cluster(uint64_t id) {  // As --cluster-id takes it.
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  for (int shift = 60; shift >= 0; shift -= 4) text.push_back(kDigits[(id >> shift) & 15]);
+  return "cluster " + text;
+}
+
 std::string WrongAddress(const Hello& ours, const Hello& theirs) {
   return "this is " + Name(ours.node) + ", but " + Name(theirs.node) + " dialled " +
          Name(theirs.receiver) + " here: correct the address in --peers of " + Name(theirs.node);
@@ -144,14 +151,14 @@ std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
   if (ours.has_secret && !theirs.has_secret) return SecretSentence(ours, theirs);
   if (theirs.has_secret && !ours.has_secret) return SecretSentence(theirs, ours);
   if (ours.cluster_id != 0 && theirs.cluster_id != 0 && ours.cluster_id != theirs.cluster_id) {
-    return Name(theirs.node) + " belongs to cluster " + Number(theirs.cluster_id) + ", " +
-           Name(ours.node) + " to cluster " + Number(ours.cluster_id) +
+    return Name(theirs.node) + " belongs to " + Cluster(theirs.cluster_id) + ", " +
+           Name(ours.node) + " to " + Cluster(ours.cluster_id) +
            ": correct --peers, or start the node that is wrong here on an empty directory";
   }
   if (ours.group_count != 0 && theirs.group_count != 0 && ours.group_count != theirs.group_count) {
     return Name(theirs.node) + " has " + Number(theirs.group_count) + " groups, " +
            Name(ours.node) + " has " + Number(ours.group_count) +
-           ": start both with the same --groups";
+           ": start both with the same --raft-group-count";
   }
   return std::nullopt;
 }

@@ -35,8 +35,9 @@ struct PeerTransportOptions {
   uint32_t thread_count = 0;  // For gRPC's events; 0: by core_count.
 
   PostFunction post = {};
-  // A sentence for the operator. Any thread; not to call the transport. May be empty.
-  std::function<void(std::string_view)> log = {};
+  // A sentence for the operator; `trouble`: something isn't as it should be. Any thread; not to
+  // call the transport. May be empty.
+  std::function<void(bool trouble, std::string_view)> log = {};
 };
 
 struct PeerStatus {

@@ -157,7 +157,8 @@ PeerLink::Ending PeerLink::RunSession() {
     lock.unlock();
     if (up) {
       Publish(session.get(), true);
-      services_.roster->Log("connected to node " + std::to_string(Raw(peer_)) + " at " + address_);
+      services_.roster->Log(false,
+                            "connected to node " + std::to_string(Raw(peer_)) + " at " + address_);
     }
     lock.lock();
     changed_.wait(lock, [&] { return session->broken_ || stopping_; });

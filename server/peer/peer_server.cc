@@ -51,7 +51,7 @@ Status PeerServer::Start() {
   AcceptorOptions accept;
   accept.connections_max = options.connections_max;
   accept.handshake_ms_max = options.handshake_ms_max;
-  accept.log = [this](const std::string& sentence) { roster_.Log(sentence); };
+  accept.log = [this](const std::string& sentence) { roster_.Log(true, sentence); };
   accept.take = [this, listening = listener->fd.get()](int fd) {
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
     connection.listener_fd = listening;

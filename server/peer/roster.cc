@@ -49,8 +49,8 @@ std::optional<std::string> Roster::Judge(const Hello& ours, const Hello& theirs)
   return Refusal(ours, theirs, options_.peers);
 }
 
-void Roster::Log(const std::string& sentence) const {
-  if (options_.log) options_.log(sentence);
+void Roster::Log(bool trouble, const std::string& sentence) const {
+  if (options_.log) options_.log(trouble, sentence);
 }
 
 void Roster::NoteRefusal(NodeId peer, Direction direction, const std::string& sentence) {
@@ -71,8 +71,9 @@ void Roster::NoteRefusal(NodeId peer, Direction direction, const std::string& se
     last.logged = sentence;
     last.when = now;
   }
-  Log((direction == Direction::kOutgoing ? "no connection to " : "refused a connection from ") +
-      Name(peer) + ": " + sentence);
+  Log(true,
+      (direction == Direction::kOutgoing ? "no connection to " : "refused a connection from ") +
+          Name(peer) + ": " + sentence);
 }
 
 void Roster::TellIfEnded(NodeId node, Peer* peer) {

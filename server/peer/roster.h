@@ -77,7 +77,7 @@ class Roster {
   enum class Direction : uint8_t { kOutgoing, kIncoming };
   // Why there is no connection. Logged when it is another sentence than the last.
   void NoteRefusal(NodeId peer, Direction direction, const std::string& sentence);
-  void Log(const std::string& sentence) const;
+  void Log(bool trouble, const std::string& sentence) const;
 
   // Closes what was agreed upon with another cluster id, or with none. True for those peers whose
   // outgoing streams have to be made anew.

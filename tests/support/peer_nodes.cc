@@ -137,7 +137,7 @@ PeerNode::PeerNode(uint64_t id, uint16_t core_count, uint16_t port,
   options.post = [this](CoreId core, Function<void()> work) {
     cores_[Raw(core)]->Post(std::move(work));
   };
-  options.log = [this](std::string_view sentence) {
+  options.log = [this](bool, std::string_view sentence) {
     std::lock_guard lock(mutex_);
     log_.emplace_back(sentence);
     changed_.notify_all();

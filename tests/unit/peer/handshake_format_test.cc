@@ -154,7 +154,9 @@ TEST_F(RefusalTest, ASentenceSaysWhatDiffersAndWhatToDo) {
   EXPECT_NE(Refused().find("node 2 has a cluster secret and node 1 has none"), std::string::npos);
   theirs_.has_secret = true;
   theirs_.cluster_id = 8;
-  EXPECT_NE(Refused().find("node 1 belongs to cluster 8, node 2 to cluster 9"), std::string::npos);
+  EXPECT_NE(Refused().find("node 1 belongs to cluster 0000000000000008, node 2 to cluster "
+                           "0000000000000009"),
+            std::string::npos);
   theirs_.cluster_id = 9;
   theirs_.group_count = 16;
   EXPECT_NE(Refused().find("node 1 has 16 groups, node 2 has 64"), std::string::npos);

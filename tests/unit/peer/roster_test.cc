@@ -35,7 +35,7 @@ class RosterTest : public ::testing::Test {
     options.node = NodeId{1};
     options.incarnation = 100;
     options.peers = {{NodeId{1}, "self:1"}, {NodeId{2}, "two:1"}};
-    options.log = [this](std::string_view line) { log_.emplace_back(line); };
+    options.log = [this](bool, std::string_view line) { log_.emplace_back(line); };
     return options;
   }
   std::vector<bool> Told() {

@@ -1,0 +1,83 @@
+"""Clusters of real ursulad processes."""
+import json
+import os
+import random
+import socket
+import tempfile
+
+import harness
+
+# Of node processes that run side by side on a small machine.
+SMALL = ["--core-count", "1", "--wal-bytes-max", "192MiB", "--body-bytes-max", "4MiB",
+         "--hot-bytes-max", "16MiB", "--busy-poll-us", "0"]
+
+
+def free_ports(count):
+    """Ports that nobody listens on now, below those that the kernel gives to clients."""
+    held = []
+    try:
+        while len(held) < count:
+            candidate = socket.socket()
+            held.append(candidate)
+            try:
+                candidate.bind(("127.0.0.1", random.randrange(20000, 32000)))
+            except OSError:
+                held.pop().close()
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
+
+
+class Cluster:
+    """`count` nodes, numbered from 1, with their directories in one of this object's."""
+
+    def __init__(self, count=3, flags=(), groups=8):
+        self.directory = tempfile.TemporaryDirectory(prefix="ursula-cluster-")
+        self.peer_ports = free_ports(count)
+        self.flags = [*SMALL, "--raft-group-count", str(groups), *flags]
+        self.nodes = {}
+        for node in range(1, count + 1):
+            self.nodes[node] = harness.Server(
+                *self.flags, *self.place(node), data_dir=self.data_dir(node), admin=True,
+                wait=False)
+        for node in self.nodes.values():
+            node.await_listening()
+
+    def data_dir(self, node):
+        return os.path.join(self.directory.name, "node-%d" % node)
+
+    def place(self, node):
+        """The options that say which node this is."""
+        peers = ",".join("%d=127.0.0.1:%d" % (i + 1, port)
+                         for i, port in enumerate(self.peer_ports))
+        return ["--node-id", str(node), "--peers", peers,
+                "--peer-listen", "127.0.0.1:%d" % self.peer_ports[node - 1]]
+
+    def __getitem__(self, node):
+        return self.nodes[node]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for node in self.nodes.values():
+            node.__exit__()
+        self.directory.cleanup()
+
+    def await_leaders(self, *nodes):
+        """Until each of these nodes (all that run, if none is named) can serve every group."""
+        for node in nodes or [n for n in self.nodes if self.nodes[n].process.poll() is None]:
+            server = self.nodes[node]
+            port = server.admin_port()
+            harness.wait_until(lambda: server.ask("GET", "/readyz", port=port)[0] == 200)
+
+    def logged(self, node):
+        """What this node has logged, entry by entry."""
+        entries = []
+        for line in self.nodes[node].log_text().splitlines():
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                entries.append({"message": line})
+        return entries
