@@ -29,7 +29,43 @@ def environment(**more):
     return {**kept, **more}
 
 
-class Server:
+class Client:
+    """Requests to the server that listens on a port."""
+
+    def __init__(self, port):
+        self.port = port
+
+    def ask(self, method, target, body=None, headers=None, port=None):
+        """(status, headers, body) over a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE_S)
+        try:
+            connection.request(method, target, body=body, headers=headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    def append(self, target, body, content_type="application/octet-stream", **headers):
+        named = {k.replace("_", "-"): v for k, v in headers.items()}
+        return self.ask("POST", target, body, {"Content-Type": content_type, **named})
+
+    def read_all(self, target):
+        """Every byte of a stream, page by page."""
+        data, offset = b"", "-1"
+        while True:
+            status, headers, body = self.ask("GET", "%s?offset=%s" % (target, offset))
+            if status != 200:
+                raise AssertionError("GET %s: %d %r" % (target, status, body))
+            data += body
+            offset = headers["Stream-Next-Offset"]
+            if headers.get("Stream-Up-To-Date") == "true":
+                return data
+
+    def raw(self):
+        return RawClient(self.port)
+
+
+class Server(Client):
     """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
 
     def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None, wait=True,
@@ -107,37 +143,6 @@ class Server:
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
         raise AssertionError("no metric " + name)
-
-    # ---- clients ----
-
-    def ask(self, method, target, body=None, headers=None, port=None):
-        """(status, headers, body) over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE_S)
-        try:
-            connection.request(method, target, body=body, headers=headers or {})
-            response = connection.getresponse()
-            return response.status, response.headers, response.read()
-        finally:
-            connection.close()
-
-    def append(self, target, body, content_type="application/octet-stream", **headers):
-        named = {k.replace("_", "-"): v for k, v in headers.items()}
-        return self.ask("POST", target, body, {"Content-Type": content_type, **named})
-
-    def read_all(self, target):
-        """Every byte of a stream, page by page."""
-        data, offset = b"", "-1"
-        while True:
-            status, headers, body = self.ask("GET", "%s?offset=%s" % (target, offset))
-            if status != 200:
-                raise AssertionError("GET %s: %d %r" % (target, status, body))
-            data += body
-            offset = headers["Stream-Next-Offset"]
-            if headers.get("Stream-Up-To-Date") == "true":
-                return data
-
-    def raw(self):
-        return RawClient(self.port)
 
 
 class RawClient:
