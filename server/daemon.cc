@@ -71,8 +71,8 @@ std::string Daemon::url() const {
 Status Daemon::Begin() {
   Status status = LockPorts();
   if (status.ok()) status = StartRuntime();
-  if (status.ok()) status = ListenAdmin();
   if (status.ok()) status = ListenToPeers();
+  if (status.ok()) status = ListenAdmin();
   if (!status.ok()) return status;
   watchdog_ = std::make_unique<Watchdog>(&io::LoopRuntime::Of(*runtime_), &manager_);
   watchdog_->Start();
@@ -131,6 +131,8 @@ Status Daemon::ListenToPeers() {
     return Because("--peer-listen " + FormatHostPort(config_.peer_listen), peers.status());
   }
   peers_ = std::move(*peers);
+  admin_view_.node = NodeId{config_.node_id};
+  admin_view_.peers = [this] { return PeerStates(peers_.get()); };
   Log(LogLevel::kInfo, "listening for peers",
       {{"address", FormatHostPort(config_.peer_listen)},
        {"secret", config_.cluster_secret.empty() ? "none" : config_.cluster_secret_file}});

@@ -33,6 +33,31 @@ Result<std::unique_ptr<peer::PeerTransport>> StartPeers(const ServerConfig& conf
   return peer::NewPeerTransport(options);
 }
 
+std::vector<admin::PeerState> PeerStates(peer::PeerTransport* transport) {
+  std::vector<admin::PeerState> states;
+  for (peer::PeerStatus& status : transport->Peers()) {
+    admin::PeerState state;
+    state.node = status.node;
+    state.address = std::move(status.address);
+    state.connected = status.connected;
+    state.connected_from = status.connected_from;
+    state.refusal = std::move(status.refusal);
+    state.incarnation = status.incarnation;
+    state.cluster_id = status.cluster_id;
+    state.round_trip_us = status.round_trip_us;
+    state.clock_offset_ms = status.clock_offset_ms;
+    state.connects = status.connects;
+    state.sent_frames = status.sent_frames;
+    state.sent_bytes = status.sent_bytes;
+    state.received_frames = status.received_frames;
+    state.received_bytes = status.received_bytes;
+    state.window_stalls = status.window_stalls;
+    state.bad_messages = status.bad_messages;
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
 ClusterOptions ClusterOf(const ServerConfig& config, Transport* transport) {
   ClusterOptions options;
   options.transport = transport;

@@ -41,9 +41,11 @@ void AdminHandler::StepClock(http::Exchange* exchange) {
 
 std::string AdminHandler::Warnings() const {
   constexpr uint64_t kAheadMs = 10'000;
+  std::string warnings = view_->peers ? UnconnectedText(view_->peers()) : std::string();
+  if (!serving()) return warnings;
   const uint64_t ahead_ms = view_->engine->Stats().clock_ahead_ms;
-  if (ahead_ms <= kAheadMs) return {};
-  return "warning: the streams' time is " + std::to_string(ahead_ms / 1000) +
+  if (ahead_ms <= kAheadMs) return warnings;
+  return warnings + "warning: the streams' time is " + std::to_string(ahead_ms / 1000) +
          " s ahead of this node's clock; once the clock is right: POST /clock/step\n";
 }
 
@@ -53,7 +55,23 @@ Status AdminHandler::Readiness() const {
     return Status(StatusCode::kUnavailable,
                   "recovering: " + OpeningText(view_->opening->Progress()));
   }
-  return view_->engine->Ready();
+  Status ready = view_->engine->Ready();
+  if (!view_->peers || ready.code() == StatusCode::kIoError) return ready;
+  std::string leaderless = LeaderlessText(view_->engine->Cluster());
+  if (leaderless.empty()) return ready;
+  return Status(StatusCode::kUnavailable, std::move(leaderless));
+}
+
+ClusterView AdminHandler::Cluster() const {
+  ClusterView view;
+  if (serving()) {
+    view.status = view_->engine->Cluster();
+  } else {
+    view.opening = OpeningText(view_->opening->Progress());
+  }
+  view.status.node = view_->node;
+  if (view_->peers) view.peers = view_->peers();
+  return view;
 }
 
 protocol::Response AdminHandler::Metrics() const {
@@ -62,6 +80,7 @@ protocol::Response AdminHandler::Metrics() const {
     input.engine = view_->engine->Stats();
     input.http = view_->http_stats();
   }
+  if (view_->peers) input.peers = view_->peers();
   input.process = ReadProcessStats(view_->start_seconds);
   input.ready = Readiness().ok();
   input.version = view_->version;
@@ -80,11 +99,17 @@ protocol::Response AdminHandler::Answer(const protocol::Request& request) const 
   if (path == "/healthz") return Text(200, "ok\n");
   if (path == "/readyz") {
     Status ready = Readiness();
-    return ready.ok() ? Text(200, "ready\n" + Warnings()) : Text(503, ready.ToString() + "\n");
+    return ready.ok() ? Text(200, "ready\n" + Warnings())
+                      : Text(503, ready.ToString() + "\n" + Warnings());
+  }
+  if (path == "/cluster") {
+    protocol::Response response = Text(200, ClusterJson(Cluster()));
+    response.headers.Set("Content-Type", "application/json");
+    return response;
   }
   if (path == "/metrics") return Metrics();
   return protocol::ErrorResponse(404, "NOT_FOUND",
-                                 "try /healthz, /readyz, /metrics or POST /clock/step");
+                                 "try /healthz, /readyz, /metrics, /cluster or POST /clock/step");
 }
 
 Bytes AdminHandler::SerializeHead(const protocol::Request&, const protocol::Response& response,

@@ -1,16 +1,18 @@
 // server/admin/admin_handler.h
 //
 // The admin listener's requests: /healthz (the process answers), /readyz (it has recovered, can
-// commit and is not stopping; else why, or how far it is), /metrics, and POST /clock/step
-// (StreamEngine::StepClock). Without the CORS headers of the client listener: pages of other
-// origins have no business here.
+// commit and is not stopping; else why, or how far it is), /metrics, /cluster (JSON: groups and
+// peers), and POST /clock/step (StreamEngine::StepClock). Without the CORS headers of the client
+// listener: pages of other origins have no business here.
 
 #pragma once
 
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "server/admin/cluster_text.h"
 #include "server/http/counters.h"
 #include "server/http/exchange.h"
 #include "ursula/engine.h"
@@ -24,6 +26,8 @@ struct AdminView {
   const Opening* opening = nullptr;
   double start_seconds = 0;  // When it began to serve, in Unix time.
   std::string version = {};
+  NodeId node = {};  // Who this is among several; 0: it is alone, and `peers` is empty.
+  mutable Function<std::vector<PeerState>()> peers = {};
   // Recovered, and clients are listened for: what follows is there.
   std::atomic<bool> serving = false;
   StreamEngine* engine = nullptr;
@@ -42,6 +46,7 @@ class AdminHandler final : public http::Handler {
  private:
   bool serving() const { return view_->serving.load(std::memory_order_acquire); }
   Status Readiness() const;
+  ClusterView Cluster() const;
   protocol::Response Metrics() const;
   std::string Warnings() const;  // For people who look at /readyz. A line each.
   void StepClock(http::Exchange* exchange);

@@ -34,8 +34,12 @@ class Families {
 
   // One more time series of the family that was added last.
   void Labelled(const std::string& label, std::string_view label_value, uint64_t value) {
+    Labelled(label, label_value, MetricType::Counter, static_cast<double>(value));
+  }
+  void Labelled(const std::string& label, std::string_view label_value, MetricType type,
+                double value) {
     ClientMetric metric;
-    metric.counter.value = static_cast<double>(value);
+    (type == MetricType::Gauge ? metric.gauge.value : metric.counter.value) = value;
     metric.label = {{label, std::string(label_value)}};
     families_.back().metric.push_back(std::move(metric));
   }
@@ -124,6 +128,50 @@ void AddDisk(const EngineStats& stats, Families* out) {
                stats.sync_us);
 }
 
+// Of a node of a cluster.
+void AddCluster(const MetricsInput& input, Families* out) {
+  if (input.peers.empty()) return;
+  const EngineStats& engine = input.engine;
+  out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
+  out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",
+             Number(engine.groups_leaderless));
+  out->Counter("forwarded_calls_total", "Calls sent on to a group's leader on another node.",
+               engine.forwarded_calls);
+  out->Counter("peer_frames_total", "Frames for other nodes.", engine.peer_sent_frames);
+  out->Counter("peer_frame_bytes_total", "Bytes of frames for other nodes.",
+               engine.peer_sent_bytes);
+  out->Counter("peer_dropped_letters_total",
+               "Messages for other nodes that were not sent: no connection, or too many waiting.",
+               engine.peer_dropped_letters);
+  auto each = [&](const char* name, const char* help, MetricType type, auto value) {
+    out->Family(name, help, type);
+    for (const PeerState& peer : input.peers) {
+      const std::string node = std::to_string(static_cast<uint64_t>(peer.node));
+      out->Labelled("peer", node, type, static_cast<double>(value(peer)));
+    }
+  };
+  const MetricType counter = MetricType::Counter, gauge = MetricType::Gauge;
+  each("peer_connected", "1 while the peer can be sent to and can send.", gauge,
+       [](const PeerState& peer) { return peer.connected && peer.connected_from ? 1 : 0; });
+  each("peer_clock_offset_seconds", "The peer's wall clock less this node's, when it connected.",
+       gauge,
+       [](const PeerState& peer) { return static_cast<double>(peer.clock_offset_ms) / 1000; });
+  each("peer_connects_total", "Connections made to the peer.", counter,
+       [](const PeerState& peer) { return peer.connects; });
+  each("peer_sent_frames_total", "Frames sent to the peer.", counter,
+       [](const PeerState& peer) { return peer.sent_frames; });
+  each("peer_sent_bytes_total", "Bytes sent to the peer.", counter,
+       [](const PeerState& peer) { return peer.sent_bytes; });
+  each("peer_received_frames_total", "Frames that came from the peer.", counter,
+       [](const PeerState& peer) { return peer.received_frames; });
+  each("peer_received_bytes_total", "Bytes that came from the peer.", counter,
+       [](const PeerState& peer) { return peer.received_bytes; });
+  each("peer_window_stalls_total", "Frames that waited because the peer's window was full.",
+       counter, [](const PeerState& peer) { return peer.window_stalls; });
+  each("peer_bad_messages_total", "Messages of the peer that were none, and closed a stream.",
+       counter, [](const PeerState& peer) { return peer.bad_messages; });
+}
+
 void AddHttp(const http::HttpStats& stats, Families* out) {
   out->Counter("http_connections_total", "Connections accepted.", stats.connections_accepted);
   out->Gauge("http_connections", "Connections open.", Number(stats.connections_open));
@@ -190,6 +238,7 @@ std::string MetricsText(const MetricsInput& input) {
   families.Family("build_info", "The running version.", MetricType::Gauge).metric.push_back(build);
   AddEngine(input.engine, &families);
   AddDisk(input.engine, &families);
+  AddCluster(input, &families);
   AddHttp(input.http, &families);
   AddRefusals(input.engine, input.http, &families);
   AddProcess(input.process, &families);

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
+#include "server/admin/cluster_text.h"
 #include "server/admin/process_stats.h"
 #include "server/http/counters.h"
 #include "ursula/stats.h"
@@ -16,6 +18,7 @@ struct MetricsInput {
   EngineStats engine = {};
   http::HttpStats http = {};
   ProcessStats process = {};
+  std::vector<PeerState> peers = {};  // Of a node of a cluster.
   bool ready = false;
   std::string version = {};
 };

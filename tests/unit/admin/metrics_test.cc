@@ -34,6 +34,25 @@ TEST(MetricsTest, CountersAndGaugesStandUnderTheirNames) {
   EXPECT_TRUE(HasLine(text, "ursula_refused_total{reason=\"disk_full\"} 5"));
 }
 
+TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
+  MetricsInput input;
+  EXPECT_EQ(MetricsText(input).find("ursula_groups"), std::string::npos);
+  input.engine.groups_led = 3;
+  input.engine.groups_leaderless = 1;
+  input.peers.resize(2);
+  input.peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
+  input.peers[0].sent_bytes = 10;
+  input.peers[0].clock_offset_ms = -1500;
+  input.peers[1] = {.node = NodeId{3}, .connected = true};
+  std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_groups_led 3"));
+  EXPECT_TRUE(HasLine(text, "ursula_groups_leaderless 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"3\"} 0"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_sent_bytes_total{peer=\"2\"} 10"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_clock_offset_seconds{peer=\"2\"} -1.5"));
+}
+
 TEST(MetricsTest, TheProcessIsToldUnderTheNamesThatAllExportersUse) {
   MetricsInput input;
   ASSERT_TRUE(ParseStatm("5 3 2 1 0 4 0\n", 4096, &input.process));

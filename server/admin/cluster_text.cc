@@ -1,0 +1,135 @@
+#include "server/admin/cluster_text.h"
+
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+
+#include "server/protocol/text.h"
+
+namespace ursula::admin {
+namespace {
+
+constexpr std::size_t kNamedMax = 8;
+
+std::string Hex(uint64_t id) {
+  protocol::ShortText text;
+  text.AppendHex(id, 16);
+  return std::string(text.view());
+}
+
+// One object, its members in the order of the calls.
+class Object {
+ public:
+  explicit Object(std::string* out) : out_(*out) { out_ += '{'; }
+  void End() { out_ += '}'; }
+
+  void Text(std::string_view name, std::string_view value) {
+    Name(name);
+    protocol::AppendJsonString(&out_, value);
+  }
+  void Flag(std::string_view name, bool value) {
+    Name(name);
+    out_ += value ? "true" : "false";
+  }
+  template <class Integer>
+  void Number(std::string_view name, Integer value) {
+    static_assert(std::is_integral_v<Integer> && !std::is_same_v<Integer, bool>);
+    Name(name);
+    out_ += std::to_string(value);
+  }
+  void Name(std::string_view name) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    protocol::AppendJsonString(&out_, name);
+    out_ += ':';
+  }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+void AppendGroup(const GroupStatus& group, std::string* out) {
+  Object object(out);
+  object.Number("group", static_cast<uint32_t>(group.group));
+  object.Number("leader", static_cast<uint64_t>(group.leader));
+  object.Number("term", group.term);
+  object.Number("applied", group.applied);
+  object.End();
+}
+
+void AppendPeer(const PeerState& peer, std::string* out) {
+  Object object(out);
+  object.Number("node", static_cast<uint64_t>(peer.node));
+  object.Text("address", peer.address);
+  object.Flag("connected", peer.connected);
+  object.Flag("connected_from", peer.connected_from);
+  object.Text("refusal", peer.refusal);
+  object.Text("incarnation", peer.incarnation == 0 ? "" : Hex(peer.incarnation));
+  object.Text("cluster_id", peer.cluster_id == 0 ? "" : Hex(peer.cluster_id));
+  object.Number("round_trip_us", peer.round_trip_us);
+  object.Number("clock_offset_ms", peer.clock_offset_ms);
+  object.Number("connects", peer.connects);
+  object.Number("sent_frames", peer.sent_frames);
+  object.Number("sent_bytes", peer.sent_bytes);
+  object.Number("received_frames", peer.received_frames);
+  object.Number("received_bytes", peer.received_bytes);
+  object.Number("window_stalls", peer.window_stalls);
+  object.Number("bad_messages", peer.bad_messages);
+  object.End();
+}
+
+template <class Items, class Append>
+void AppendArray(const Items& items, Append append, std::string* out) {
+  *out += '[';
+  bool first = true;
+  for (const auto& item : items) {
+    if (!first) *out += ',';
+    first = false;
+    append(item, out);
+  }
+  *out += ']';
+}
+
+}  // namespace
+
+std::string ClusterJson(const ClusterView& view) {
+  std::string out;
+  Object object(&out);
+  object.Number("node", static_cast<uint64_t>(view.status.node));
+  object.Text("cluster_id", view.status.cluster_id == 0 ? "" : Hex(view.status.cluster_id));
+  object.Text("opening", view.opening);
+  object.Name("groups");
+  AppendArray(view.status.groups, AppendGroup, &out);
+  object.Name("peers");
+  AppendArray(view.peers, AppendPeer, &out);
+  object.End();
+  out += '\n';
+  return out;
+}
+
+std::string LeaderlessText(const ClusterStatus& status) {
+  std::size_t count = 0;
+  std::string named;
+  for (const GroupStatus& group : status.groups) {
+    if (static_cast<uint64_t>(group.leader) != 0) continue;
+    if (++count > kNamedMax) continue;
+    named += (count == 1 ? "" : ", ") + std::to_string(static_cast<uint32_t>(group.group));
+  }
+  if (count == 0) return {};
+  return std::to_string(count) + " of " + std::to_string(status.groups.size()) +
+         " groups have no leader: " + named + (count > kNamedMax ? " and more" : "");
+}
+
+std::string UnconnectedText(const std::vector<PeerState>& peers) {
+  std::string text;
+  for (const PeerState& peer : peers) {
+    if (peer.connected && peer.connected_from) continue;
+    text += "node " + std::to_string(static_cast<uint64_t>(peer.node)) + " isn't connected: " +
+            (peer.refusal.empty() ? "it hasn't answered yet at " + peer.address : peer.refusal) +
+            "\n";
+  }
+  return text;
+}
+
+}  // namespace ursula::admin

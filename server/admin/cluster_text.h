@@ -1,0 +1,50 @@
+// server/admin/cluster_text.h
+//
+// The cluster as this node sees it: JSON for programs (/cluster), sentences for people (/readyz).
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ursula/stats.h"
+#include "ursula/types.h"
+
+namespace ursula::admin {
+
+// Another node, and what went between it and this one since this one's start.
+struct PeerState {
+  NodeId node = {};
+  std::string address = {};
+  bool connected = false;       // It can be sent to.
+  bool connected_from = false;  // It can send.
+  std::string refusal = {};     // Why not; empty if nothing was refused.
+  uint64_t incarnation = 0;     // Of its process; 0: not met yet.
+  uint64_t cluster_id = 0;      // As it said; 0: it knows of none.
+  uint64_t round_trip_us = 0;   // Of the handshake.
+  int64_t clock_offset_ms = 0;  // Its wall clock less ours.
+  uint64_t connects = 0;
+  uint64_t sent_frames = 0;
+  uint64_t sent_bytes = 0;
+  uint64_t received_frames = 0;
+  uint64_t received_bytes = 0;
+  uint64_t window_stalls = 0;  // Times that its window was full.
+  uint64_t bad_messages = 0;
+};
+
+struct ClusterView {
+  std::string opening = {};  // How far the opening is; empty: it has ended.
+  ClusterStatus status = {};
+  std::vector<PeerState> peers = {};
+};
+
+std::string ClusterJson(const ClusterView& view);
+
+// "2 of 64 groups have no leader: 3, 17". Empty: all have one. Names 8 at most.
+std::string LeaderlessText(const ClusterStatus& status);
+
+// "node 3 isn't connected: can't reach 10.0.0.3:4439: Connection refused", a line each.
+std::string UnconnectedText(const std::vector<PeerState>& peers);
+
+}  // namespace ursula::admin

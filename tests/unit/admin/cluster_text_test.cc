@@ -1,0 +1,55 @@
+#include "server/admin/cluster_text.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace ursula::admin {
+namespace {
+
+TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
+  ClusterView view;
+  view.status.node = NodeId{1};
+  view.status.cluster_id = 0xab;
+  view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
+  view.peers.resize(1);
+  view.peers[0].node = NodeId{2};
+  view.peers[0].address = "10.0.0.2:1";
+  view.peers[0].refusal = "it said \"no\"";
+  view.peers[0].clock_offset_ms = -7;
+  const std::string json = ClusterJson(view);
+  EXPECT_EQ(json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"opening\":\"\",\"groups\":"
+                      "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"peers\":["
+                      "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
+            0u)
+      << json;
+  EXPECT_NE(json.find("\"refusal\":\"it said \\\"no\\\"\",\"incarnation\":\"\""),
+            std::string::npos);
+  EXPECT_NE(json.find("\"clock_offset_ms\":-7,"), std::string::npos);
+  EXPECT_EQ(json.substr(json.size() - 4), "}]}\n");
+}
+
+TEST(ClusterTextTest, GroupsWithoutLeaderAreCountedAndSomeAreNamed) {
+  ClusterStatus status;
+  for (uint32_t i = 0; i < 10; ++i) {
+    status.groups.push_back({.group = GroupId{i}, .leader = NodeId{1}});
+  }
+  EXPECT_EQ(LeaderlessText(status), "");
+  status.groups[3].leader = status.groups[7].leader = NodeId{0};
+  EXPECT_EQ(LeaderlessText(status), "2 of 10 groups have no leader: 3, 7");
+  for (GroupStatus& group : status.groups) group.leader = NodeId{0};
+  EXPECT_EQ(LeaderlessText(status),
+            "10 of 10 groups have no leader: 0, 1, 2, 3, 4, 5, 6, 7 and more");
+}
+
+TEST(ClusterTextTest, PeersThatAreNotConnectedAreNamedWithTheReason) {
+  std::vector<PeerState> peers(3);
+  peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
+  peers[1] = {.node = NodeId{3}, .address = "h:1", .connected = true};
+  peers[2] = {.node = NodeId{4}, .refusal = "no"};
+  EXPECT_EQ(UnconnectedText(peers),
+            "node 3 isn't connected: it hasn't answered yet at h:1\nnode 4 isn't connected: no\n");
+}
+
+}  // namespace
+}  // namespace ursula::admin
