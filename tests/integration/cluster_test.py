@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 """Three ursulads as one server: real processes, over loopback."""
+import json
+import os
+import shutil
+import signal
+import tempfile
 import unittest
 
 import harness
 import nodes
+from traffic import Traffic
 
 ALL = (1, 2, 3)
 
@@ -18,10 +24,163 @@ class Together(unittest.TestCase):
                     self.assertEqual(cluster[other].append(target, b"%d" % other)[0], 204)
                 for other in ALL:
                     self.assertEqual(cluster[other].read_all(target), b"123")
+            self.follow_at_other_nodes(cluster)
             self.assertEqual([cluster[node].stop() for node in ALL], [0, 0, 0])
             members = {entry["cluster_id"] for node in ALL for entry in cluster.logged(node)
                        if entry["message"] == "this is a node of a cluster"}
             self.assertEqual(len(members), 1, members)
+
+    def follow_at_other_nodes(self, cluster):
+        target = "/v1/stream/followed"
+        self.assertEqual(cluster[1].ask("PUT", target, headers={"Content-Type": "text/plain"})[0],
+                         201)
+        readers = {node: cluster[node].raw() for node in ALL}
+        for reader in readers.values():
+            reader.write("GET %s?offset=-1&live=sse HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+            self.assertIn(" 200 ", reader.read_to("\r\n\r\n"))
+        for node in ALL:
+            word = "from-%d" % node
+            self.assertEqual(cluster[node].append(target, word, "text/plain")[0], 204)
+            for reader in readers.values():
+                self.assertTrue(reader.read_to(word).endswith(word))
+        for reader in readers.values():
+            reader.socket.close()
+
+    def test_the_admin_listener_shows_groups_and_peers(self):
+        with nodes.Cluster(groups=4) as cluster:
+            cluster.await_leaders()
+            seen = cluster.view(1)
+            self.assertEqual(seen["node"], 1)
+            self.assertEqual([group["group"] for group in seen["groups"]], [0, 1, 2, 3])
+            self.assertEqual([(peer["node"], peer["connected"], peer["connected_from"])
+                              for peer in seen["peers"]], [(2, True, True), (3, True, True)])
+            self.assertEqual(cluster[1].metric('ursula_peer_connected{peer="2"}'), 1)
+            self.assertGreater(cluster[1].metric('ursula_peer_sent_bytes_total{peer="2"}'), 0)
+            self.assertEqual(cluster[1].metric("ursula_groups_leaderless"), 0)
+            # Alone, a node serves nothing and says why.
+            cluster[2].kill()
+            cluster[3].kill()
+            cluster.await_text(1, "4 of 4 groups have no leader: 0, 1, 2, 3")
+            cluster.await_text(1, "node 3 isn't connected: can't reach 127.0.0.1:")
+            self.assertEqual(cluster.readiness(1)[0], 503)
+
+
+class Failures(unittest.TestCase):
+    """Under load; nothing that was acknowledged is lost or there twice, at any node."""
+
+    def test_the_leader_is_killed_and_comes_back(self):
+        with nodes.Cluster() as cluster:
+            traffic = Traffic(cluster)
+            traffic.await_more(20)
+            leader = cluster.leader()
+            cluster[leader].kill()
+            traffic.await_more(20)
+            traffic.check(*(node for node in ALL if node != leader))
+            cluster[leader].start()
+            traffic.await_more(20)
+            traffic.end()
+            traffic.check()
+
+    def test_a_node_that_is_asked_to_stop_hands_over(self):
+        with nodes.Cluster() as cluster:
+            traffic = Traffic(cluster)
+            traffic.await_more(20)
+            leader = cluster.leader()
+            self.assertEqual(cluster[leader].stop(), 0)
+            traffic.await_more(20)
+            cluster[leader].start()
+            cluster.await_leaders()
+            traffic.end()
+            traffic.check()
+
+    def test_all_are_killed_at_once(self):
+        with nodes.Cluster() as cluster:
+            traffic = Traffic(cluster)
+            traffic.await_more(20)
+            for node in ALL:
+                cluster[node].process.send_signal(signal.SIGKILL)
+            for node in ALL:
+                cluster[node].kill()
+            for node in ALL:
+                cluster[node].launch()
+            for node in ALL:
+                cluster[node].await_listening()
+            traffic.await_more(20)
+            traffic.end()
+            traffic.check()
+
+
+class Refusals(unittest.TestCase):
+    def refused(self, server, *words):
+        """It ends by itself with status 1 and a line that has these words."""
+        self.assertEqual(server.process.wait(harness.PATIENCE_S), 1)
+        line = server.log_text().splitlines()[-1]
+        for word in ("can't start", *words):
+            self.assertIn(word, line)
+
+    def test_a_directory_is_its_nodes_and_its_clusters(self):
+        with nodes.Cluster() as cluster:
+            cluster_id = cluster.view(1)["cluster_id"]
+            for node in ALL:
+                self.assertEqual(cluster[node].stop(), 0)
+            cluster[2].launch("--data-dir", cluster.data_dir(1))
+            self.refused(cluster[2], "is node 1's, not node 2's")
+            cluster[1].launch("--cluster-id", "00000000000000ab")
+            self.refused(cluster[1], "is of cluster", "give this node its own directory")
+            # Without peers it would wait for votes for ever.
+            with harness.Server(data_dir=cluster.data_dir(3), wait=False) as alone:
+                self.refused(alone, "is node 3's of a cluster")
+            # With its own id named it comes up, and on a new directory it founds nothing.
+            cluster[3].launch("--cluster-id", cluster_id, "--data-dir",
+                              os.path.join(cluster.directory.name, "unmounted"))
+            self.refused(cluster[3], "is empty", "forbids founding")
+            for node in ALL:
+                cluster[node].launch("--cluster-id", cluster_id)
+            for node in ALL:
+                cluster[node].await_listening()
+
+    def test_nodes_of_two_clusters_do_not_meet(self):
+        with nodes.Cluster(groups=2) as one, nodes.Cluster(groups=2) as other:
+            other[3].kill()
+            one[3].kill()
+            one[3].launch("--data-dir", other.data_dir(3))
+            one[3].await_listening()
+            for node in (1, 2):
+                harness.wait_until(lambda: "belongs to cluster " + other.view(1)["cluster_id"]
+                                   in one[node].log_text())
+            self.assertEqual(one[1].ask("PUT", "/v1/stream/goes-on")[0], 201)
+            self.assertEqual(one.readiness(3)[0], 503)
+
+    def test_another_secret_is_refused_with_a_line(self):
+        with tempfile.TemporaryDirectory(prefix="ursula-secret-") as folder:
+            flags = {}
+            for node in ALL:
+                path = os.path.join(folder, "secret-%d" % node)
+                with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+                    file.write("0123456789abcdef" if node < 3 else "fedcba9876543210")
+                flags[node] = ["--cluster-secret-file", path]
+            with nodes.Cluster(each=flags, wait=False) as cluster:
+                for node in ALL:
+                    cluster.await_text(node, "it doesn't know the cluster's secret")
+                    cluster.await_text(node, "founding the cluster: 0 of 3 nodes have agreed")
+                self.assertEqual([cluster[node].stop() for node in ALL], [0, 0, 0])
+                cluster[3].flags += ["--cluster-secret-file", flags[1][1]]
+                for node in ALL:
+                    cluster[node].launch()
+                for node in ALL:
+                    cluster[node].await_listening()
+
+    def test_a_wiped_node_does_not_vote_and_says_why(self):
+        with nodes.Cluster() as cluster:
+            traffic = Traffic(cluster)
+            traffic.await_more(20)
+            cluster[3].kill()
+            shutil.rmtree(cluster.data_dir(3))
+            cluster[3].launch()
+            self.refused(cluster[3], "the directory of node 3 is empty", "replace the node")
+            traffic.await_more(20)
+            traffic.end()
+            traffic.check(1, 2)
 
 
 if __name__ == "__main__":

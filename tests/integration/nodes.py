@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import signal
 import socket
 import tempfile
 
@@ -30,18 +31,19 @@ def free_ports(count):
 
 
 class Cluster:
-    """`count` nodes, numbered from 1, with their directories in one of this object's."""
+    """`count` nodes, numbered from 1, with their directories in one of this object's. `each`: more
+    flags of single nodes."""
 
-    def __init__(self, count=3, flags=(), groups=8):
+    def __init__(self, count=3, flags=(), groups=8, each=None, wait=True):
         self.directory = tempfile.TemporaryDirectory(prefix="ursula-cluster-")
         self.peer_ports = free_ports(count)
         self.flags = [*SMALL, "--raft-group-count", str(groups), *flags]
         self.nodes = {}
         for node in range(1, count + 1):
             self.nodes[node] = harness.Server(
-                *self.flags, *self.place(node), data_dir=self.data_dir(node), admin=True,
-                wait=False)
-        for node in self.nodes.values():
+                *self.flags, *self.place(node), *(each or {}).get(node, []),
+                data_dir=self.data_dir(node), admin=True, wait=False)
+        for node in self.nodes.values() if wait else ():
             node.await_listening()
 
     def data_dir(self, node):
@@ -60,17 +62,41 @@ class Cluster:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        crashed = {node: server.log_text()[-2000:] for node, server in self.nodes.items()
+                   if server.process.poll() in (-signal.SIGABRT, -signal.SIGSEGV)}
         for node in self.nodes.values():
             node.__exit__()
         self.directory.cleanup()
+        if crashed and kind is None:
+            raise AssertionError("nodes crashed: %s" % crashed)
+
+    def ask_admin(self, node, target):
+        server = self.nodes[node]
+        status, _, body = server.ask("GET", target, port=server.admin_port())
+        return status, body.decode()
+
+    def readiness(self, node):
+        return self.ask_admin(node, "/readyz")
+
+    def await_text(self, node, text):
+        """What /readyz says, once it has `text`."""
+        harness.wait_until(lambda: text in self.readiness(node)[1])
+        return self.readiness(node)[1]
+
+    def view(self, node):
+        return json.loads(self.ask_admin(node, "/cluster")[1])
+
+    def leader(self):
+        """The node that leads most groups."""
+        self.await_leaders()
+        led = [group["leader"] for group in self.view(1)["groups"]]
+        return max(set(led), key=led.count)
 
     def await_leaders(self, *nodes):
         """Until each of these nodes (all that run, if none is named) can serve every group."""
         for node in nodes or [n for n in self.nodes if self.nodes[n].process.poll() is None]:
-            server = self.nodes[node]
-            port = server.admin_port()
-            harness.wait_until(lambda: server.ask("GET", "/readyz", port=port)[0] == 200)
+            harness.wait_until(lambda: self.readiness(node)[0] == 200)
 
     def logged(self, node):
         """What this node has logged, entry by entry."""
