@@ -79,8 +79,8 @@ Refusal RefusalOf(StatusCode code) {
       return {503, "STOPPING", "the server is stopping"};
     case StatusCode::kUnavailable:
       return {503, "UNAVAILABLE",
-              "this server can't do that now: it doesn't lead the stream's group, or its log has "
-              "failed"};
+              "nothing was applied: the stream's group has no leader now, or this server's log has "
+              "failed; try again after a pause"};
     case StatusCode::kResourceExhausted:
       return {503, "OVERLOADED", "a limit is reached; try again after a pause"};
     case StatusCode::kStorageFull:

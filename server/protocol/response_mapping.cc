@@ -13,6 +13,7 @@
 #include "server/protocol/response_parts.h"
 #include "server/protocol/text.h"
 #include "server/protocol/timestamp.h"
+#include "ursula/outcome.h"
 
 namespace ursula::protocol {
 namespace {
@@ -45,6 +46,34 @@ void AddInfo(Response* response, const StreamInfo& info) {
   }
 }
 
+// What has become of a write, for whoever may have to repeat it.
+std::string_view WordFor(StatusCode code) {
+  switch (code) {
+    case StatusCode::kInvalidArgument:
+      return "refused";
+    case StatusCode::kFailedPrecondition:
+    case StatusCode::kUnavailable:
+    case StatusCode::kResourceExhausted:
+    case StatusCode::kStorageFull:
+    case StatusCode::kCancelled:
+      return "not-proposed";
+    default:
+      return "unknown";
+  }
+}
+
+std::string_view WordFor(Outcome outcome) {
+  if (outcome == Outcome::kOk) return "applied";
+  return IsDone(outcome) ? "duplicate" : "refused";
+}
+
+template <class Reply>
+Response WithOutcome(const Result<Reply>& reply, Response response) {
+  response.headers.Add("Stream-Outcome",
+                       reply.ok() ? WordFor(reply->outcome) : WordFor(reply.status().code()));
+  return response;
+}
+
 Response ClosedResponse(StreamState state) {
   Response response = OutcomeResponse(Outcome::kClosed);
   state.closed = true;
@@ -72,13 +101,11 @@ Response AppendRefusal(const AppendAction& action, const AppendReply& reply) {
 
 Response MapBucketReply(const CreateBucketAction& action, const Result<BucketReply>& reply,
                         const ProtocolConfig& config) {
-  if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk && reply->outcome != Outcome::kExisted) {
-    return OutcomeResponse(reply->outcome);
-  }
+  if (!reply.ok()) return WithOutcome(reply, StatusResponse(reply.status(), config));
+  if (!IsDone(reply->outcome)) return WithOutcome(reply, OutcomeResponse(reply->outcome));
   Response response = Empty(reply->outcome == Outcome::kOk ? 201 : 200);
   if (reply->outcome == Outcome::kOk) response.headers.Add("Location", action.location);
-  return response;
+  return WithOutcome(reply, std::move(response));
 }
 
 Response MapBucketReply(const GetBucketAction& action, const Result<BucketReply>& reply,
@@ -93,9 +120,9 @@ Response MapBucketReply(const GetBucketAction& action, const Result<BucketReply>
 
 Response MapBucketReply(const DeleteBucketAction&, const Result<BucketReply>& reply,
                         const ProtocolConfig& config) {
-  if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
-  return Empty(204);
+  if (!reply.ok()) return WithOutcome(reply, StatusResponse(reply.status(), config));
+  if (reply->outcome != Outcome::kOk) return WithOutcome(reply, OutcomeResponse(reply->outcome));
+  return WithOutcome(reply, Empty(204));
 }
 
 Response MapListReply(const ListAction&, const Result<ListReply>& reply,
@@ -122,7 +149,9 @@ Response MapListReply(const ListAction&, const Result<ListReply>& reply,
   return Json(std::move(body));
 }
 
-Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& reply,
+namespace {
+
+Response CreateResponse(const CreateAction& action, const Result<CreateReply>& reply,
                         const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
   switch (reply->outcome) {
@@ -147,7 +176,7 @@ Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& r
   }
 }
 
-Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& reply,
+Response AppendResponse(const AppendAction& action, const Result<AppendReply>& reply,
                         const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
   bool accepted = reply->outcome == Outcome::kOk;
@@ -162,6 +191,29 @@ Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& r
     response.headers.Add("Producer-Seq", Number(reply->producer_sequence));
   }
   return response;
+}
+
+Response DeleteResponse(const Result<DeleteReply>& reply, const ProtocolConfig& config) {
+  if (!reply.ok()) return StatusResponse(reply.status(), config);
+  if (reply->outcome == Outcome::kPreconditionFailed) {
+    return PreconditionFailedResponse(StateOf(reply->info));
+  }
+  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  Response response = Empty(204);
+  AddIncarnation(&response, reply->info.incarnation);
+  return response;
+}
+
+}  // namespace
+
+Response MapCreateReply(const CreateAction& action, const Result<CreateReply>& reply,
+                        const ProtocolConfig& config) {
+  return WithOutcome(reply, CreateResponse(action, reply, config));
+}
+
+Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& reply,
+                        const ProtocolConfig& config) {
+  return WithOutcome(reply, AppendResponse(action, reply, config));
 }
 
 Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
@@ -182,14 +234,7 @@ Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
 
 Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>& reply,
                         const ProtocolConfig& config) {
-  if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome == Outcome::kPreconditionFailed) {
-    return PreconditionFailedResponse(StateOf(reply->info));
-  }
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
-  Response response = Empty(204);
-  AddIncarnation(&response, reply->info.incarnation);
-  return response;
+  return WithOutcome(reply, DeleteResponse(reply, config));
 }
 
 Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply>& reply,

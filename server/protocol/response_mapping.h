@@ -22,6 +22,8 @@ struct ReplyContext {
   uint64_t random = 0;  // Any value; jitters Stream-Cursor.
 };
 
+// Replies to writes say in Stream-Outcome what has become of them: applied, duplicate, refused,
+// not-proposed or unknown.
 Response MapBucketReply(const CreateBucketAction&, const Result<BucketReply>&,
                         const ProtocolConfig&);
 Response MapBucketReply(const GetBucketAction&, const Result<BucketReply>&, const ProtocolConfig&);

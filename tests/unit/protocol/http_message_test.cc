@@ -116,9 +116,9 @@ TEST(SerializeHeadTest, EveryHeadCarriesSecurityAndCorsHeaders) {
     EXPECT_NE(head.find("\r\nAccess-Control-Allow-Origin: *\r\n"), std::string::npos);
     for (const char* name :
          {"Stream-Next-Offset", "Stream-Up-To-Date", "Stream-Closed", "Stream-Cursor", "Stream-TTL",
-          "Stream-Expires-At", "Stream-SSE-Data-Encoding", "Stream-Incarnation", "Producer-Epoch",
-          "Producer-Seq", "Producer-Expected-Seq", "Producer-Received-Seq", "ETag", "Location",
-          "Retry-After", "X-Request-Id"}) {
+          "Stream-Expires-At", "Stream-SSE-Data-Encoding", "Stream-Incarnation", "Stream-Outcome",
+          "Producer-Epoch", "Producer-Seq", "Producer-Expected-Seq", "Producer-Received-Seq",
+          "ETag", "Location", "Retry-After", "X-Request-Id"}) {
       std::size_t expose = head.find("Access-Control-Expose-Headers: ");
       EXPECT_NE(head.find(name, expose), std::string::npos) << name;
     }

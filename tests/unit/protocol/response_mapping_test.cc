@@ -57,6 +57,47 @@ TEST(StatusResponseTest, RetryAfterOnlyWhereNothingWasApplied) {
   }
 }
 
+TEST(StreamOutcomeTest, EveryReplyToAWriteSaysWhatHasBecomeOfIt) {
+  auto word = [](const Response& response) { return HeaderOf(response, "Stream-Outcome"); };
+  struct Case {
+    StatusCode code;
+    const char* word;
+  };
+  for (const Case& c :
+       {Case{StatusCode::kInvalidArgument, "refused"},
+        Case{StatusCode::kFailedPrecondition, "not-proposed"},
+        Case{StatusCode::kUnavailable, "not-proposed"},
+        Case{StatusCode::kResourceExhausted, "not-proposed"},
+        Case{StatusCode::kStorageFull, "not-proposed"},
+        Case{StatusCode::kCancelled, "not-proposed"}, Case{StatusCode::kOutcomeUnknown, "unknown"},
+        Case{StatusCode::kDataLoss, "unknown"}, Case{StatusCode::kIoError, "unknown"},
+        Case{StatusCode::kInternal, "unknown"}}) {
+    const Status status(c.code, "");
+    EXPECT_EQ(word(MapAppendReply(AppendAction(), status, kConfig)), c.word);
+    EXPECT_EQ(word(MapCreateReply(CreateAction(), status, kConfig)), c.word);
+    EXPECT_EQ(word(MapDeleteReply(DeleteAction(), status, kConfig)), c.word);
+    EXPECT_EQ(word(MapBucketReply(CreateBucketAction(), status, kConfig)), c.word);
+    EXPECT_EQ(word(MapBucketReply(DeleteBucketAction(), status, kConfig)), c.word);
+    // Only of what was surely not proposed it is said that it may be sent again.
+    const Response response = MapAppendReply(AppendAction(), status, kConfig);
+    EXPECT_EQ(HeaderOf(response, "Retry-After") == "1", word(response) == "not-proposed");
+  }
+  EXPECT_EQ(word(MapAppendReply(AppendAction(), Appended(Outcome::kOk), kConfig)), "applied");
+  for (Outcome outcome : {Outcome::kDuplicate, Outcome::kExisted}) {
+    EXPECT_EQ(word(MapAppendReply(AppendAction(), Appended(outcome), kConfig)), "duplicate");
+  }
+  for (Outcome outcome : {Outcome::kNotFound, Outcome::kClosed, Outcome::kPreconditionFailed,
+                          Outcome::kProducerGap, Outcome::kProducerStale}) {
+    EXPECT_EQ(word(MapAppendReply(AppendAction(), Appended(outcome), kConfig)), "refused");
+  }
+  EXPECT_EQ(word(MapCreateReply(CreateAction(), CreateReply{Outcome::kExisted, {}}, kConfig)),
+            "duplicate");
+  EXPECT_EQ(word(MapCreateReply(CreateAction(), CreateReply{Outcome::kConflict, {}}, kConfig)),
+            "refused");
+  EXPECT_EQ(word(MapDeleteReply(DeleteAction(), DeleteReply{}, kConfig)), "applied");
+  EXPECT_EQ(word(MapHeadReply(HeadAction(), HeadReply{}, kConfig)), "(none)");
+}
+
 TEST(ErrorResponseTest, BodyIsTheErrorObject) {
   Response response = ErrorResponse(400, "SOME_CODE", "say \"it\"");
   EXPECT_EQ(BodyOf(response.body),
