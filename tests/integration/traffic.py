@@ -49,11 +49,13 @@ class Writer(threading.Thread):
         response = connection.getresponse()
         response.read()
         self.statuses[response.status] = self.statuses.get(response.status, 0) + 1
-        if response.status in (200, 204):
+        outcome = response.headers["Stream-Outcome"]
+        retry_after = response.headers["Retry-After"] is not None
+        if response.status in (200, 204) and outcome in ("applied", "duplicate"):
             self.acknowledged += 1
-        elif response.status == 503 and response.headers["Retry-After"] is not None:
+        elif (response.status, outcome, retry_after) == (503, "not-proposed", True):
             raise http.client.HTTPException("not now: elsewhere")
-        elif response.status != 504 or response.headers["Retry-After"] is not None:
+        elif (response.status, outcome, retry_after) != (504, "unknown", False):
             self.wrong = "append %d: %d %r" % (self.acknowledged, response.status,
                                                dict(response.headers))
 

@@ -85,7 +85,7 @@ class Results:
         if os.environ.get("URSULA_CI"):
             for case in cases:
                 # Upstream's suite skips what it was told to leave out; ours skip for a privilege.
-                if (case.status == "skipped" and suite != "conformance" and
+                if (case.status == "skipped" and not suite.startswith("conformance") and
                         not case.message.startswith(NOT_HERE)):
                     case.status = "failed"
                     case.message = "skipped, which CI=true does not allow: " + case.message
@@ -100,7 +100,7 @@ class Results:
         self.cases += cases
 
     def finish(self):
-        shown = [c for c in self.cases if c.status == "skipped" and c.suite != "conformance"]
+        shown = [c for c in self.cases if c.status == "skipped" and not c.suite.startswith("conformance")]
         if shown:
             say("\nskipped:")
             for case in shown:
@@ -316,22 +316,23 @@ def run_start(results):
     results.add_suite("start", cases, time.monotonic() - start, cpu_seconds_of_children() - cpu)
 
 
-def run_conformance(results):
-    say("\n== conformance")
+def run_conformance(results, suite, command):
+    say("\n== " + suite)
     start, cpu = time.monotonic(), cpu_seconds_of_children()
     binary = ROOT / ".bazel/opt-bin/server/ursulad"
     with tempfile.TemporaryDirectory(prefix="ursula-tests-") as scratch:
         report = os.path.join(scratch, "report.json")
         environment = dict(os.environ, URSULAD=os.environ.get("URSULAD", str(binary)))
-        subprocess.run([str(ROOT / "tests/conformance/run"), "--json", report], env=environment)
+        subprocess.run([str(ROOT / "tests/conformance" / command[0]), *command[1:], "--json", report],
+                       env=environment)
         try:
             with open(report) as f:
                 found = json.load(f)["cases"]
         except OSError:
             found = [{"name": "suite", "status": "failed", "seconds": 0,
                       "message": "the runner left no report; its output is above"}]
-    cases = [Case("conformance", **case) for case in found]
-    results.add_suite("conformance", cases, time.monotonic() - start,
+    cases = [Case(suite, **case) for case in found]
+    results.add_suite(suite, cases, time.monotonic() - start,
                       cpu_seconds_of_children() - cpu)
 
 
@@ -350,7 +351,10 @@ def main():
         run_bazel_suites(config, results)
         if config == "plain":
             run_start(results)
-            run_conformance(results)
+            run_conformance(results, "conformance", ["run"])
+            # The clients know nothing of clusters: the protocol is enough.
+            run_conformance(results, "conformance/cluster",
+                            ["run_cluster", "--file", "protocol.test.mjs"])
     return results.finish()
 
 
