@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs all suites and counts their cases; called by tests/run.
 
-A suite is a Bazel test target in one build configuration, server/start, or the conformance run
+A suite is a Bazel test target in one build configuration, server/start, or a conformance run
 against what that built. Prints a line
 per suite as it ends (seconds by the clock, and of CPU time), then what was skipped, the ten slowest
 cases, each failure, and last "N passed, N failed".
@@ -100,7 +100,8 @@ class Results:
         self.cases += cases
 
     def finish(self):
-        shown = [c for c in self.cases if c.status == "skipped" and not c.suite.startswith("conformance")]
+        shown = [c for c in self.cases
+                 if c.status == "skipped" and not c.suite.startswith("conformance")]
         if shown:
             say("\nskipped:")
             for case in shown:
