@@ -1,10 +1,11 @@
 // lib/group/stamp_clock.h
 //
 // The time that a leader stamps into commands. It begins at what was stamped last and, where that
-// was before this process, at the wall clock if that is later; and it runs with CLOCK_BOOTTIME: a wall clock that jumps ahead is caught
-// up at twice the speed at most, one that jumps back is waited for. Where the group's time is more
-// than kAheadMax ahead of the wall clock (a wrong clock stamped it once), it runs on at half speed:
-// time never stands still, and the wall clock comes nearer. An operator's step sets it right.
+// was before this process, at the wall clock if that is later; and it runs with CLOCK_BOOTTIME: a
+// wall clock that jumps ahead is caught up at twice the speed at most, one that jumps back is
+// waited for. Where the group's time is more than kAheadMax ahead of the wall clock (a wrong clock
+// stamped it once), it runs on at half speed: time never stands still, and the wall clock comes
+// nearer. An operator's step sets it right.
 //
 // Invariant: NowMs never falls but by Step.
 
@@ -23,9 +24,9 @@ class StampClock {
 
   explicit StampClock(const io::Loop* loop) : loop_(*loop), read_ns_(loop->now_ns()) {}
 
-  // This replica leads from here on. If leaders have stamped anything since this process began, time
-  // goes on from that, so that a new leader whose clock is wrong doesn't take it along at once. Else
-  // nobody knows better than its wall clock.
+  // This replica leads from here on. If leaders have stamped anything since this process began,
+  // time goes on from that, so that a new leader whose clock is wrong doesn't take it along at
+  // once. Else nobody knows better than its wall clock.
   void BeginTerm() {
     Advance();
     if (!seen_live_) last_ms_ = std::max(last_ms_, loop_.wall_ms());

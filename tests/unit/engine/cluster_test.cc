@@ -306,9 +306,10 @@ class ClusterOpenTest : public ::testing::Test {
     if (opened.ok()) cluster_id_ = (*opened)->cluster_id();
   }
 
-  Status Open(ClusterOptions cluster) {
+  Status Open(ClusterOptions cluster) { return Open(std::move(cluster), &disk_); }
+  Status Open(ClusterOptions cluster, testing::FaultDisk* disk) {
     testing::TestNetwork network;
-    testing::ManualRuntime runtime(1, &disk_);
+    testing::ManualRuntime runtime(1, disk);
     const bool alone = Raw(cluster.node) == 0;
     if (!alone) cluster.transport = network.Join(cluster.node, &runtime);
     EngineOptions options;
@@ -335,6 +336,13 @@ TEST_F(ClusterOpenTest, NorByAnotherNodeOrForAnotherCluster) {
   EXPECT_EQ(Open({.node = NodeId{2}, .cluster_id = cluster_id_ + 1}).code(),
             StatusCode::kFailedPrecondition);
   EXPECT_TRUE(Open({.node = NodeId{2}, .cluster_id = cluster_id_}).ok());
+}
+
+TEST_F(ClusterOpenTest, AnEmptyDirectoryWithoutFoundersFoundsNothing) {
+  testing::FaultDisk empty(4);
+  Status status = Open({.node = NodeId{2}}, &empty);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("founders"), std::string::npos) << status.message();
 }
 
 TEST_F(ClusterOpenTest, FoundersAreNumberedFromOneAndOddInNumber) {
