@@ -32,7 +32,9 @@ void RecoveryReport::OnTime() {
 
 void RecoveryReport::TellManager(const std::string& text, const OpeningProgress& progress) {
   std::string lines = "STATUS=" + text + "\n";
-  if (progress.step != told_.step || progress.done != told_.done) {
+  // Whose fault it is that peers aren't there, no start again of this node mends.
+  const bool waits_for_others = progress.step == OpeningStep::kFounding;
+  if (waits_for_others || progress.step != told_.step || progress.done != told_.done) {
     lines += "EXTEND_TIMEOUT_USEC=" + std::to_string(kPatienceMs * 1000) + "\n";
   }
   told_ = progress;

@@ -1,8 +1,8 @@
 // server/recovery_report.h
 //
 // RecoveryReport tells how far an opening is, every few seconds while it lasts: the log, and the
-// service manager, of which it asks for more time as long as recovery gets on. Its timer runs on a
-// core, which recovery leaves free.
+// service manager, of which it asks for more time as long as recovery gets on, or waits for peers
+// to found a cluster. Its timer runs on a core, which recovery leaves free.
 
 #pragma once
 

@@ -11,6 +11,7 @@ import time
 import unittest
 
 import harness
+import nodes
 import recovery_test
 
 WATCHDOG_US = 400_000
@@ -102,6 +103,18 @@ class Telling(unittest.TestCase):
     def test_an_abstract_socket_is_as_good(self):
         with Manager(abstract=True) as manager:
             self.told(manager)
+
+    def test_who_waits_for_peers_needs_more_time_again_and_again(self):
+        port = nodes.free_ports(1)[0]
+        peers = "1=127.0.0.1:%d,2=127.0.0.1:1,3=127.0.0.1:2" % port
+        with Manager() as manager, harness.Server(
+                "--node-id", "1", "--peers", peers, "--peer-listen", "127.0.0.1:%d" % port,
+                variables=manager.variables, wait=False) as server:
+            for _ in range(2):
+                self.assertEqual(manager.next(), [
+                    "STATUS=recovering: founding the cluster: 0 of 3 nodes have agreed",
+                    "EXTEND_TIMEOUT_USEC=60000000"])
+            self.assertEqual(server.stop(), 0)
 
     def test_how_far_recovery_is_and_ready_when_it_is_done(self):
         with Manager() as manager, recovery_test.Held(variables=manager.variables) as held:
