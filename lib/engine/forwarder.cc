@@ -47,13 +47,13 @@ std::size_t AnswerKindOf(const ask::OfLeader& ask) {
 }  // namespace
 
 Forwarder::Forwarder(io::Loop* loop, Transport* transport, ForwarderHost* host, Replicas* replicas,
-                     group::CoreBudget* budget, uint64_t opening)
+                     group::CoreBudget* budget, uint64_t opening, const peers::HubOptions& options)
     : loop_(*loop),
       host_(*host),
       replicas_(*replicas),
       budget_(*budget),
       opening_(opening),
-      hub_(loop, transport, this) {}
+      hub_(loop, transport, this, options) {}
 
 Forwarder::~Forwarder() = default;
 

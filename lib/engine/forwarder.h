@@ -56,7 +56,7 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
   // All are borrowed and outlive it; `budget` is the core's. `opening`: random, of this opening of
   // the engine, and the same on each of its cores.
   Forwarder(io::Loop* loop, Transport* transport, ForwarderHost* host, Replicas* replicas,
-            group::CoreBudget* budget, uint64_t opening);
+            group::CoreBudget* budget, uint64_t opening, const peers::HubOptions& options);
   ~Forwarder() override;
 
   peers::Hub* hub() { return &hub_; }

@@ -54,8 +54,10 @@ void Shard::OnWalStarted(Status status) {
   services.opening = loop_.Entropy();
   services.log = log_;
   if (start_.transport != nullptr) {
+    peers::HubOptions options;
+    options.cluster_id = start_.directory->cluster_id();
     forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
-                                             &budget_, start_.directory->nonce());
+                                             &budget_, start_.directory->nonce(), options);
     services.hub = forwarder_->hub();
     services.leaders = forwarder_.get();
   }

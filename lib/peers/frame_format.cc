@@ -14,24 +14,27 @@ void PutLetter(GroupId group, ByteParts&& letter, ByteParts* letters) {
   letters->Put(std::move(letter));
 }
 
-std::vector<Bytes> FinishFrame(ByteParts&& letters) {
+std::vector<Bytes> FinishFrame(ByteParts&& letters, uint64_t cluster_id) {
   std::vector<Bytes> parts = letters.Take();
-  uint32_t crc = 0;
+  std::string cluster;
+  PutFixed<uint64_t>(&cluster, cluster_id);
+  uint32_t crc = Crc32c(0, cluster);
   for (const Bytes& part : parts) crc = Crc32c(crc, part.view());
   std::string head;
   PutFixed<uint8_t>(&head, kFrameVersion);
   PutFixed<uint32_t>(&head, crc);
-  parts.insert(parts.begin(), Bytes::Take(std::move(head)));
+  parts.insert(parts.begin(), Bytes::Take(head + cluster));
   return parts;
 }
 
-std::optional<std::vector<Letter>> ParseFrame(const Bytes& frame) {
+std::optional<std::vector<Letter>> ParseFrame(const Bytes& frame, uint64_t cluster_id) {
   Reader reader(frame.view());
   const uint8_t version = reader.Fixed<uint8_t>();
   const uint32_t crc = reader.Fixed<uint32_t>();
   if (!reader.ok() || version != kFrameVersion || Crc32c(0, reader.rest()) != crc) {
     return std::nullopt;
   }
+  if (reader.Fixed<uint64_t>() != cluster_id) return std::nullopt;
   std::vector<Letter> letters;
   while (reader.ok() && !reader.AtEnd()) {
     const uint64_t group = reader.Varint();

@@ -22,13 +22,13 @@ inline constexpr uint64_t kLetterHeadBytesMax = 5 + 10;
 
 void PutLetter(GroupId group, ByteParts&& letter, ByteParts* letters);
 // Puts the head before them.
-std::vector<Bytes> FinishFrame(ByteParts&& letters);
+std::vector<Bytes> FinishFrame(ByteParts&& letters, uint64_t cluster_id);
 
 struct Letter {
   GroupId group = {};
   Bytes body = {};  // A slice of the frame.
 };
-// All of it or nothing: another version, a wrong checksum, cut off.
-std::optional<std::vector<Letter>> ParseFrame(const Bytes& frame);
+// All of it or nothing: another version or cluster, a wrong checksum, cut off.
+std::optional<std::vector<Letter>> ParseFrame(const Bytes& frame, uint64_t cluster_id);
 
 }  // namespace ursula::peers

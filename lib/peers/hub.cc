@@ -88,7 +88,7 @@ std::vector<Bytes> Hub::NextFrame(Outbox* outbox) {
     PutLetter(next.group, std::move(next.letter), &letters);
     outbox->letters.pop_front();
   }
-  return FinishFrame(std::move(letters));
+  return FinishFrame(std::move(letters), options_.cluster_id);
 }
 
 void Hub::Drop(NodeId to, Outbox* outbox) {
@@ -107,7 +107,7 @@ void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
   if (!frame.empty() && static_cast<uint8_t>(frame.data()[0]) >= kOtherFrame) {
     return receiver_.OnOtherFrame(from, std::move(frame));
   }
-  std::optional<std::vector<Letter>> letters = ParseFrame(frame);
+  std::optional<std::vector<Letter>> letters = ParseFrame(frame, options_.cluster_id);
   if (!letters) {
     ++stats_.bad_frames;
     return;

@@ -36,6 +36,7 @@ class Receiver {
 };
 
 struct HubOptions {
+  uint64_t cluster_id = 0;               // Frames of another one are dropped.
   uint64_t window_bytes_max = 16 << 20;  // Of letters that wait, for each peer and channel.
 };
 
@@ -44,7 +45,7 @@ struct HubStats {
   uint64_t sent_letters = 0;  // In them.
   uint64_t sent_bytes = 0;
   uint64_t dropped_letters = 0;  // The window was full, or the peer unreachable.
-  uint64_t bad_frames = 0;
+  uint64_t bad_frames = 0;       // Damaged, or of another cluster.
   uint64_t waiting_bytes = 0;
 };
 

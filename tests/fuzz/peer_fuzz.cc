@@ -23,6 +23,8 @@
 namespace ursula {
 namespace {
 
+constexpr uint64_t kCluster = 5;
+
 void CheckLetter(const Bytes& body) {
   Result<group::Letter> letter = group::DecodeLetter(body);
   if (!letter.ok()) return;
@@ -61,7 +63,7 @@ void CheckCall(const Bytes& body, Result<Letter> (*decode)(const Bytes&)) {
 }
 
 void CheckFrame(const Bytes& frame) {
-  std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame);
+  std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame, kCluster);
   if (!letters) return;
   for (const peers::Letter& letter : *letters) {
     CheckLetter(letter.body);
@@ -85,8 +87,11 @@ void Run(std::string_view input) {
   CheckFrame(Bytes::Copy(input));
   std::string frame;
   PutFixed<uint8_t>(&frame, peers::kFrameVersion);
-  PutFixed<uint32_t>(&frame, Crc32c(0, input));
-  frame.append(input);
+  std::string rest;
+  PutFixed<uint64_t>(&rest, kCluster);
+  rest.append(input);
+  PutFixed<uint32_t>(&frame, Crc32c(0, rest));
+  frame.append(rest);
   CheckFrame(Bytes::Take(std::move(frame)));
   std::string hello;
   PutFixed<uint8_t>(&hello, meta::kFoundingFrame);

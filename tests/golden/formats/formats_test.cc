@@ -264,8 +264,9 @@ TEST_F(FormatsTest, PeerFrames) {
     peers::PutLetter(GroupId{3}, std::move(parts), &frame);
   }
   std::string joined;
-  for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame))) joined.append(part.view());
-  Check("peer_frame_head", joined.substr(0, 8));
+  for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame), 0x0102030405060708))
+    joined.append(part.view());
+  Check("peer_frame_head", joined.substr(0, 16));
   ByteParts news;
   group::EncodeLetter(group::TimeNews{{5, 600}, {7}}, &news);
   Check("letter_time_news", news.TakeJoined().view());

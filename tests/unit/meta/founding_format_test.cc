@@ -52,8 +52,8 @@ TEST(FoundingFormatTest, ReadsBackWhatWasWritten) {
 TEST(FoundingFormatTest, IsNoFrameOfLettersAndTheOtherWayRound) {
   const Bytes hello = EncodeFoundingHello(Hello());
   EXPECT_TRUE(IsFoundingFrame(hello));
-  EXPECT_FALSE(peers::ParseFrame(hello).has_value());
-  EXPECT_FALSE(IsFoundingFrame(peers::FinishFrame({}).front()));
+  EXPECT_FALSE(peers::ParseFrame(hello, 0).has_value());
+  EXPECT_FALSE(IsFoundingFrame(peers::FinishFrame({}, 0).front()));
   EXPECT_FALSE(IsFoundingFrame({}));
 }
 
