@@ -63,7 +63,7 @@ group::Replica* Forwarder::Find(GroupId group) {
 }
 
 bool Forwarder::CanLead(const group::Replica& replica) {
-  return replica.leads() && !replica.failed();
+  return replica.leads() && !replica.failed() && !replica.hands_over();
 }
 
 void Forwarder::Ask(GroupId group, ask::OfLeader ask, ask::LeadersDone done) {

@@ -121,6 +121,8 @@ class Replica final : private raft::Driver,
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
   NodeId self() const { return services_.self; }
   NodeId leader() const { return core_->leader(); }
+  // It leads still, and takes no commands: another one is to lead in a moment.
+  bool hands_over() const { return core_->transfer_target() != raft::kNoNode; }
   // It takes part no more: it hears of no leader either.
   bool failed() const { return state_ == State::kFailed || !payload_failure_.ok(); }
   Term term() const { return core_->term(); }
