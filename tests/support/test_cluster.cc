@@ -99,6 +99,7 @@ StreamEngine& TestCluster::node(uint64_t node) {
 Status TestCluster::Open(uint64_t id) {
   URSULA_CHECK(!up(id));
   Node& node = impl_->Find(id);
+  node.disk->faults().write_error = node.disk->faults().sync_error = 0;
   const uint64_t seed = impl_->options.seed * 1000 + id * 100 + ++node.openings;
   node.runtime = std::make_unique<ManualRuntime>(node.cores, node.disk.get(), seed);
   node.runtime->StandStill(impl_->now_ns - node.runtime->now_ns());
@@ -133,6 +134,11 @@ Status TestCluster::Stop(uint64_t id) {
   impl_->network.Leave(NodeId{id}, true);
   node.runtime.reset();
   return {};
+}
+
+void TestCluster::FailDisk(uint64_t node) {
+  impl_->Find(node).disk->faults().write_error = 1;
+  impl_->Find(node).disk->faults().sync_error = 1;
 }
 
 void TestCluster::Pause(uint64_t node, uint64_t ms) {

@@ -52,6 +52,7 @@ class TestCluster {
   void Crash(uint64_t node);  // Its power fails: what wasn't synced may be gone, or torn.
   void Kill(uint64_t node);   // Its process ends; its peers learn of that soon.
   Status Stop(uint64_t node);
+  void FailDisk(uint64_t node);            // No write or sync succeeds, until it is opened again.
   void Pause(uint64_t node, uint64_t ms);  // It stands still, as a process that isn't scheduled.
   void Cut(uint64_t from, uint64_t to);    // Nothing arrives any more, in this direction.
   void Isolate(uint64_t node);             // Both ways, from and to all others.

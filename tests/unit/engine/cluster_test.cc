@@ -297,6 +297,80 @@ TEST_F(ClusterTest, EveryAnswerOfAStoppingNodeComes) {
   EXPECT_EQ(answered, 10);
 }
 
+// A follower that stops may meet a stream past its deadline, of which its leader alone could say.
+TEST_F(ClusterTest, AReadOfAStreamPastItsDeadlineKeepsNoStopFromEnding) {
+  constexpr int kTries = 24;
+  for (int i = 0; i < kTries; ++i) {
+    CreateRequest request;
+    request.stream = Id("short" + std::to_string(i));
+    request.lifetime.ttl_seconds = 1;
+    ASSERT_TRUE(Create(1, request).ok());
+    cluster_.Advance(950 + 8 * static_cast<uint64_t>(i));  // Before, and after, and swept away.
+    bool answered = false;
+    cluster_.node(2).Head(request.stream, [&](Result<HeadReply>) { answered = true; });
+    ASSERT_TRUE(cluster_.Stop(2).ok()) << i;
+    EXPECT_TRUE(answered) << i;
+    ASSERT_TRUE(cluster_.Open(2).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
+TEST_F(ClusterTest, CallsOfANodeWhoseLogHasFailedDontGoRoundItsPeers) {
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
+  // Its peers go on to name it as their leader, until they have elected others.
+  const uint64_t failed = *cluster_.LeaderOf(GroupId{0});
+  cluster_.FailDisk(failed);
+  int applied = 0;
+  int answered = 0;
+  auto append_all = [&] {
+    for (int i = 0; i < 8; ++i) {
+      AppendRequest request;
+      request.stream = Id("s" + std::to_string(i));
+      request.messages.push_back(Bytes::Copy("x"));
+      cluster_.node(failed).Append(std::move(request), [&](Result<AppendReply> reply) {
+        applied += reply.ok() ? 1 : 0;
+        ++answered;
+      });
+    }
+  };
+  append_all();
+  cluster_.Advance(100);
+  append_all();
+  EXPECT_TRUE(cluster_.RunUntil([&] { return answered == 16; }, 15'000));
+  EXPECT_GE(applied, 8);  // Those that came later found the new leaders.
+  cluster_.Advance(200);
+  EXPECT_LT(cluster_.node(failed).Stats().forwarded_calls, 500u);
+}
+
+TEST_F(ClusterTest, WhatWaitsForALeaderIsBoundedInBytes) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  cluster_.Crash(2);
+  cluster_.Crash(3);
+  cluster_.Advance(3000);  // It has stepped down.
+  constexpr int kAppends = 1500;
+  constexpr uint64_t kBytes = 60'000;
+  int refused = 0;
+  int unavailable = 0;
+  const Bytes text = Bytes::Take(std::string(kBytes, 'x'));
+  for (int i = 0; i < kAppends; ++i) {
+    AppendRequest request;
+    request.stream = Id("s");
+    request.messages.push_back(text);
+    cluster_.node(1).Append(std::move(request), [&](Result<AppendReply> reply) {
+      refused += reply.status().code() == StatusCode::kResourceExhausted ? 1 : 0;
+      unavailable += reply.status().code() == StatusCode::kUnavailable ? 1 : 0;
+    });
+  }
+  cluster_.Advance(1000);
+  const EngineStats stats = cluster_.node(1).Stats();
+  EXPECT_GT(refused, 0);
+  EXPECT_LE(stats.inflight_bytes, uint64_t{64} << 20);
+  EXPECT_GE(stats.inflight_bytes, uint64_t{60} << 20);
+  cluster_.Advance(6000);
+  EXPECT_EQ(refused + unavailable, kAppends);
+  EXPECT_EQ(cluster_.node(1).Stats().inflight_bytes, 0u);  // All of it was given back.
+}
+
 // ---- what isn't opened -------------------------------------------------------------------------
 
 class ClusterOpenTest : public ::testing::Test {
