@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "lib/group/members.h"
 #include "lib/group/read_task.h"
 #include "lib/stream/command.h"
 #include "lib/stream/machine.h"
@@ -113,10 +114,16 @@ struct DeleteBucket {
   std::string bucket = {};
 };
 
-using OfLeader =
-    std::variant<Propose, Append, Fork, Delete, Unreserve, Home, StepClock, DeleteBucket>;
-using LeadersAnswer =
-    std::variant<stream::Reply, stream::Incarnation, HomeOfFork, int64_t, BucketReply>;
+// A step towards having these voters and no other members.
+struct Reconcile {
+  using Answer = group::MembersProgress;
+  std::vector<ReplicaId> members = {};
+};
+
+using OfLeader = std::variant<Propose, Append, Fork, Delete, Unreserve, Home, StepClock,
+                              DeleteBucket, Reconcile>;
+using LeadersAnswer = std::variant<stream::Reply, stream::Incarnation, HomeOfFork, int64_t,
+                                   BucketReply, group::MembersProgress>;
 using LeadersDone = Function<void(Result<LeadersAnswer>)>;
 
 // ---- of any replica, behind its barrier --------------------------------------------------------

@@ -15,6 +15,8 @@ constexpr uint8_t kAskVersion = 1;
 
 enum class AnswerKind : uint8_t { kElsewhere = 1, kFailed = 2, kAnswered = 3 };
 
+constexpr uint64_t kMembersMax = 64;
+
 constexpr uint8_t kReplyHasPlacement = 1;
 constexpr uint8_t kReplyConfirmed = 2;  // The placement.
 constexpr uint8_t kReplyLapsed = 4;
@@ -67,6 +69,10 @@ struct AskEncoder {
   }
   void operator()(const ask::StepClock&) {}
   void operator()(const ask::DeleteBucket& ask) { out->PutString(ask.bucket); }
+  void operator()(const ask::Reconcile& ask) {
+    out->PutVarint(ask.members.size());
+    for (ReplicaId member : ask.members) out->PutVarint(Raw(member));
+  }
 };
 
 struct EncodableCheck {
@@ -82,6 +88,7 @@ struct EncodableCheck {
   bool operator()(const ask::Home&) { return true; }
   bool operator()(const ask::StepClock&) { return true; }
   bool operator()(const ask::DeleteBucket&) { return true; }
+  bool operator()(const ask::Reconcile& ask) { return ask.members.size() <= kMembersMax; }
 };
 
 class AskReader {
@@ -146,6 +153,13 @@ class AskReader {
   }
   void Get(ask::StepClock*) {}
   void Get(ask::DeleteBucket* ask) { ask->bucket = std::string(in_.String()); }
+  void Get(ask::Reconcile* ask) {
+    const uint64_t count = in_.Varint();
+    if (count > kMembersMax) in_.Fail();
+    for (uint64_t i = 0; i < count && in_.ok(); ++i) {
+      ask->members.push_back(ReplicaId{in_.Varint()});
+    }
+  }
 
   template <std::size_t kIndex = 0>
   void GetAny(std::size_t index, ask::OfLeader* ask) {
@@ -241,6 +255,7 @@ struct AnswerEncoder {
     PutAppendReply(out, reply.append);
     PutInfo(out, reply.info);
     PutVarint(out, Raw(reply.incarnation));
+    PutVarint(out, reply.lives_before);
     PutVarint(out, Raw(reply.attempt));
     PutVarint(out, Raw(reply.settled_through));
     if (!reply.placement) return;
@@ -258,6 +273,10 @@ struct AnswerEncoder {
   void operator()(const BucketReply& reply) {
     PutFixed<uint8_t>(out, static_cast<uint8_t>(reply.outcome));
   }
+  void operator()(const group::MembersProgress& progress) {
+    PutFixed<uint8_t>(out, progress.done ? 1 : 0);
+    PutVarint(out, Raw(progress.waits_for));
+  }
 };
 
 stream::Reply GetReply(Reader* in) {
@@ -272,6 +291,7 @@ stream::Reply GetReply(Reader* in) {
   reply.append = GetAppendReply(in);
   reply.info = GetInfo(in);
   reply.incarnation = stream::GetIncarnation(in);
+  reply.lives_before = in->Varint();
   reply.attempt = stream::GetIncarnation(in);
   reply.settled_through = stream::GetIncarnation(in);
   if ((flags & kReplyHasPlacement) == 0) return reply;
@@ -300,6 +320,12 @@ ask::LeadersAnswer GetAnswer(Reader* in, std::size_t index) {
       return in->Fixed<int64_t>();
     case 4:
       return BucketReply{GetOutcome(in)};
+    case 5: {
+      group::MembersProgress progress;
+      progress.done = stream::GetBool(in);
+      progress.waits_for = ReplicaId{in->Varint()};
+      return progress;
+    }
     default:
       in->Fail();
       return {};

@@ -90,6 +90,9 @@ void Engine::DropReleases(GroupId group, GroupId home, std::vector<stream::Incar
 
 void Engine::RunChores(Shard* shard) {
   for (group::Replica* replica : shard->Replicas()) ChoresOf(replica);
+  if (!shard->Has(kMetaGroup) || !gate_.Enter()) return;
+  RunMembers(&shard->replica(kMetaGroup));
+  CallEnded();
 }
 
 // Each chore is inside the gate, so that the groups it goes on to are there for all of its steps.

@@ -243,7 +243,7 @@ EngineStats Engine::Stats() const {
 }
 
 ClusterStatus Engine::Cluster() const {
-  ClusterStatus cluster;
+  ClusterStatus cluster = published_members_.Get();
   cluster.node = options_.cluster.node;
   if (directory_ != nullptr) cluster.cluster_id = directory_->cluster_id();
   for (const auto& shard : shards_) {

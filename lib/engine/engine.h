@@ -19,13 +19,17 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "lib/engine/ask.h"
 #include "lib/engine/call_gate.h"
 #include "lib/engine/forwarder.h"
+#include "lib/engine/founding_task.h"
 #include "lib/engine/outside.h"
 #include "lib/engine/placement.h"
 #include "lib/engine/shard.h"
+#include "lib/io/guarded.h"
 #include "lib/io/runtime.h"
+#include "lib/meta/founding.h"
 #include "lib/storage/directory.h"
 #include "ursula/engine.h"
 
@@ -66,6 +70,17 @@ struct GroupChores {
   uint64_t settle_at_ns = 0;
   std::size_t resolving = 0;  // Questions under way.
   std::size_t handing_on = 0;
+};
+
+// How far the groups are with the members that the cluster is to have. At the meta group's leader.
+struct MembersChore {
+  std::vector<ReplicaId> wanted = {};
+  uint64_t round = 0;                         // Of `wanted`.
+  std::vector<bool> settled = {};             // By group.
+  absl::flat_hash_set<uint32_t> asking = {};  // Groups.
+  bool settling = false;                      // The meta group is being told that all are.
+  std::string waits_for = {};
+  absl::flat_hash_set<uint64_t> admitting = {};  // Nodes; at any node.
 };
 
 // Of the deletion of a bucket.
@@ -117,7 +132,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
   Status OpenDirectory();
-  Status Found(uint32_t group_count_if_new);
+  Status Found();
   storage::LogLine StorageLog();
   void LimitMessages(const ShardStart& start, uint64_t cores);
   void PrepareShards(std::vector<ShardStart>* starts);
@@ -179,6 +194,8 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void CarryOut(group::Replica& replica, ask::Home ask, Function<void(Result<HomeOfFork>)> done);
   void CarryOut(group::Replica& replica, ask::StepClock ask, Function<void(Result<int64_t>)> done);
   void CarryOut(group::Replica& replica, ask::DeleteBucket ask, Done<BucketReply> done);
+  void CarryOut(group::Replica& replica, ask::Reconcile ask,
+                Function<void(Result<group::MembersProgress>)> done);
   void CarryOut(group::Replica& replica, ask::Compare ask, group::ProposeDone done);
   void CarryOut(group::Replica& replica, ask::Locate ask, Function<void(Result<Located>)> done);
   void CarryOut(group::Replica& replica, ask::Read ask, group::GroupReadDone done);
@@ -230,6 +247,16 @@ class Engine final : public StreamEngine, private ForwarderHost {
                   Function<void()> done);
   void DropReleases(GroupId group, GroupId home, std::vector<stream::Incarnation> forks,
                     stream::Incarnation settled_below, Function<void()> done);
+  // membership.cc: which directories the cluster has. On the meta group's core.
+  void RunMembers(group::Replica* meta);
+  void PublishMembers(const group::Replica& meta);
+  void ReconcileGroup(GroupId group);
+  void SettleMembers(const group::Replica& meta);
+  std::vector<ReplicaId> WantedMembers(const stream::Machine& meta) const;
+  void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
+  meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
+  std::string KeepsOut(const stream::Machine& meta, NodeId node);
+  void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
   void FenceAll(NameCall call, BucketAttempt attempt);
@@ -251,13 +278,16 @@ class Engine final : public StreamEngine, private ForwarderHost {
   Opening& opening_;  // The caller's, while Open runs; else `unwatched_`.
   uint32_t group_count_ = 0;
   std::unique_ptr<storage::DataDirectory> directory_;
-  uint64_t wal_room_bytes_ = 0;  // Free on its volume when it was opened, or taken by its logs.
+  FoundingTerms founding_terms_;  // As they were given.
+  uint64_t wal_room_bytes_ = 0;   // Free on its volume when it was opened, or taken by its logs.
   std::unique_ptr<storage::SnapshotFiles> snapshot_files_;        // While opening.
   std::shared_ptr<storage::RecoveredPayload> recovered_payload_;  // While opening.
   std::vector<std::unique_ptr<Shard>> shards_;
   std::vector<GroupChores> chores_;  // By group; each on its group's core.
   // Under way here, and who wants the same meanwhile; the meta group's loop only.
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
+  MembersChore members_;  // The meta group's loop only.
+  io::Guarded<ClusterStatus> published_members_;
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.
   std::atomic<bool> stop_called_ = false;

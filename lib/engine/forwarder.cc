@@ -99,7 +99,7 @@ void Forwarder::Route(const ErrandPtr& errand) {
   URSULA_CHECK(replica != nullptr);  // Every node has every group, so far.
   if (CanLead(*replica)) return RouteHere(errand);
   const NodeId leader = LeaderFor(errand.get(), *replica);
-  if (leader == raft::kNoNode) return Wait(errand, NoLeader());
+  if (leader == kNoNode) return Wait(errand, NoLeader());
   if (!IsEncodable(errand->ask)) {
     return End(errand,
                Status(StatusCode::kInvalidArgument,
@@ -111,16 +111,16 @@ void Forwarder::Route(const ErrandPtr& errand) {
 // The leader, as far as it is known. A replica that has failed hears of none: the others are asked
 // in turn, who say whom they know.
 NodeId Forwarder::LeaderFor(Errand* errand, const group::Replica& replica) {
-  const NodeId hint = std::exchange(errand->hint, raft::kNoNode);
-  if (hint != raft::kNoNode && hint != replica.self()) return hint;
+  const NodeId hint = std::exchange(errand->hint, kNoNode);
+  if (hint != kNoNode && hint != replica.node()) return hint;
   if (!replica.failed()) {
-    return replica.leader() == replica.self() ? raft::kNoNode : replica.leader();
+    return replica.leader() == replica.node() ? kNoNode : replica.leader();
   }
   std::vector<NodeId> others;
-  for (NodeId voter : replica.members().voters) {
-    if (voter != replica.self()) others.push_back(voter);
+  for (ReplicaId voter : replica.members().voters) {
+    if (NodeOf(voter) != replica.node()) others.push_back(NodeOf(voter));
   }
-  if (others.empty()) return raft::kNoNode;
+  if (others.empty()) return kNoNode;
   return others[errand->tries++ % others.size()];
 }
 
@@ -285,8 +285,8 @@ void Forwarder::OnAnswer(const Bytes& letter) {
   // the one that they name has fallen, or is this very node.
   const NodeId hint = *read->elsewhere;
   const group::Replica* replica = Find(errand->group);
-  const bool known = hint != raft::kNoNode && hint != errand->to && replica != nullptr &&
-                     hint != replica->self() && errand->redirects++ < kRedirectsMax;
+  const bool known = hint != kNoNode && hint != errand->to && replica != nullptr &&
+                     hint != replica->node() && errand->redirects++ < kRedirectsMax;
   if (!known) return Wait(errand, NoLeader());
   errand->hint = hint;
   errand->last = NoLeader();

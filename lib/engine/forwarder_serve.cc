@@ -28,7 +28,7 @@ void Forwarder::OnLetter(NodeId from, GroupId group, Bytes letter) {
     // Judged where it arrives, for there a peer's calls come in order.
     if (!IsNew(from, *id)) return;
     if (!host_.RouteLetter(from, group, std::move(letter), loop_.now_ns())) {
-      Refuse(from, group, *id, raft::kNoNode);
+      Refuse(from, group, *id, kNoNode);
     }
     return;
   }
@@ -75,11 +75,11 @@ void Forwarder::Serve(NodeId from, GroupId group, const Bytes& letter, uint64_t 
   if (replica == nullptr || stopped_ || !CanLead(*replica)) {
     const bool knows = replica != nullptr && !stopped_ && !replica->failed();
     URSULA_SOMETIMES("forward: a peer's call came to one that doesn't lead");
-    return Refuse(from, group, id, knows ? replica->leader() : raft::kNoNode);
+    return Refuse(from, group, id, knows ? replica->leader() : kNoNode);
   }
   // Whoever asked has been told that nobody knows: it isn't done after that.
   const uint64_t waited_ms = (loop_.fresh_ns() - arrived_ns) / kNsPerMs;
-  if (waited_ms >= call->time_left_ms) return Refuse(from, group, id, raft::kNoNode);
+  if (waited_ms >= call->time_left_ms) return Refuse(from, group, id, kNoNode);
   if (serving_ >= kCallsMax) {
     AnswerLetter full;
     full.id = id;
@@ -87,7 +87,7 @@ void Forwarder::Serve(NodeId from, GroupId group, const Bytes& letter, uint64_t 
                          "too many requests of other nodes wait for this one; try again shortly");
     return SendAnswer(from, group, full);
   }
-  if (!host_.EnterCall()) return Refuse(from, group, id, raft::kNoNode);
+  if (!host_.EnterCall()) return Refuse(from, group, id, kNoNode);
   ++serving_;
   host_.CarryOutAny(group, std::move(call->ask),
                     [this, from, group, id](Result<ask::LeadersAnswer> done) {
@@ -105,7 +105,7 @@ void Forwarder::OnServed(NodeId from, GroupId group, const CallId& id,
   group::Replica* replica = Find(group);
   if (nothing_applied && (replica == nullptr || stopped_ || !CanLead(*replica))) {
     const bool knows = replica != nullptr && !stopped_ && !replica->failed();
-    Refuse(from, group, id, knows ? replica->leader() : raft::kNoNode);
+    Refuse(from, group, id, knows ? replica->leader() : kNoNode);
   } else {
     AnswerLetter answer;
     answer.id = id;

@@ -35,6 +35,7 @@ meta::FoundingRecord RecordOf(const storage::DataDirectory& directory) {
   if (record.plan.founders.empty()) {
     record.plan.founders.push_back({NodeId{directory.node_id()}, directory.id()});
   }
+  record.lives_before = LivesBefore(directory.replica_id());
   return record;
 }
 
@@ -66,6 +67,23 @@ std::string FoundedLine(const meta::FoundingPlan& plan) {
   return "a member of cluster " + cluster + ", founded by nodes " + nodes + " with group_count " +
          std::to_string(plan.group_count) + "; with cluster_id " + cluster +
          " this node never founds another";
+}
+
+std::string JoinedLine(const meta::FoundingRecord& record) {
+  return "an empty directory joins cluster " + std::to_string(record.plan.cluster_id) +
+         " in the place of " + std::to_string(record.lives_before) +
+         " that its node had before: the others bring it up to date";
+}
+
+storage::DirectoryPlan PlanOf(const meta::FoundingRecord& record) {
+  storage::DirectoryPlan plan{.cluster_id = record.plan.cluster_id,
+                              .history_id = record.plan.history_id,
+                              .group_count = record.plan.group_count,
+                              .lives_before = record.lives_before};
+  for (const meta::Founder& founder : record.plan.founders) {
+    plan.founders.push_back({Raw(founder.node), founder.directory});
+  }
+  return plan;
 }
 
 }  // namespace
@@ -162,16 +180,16 @@ void FoundingTask::Drive() {
 }
 
 Status FoundingTask::Persist(const meta::FoundingRecord& record) {
+  const storage::DirectoryPlan plan = PlanOf(record);
+  if (plan.lives_before != 0) {
+    Status joined = directory_.Join(loop_.disk(), plan);
+    if (joined.ok() && log_) log_(storage::LogLevel::kInfo, JoinedLine(record));
+    return joined;
+  }
   if (record.state == meta::FoundingState::kMember) {
     Status became = directory_.BecomeMember(loop_.disk());
     if (became.ok() && log_) log_(storage::LogLevel::kInfo, FoundedLine(record.plan));
     return became;
-  }
-  storage::DirectoryPlan plan{.cluster_id = record.plan.cluster_id,
-                              .history_id = record.plan.history_id,
-                              .group_count = record.plan.group_count};
-  for (const meta::Founder& founder : record.plan.founders) {
-    plan.founders.push_back({Raw(founder.node), founder.directory});
   }
   return directory_.BecomeFounding(loop_.disk(), plan);
 }
@@ -207,14 +225,12 @@ void FoundingTask::End(Status status) {
       [done = std::move(done_), status = std::move(status)]() mutable { done(std::move(status)); });
 }
 
-Bytes AnswerHello(const storage::DataDirectory& directory, const ClusterOptions& cluster,
-                  const Bytes& frame) {
-  if (!meta::IsFoundingFrame(frame)) return {};
-  if (directory.state() == storage::DirectoryState::kFounding) return {};
-  Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
-  if (!hello.ok() || hello->number == 0) return {};
-  return meta::EncodeFoundingHello(
-      meta::AnswerTo(*hello, NodeOf(directory), RecordOf(directory), WishOf(cluster)));
+meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
+                                const ClusterOptions& cluster, const FoundingTerms& terms,
+                                const meta::FoundingHello& hello) {
+  meta::FoundingWish wish = WishOf(cluster);
+  wish.limits = terms.limits;
+  return meta::AnswerTo(hello, NodeOf(directory), RecordOf(directory), wish);
 }
 
 }  // namespace ursula::engine

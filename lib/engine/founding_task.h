@@ -80,10 +80,9 @@ class FoundingTask final : private FrameSink {
   std::set<std::string> complaints_;
 };
 
-// What a node that has no FoundingTask any more answers to a frame of a peer's, to be sent to that
-// peer; empty if the frame is none of a founder's that wants an answer. For frames whose first byte
-// is meta::kFoundingFrame; on any core.
-Bytes AnswerHello(const storage::DataDirectory& directory, const ClusterOptions& cluster,
-                  const Bytes& frame);
+// What a member that has no FoundingTask any more answers to a peer's hello. On any core.
+meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
+                                const ClusterOptions& cluster, const FoundingTerms& terms,
+                                const meta::FoundingHello& hello);
 
 }  // namespace ursula::engine

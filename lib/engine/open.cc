@@ -15,7 +15,7 @@ namespace {
 constexpr uint32_t kGroupCountMax = 16384;
 constexpr uint32_t kGroupsPerCore = 4;
 constexpr uint64_t kMessageBytesMax = 256 << 20;
-constexpr NodeId kMemorySelf{1};  // Without a directory that names this replica.
+constexpr ReplicaId kMemorySelf{1};  // Without a directory that names this replica.
 constexpr uint64_t kWalBytesPerCoreDefault = 512 << 20;
 // Of the write-ahead log. A segment holds the largest append in one record.
 constexpr uint64_t kSegmentBytesMax = 64 << 20;
@@ -181,12 +181,15 @@ Status Engine::OpenDirectory() {
     wanted.cluster_id_wanted = cluster.cluster_id;
     wanted.one_of_several = several;
   }
+  founding_terms_.group_count = options_.group_count;
+  founding_terms_.group_count_if_new = if_new;
+  founding_terms_.limits.push_back({"message_bytes_max", options_.message_bytes_max});
   io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   if (several && !cluster.founders.empty()) {
-    Status founded = Found(if_new);
+    Status founded = Found();
     if (!founded.ok()) return founded;
   }
   auto refusal = [this](const std::string& why) {
@@ -208,13 +211,10 @@ Status Engine::OpenDirectory() {
   return {};
 }
 
-Status Engine::Found(uint32_t group_count_if_new) {
-  FoundingTerms terms;
-  terms.group_count = options_.group_count;
-  terms.group_count_if_new = group_count_if_new;
-  terms.limits.push_back({"message_bytes_max", options_.message_bytes_max});
+Status Engine::Found() {
   io::Loop& loop = runtime_.loop(CoreId{0});
-  FoundingTask task(&loop, directory_.get(), options_.cluster, terms, &opening_, StorageLog());
+  FoundingTask task(&loop, directory_.get(), options_.cluster, founding_terms_, &opening_,
+                    StorageLog());
   Status founded;
   runtime_.Await([&](Function<void()> finished) {
     loop.Post([&founded, &task, finished = std::move(finished)]() mutable {

@@ -53,13 +53,17 @@ std::vector<NodeId> Engine::Leaders() {
   return leaders;
 }
 
-// One that still founds learns from its members that the cluster has begun.
+// One that still founds learns from its members that the cluster has begun, and may join it.
 void Engine::OnNodeFrame(NodeId from, const Bytes& frame) {
   if (!meta::IsFoundingFrame(frame)) return;
-  Bytes answer = AnswerHello(*directory_, options_.cluster, frame);
-  if (answer.empty()) return;
-  (void)options_.cluster.transport->Send(runtime_.Current()->core(), from, Channel::kControl,
-                                         {std::move(answer)});
+  Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
+  if (!hello.ok() || hello->number == 0 || hello->from.node != from) return;
+  io::Loop& loop = ShardOf(kMetaGroup).loop();
+  auto answer = [this, from, hello = std::move(*hello)] {
+    if (ShardOf(kMetaGroup).Has(kMetaGroup)) AnswerJoiner(from, hello);
+  };
+  if (loop.InLoop()) return answer();
+  (void)loop.TryPost(std::move(answer));
 }
 
 }  // namespace ursula::engine

@@ -169,14 +169,14 @@ void Shard::SpreadLeaders() {
   if (turn % start_.core_count != Raw(loop_.core())) return;
   std::map<NodeId, uint32_t> led;
   for (NodeId leader : start_.host->Leaders()) {
-    if (leader == raft::kNoNode) return;  // Nothing is settled.
+    if (leader == kNoNode) return;  // Nothing is settled.
     ++led[leader];
   }
   for (auto& [id, replica] : replicas_) {
-    for (NodeId voter : replica->members().voters) led.try_emplace(voter, 0);
+    for (ReplicaId voter : replica->members().voters) led.try_emplace(NodeOf(voter), 0);
   }
   auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
-  const auto own = led.find(start_.self);
+  const auto own = led.find(NodeOf(start_.self));
   if (own == led.end() || own->second < fewest->second + 2) return;
   for (auto& [id, replica] : replicas_) {
     if (replica->HandOverTo(fewest->first)) return;
@@ -227,7 +227,7 @@ void Shard::Publish() {
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
     if (replica->leads()) ++stats.groups_led;
-    if (replica->leader() == raft::kNoNode) ++stats.groups_leaderless;
+    if (replica->leader() == kNoNode) ++stats.groups_leaderless;
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
     stats.clock_ahead_ms = std::max(stats.clock_ahead_ms, static_cast<uint64_t>(ahead_ms));
   }

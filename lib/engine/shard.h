@@ -32,7 +32,7 @@ using Log = Function<void(int level, std::string_view message)>;
 // What one core starts from.
 struct ShardStart {
   const storage::DataDirectory* directory = nullptr;  // Null: everything in memory.
-  NodeId self{1};                                     // What Raft calls this replica.
+  ReplicaId self{1};                                  // What Raft calls this replica.
   storage::DiskWalOptions wal = {};
   std::shared_ptr<storage::RecoveredPayload> payload = {};
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.
@@ -59,6 +59,7 @@ class Shard final : private storage::Wal::Listener {
 
   // REQUIRES: the group lives here.
   group::Replica& replica(GroupId group) { return *replicas_.at(group); }
+  bool Has(GroupId group) const { return replicas_.contains(group); }
   std::vector<group::Replica*> Replicas();
   Forwarder* forwarder() { return forwarder_.get(); }  // Null: there are no peers.
 

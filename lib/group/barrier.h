@@ -30,7 +30,7 @@ class Barrier {
   static constexpr uint64_t kDeadlineNs = 5'000'000'000;
 
   // `opening` is random, of this process's opening.
-  Barrier(NodeId self, uint64_t opening) : self_(self), opening_(opening) {}
+  Barrier(ReplicaId self, uint64_t opening) : self_(self), opening_(opening) {}
 
   void Add(BarrierDone done) { next_.push_back(std::move(done)); }
 
@@ -70,7 +70,7 @@ class Barrier {
   Bytes ContextOf(uint64_t number) const;
   static void Fail(std::vector<BarrierDone>* waiting, const Status& status);
 
-  const NodeId self_;
+  const ReplicaId self_;
   const uint64_t opening_;
   std::vector<BarrierDone> next_;
   std::deque<Round> rounds_;

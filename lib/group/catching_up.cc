@@ -21,32 +21,40 @@ constexpr std::size_t kServesMax = 16;  // Of peers that lack payload, at once o
 
 }  // namespace
 
-bool Replica::WriteLetter(NodeId to, Letter letter) {
+bool Replica::WriteLetter(ReplicaId to, Letter letter) {
   if (services_.hub == nullptr || state_ == State::kFailed || state_ == State::kStopped) {
     return false;
   }
-  const bool small = std::holds_alternative<SnapshotAck>(letter) ||
-                     std::holds_alternative<PayloadAsk>(letter) ||
-                     std::holds_alternative<TimeNews>(letter);
+  const bool small =
+      std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter) ||
+      std::holds_alternative<Wholeness>(letter) || std::holds_alternative<TimeNews>(letter);
   return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
 }
 
-void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
+void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
-  Result<Letter> read = DecodeLetter(letter);
+  Result<AddressedLetter> read = DecodeLetter(letter);
   if (!read.ok()) return;
-  if (auto* message = std::get_if<raft::Message>(&*read)) {
-    OnPeerMessage(from, std::move(*message));
-  } else if (auto* part = std::get_if<SnapshotPart>(&*read)) {
+  const ReplicaId from = read->from;
+  if (NodeOf(from) != node) return;
+  if (read->to != services_.self) {
+    URSULA_SOMETIMES("group: a letter came for a replica that its node has lost");
+    return;
+  }
+  if (auto* message = std::get_if<raft::Message>(&read->letter)) {
+    OnPeerMessage(std::move(*message));
+  } else if (auto* part = std::get_if<SnapshotPart>(&read->letter)) {
     if (payload_failure_.ok()) install_.OnPart(from, std::move(*part));
-  } else if (auto* ack = std::get_if<SnapshotAck>(&*read)) {
+  } else if (auto* ack = std::get_if<SnapshotAck>(&read->letter)) {
     shipments_.OnAck(from, *ack, services_.loop->now_ns());
-  } else if (auto* ask = std::get_if<PayloadAsk>(&*read)) {
+  } else if (auto* ask = std::get_if<PayloadAsk>(&read->letter)) {
     Serve(from, *ask);
-  } else if (auto* news = std::get_if<TimeNews>(&*read)) {
+  } else if (auto* whole = std::get_if<Wholeness>(&read->letter)) {
+    OnWholeness(from, *whole);
+  } else if (auto* news = std::get_if<TimeNews>(&read->letter)) {
     OnTimeNews(*news);
   } else {
-    fetch_.OnAnswer(from, std::get<PayloadAnswer>(*read));
+    fetch_.OnAnswer(from, std::get<PayloadAnswer>(read->letter));
   }
 }
 
@@ -54,6 +62,8 @@ void Replica::OnPeerLetter(NodeId from, const Bytes& letter) {
 
 void Replica::Ship(raft::Message message) {
   URSULA_SOMETIMES("group: a snapshot is on its way to a peer");
+  whole_peers_.erase(message.to);
+  shipped_[message.to] = message.snapshot.meta.index;
   shipments_.Begin(std::move(message), services_.loop->now_ns());
 }
 
@@ -67,7 +77,7 @@ uint64_t Replica::KeptBytesMax() const {
   return shipments_.size() == 0 ? kept : 4 * std::max(kept, uint64_t{4} << 20);
 }
 
-void Replica::OnShipmentLost(NodeId to) {
+void Replica::OnShipmentLost(ReplicaId to) {
   core_->ReportSnapshot(to, false);
   Schedule();
 }
@@ -77,7 +87,7 @@ uint64_t Replica::DrawShipment() { return services_.loop->Entropy() | 1; }
 void Replica::WatchShipments() {
   if (shipments_.size() == 0) return;
   if (!core_->is_leader()) return shipments_.Clear();
-  shipments_.Tick(services_.loop->now_ns(), [this](NodeId to, Index base) {
+  shipments_.Tick(services_.loop->now_ns(), [this](ReplicaId to, Index base) {
     for (const raft::PeerStatus& peer : core_->Peers()) {
       if (peer.id != to) continue;
       if (peer.state != raft::ProgressState::kSnapshot) return true;
@@ -145,7 +155,7 @@ void Replica::Swap(const raft::SnapshotMeta& meta) {
 
 // ---- payload -----------------------------------------------------------------------------------
 
-void Replica::Serve(NodeId from, const PayloadAsk& ask) {
+void Replica::Serve(ReplicaId from, const PayloadAsk& ask) {
   if (services_.budget->serves >= kServesMax || stop_done_) return;  // It asks again, or another.
   auto task = std::make_unique<PayloadServe>(this, ++next_internal_id_, from, ask);
   PayloadServe* raw = task.get();
@@ -154,17 +164,17 @@ void Replica::Serve(NodeId from, const PayloadAsk& ask) {
   raw->Start();
 }
 
-std::vector<NodeId> Replica::Sources() {
-  std::vector<NodeId> sources;
+std::vector<ReplicaId> Replica::Sources() {
+  std::vector<ReplicaId> sources;
   const raft::ConfState conf = core_->Configuration();
-  auto add = [&](NodeId node) {
-    if (node == raft::kNoNode || node == services_.self) return;
-    if (std::find(sources.begin(), sources.end(), node) == sources.end()) sources.push_back(node);
+  auto add = [&](ReplicaId one) {
+    if (NodeOf(one) == NodeOf(services_.self) || one == raft::kNoReplica) return;
+    if (std::find(sources.begin(), sources.end(), one) == sources.end()) sources.push_back(one);
   };
   add(core_->leader());
-  for (NodeId node : conf.voters) add(node);
-  for (NodeId node : conf.voters_outgoing) add(node);
-  for (NodeId node : conf.learners) add(node);
+  for (ReplicaId one : conf.voters) add(one);
+  for (ReplicaId one : conf.voters_outgoing) add(one);
+  for (ReplicaId one : conf.learners) add(one);
   return sources;
 }
 

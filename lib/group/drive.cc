@@ -37,7 +37,7 @@ void Replica::TakeSoftState(const raft::SoftState& soft_state) {
     clock_.EndTerm();
     shipments_.Clear();
   }
-  if (soft_state.leader != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
+  if (soft_state.leader != raft::kNoReplica) leader_seen_ns_ = services_.loop->now_ns();
   barrier_.AskAgain(core_.get());  // Of the new leader.
 }
 

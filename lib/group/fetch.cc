@@ -48,9 +48,9 @@ void Fetch::Forward() {
 
 void Fetch::Ask() {
   const uint64_t now_ns = services_.loop->now_ns();
-  const std::vector<NodeId> sources = host_.Sources();
+  const std::vector<ReplicaId> sources = host_.Sources();
   until_ns_ = now_ns + kRetryNs;
-  const bool nobody = std::all_of(sources.begin(), sources.end(), [this](NodeId source) {
+  const bool nobody = std::all_of(sources.begin(), sources.end(), [this](ReplicaId source) {
     return std::find(refused_.begin(), refused_.end(), source) != refused_.end();
   });
   if (nobody) return Lost();
@@ -74,7 +74,7 @@ void Fetch::Lost() {
   Next();
 }
 
-void Fetch::OnAnswer(NodeId from, const PayloadAnswer& answer) {
+void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   if (state_ != State::kAsking || from != asked_ || answer.ask != last_ask_) return;
   state_ = State::kIdle;
   if (stopped_ || lacking_.empty()) return;

@@ -20,9 +20,9 @@ namespace ursula::group {
 class FetchHost {
  public:
   virtual ~FetchHost() = default;
-  virtual bool WriteLetter(NodeId to, Letter letter) = 0;
+  virtual bool WriteLetter(ReplicaId to, Letter letter) = 0;
   // Whom to ask, in this order; not this replica itself.
-  virtual std::vector<NodeId> Sources() = 0;
+  virtual std::vector<ReplicaId> Sources() = 0;
   // What the stream owns by now; none: it is gone.
   virtual std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) = 0;
   // No peer has this.
@@ -42,7 +42,7 @@ class Fetch {
 
   // In place of what lacked before.
   void Begin(std::vector<stream::ReadRange> lacking);
-  void OnAnswer(NodeId from, const PayloadAnswer& answer);
+  void OnAnswer(ReplicaId from, const PayloadAnswer& answer);
   void Tick();
   void Stop();
 
@@ -68,12 +68,12 @@ class Fetch {
   bool stopped_ = false;
   std::deque<stream::ReadRange> lacking_;
   uint64_t last_ask_ = 0;
-  uint64_t begun_ = 0;                // How often Begin was called.
-  std::size_t source_ = 0;            // Of Sources, for the first range.
-  std::vector<NodeId> refused_ = {};  // Who doesn't have it,
-  uint64_t next_ = UINT64_MAX;        // and where the first of them goes on.
+  uint64_t begun_ = 0;                   // How often Begin was called.
+  std::size_t source_ = 0;               // Of Sources, for the first range.
+  std::vector<ReplicaId> refused_ = {};  // Who doesn't have it,
+  uint64_t next_ = UINT64_MAX;           // and where the first of them goes on.
   uint64_t lost_bytes_ = 0;
-  NodeId asked_{};
+  ReplicaId asked_{};
   uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
 };
 

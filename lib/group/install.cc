@@ -12,7 +12,7 @@
 
 namespace ursula::group {
 
-void Install::OnPart(NodeId from, SnapshotPart part) {
+void Install::OnPart(ReplicaId from, SnapshotPart part) {
   if (stopped_) return;
   const bool ours = shipment_ == part.shipment && from_ == from;
   if (running() || (part.number > 0 && !ours)) {
@@ -131,7 +131,7 @@ void Install::Tick() {
 void Install::Drop() {
   state_ = State::kIdle;
   shipment_ = 0;
-  from_ = NodeId{};
+  from_ = ReplicaId{};
   next_part_ = 0;
   records_.clear();
   machine_.reset();

@@ -31,7 +31,7 @@ namespace ursula::group {
 class InstallHost {
  public:
   virtual ~InstallHost() = default;
-  virtual bool WriteLetter(NodeId to, Letter letter) = 0;
+  virtual bool WriteLetter(ReplicaId to, Letter letter) = 0;
   virtual uint64_t HistoryOfGroup() = 0;
   // `done`: nothing of it is under way, all payload in memory is in the store, and no new
   // checkpoint begins.
@@ -50,7 +50,7 @@ class Install {
   Install(const Services& services, GroupId group, InstallHost* host)
       : services_(services), group_(group), host_(*host) {}
 
-  void OnPart(NodeId from, SnapshotPart part);
+  void OnPart(ReplicaId from, SnapshotPart part);
   // A kSnapshot has come. False: what it belongs to isn't here; it is to be dropped.
   bool OnMessage(const raft::Message& message);
   // Raft has looked at the message, and either Begin was called or the parts aren't wanted.
@@ -83,7 +83,7 @@ class Install {
   bool stopped_ = false;
   bool writing_ = false;
   bool retry_ = false;
-  NodeId from_{};
+  ReplicaId from_{};
   uint64_t shipment_ = 0;
   uint64_t next_part_ = 0;
   uint64_t heard_ns_ = 0;  // Of the last part.

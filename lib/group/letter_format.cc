@@ -15,14 +15,20 @@ enum class Kind : uint8_t {
   kPayloadAsk = 4,
   kPayloadAnswer = 5,
   kTimeNews = 6,
+  kWholeness = 7,
 };
 
 struct Encoder {
+  const AddressedLetter& letter;
   ByteParts* out;
 
-  void Begin(Kind kind) { out->PutFixed<uint8_t>(static_cast<uint8_t>(kind)); }
+  void Begin(Kind kind) {
+    out->PutFixed<uint8_t>(static_cast<uint8_t>(kind));
+    out->PutVarint(Raw(letter.from));
+    out->PutVarint(Raw(letter.to));
+  }
   void operator()(const raft::Message& message) {
-    Begin(Kind::kRaft);
+    out->PutFixed<uint8_t>(static_cast<uint8_t>(Kind::kRaft));
     raft::EncodeMessage(message, out);
   }
   void operator()(const SnapshotPart& part) {
@@ -56,6 +62,10 @@ struct Encoder {
     }
     out->PutBytes(answer.bytes);
   }
+  void operator()(const Wholeness& whole) {
+    Begin(Kind::kWholeness);
+    out->PutVarint(whole.applied);
+  }
   void operator()(const TimeNews& news) {
     Begin(Kind::kTimeNews);
     for (const std::vector<uint64_t>* list : {&news.read, &news.due}) {
@@ -69,52 +79,17 @@ class Decoder {
  public:
   explicit Decoder(const Bytes& letter) : letter_(letter), reader_(letter.view()) {}
 
-  Result<Letter> Run() {
-    Letter read;
-    switch (static_cast<Kind>(reader_.Fixed<uint8_t>())) {
-      case Kind::kRaft: {
-        Result<raft::Message> message = raft::DecodeMessage(letter_.Slice(1));
-        if (!message.ok()) return message.status();
-        return Letter(std::move(*message));
-      }
-      case Kind::kSnapshotPart: {
-        SnapshotPart part;
-        part.shipment = reader_.Varint();
-        part.number = reader_.Varint();
-        part.records = TakeBytes();
-        read = std::move(part);
-        break;
-      }
-      case Kind::kSnapshotAck: {
-        SnapshotAck ack;
-        ack.shipment = reader_.Varint();
-        ack.next = reader_.Varint();
-        ack.refused = reader_.Fixed<uint8_t>() != 0;
-        read = ack;
-        break;
-      }
-      case Kind::kPayloadAsk: {
-        PayloadAsk ask;
-        ask.ask = reader_.Varint();
-        ask.incarnation = reader_.Varint();
-        ask.from = reader_.Varint();
-        ask.to = reader_.Varint();
-        read = ask;
-        break;
-      }
-      case Kind::kPayloadAnswer:
-        read = TakeAnswer();
-        break;
-      case Kind::kTimeNews: {
-        TimeNews news;
-        news.read = TakeList();
-        news.due = TakeList();
-        read = std::move(news);
-        break;
-      }
-      default:
-        reader_.Fail();
+  Result<AddressedLetter> Run() {
+    AddressedLetter read;
+    const Kind kind = static_cast<Kind>(reader_.Fixed<uint8_t>());
+    if (kind == Kind::kRaft) {
+      Result<raft::Message> message = raft::DecodeMessage(letter_.Slice(1));
+      if (!message.ok()) return message.status();
+      return AddressedLetter{message->from, message->to, std::move(*message)};
     }
+    read.from = ReplicaId{reader_.Varint()};
+    read.to = ReplicaId{reader_.Varint()};
+    read.letter = TakeLetter(kind);
     if (!reader_.AtEnd()) {
       return Status(StatusCode::kInvalidArgument, "a peer's letter is malformed");
     }
@@ -122,6 +97,46 @@ class Decoder {
   }
 
  private:
+  Letter TakeLetter(Kind kind) {
+    switch (kind) {
+      case Kind::kSnapshotPart: {
+        SnapshotPart part;
+        part.shipment = reader_.Varint();
+        part.number = reader_.Varint();
+        part.records = TakeBytes();
+        return part;
+      }
+      case Kind::kSnapshotAck: {
+        SnapshotAck ack;
+        ack.shipment = reader_.Varint();
+        ack.next = reader_.Varint();
+        ack.refused = reader_.Fixed<uint8_t>() != 0;
+        return ack;
+      }
+      case Kind::kPayloadAsk: {
+        PayloadAsk ask;
+        ask.ask = reader_.Varint();
+        ask.incarnation = reader_.Varint();
+        ask.from = reader_.Varint();
+        ask.to = reader_.Varint();
+        return ask;
+      }
+      case Kind::kPayloadAnswer:
+        return TakeAnswer();
+      case Kind::kTimeNews: {
+        TimeNews news;
+        news.read = TakeList();
+        news.due = TakeList();
+        return news;
+      }
+      case Kind::kWholeness:
+        return Wholeness{reader_.Varint()};
+      default:
+        reader_.Fail();
+        return {};
+    }
+  }
+
   Bytes TakeBytes() {
     const std::string_view view = reader_.String();
     if (view.empty()) return {};
@@ -159,9 +174,11 @@ class Decoder {
 
 }  // namespace
 
-void EncodeLetter(const Letter& letter, ByteParts* out) { std::visit(Encoder{out}, letter); }
+void EncodeLetter(const AddressedLetter& letter, ByteParts* out) {
+  std::visit(Encoder{letter, out}, letter.letter);
+}
 
-Result<Letter> DecodeLetter(const Bytes& letter) { return Decoder(letter).Run(); }
+Result<AddressedLetter> DecodeLetter(const Bytes& letter) { return Decoder(letter).Run(); }
 
 std::string EncodeShipment(uint64_t shipment) {
   std::string data;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/byte_parts.h"
+#include "lib/base/ids.h"
 #include "lib/raft/message_format.h"
 #include "ursula/status.h"
 
@@ -53,13 +54,26 @@ struct TimeNews {
   std::vector<uint64_t> due = {};   // Were met past their deadline.
 };
 
-using Letter =
-    std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer, TimeNews>;
+// A learner's word to its leader, again and again: with what it has applied up to here it lacks no
+// payload. It holds for what it applies of the leader's log afterwards, too.
+struct Wholeness {
+  uint64_t applied = 0;
+};
 
-void EncodeLetter(const Letter& letter, ByteParts* out);
+using Letter = std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer,
+                            TimeNews, Wholeness>;
+
+// By replica, not by node: one that took a lost one's place isn't written to in its stead.
+struct AddressedLetter {
+  ReplicaId from = {};  // A Raft message has the same two.
+  ReplicaId to = {};
+  Letter letter = {};
+};
+
+void EncodeLetter(const AddressedLetter& letter, ByteParts* out);
 
 // kInvalidArgument. Bytes in it are slices of `letter`.
-Result<Letter> DecodeLetter(const Bytes& letter);
+Result<AddressedLetter> DecodeLetter(const Bytes& letter);
 
 // The data of a Raft message's snapshot.
 std::string EncodeShipment(uint64_t shipment);

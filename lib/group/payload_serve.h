@@ -11,7 +11,7 @@ namespace ursula::group {
 
 class PayloadServe final : public ReadTask {
  public:
-  PayloadServe(Replica* replica, uint64_t id, NodeId asker, const PayloadAsk& ask)
+  PayloadServe(Replica* replica, uint64_t id, ReplicaId asker, const PayloadAsk& ask)
       : ReadTask(replica, id), asker_(asker), ask_(ask) {}
 
   void Start() override;
@@ -23,7 +23,7 @@ class PayloadServe final : public ReadTask {
   void Refuse();
   void End();
 
-  const NodeId asker_;
+  const ReplicaId asker_;
   const PayloadAsk ask_;
   uint64_t own_to_ = 0;  // Of the stream.
   uint64_t size_ = 0;    // That may be answered.

@@ -16,37 +16,6 @@ constexpr int kCampaigns = 3;                  // Of each; then its timeout goes
 
 }  // namespace
 
-void Replica::NoteMembership() {
-  const raft::ConfState conf = core_->Configuration();
-  sole_voter_ =
-      conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self);
-  alone_ = sole_voter_ && conf.learners.empty() && conf.learners_next.empty();
-}
-
-void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done) {
-  raft::Proposal proposal;
-  if (state_ == State::kRunning && leads()) proposal = core_->ProposeConfChange(change);
-  Schedule();
-  Status refusal;
-  if (proposal.outcome != raft::ProposalOutcome::kAppended) {
-    refusal =
-        Status(StatusCode::kUnavailable, "this group has no leader here; nothing has changed");
-  } else if (proposal.conf_change_refused) {
-    refusal = Status(StatusCode::kFailedPrecondition,
-                     "another change of members is under way, or this one doesn't fit");
-  }
-  if (!refusal.ok()) {
-    services_.loop->Defer([done = std::move(done), refusal]() mutable { done(refusal); });
-    return;
-  }
-  auto applied = [done = std::move(done)](Result<stream::Reply> reply) mutable {
-    if (!reply.ok()) return done(reply.status());
-    if (reply->outcome == Outcome::kOk) return done(Status());
-    done(Status(StatusCode::kFailedPrecondition, "the change of members didn't fit"));
-  };
-  proposals_.Add({proposal.first, proposal.term, 0, services_.loop->now_ns(), std::move(applied)});
-}
-
 void Replica::Send(std::vector<raft::Message> messages) {
   for (raft::Message& message : messages) {
     if (message.to == services_.self) {
@@ -65,17 +34,19 @@ void Replica::SendToPeer(raft::Message message) {
   // Appends stay in order among themselves: one that tells of the commit index alone, overtaking
   // others, would be refused for the gap before it.
   const bool append = message.kind == raft::MessageKind::kAppend;
-  const NodeId to = message.to;
+  const ReplicaId to = message.to;
   if (message.kind == raft::MessageKind::kReadIndexReply) PutLeadersTime(&message);
   if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) return;
   URSULA_SOMETIMES("group: a letter to a peer was dropped");
   core_->ReportUnreachable(to);
 }
 
-bool Replica::Write(NodeId to, Channel channel, Letter letter) {
+// What is for another replica of this very node is for one that it has lost.
+bool Replica::Write(ReplicaId to, Channel channel, Letter letter) {
+  if (NodeOf(to) == node()) return false;
   ByteParts parts;
-  EncodeLetter(letter, &parts);
-  return services_.hub->Send(to, group_, channel, std::move(parts));
+  EncodeLetter({services_.self, to, std::move(letter)}, &parts);
+  return services_.hub->Send(NodeOf(to), group_, channel, std::move(parts));
 }
 
 // Whether it is let in. A follower has no client to refuse: it leaves out entries that it has no
@@ -106,8 +77,8 @@ bool Replica::Listens(const raft::Message& message) {
   return true;
 }
 
-void Replica::OnPeerMessage(NodeId from, raft::Message message) {
-  if (message.from != from || message.to != services_.self || !Listens(message)) return;
+void Replica::OnPeerMessage(raft::Message message) {
+  if (!Listens(message)) return;
   Schedule();
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {
@@ -122,9 +93,9 @@ void Replica::OnPeerMessage(NodeId from, raft::Message message) {
 
 void Replica::OnPeerLost(NodeId peer, bool ended) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
-  core_->ReportUnreachable(peer);
+  ReportUnreachable(peer);
   shipments_.OnLost(peer);
-  if (ended && core_->leader() == peer) {
+  if (ended && core_->leader() != raft::kNoReplica && leader() == peer) {
     URSULA_SOMETIMES("group: the leader's process has ended");
     core_->ForgetLeader();
     PlanCampaign(peer);
@@ -136,9 +107,9 @@ void Replica::OnPeerLost(NodeId peer, bool ended) {
 // stand one after the other, each group's beginning with another one, so that they don't take each
 // other's votes. Who hasn't seen the end yet refuses, and is asked again (dissertation 9.6).
 void Replica::PlanCampaign(NodeId gone) {
-  std::vector<NodeId> left = core_->Configuration().voters;
-  std::erase(left, gone);
-  std::ranges::sort(left, {}, [](NodeId node) { return Raw(node); });
+  std::vector<ReplicaId> left = core_->Configuration().voters;
+  std::erase_if(left, [gone](ReplicaId voter) { return NodeOf(voter) == gone; });
+  std::ranges::sort(left, {}, [](ReplicaId voter) { return Raw(voter); });
   const auto self = std::ranges::find(left, services_.self);
   if (self == left.end()) return;
   const auto place = static_cast<std::size_t>(self - left.begin());
@@ -148,7 +119,7 @@ void Replica::PlanCampaign(NodeId gone) {
 }
 
 void Replica::CampaignIfDue() {
-  if (core_->leader() != raft::kNoNode || core_->is_leader()) campaign_at_ns_ = UINT64_MAX;
+  if (core_->leader() != raft::kNoReplica || core_->is_leader()) campaign_at_ns_ = UINT64_MAX;
   if (services_.loop->now_ns() < campaign_at_ns_) return;
   URSULA_SOMETIMES("group: a follower stood for its leader that had ended");
   campaign_at_ns_ =
@@ -158,13 +129,22 @@ void Replica::CampaignIfDue() {
 
 void Replica::OnLetterDropped(NodeId to) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
-  core_->ReportUnreachable(to);
+  ReportUnreachable(to);
   Schedule();
 }
 
+void Replica::ReportUnreachable(NodeId node) {
+  const raft::ConfState conf = core_->Configuration();
+  for (const auto* members : {&conf.voters, &conf.voters_outgoing, &conf.learners}) {
+    for (ReplicaId member : *members) {
+      if (NodeOf(member) == node) core_->ReportUnreachable(member);
+    }
+  }
+}
+
 void Replica::WatchLeader() {
-  if (core_->leader() != raft::kNoNode) leader_seen_ns_ = services_.loop->now_ns();
-  if (!core_->is_leader() || sole_voter() || core_->transfer_target() != raft::kNoNode) return;
+  if (core_->leader() != raft::kNoReplica) leader_seen_ns_ = services_.loop->now_ns();
+  if (!core_->is_leader() || sole_voter() || core_->transfer_target() != raft::kNoReplica) return;
   // What it can't store, or not in time, others can.
   const bool slow =
       !appends_.empty() && services_.loop->now_ns() - appends_.front().start_ns >= kSlowLogNs;
@@ -173,14 +153,14 @@ void Replica::WatchLeader() {
   HandOver();
 }
 
-bool Replica::HandOverTo(NodeId to) {
-  if (state_ != State::kRunning || !leads() || core_->transfer_target() != raft::kNoNode) {
+bool Replica::HandOverTo(NodeId node) {
+  if (state_ != State::kRunning || !leads() || core_->transfer_target() != raft::kNoReplica) {
     return false;
   }
   for (const raft::PeerStatus& peer : core_->Peers()) {
-    if (peer.id != to) continue;
-    if (peer.learner || !peer.recently_active || peer.match < log_.last()) return false;
-    core_->TransferLeadership(to);
+    if (NodeOf(peer.id) != node) continue;
+    if (peer.learner || !peer.recently_active || peer.match < log_.last()) continue;
+    core_->TransferLeadership(peer.id);
     Schedule();
     return true;
   }
@@ -198,15 +178,15 @@ void Replica::TellLeader() {
 // To the voter that has the most.
 void Replica::HandOver() {
   if (!core_->is_leader() || sole_voter()) return;
-  NodeId best = raft::kNoNode;
+  ReplicaId best = raft::kNoReplica;
   Index match{};
   for (const raft::PeerStatus& peer : core_->Peers()) {
     if (peer.id == services_.self || peer.learner || !peer.recently_active) continue;
-    if (best != raft::kNoNode && peer.match <= match) continue;
+    if (best != raft::kNoReplica && peer.match <= match) continue;
     best = peer.id;
     match = peer.match;
   }
-  if (best == raft::kNoNode) return;
+  if (best == raft::kNoReplica) return;
   URSULA_SOMETIMES("group: a leader hands over");
   core_->TransferLeadership(best);
 }

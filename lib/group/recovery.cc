@@ -36,15 +36,15 @@ class SnapshotLoader final : public storage::SnapshotSink {
   Opening& opening_;
 };
 
-void PutNodes(std::string* out, const std::vector<NodeId>& nodes) {
+void PutNodes(std::string* out, const std::vector<ReplicaId>& nodes) {
   PutVarint(out, nodes.size());
-  for (NodeId node : nodes) PutVarint(out, Raw(node));
+  for (ReplicaId node : nodes) PutVarint(out, Raw(node));
 }
 
-std::vector<NodeId> ReadNodes(Reader* reader) {
-  std::vector<NodeId> nodes;
+std::vector<ReplicaId> ReadNodes(Reader* reader) {
+  std::vector<ReplicaId> nodes;
   uint64_t count = reader->Varint();
-  for (uint64_t i = 0; i < count && reader->ok(); ++i) nodes.push_back(NodeId{reader->Varint()});
+  for (uint64_t i = 0; i < count && reader->ok(); ++i) nodes.push_back(ReplicaId{reader->Varint()});
   return nodes;
 }
 
@@ -77,7 +77,7 @@ Result<raft::HardState> DecodeState(std::string_view payload) {
   uint8_t version = reader.Fixed<uint8_t>();
   raft::HardState hard;
   hard.term = Term{reader.Varint()};
-  hard.vote = NodeId{reader.Varint()};
+  hard.vote = ReplicaId{reader.Varint()};
   hard.commit = Index{reader.Varint()};
   if (!reader.AtEnd() || version != kStateVersion) {
     return Status(StatusCode::kDataLoss, "a group's state record is malformed");
@@ -232,7 +232,7 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
     // that term was, and none has left.
     if (group.hard.term < group.compacted.term) {
       group.hard.term = group.compacted.term;
-      group.hard.vote = raft::kNoNode;
+      group.hard.vote = raft::kNoReplica;
     }
     Term last_term = group.entries.empty() ? group.compacted.term : group.entries.back().term;
     if (group.hard.term < last_term) {

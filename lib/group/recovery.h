@@ -36,7 +36,7 @@ struct RecoveredGroup {
 
 // What a directory, or a process that keeps everything in memory, was founded with.
 struct Founding {
-  std::vector<NodeId> voters = {};
+  std::vector<ReplicaId> voters = {};
   uint64_t history = 0;
 };
 

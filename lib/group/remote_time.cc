@@ -120,7 +120,7 @@ void Replica::SendTimeNews() {
   };
   take(&touched_, &news.read);
   take(&due_, &news.due);
-  if (core_->leader() != raft::kNoNode) WriteLetter(core_->leader(), std::move(news));
+  if (core_->leader() != raft::kNoReplica) WriteLetter(core_->leader(), std::move(news));
 }
 
 void Replica::OnTimeNews(const TimeNews& news) {

@@ -13,7 +13,7 @@ namespace {
 Status Starting() { return Status(StatusCode::kUnavailable, "the engine is starting"); }
 Status Stopping() { return Status(StatusCode::kUnavailable, "the engine is stopping"); }
 
-raft::Config CoreConfig(NodeId self) {
+raft::Config CoreConfig(ReplicaId self) {
   raft::Config config;
   config.self = self;
   config.election_ticks = 10;
@@ -88,7 +88,7 @@ Status Replica::Ready() const {
   if (state_ == State::kFailed) return failure_;
   if (state_ == State::kStopping || state_ == State::kStopped) return Stopping();
   if (state_ == State::kStarting) return Starting();
-  if (core_->leader() == raft::kNoNode &&
+  if (core_->leader() == raft::kNoReplica &&
       services_.loop->now_ns() - leader_seen_ns_ >= kLeaderlessNs) {
     return Status(StatusCode::kUnavailable, "this group has no leader; try again");
   }
@@ -307,6 +307,8 @@ void Replica::Tick() {
   if (state_ == State::kFailed) return;
   core_->Tick();
   CampaignIfDue();
+  ForgetWholeness();
+  TellWhole();
   if (state_ == State::kRunning) WatchLeader();
   WatchShipments();
   install_.Tick();
@@ -347,7 +349,7 @@ void Replica::MaybeFinishStop() {
   if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
-  if (core_->transfer_target() != raft::kNoNode && state_ == State::kStopping &&
+  if (core_->transfer_target() != raft::kNoReplica && state_ == State::kStopping &&
       services_.loop->now_ns() < stop_deadline_ns_) {
     return;
   }

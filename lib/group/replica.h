@@ -27,6 +27,7 @@
 #include "lib/group/group_log.h"
 #include "lib/group/install.h"
 #include "lib/group/letter_format.h"
+#include "lib/group/members.h"
 #include "lib/group/proposals.h"
 #include "lib/group/read_task.h"
 #include "lib/group/recovery.h"
@@ -80,10 +81,13 @@ class Replica final : private raft::Driver,
   // A new member is a learner first, and a voter once it has caught up and lacks no payload.
   void ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done);
   raft::ConfState members() const { return core_->Configuration(); }
+  // A step towards these voters and no other members. As ChangeMembers; what it says was so before.
+  void Reconcile(const std::vector<ReplicaId>& wanted,
+                 Function<void(Result<MembersProgress>)> done);
 
-  // Asks a voter that has all that this leader has to lead. False: it isn't such a one, or this is
-  // no leader or hands over already.
-  bool HandOverTo(NodeId to);
+  // Asks this node's voter to lead, which has all that this leader has. False: it isn't such a one,
+  // or this is no leader or hands over already.
+  bool HandOverTo(NodeId node);
 
   // Sets the group's time to the wall clock; `done` with what it moved by, or as Propose.
   void StepClock(Function<void(Result<int64_t>)> done);
@@ -119,10 +123,11 @@ class Replica final : private raft::Driver,
   int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
-  NodeId self() const { return services_.self; }
-  NodeId leader() const { return core_->leader(); }
+  ReplicaId self() const { return services_.self; }
+  NodeId node() const { return NodeOf(services_.self); }
+  NodeId leader() const { return NodeOf(core_->leader()); }
   // It leads still, and takes no commands: another one is to lead in a moment.
-  bool hands_over() const { return core_->transfer_target() != raft::kNoNode; }
+  bool hands_over() const { return core_->transfer_target() != raft::kNoReplica; }
   // It takes part no more: it hears of no leader either.
   bool failed() const { return state_ == State::kFailed || !payload_failure_.ok(); }
   Term term() const { return core_->term(); }
@@ -213,10 +218,10 @@ class Replica final : private raft::Driver,
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
   void SendToPeer(raft::Message message);
-  bool Write(NodeId to, Channel channel, Letter letter);  // False: it was dropped.
-  void OnPeerMessage(NodeId from, raft::Message message);
+  bool Write(ReplicaId to, Channel channel, Letter letter);  // False: it was dropped.
+  void OnPeerMessage(raft::Message message);
   bool Listens(const raft::Message& message);
-  void NoteMembership();
+  void ReportUnreachable(NodeId node);
   void PlanCampaign(NodeId gone);
   void CampaignIfDue();
   void WatchLeader();
@@ -225,11 +230,19 @@ class Replica final : private raft::Driver,
   void ExpireWaiting();
   void EndUnknown(Proposals::Waiter* waiter, const char* why);
 
+  // membership.cc
+  void NoteMembership();
+  MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted, raft::ConfChange* change) const;
+  ReplicaId MissesFor(const std::vector<ReplicaId>& wanted) const;
+  void TellWhole();
+  void OnWholeness(ReplicaId from, const Wholeness& whole);
+  void ForgetWholeness();
+
   // catching_up.cc: of those that are too far behind.
-  bool WriteLetter(NodeId to, Letter letter) override;
+  bool WriteLetter(ReplicaId to, Letter letter) override;
   void Ship(raft::Message message);
   void WantBase() override;
-  void OnShipmentLost(NodeId to) override;
+  void OnShipmentLost(ReplicaId to) override;
   uint64_t DrawShipment() override;
   void WatchShipments();
   uint64_t KeptBytesMax() const;
@@ -238,8 +251,8 @@ class Replica final : private raft::Driver,
   void OnInstallWritten(const raft::SnapshotMeta& meta) override;
   void OnInstallFailed(Status status) override;
   void Swap(const raft::SnapshotMeta& meta);
-  void Serve(NodeId from, const PayloadAsk& ask);
-  std::vector<NodeId> Sources() override;
+  void Serve(ReplicaId from, const PayloadAsk& ask);
+  std::vector<ReplicaId> Sources() override;
   std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) override;
   void OnPayloadLost(const stream::ReadRange& range) override;
 
@@ -348,7 +361,11 @@ class Replica final : private raft::Driver,
   Term applied_term_{};
   Barrier barrier_;
   bool sole_voter_ = false;
-  bool alone_ = false;  // And there is no learner.
+  bool alone_ = false;   // And there is no learner.
+  bool learns_ = false;  // Or is no member yet, or any more.
+  // As leader: learners that have said that they are whole, and those that were sent a snapshot.
+  absl::btree_set<ReplicaId> whole_peers_;
+  absl::btree_map<ReplicaId, Index> shipped_;
   bool entry_too_large_logged_ = false;
   // Payload on disk is of entries up to here at most: whether it fits can be told once they are
   // applied, or cut off by another leader.
@@ -358,8 +375,8 @@ class Replica final : private raft::Driver,
   // Since its leader's process was seen to end; UINT64_MAX: it wasn't, or there is another one.
   uint64_t campaign_at_ns_ = UINT64_MAX;
   int campaigns_left_ = 0;
-  NodeId told_leader_ = raft::kNoNode;  // To services_.leaders,
-  bool told_leads_ = false;             // and whether this one is ready to be it.
+  ReplicaId told_leader_ = raft::kNoReplica;  // To services_.leaders,
+  bool told_leads_ = false;                   // and whether this one is ready to be it.
   uint64_t stop_deadline_ns_ = UINT64_MAX;
 
   uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.

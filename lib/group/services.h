@@ -59,7 +59,7 @@ struct Services {
   CoreBudget* budget = nullptr;
   peers::Hub* hub = nullptr;       // Null: there are no peers.
   LeaderWatch* leaders = nullptr;  // May be null.
-  NodeId self{1};
+  ReplicaId self{1};
   uint64_t opening = 0;  // Random, of this opening of the node's data.
   Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.
 

@@ -8,7 +8,7 @@
 namespace ursula::group {
 
 void Shipments::Begin(raft::Message message, uint64_t now_ns) {
-  const NodeId to = message.to;
+  const ReplicaId to = message.to;
   Shipment& shipment = shipments_[to];
   shipment = Shipment();
   shipment.id = host_.DrawShipment();
@@ -37,7 +37,7 @@ void Shipments::OnBase(std::shared_ptr<const BaseSnapshot> base, uint64_t now_ns
 }
 
 // What isn't taken now goes at the next tick, or answer.
-void Shipments::SendMore(NodeId to, Shipment* shipment) {
+void Shipments::SendMore(ReplicaId to, Shipment* shipment) {
   if (shipment->base == nullptr || shipment->refused) return;
   while (shipment->next != shipment->base->records.end() &&
          shipment->sent - shipment->acknowledged < kPartsMax) {
@@ -48,7 +48,7 @@ void Shipments::SendMore(NodeId to, Shipment* shipment) {
   shipment->told = host_.WriteLetter(to, shipment->message);
 }
 
-bool Shipments::SendPart(NodeId to, Shipment* shipment) {
+bool Shipments::SendPart(ReplicaId to, Shipment* shipment) {
   SnapshotPart part;
   part.shipment = shipment->id;
   part.number = shipment->sent;
@@ -67,7 +67,7 @@ bool Shipments::SendPart(NodeId to, Shipment* shipment) {
   return true;
 }
 
-void Shipments::OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns) {
+void Shipments::OnAck(ReplicaId from, const SnapshotAck& ack, uint64_t now_ns) {
   auto found = shipments_.find(from);
   if (found == shipments_.end() || found->second.id != ack.shipment) return;
   Shipment& shipment = found->second;
@@ -86,12 +86,20 @@ void Shipments::OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns) {
   SendMore(from, &shipment);
 }
 
-void Shipments::OnLost(NodeId to) {
+void Shipments::OnLost(NodeId peer) {
+  std::vector<ReplicaId> lost;
+  for (const auto& [to, shipment] : shipments_) {
+    if (NodeOf(to) == peer) lost.push_back(to);
+  }
+  for (ReplicaId to : lost) Lose(to);
+}
+
+void Shipments::Lose(ReplicaId to) {
   if (shipments_.erase(to) > 0) host_.OnShipmentLost(to);
 }
 
-void Shipments::Tick(uint64_t now_ns, Function<bool(NodeId, Index)> arrived) {
-  std::vector<NodeId> lost;
+void Shipments::Tick(uint64_t now_ns, Function<bool(ReplicaId, Index)> arrived) {
+  std::vector<ReplicaId> lost;
   for (auto at = shipments_.begin(); at != shipments_.end();) {
     auto& [to, shipment] = *at;
     const Index base = shipment.base == nullptr ? Index{} : shipment.base->meta.index;
@@ -104,9 +112,9 @@ void Shipments::Tick(uint64_t now_ns, Function<bool(NodeId, Index)> arrived) {
     SendMore(to, &shipment);
     ++at;
   }
-  for (NodeId to : lost) {
+  for (ReplicaId to : lost) {
     URSULA_SOMETIMES("group: a shipment met its deadline");
-    OnLost(to);
+    Lose(to);
   }
   if (wants_base()) host_.WantBase();  // A full disk may have refused the last one.
 }

@@ -31,11 +31,11 @@ class ShipHost {
  public:
   virtual ~ShipHost() = default;
   // False: it was dropped.
-  virtual bool WriteLetter(NodeId to, Letter letter) = 0;
+  virtual bool WriteLetter(ReplicaId to, Letter letter) = 0;
   // A base is wanted; OnBase tells of it.
   virtual void WantBase() = 0;
   // This peer's shipment has ended before it was told of the snapshot: Raft is to try again.
-  virtual void OnShipmentLost(NodeId to) = 0;
+  virtual void OnShipmentLost(ReplicaId to) = 0;
   virtual uint64_t DrawShipment() = 0;  // Random, not 0.
 };
 
@@ -54,11 +54,11 @@ class Shipments {
   void Begin(raft::Message message, uint64_t now_ns);
   // Nothing, unless it was wanted.
   void OnBase(std::shared_ptr<const BaseSnapshot> base, uint64_t now_ns);
-  void OnAck(NodeId from, const SnapshotAck& ack, uint64_t now_ns);
-  // Its connection has broken.
-  void OnLost(NodeId to);
+  void OnAck(ReplicaId from, const SnapshotAck& ack, uint64_t now_ns);
+  // The connection to its node has broken.
+  void OnLost(NodeId peer);
   // `arrived`: Raft sends it entries again; by its base's index, 0: there is none yet.
-  void Tick(uint64_t now_ns, Function<bool(NodeId, Index)> arrived);
+  void Tick(uint64_t now_ns, Function<bool(ReplicaId, Index)> arrived);
   // Leads no more, or stops.
   void Clear() { shipments_.clear(); }
 
@@ -78,12 +78,13 @@ class Shipments {
     uint64_t silent_since_ns = 0;
   };
 
-  void SendMore(NodeId to, Shipment* shipment);
-  bool SendPart(NodeId to, Shipment* shipment);
+  void Lose(ReplicaId to);
+  void SendMore(ReplicaId to, Shipment* shipment);
+  bool SendPart(ReplicaId to, Shipment* shipment);
 
   ShipHost& host_;
   const uint64_t part_bytes_;
-  std::map<NodeId, Shipment> shipments_;
+  std::map<ReplicaId, Shipment> shipments_;
 };
 
 }  // namespace ursula::group

@@ -88,7 +88,8 @@ void Founding::CheckOptions() {
   const FoundingPlan& plan = record_.plan;
   const bool is_member = record_.state == FoundingState::kMember;
   // One of several asks nobody, whomever its options name: they found a cluster, and no more.
-  member_ = is_member && (plan.founders.size() > 1 || founders.size() <= 1);
+  const bool alone = plan.founders.size() == 1 && record_.lives_before == 0;
+  member_ = is_member && (!alone || founders.size() <= 1);
   if (member_) return;
   const bool ascending = std::adjacent_find(founders.begin(), founders.end(),
                                             std::greater_equal<NodeId>()) == founders.end();
@@ -100,13 +101,7 @@ void Founding::CheckOptions() {
     return Refuse("founders are nodes " + ListOf(founders) + ": 1, 3 or 5 found a cluster");
   }
   if (is_member) return;
-  if (record_.state == FoundingState::kEmpty) {
-    if (options_.cluster_id == 0) return;
-    return Refuse("the directory of " + Name(self_.node) + " is empty, and cluster_id " +
-                  Number(options_.cluster_id) +
-                  " is given, which forbids founding: mount its directory, replace the node, or "
-                  "leave cluster_id out where a new cluster is meant");
-  }
+  if (record_.state == FoundingState::kEmpty) return;
   if (NodesOf(plan) != founders) {
     return Refuse(Name(self_.node) + " began to found a cluster of nodes " + ListOf(NodesOf(plan)) +
                   ", and its founders are " + ListOf(founders) +
@@ -170,9 +165,10 @@ void Founding::OnTick() {
 
 void Founding::Judge() {
   if (record_.state == FoundingState::kMember) return JudgeAlone();
-  JudgeMembers();
-  if (!ended() && !persisting_) JudgeWishes();
-  if (ended() || persisting_) return;
+  JudgeWishes();
+  if (!ended()) JudgeMembers();
+  if (ended() || persisting_ || !join_waits_.empty()) return;
+  if (options_.cluster_id != 0 && record_.state == FoundingState::kEmpty) return;  // May join.
   if (options_.wish.founders.front() == self_.node) return JudgeAsLowest();
   JudgeAsOther();
 }
@@ -186,22 +182,42 @@ void Founding::JudgeMembers() {
   }
   for (const auto& [node, peer] : peers_) {
     if (!peer.said || peer.said->record.state != FoundingState::kMember) continue;
-    const FoundingPlan& theirs = peer.said->record.plan;
-    const bool ours = theirs.founders.size() > 1 && theirs.Names(self_.node);
-    const std::string cluster = Number(theirs.cluster_id);
-    if (ours) {
-      const std::string holds = record_.state == FoundingState::kEmpty
-                                    ? " is empty"
-                                    : " holds another plan, " + Number(record_.plan.cluster_id);
-      return Refuse("the directory of " + Name(self_.node) + holds + ", and its cluster " +
-                    cluster + " has begun (" + Name(node) +
-                    " is a member): replace the node, or mount its directory");
-    }
+    JudgeMember(node, *peer.said);
+    if (ended() || persisting_) return;
+  }
+}
+
+// The cluster has begun without this directory, which holds nothing yet.
+void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
+  const FoundingPlan& theirs = member.record.plan;
+  const std::vector<NodeId>& named = member.wish.founders;
+  const bool ours =
+      theirs.Names(self_.node) || std::find(named.begin(), named.end(), self_.node) != named.end();
+  const std::string cluster = Number(theirs.cluster_id);
+  if (!ours) {
     return Refuse(Name(node) + " is a member of cluster " + cluster + ", which " +
                   Name(self_.node) +
                   " is no founder of: a cluster is founded from empty directories only; check the "
                   "founders' addresses and directories");
   }
+  if (options_.cluster_id != 0 && options_.cluster_id != theirs.cluster_id) {
+    return Refuse(Name(node) + " is a member of cluster " + cluster + ", and " + Name(self_.node) +
+                  " belongs to " + Number(options_.cluster_id) +
+                  ": check the founders' addresses and cluster_id");
+  }
+  const uint32_t groups = options_.wish.group_count;
+  if (groups != 0 && groups != theirs.group_count) {
+    return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +
+                  ", the cluster's " + Number(theirs.group_count) + ": give each node the same");
+  }
+  const std::optional<FoundingAdmission>& admission = member.admission;
+  const bool mine = admission && admission->directory == self_.directory;
+  if (mine && admission->lives_before > 0) {
+    URSULA_SOMETIMES("founding: a directory was admitted to a cluster that has begun");
+    return Persist(FoundingState::kMember, theirs, admission->lives_before);
+  }
+  join_waits_ = "cluster " + cluster + " has begun, and this directory is empty";
+  if (mine && !admission->waits.empty()) join_waits_ += "; " + admission->waits;
 }
 
 // A cluster of one whose options name several: who the others are is heard first, if they are
@@ -216,6 +232,11 @@ void Founding::JudgeAlone() {
       others += ", " + Name(node) + " of cluster " + Number(peer.said->record.plan.cluster_id);
     }
   }
+  if (!all && others.empty() && ticks_ < kAloneTicks) return;
+  if (others.empty()) {
+    member_ = true;  // The others, who have no cluster yet, may join this one.
+    return;
+  }
   if (!all && ticks_ < kAloneTicks) return;
   Refuse(Name(self_.node) + " is a member of cluster " + Number(record_.plan.cluster_id) +
          ", alone" + others + ", and founders are given: a cluster is founded from empty " +
@@ -228,12 +249,14 @@ void Founding::JudgeWishes() {
   for (const auto& [node, peer] : peers_) {
     if (!peer.said) continue;
     const FoundingWish& wish = peer.said->wish;
-    if (wish.founders != options_.wish.founders) {
+    const bool begun =
+        peer.said->record.state == FoundingState::kMember;  // JudgeMember has looked.
+    if (!begun && wish.founders != options_.wish.founders) {
       return Refuse("the founders of " + Name(node) + " are nodes " + ListOf(wish.founders) +
                     ", those of " + Name(self_.node) + " are " + ListOf(options_.wish.founders) +
                     ": give each node the same");
     }
-    if (wish.group_count != 0 && groups != 0 && wish.group_count != groups) {
+    if (!begun && wish.group_count != 0 && groups != 0 && wish.group_count != groups) {
       return Refuse("group_count of " + Name(node) + " is " + Number(wish.group_count) +
                     ", that of " + Name(groups_of) + " is " + Number(groups) +
                     ": give each node the same");
@@ -342,9 +365,9 @@ FoundingPlan Founding::Draw() {
   return plan;
 }
 
-void Founding::Persist(FoundingState state, FoundingPlan plan) {
+void Founding::Persist(FoundingState state, FoundingPlan plan, uint64_t lives_before) {
   URSULA_CHECK(!persisting_ && record_.state != FoundingState::kMember);
-  persisting_ = FoundingRecord{state, std::move(plan)};
+  persisting_ = FoundingRecord{state, std::move(plan), lives_before};
 }
 
 void Founding::OnPersisted() {
@@ -375,6 +398,7 @@ FoundingHello Founding::Hello() {
 }
 
 std::string Founding::Waiting() const {
+  if (!join_waits_.empty()) return join_waits_;
   std::vector<NodeId> silent;
   std::vector<NodeId> without;
   for (const auto& [node, peer] : peers_) {
@@ -383,6 +407,11 @@ std::string Founding::Waiting() const {
     } else if (record_.state == FoundingState::kEmpty || peer.said->record.plan != record_.plan) {
       without.push_back(node);
     }
+  }
+  if (options_.cluster_id != 0 && record_.state == FoundingState::kEmpty) {
+    return "this directory is empty, and cluster_id is given, which forbids founding: waiting for "
+           "a member of that cluster to take it in, among nodes " +
+           ListOf(peer_ids_);
   }
   if (!silent.empty()) return "waiting to hear from nodes " + ListOf(silent);
   if (!without.empty()) return "waiting for one plan with nodes " + ListOf(without);

@@ -12,8 +12,11 @@
 // member, and each has seen the same directories as this node: what a directory that is gone once
 // said then makes nobody a member any more.
 //
-// Invariants: a directory that was emptied never becomes a member of a plan from before; as long as
-// a member of a plan is there no other plan has one.
+// Where a cluster has begun that the node belongs to, its directory, which holds nothing, doesn't
+// found but joins: a member brings the group of cluster facts to admit it as the node's next life.
+//
+// Invariants: a directory that was emptied never becomes a member of a plan from before, but by
+// being admitted, as another replica; as long as a member of a plan is there no other plan has one.
 
 #pragma once
 
@@ -53,7 +56,8 @@ enum class FoundingState : uint8_t {
 // What a directory holds durably.
 struct FoundingRecord {
   FoundingState state = FoundingState::kEmpty;
-  FoundingPlan plan = {};  // Of kEmpty: none.
+  FoundingPlan plan = {};     // Of kEmpty: none.
+  uint64_t lives_before = 0;  // Of a member: how many directories the node had in the cluster.
   friend bool operator==(const FoundingRecord&, const FoundingRecord&) = default;
 };
 
@@ -88,12 +92,21 @@ struct FoundingHeard {
   friend bool operator==(const FoundingHeard&, const FoundingHeard&) = default;
 };
 
+// A member's word to a directory that may join.
+struct FoundingAdmission {
+  uint64_t directory = 0;     // Whom it is for.
+  uint64_t lives_before = 0;  // 0: it isn't admitted,
+  std::string waits = {};     // and why not yet: a sentence.
+  friend bool operator==(const FoundingAdmission&, const FoundingAdmission&) = default;
+};
+
 struct FoundingHello {
   FoundingNode from = {};
   uint64_t number = 0;  // Ascending from 1 in a process; 0: of a member that has gone on.
   FoundingRecord record = {};
   FoundingWish wish = {};
   std::vector<FoundingHeard> heard = {};  // One a node.
+  std::optional<FoundingAdmission> admission = {};
   friend bool operator==(const FoundingHello&, const FoundingHello&) = default;
 };
 
@@ -107,7 +120,8 @@ struct FoundingOptions {
   FoundingRecord record = {};  // What the directory holds.
   FoundingWish wish = {};
   uint32_t group_count_if_new = 1;  // Of a plan for which nobody wishes any.
-  // Not 0: the cluster that this node belongs to. It founds no other then, and drops no plan.
+  // Not 0: the cluster that this node belongs to. It founds none then, drops no plan, and joins no
+  // other.
   uint64_t cluster_id = 0;
   uint64_t seed = 0;  // Random: ids of plans are drawn from it.
 };
@@ -153,6 +167,7 @@ class Founding {
   bool TakeAnswer(const FoundingHello& hello, Peer* peer) const;
   void Judge();
   void JudgeMembers();
+  void JudgeMember(NodeId node, const FoundingHello& member);
   void JudgeAlone();
   void JudgeWishes();
   void JudgeAsLowest();
@@ -163,7 +178,7 @@ class Founding {
   bool MayDrop();
   uint32_t GroupCount() const;
   FoundingPlan Draw();
-  void Persist(FoundingState state, FoundingPlan plan);
+  void Persist(FoundingState state, FoundingPlan plan, uint64_t lives_before = 0);
   void Refuse(std::string sentence);
 
   const FoundingOptions options_;
@@ -177,6 +192,7 @@ class Founding {
   uint64_t ticks_ = 0;
   bool changed_ = true;
   bool member_ = false;
+  std::string join_waits_;  // Not empty: it joins, and this is what it waits for.
   std::string refusal_;
 };
 

@@ -17,6 +17,7 @@ enum Tag : uint64_t {
   kRecord = 2,
   kWish = 3,
   kHeard = 4,
+  kAdmission = 5,  // May be left out, as all that follow.
 };
 
 void PutNode(std::string* out, const FoundingNode& node) {
@@ -57,6 +58,7 @@ std::string RecordField(const FoundingRecord& record) {
     PutVarint(&value, Raw(founder.node));
     PutFixed<uint64_t>(&value, founder.directory);
   }
+  PutVarint(&value, record.lives_before);
   return value;
 }
 
@@ -78,6 +80,7 @@ FoundingRecord TakeRecord(Reader* reader) {
     plan.founders.push_back({node, reader->Fixed<uint64_t>()});
   }
   if (count == 0 || plan.cluster_id == 0) reader->Fail();
+  record.lives_before = reader->Varint();
   return record;
 }
 
@@ -135,6 +138,23 @@ std::vector<FoundingHeard> TakeHeard(Reader* reader) {
   return nodes;
 }
 
+std::string AdmissionField(const FoundingAdmission& admission) {
+  std::string value;
+  PutFixed<uint64_t>(&value, admission.directory);
+  PutVarint(&value, admission.lives_before);
+  PutString(&value, admission.waits);
+  return value;
+}
+
+FoundingAdmission TakeAdmission(Reader* reader) {
+  FoundingAdmission admission;
+  admission.directory = reader->Fixed<uint64_t>();
+  admission.lives_before = reader->Varint();
+  admission.waits = reader->String();
+  if (admission.lives_before > kLivesMax) reader->Fail();
+  return admission;
+}
+
 void PutField(std::string* out, Tag tag, std::string_view value) {
   PutVarint(out, tag);
   PutString(out, value);
@@ -156,6 +176,9 @@ bool TakeField(uint64_t tag, std::string_view value, FoundingHello* hello) {
       break;
     case kHeard:
       hello->heard = TakeHeard(&reader);
+      break;
+    case kAdmission:
+      hello->admission = TakeAdmission(&reader);
       break;
     default:
       return true;  // A later release's.
@@ -182,6 +205,7 @@ Bytes EncodeFoundingHello(const FoundingHello& hello) {
   PutField(&fields, kRecord, RecordField(hello.record));
   PutField(&fields, kWish, WishField(hello.wish));
   PutField(&fields, kHeard, HeardField(hello.heard));
+  if (hello.admission) PutField(&fields, kAdmission, AdmissionField(*hello.admission));
   std::string frame;
   PutFixed<uint8_t>(&frame, kFoundingFrame);
   PutFixed<uint8_t>(&frame, kFoundingVersion);

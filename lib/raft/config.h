@@ -33,7 +33,7 @@ class Driver {
 };
 
 struct Config {
-  NodeId self = kNoNode;  // REQUIRES: none of kNoNode, kAppendTarget, kApplyTarget.
+  ReplicaId self = kNoReplica;  // REQUIRES: none of kNoReplica, kAppendTarget, kApplyTarget.
 
   // An election is due after election_ticks + Jitter(election_ticks) ticks without a leader.
   // REQUIRES: 0 < heartbeat_ticks < election_ticks.

@@ -14,7 +14,7 @@ Status Invalid(const char* what) {
 }
 
 Status CheckConfig(const Config& config) {
-  if (config.self == kNoNode || config.self == kAppendTarget || config.self == kApplyTarget) {
+  if (config.self == kNoReplica || config.self == kAppendTarget || config.self == kApplyTarget) {
     return Invalid("this id is reserved");
   }
   if (config.heartbeat_ticks == 0 || config.election_ticks <= config.heartbeat_ticks) {
@@ -59,7 +59,7 @@ Result<std::unique_ptr<Core>> Core::Create(const Config& config, const InitialSt
   core->log_.StartAt(commit, state.applied);
   core->vote_ = state.hard.vote;
   core->term_ = state.hard.term;
-  core->BecomeFollower(state.hard.term, kNoNode);
+  core->BecomeFollower(state.hard.term, kNoReplica);
   core->handed_soft_ = core->soft_state();
   core->handed_hard_ = core->hard_state();
   return core;
@@ -72,9 +72,9 @@ void Core::Reset(Term term) {
   if (term != term_) {
     URSULA_CHECK(term > term_);
     term_ = term;
-    vote_ = kNoNode;
+    vote_ = kNoReplica;
   }
-  leader_ = kNoNode;
+  leader_ = kNoReplica;
   election_elapsed_ = 0;
   heartbeat_elapsed_ = 0;
   election_timeout_ = config_.election_ticks + driver_->Jitter(config_.election_ticks);
@@ -90,7 +90,7 @@ void Core::Reset(Term term) {
   reads_.Clear();
 }
 
-void Core::BecomeFollower(Term term, NodeId leader) {
+void Core::BecomeFollower(Term term, ReplicaId leader) {
   Reset(term);
   leader_ = leader;
   role_ = Role::kFollower;
@@ -100,7 +100,7 @@ void Core::BecomePreCandidate() {
   URSULA_CHECK(role_ != Role::kLeader);
   // Neither term nor vote changes: a pre-candidate that fails leaves no trace (9.6).
   tracker_.ResetVotes();
-  leader_ = kNoNode;
+  leader_ = kNoReplica;
   role_ = Role::kPreCandidate;
 }
 
@@ -130,7 +130,7 @@ void Core::BecomeLeader() {
 }
 
 void Core::Send(Message message) {
-  if (message.from == kNoNode) message.from = config_.self;
+  if (message.from == kNoReplica) message.from = config_.self;
   switch (message.kind) {
     case MessageKind::kVote:
     case MessageKind::kPreVote:
@@ -178,7 +178,7 @@ bool Core::CommittedInOwnTerm() const {
   return role_ == Role::kLeader && log_.TermAt(log_.committed()) == term_;
 }
 
-void Core::ReportUnreachable(NodeId node) {
+void Core::ReportUnreachable(ReplicaId node) {
   if (role_ != Role::kLeader) return;
   Progress* progress = tracker_.Find(node);
   // The pipeline may have a hole: find out where the follower's log ends.
@@ -188,7 +188,7 @@ void Core::ReportUnreachable(NodeId node) {
   }
 }
 
-void Core::ReportSnapshot(NodeId node, bool installed) {
+void Core::ReportSnapshot(ReplicaId node, bool installed) {
   if (role_ != Role::kLeader) return;
   Progress* progress = tracker_.Find(node);
   if (progress == nullptr || progress->state != ProgressState::kSnapshot) return;

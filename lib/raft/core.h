@@ -76,7 +76,7 @@ enum class StepResult : uint8_t {
 };
 
 struct PeerStatus {
-  NodeId id = kNoNode;
+  ReplicaId id = kNoReplica;
   ProgressState state = ProgressState::kProbe;
   Index match{};
   Index next{};
@@ -125,17 +125,17 @@ class Core {
 
   // Hands leadership to a voter (3.10); gives up after an election timeout. Proposals are dropped
   // meanwhile. At a follower: asks its leader.
-  void TransferLeadership(NodeId to);
+  void TransferLeadership(ReplicaId to);
 
   // A follower no longer believes in its leader (so that it may vote under pre_vote), yet keeps
   // term and timers.
   void ForgetLeader();
 
   // The last message to this node may not have arrived.
-  void ReportUnreachable(NodeId node);
+  void ReportUnreachable(ReplicaId node);
 
   // How the sending of a snapshot to this node ended.
-  void ReportSnapshot(NodeId node, bool installed);
+  void ReportSnapshot(ReplicaId node, bool installed);
 
   // A message from a peer, or a released response of this replica's own storage.
   StepResult Step(Message message);
@@ -153,12 +153,12 @@ class Core {
   // of the next message to Step(), which gives it back.
   std::vector<Entry> SpareEntries();
 
-  NodeId self() const { return config_.self; }
+  ReplicaId self() const { return config_.self; }
   Role role() const { return role_; }
   bool is_leader() const { return role_ == Role::kLeader; }
-  NodeId leader() const { return leader_; }  // kNoNode: unknown.
+  ReplicaId leader() const { return leader_; }  // kNoReplica: unknown.
   Term term() const { return term_; }
-  NodeId vote() const { return vote_; }
+  ReplicaId vote() const { return vote_; }
   Index commit() const { return log_.committed(); }
   Index applied() const { return log_.applied(); }
   Index first_index() const { return log_.FirstIndex(); }
@@ -167,13 +167,13 @@ class Core {
   std::optional<Term> TermAt(Index index) const { return log_.TermAt(index); }
   // A leader that has committed in its own term, and so knows what is committed (6.4).
   bool CommittedInOwnTerm() const;
-  NodeId transfer_target() const { return transfer_target_; }
+  ReplicaId transfer_target() const { return transfer_target_; }
   uint64_t uncommitted_bytes() const { return uncommitted_bytes_; }
   uint32_t election_elapsed() const { return election_elapsed_; }
   const Config& config() const { return config_; }
 
   ConfState Configuration() const { return tracker_.membership().ToConfState(); }
-  bool IsVoter(NodeId node) const { return tracker_.membership().IsVoter(node); }
+  bool IsVoter(ReplicaId node) const { return tracker_.membership().IsVoter(node); }
   // Of a leader, in order of ids; empty elsewhere.
   std::vector<PeerStatus> Peers() const;
 
@@ -187,7 +187,7 @@ class Core {
 
   // core.cc: state changes and the way out of messages.
   void Reset(Term term);
-  void BecomeFollower(Term term, NodeId leader);
+  void BecomeFollower(Term term, ReplicaId leader);
   void BecomePreCandidate();
   void BecomeCandidate();
   void BecomeLeader();
@@ -217,9 +217,9 @@ class Core {
   void SolicitVotes(CampaignKind kind);
   void HandleVoteRequest(const Message& message);
   void HandleVoteReply(const Message& message);
-  void AbortTransfer() { transfer_target_ = kNoNode; }
+  void AbortTransfer() { transfer_target_ = kNoReplica; }
   void HandleTransfer(const Message& message);
-  void SendTimeoutNow(NodeId to);
+  void SendTimeoutNow(ReplicaId to);
 
   // replication.cc: the leader's side.
   bool AppendOwn(std::vector<Entry>* entries);
@@ -227,8 +227,8 @@ class Core {
   bool MaybeCommit();
   void BroadcastAppend();
   void BroadcastHeartbeat(uint64_t read_round);
-  bool SendAppend(NodeId to, Progress* progress, bool even_if_empty);
-  bool SendSnapshot(NodeId to, Progress* progress);
+  bool SendAppend(ReplicaId to, Progress* progress, bool even_if_empty);
+  bool SendSnapshot(ReplicaId to, Progress* progress);
   void HandleAppendReply(const Message& message, Progress* progress);
   void HandleAccepted(const Message& message, Progress* progress);
   void HandleHeartbeatReply(const Message& message, Progress* progress);
@@ -268,10 +268,10 @@ class Core {
   Tracker tracker_;
 
   Term term_{};
-  NodeId vote_ = kNoNode;
+  ReplicaId vote_ = kNoReplica;
   Role role_ = Role::kFollower;
-  NodeId leader_ = kNoNode;
-  NodeId transfer_target_ = kNoNode;
+  ReplicaId leader_ = kNoReplica;
+  ReplicaId transfer_target_ = kNoReplica;
 
   uint32_t election_elapsed_ =
       0;  // Ticks since a leader was heard of; a leader's: since its check.

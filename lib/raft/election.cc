@@ -26,7 +26,7 @@ void Core::TickLeader() {
     election_elapsed_ = 0;
     if (config_.check_quorum) CheckQuorum();
     // A hand-over that took this long has failed; clients wait for it (3.10).
-    if (role_ == Role::kLeader && transfer_target_ != kNoNode) {
+    if (role_ == Role::kLeader && transfer_target_ != kNoReplica) {
       URSULA_SOMETIMES("raft: a hand-over timed out");
       AbortTransfer();
     }
@@ -42,7 +42,7 @@ void Core::CheckQuorum() {
   if (!tracker_.QuorumActive()) {
     URSULA_SOMETIMES("raft: a leader without a quorum stepped down");
     Note(Notice::kSteppedDownWithoutQuorum);
-    BecomeFollower(term_, kNoNode);
+    BecomeFollower(term_, kNoReplica);
   }
   for (auto& [node, progress] : tracker_.members()) {
     if (node != config_.self) progress.recently_active = false;
@@ -80,7 +80,7 @@ void Core::SolicitVotes(CampaignKind kind) {
   }
   const Term term = pre ? Term{Raw(term_) + 1} : term_;
   const LogPosition last = log_.Last();
-  for (NodeId voter : tracker_.membership().AllVoters()) {
+  for (ReplicaId voter : tracker_.membership().AllVoters()) {
     Message message;
     message.to = voter;
     message.term = term;
@@ -100,7 +100,8 @@ void Core::SolicitVotes(CampaignKind kind) {
 void Core::HandleVoteRequest(const Message& message) {
   const bool pre = message.kind == MessageKind::kPreVote;
   // A repeated request, or a first one while no leader is known; a pre-vote binds nobody.
-  const bool free_to_vote = vote_ == message.from || (vote_ == kNoNode && leader_ == kNoNode) ||
+  const bool free_to_vote = vote_ == message.from ||
+                            (vote_ == kNoReplica && leader_ == kNoReplica) ||
                             (pre && message.term > term_);
   Message reply;
   reply.kind = pre ? MessageKind::kPreVoteReply : MessageKind::kVoteReply;
@@ -136,30 +137,30 @@ void Core::HandleVoteReply(const Message& message) {
       break;
     case VoteResult::kLost:
       URSULA_SOMETIMES("raft: an election was lost");
-      BecomeFollower(term_, kNoNode);
+      BecomeFollower(term_, kNoReplica);
       break;
     case VoteResult::kPending:
       break;
   }
 }
 
-void Core::TransferLeadership(NodeId to) {
+void Core::TransferLeadership(ReplicaId to) {
   Message message;
   message.kind = MessageKind::kTransferLeader;
   message.from = to;
   if (role_ == Role::kLeader) {
     HandleTransfer(message);
-  } else if (role_ == Role::kFollower && leader_ != kNoNode) {
+  } else if (role_ == Role::kFollower && leader_ != kNoReplica) {
     message.to = leader_;
     Send(std::move(message));
   }
 }
 
 void Core::HandleTransfer(const Message& message) {
-  const NodeId target = message.from;
+  const ReplicaId target = message.from;
   Progress* progress = tracker_.Find(target);
   if (progress == nullptr || progress->learner || transfer_target_ == target) return;
-  if (transfer_target_ != kNoNode) URSULA_SOMETIMES("raft: a hand-over was replaced by another");
+  if (transfer_target_ != kNoReplica) URSULA_SOMETIMES("raft: a hand-over was replaced by another");
   AbortTransfer();
   if (target == config_.self) return;
   election_elapsed_ = 0;  // It has one election timeout.
@@ -172,7 +173,7 @@ void Core::HandleTransfer(const Message& message) {
   }
 }
 
-void Core::SendTimeoutNow(NodeId to) {
+void Core::SendTimeoutNow(ReplicaId to) {
   Message message;
   message.kind = MessageKind::kTimeoutNow;
   message.to = to;
@@ -186,7 +187,7 @@ void Core::ForgetLeader() {
     Note(Notice::kForgetLeaderRefused);  // Its vote could end a lease that a leader counts on.
     return;
   }
-  leader_ = kNoNode;
+  leader_ = kNoReplica;
 }
 
 }  // namespace ursula::raft

@@ -12,13 +12,13 @@ Status Refused(const char* why) { return Status(StatusCode::kFailedPrecondition,
 
 bool IsAscending(const NodeSet& set) {
   for (std::size_t i = 0; i < set.size(); ++i) {
-    if (set[i] == kNoNode || (i > 0 && set[i - 1] >= set[i])) return false;
+    if (set[i] == kNoReplica || (i > 0 && set[i - 1] >= set[i])) return false;
   }
   return true;
 }
 
 bool Disjoint(const NodeSet& a, const NodeSet& b) {
-  return std::none_of(a.begin(), a.end(), [&b](NodeId node) { return Contains(b, node); });
+  return std::none_of(a.begin(), a.end(), [&b](ReplicaId node) { return Contains(b, node); });
 }
 
 // How many are in one set and not in the other.
@@ -51,14 +51,14 @@ Result<Membership> Membership::FromConfState(const ConfState& state, const JoinA
   if (!Disjoint(to.learners_next_, to.incoming_) || !Disjoint(to.learners_next_, to.learners_)) {
     return Refused("configuration: a learner-to-be in the incoming half");
   }
-  for (NodeId node : to.learners_next_) {
+  for (ReplicaId node : to.learners_next_) {
     if (!Contains(to.outgoing_, node))
       return Refused("configuration: a learner-to-be not outgoing");
   }
   if (!to.joint() && to.auto_leave_) return Refused("configuration: nothing to leave");
   if (to.joint() && to.incoming_.empty()) return Refused("configuration: no incoming voters");
-  for (NodeId node : to.AllVoters()) to.Join(node, false, join);
-  for (NodeId node : to.learners_) to.Join(node, true, join);
+  for (ReplicaId node : to.AllVoters()) to.Join(node, false, join);
+  for (ReplicaId node : to.learners_) to.Join(node, true, join);
   return to;
 }
 
@@ -74,17 +74,17 @@ NodeSet Membership::AllVoters() const {
   return all;
 }
 
-Progress* Membership::Find(NodeId node) {
+Progress* Membership::Find(ReplicaId node) {
   auto at = std::lower_bound(members_.begin(), members_.end(), node,
-                             [](const Member& member, NodeId id) { return member.first < id; });
+                             [](const Member& member, ReplicaId id) { return member.first < id; });
   return at != members_.end() && at->first == node ? &at->second : nullptr;
 }
 
-const Progress* Membership::Find(NodeId node) const {
+const Progress* Membership::Find(ReplicaId node) const {
   return const_cast<Membership*>(this)->Find(node);
 }
 
-void Membership::Join(NodeId node, bool learner, const JoinAt& join) {
+void Membership::Join(ReplicaId node, bool learner, const JoinAt& join) {
   if (Find(node) != nullptr) return;
   Progress progress;
   progress.next = std::max(join.last_index, Index{1});
@@ -93,15 +93,15 @@ void Membership::Join(NodeId node, bool learner, const JoinAt& join) {
   // So that the quorum check doesn't count it as gone before it could answer.
   progress.recently_active = true;
   auto at = std::lower_bound(members_.begin(), members_.end(), node,
-                             [](const Member& member, NodeId id) { return member.first < id; });
+                             [](const Member& member, ReplicaId id) { return member.first < id; });
   members_.emplace(at, node, std::move(progress));
 }
 
-void Membership::Forget(NodeId node) {
+void Membership::Forget(ReplicaId node) {
   std::erase_if(members_, [node](const Member& member) { return member.first == node; });
 }
 
-void Membership::MakeVoter(NodeId node, const JoinAt& join) {
+void Membership::MakeVoter(ReplicaId node, const JoinAt& join) {
   Join(node, false, join);
   Find(node)->learner = false;
   Erase(&learners_, node);
@@ -109,7 +109,7 @@ void Membership::MakeVoter(NodeId node, const JoinAt& join) {
   Insert(&incoming_, node);
 }
 
-void Membership::MakeLearner(NodeId node, const JoinAt& join) {
+void Membership::MakeLearner(ReplicaId node, const JoinAt& join) {
   Join(node, true, join);
   Erase(&incoming_, node);
   if (Contains(outgoing_, node)) {
@@ -121,7 +121,7 @@ void Membership::MakeLearner(NodeId node, const JoinAt& join) {
   }
 }
 
-void Membership::Remove(NodeId node) {
+void Membership::Remove(ReplicaId node) {
   Erase(&incoming_, node);
   Erase(&learners_, node);
   Erase(&learners_next_, node);
@@ -130,7 +130,7 @@ void Membership::Remove(NodeId node) {
 
 Status Membership::Perform(std::span<const ConfChangeStep> steps, const JoinAt& join) {
   for (const ConfChangeStep& step : steps) {
-    if (step.node == kNoNode) continue;
+    if (step.node == kNoReplica) continue;
     switch (step.op) {
       case ConfChangeOp::kAddVoter:
         MakeVoter(step.node, join);
@@ -174,14 +174,14 @@ Result<Membership> Membership::EnterJoint(bool auto_leave, std::span<const ConfC
 Result<Membership> Membership::LeaveJoint() const {
   if (!joint()) return Refused("can't leave a non-joint config");
   Membership to = *this;
-  for (NodeId node : learners_next_) {
+  for (ReplicaId node : learners_next_) {
     Insert(&to.learners_, node);
     to.Find(node)->learner = true;
   }
   to.learners_next_.clear();
   to.outgoing_.clear();
   to.auto_leave_ = false;
-  for (NodeId node : outgoing_) {
+  for (ReplicaId node : outgoing_) {
     if (!Contains(to.incoming_, node) && !Contains(to.learners_, node)) to.Forget(node);
   }
   return to;

@@ -28,7 +28,7 @@ struct JoinAt {
 // configuration there are neither outgoing voters nor learners-to-be nor auto_leave.
 class Membership {
  public:
-  using Member = std::pair<NodeId, Progress>;
+  using Member = std::pair<ReplicaId, Progress>;
 
   static Result<Membership> FromConfState(const ConfState& state, const JoinAt& join);
   ConfState ToConfState() const;
@@ -46,22 +46,24 @@ class Membership {
   const NodeSet& outgoing() const { return outgoing_; }
   const NodeSet& learners() const { return learners_; }
   const NodeSet& learners_next() const { return learners_next_; }
-  bool IsVoter(NodeId node) const { return Contains(incoming_, node) || Contains(outgoing_, node); }
+  bool IsVoter(ReplicaId node) const {
+    return Contains(incoming_, node) || Contains(outgoing_, node);
+  }
   NodeSet AllVoters() const;
 
   // In order of ids.
   std::span<Member> members() { return members_; }
   std::span<const Member> members() const { return members_; }
-  Progress* Find(NodeId node);
-  const Progress* Find(NodeId node) const;
+  Progress* Find(ReplicaId node);
+  const Progress* Find(ReplicaId node) const;
 
  private:
   Status Perform(std::span<const ConfChangeStep> steps, const JoinAt& join);
-  void Join(NodeId node, bool learner, const JoinAt& join);
-  void MakeVoter(NodeId node, const JoinAt& join);
-  void MakeLearner(NodeId node, const JoinAt& join);
-  void Remove(NodeId node);
-  void Forget(NodeId node);
+  void Join(ReplicaId node, bool learner, const JoinAt& join);
+  void MakeVoter(ReplicaId node, const JoinAt& join);
+  void MakeLearner(ReplicaId node, const JoinAt& join);
+  void Remove(ReplicaId node);
+  void Forget(ReplicaId node);
 
   NodeSet incoming_;
   NodeSet outgoing_;

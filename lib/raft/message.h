@@ -14,8 +14,8 @@ namespace ursula::raft {
 
 // The storage of a core's own replica, as an address. Answers that come `from` there are the
 // driver's own; nothing with these addresses travels.
-inline constexpr NodeId kAppendTarget{UINT64_MAX};
-inline constexpr NodeId kApplyTarget{UINT64_MAX - 1};
+inline constexpr ReplicaId kAppendTarget{UINT64_MAX};
+inline constexpr ReplicaId kApplyTarget{UINT64_MAX - 1};
 
 // The numbers stand on the wire; never reuse one. In brackets: the fields a kind uses beside from,
 // to and term.
@@ -41,8 +41,8 @@ enum class MessageKind : uint8_t {
 
 struct Message {
   MessageKind kind = MessageKind::kPropose;
-  NodeId from = kNoNode;
-  NodeId to = kNoNode;
+  ReplicaId from = kNoReplica;
+  ReplicaId to = kNoReplica;
   Term term{};  // 0 in kPropose and kReadIndex: they belong to no term.
   Term log_term{};
   Index index{};

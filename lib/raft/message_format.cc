@@ -22,15 +22,15 @@ bool Travels(MessageKind kind) {
   return kind >= MessageKind::kPropose && kind <= MessageKind::kTimeoutNow;
 }
 
-void PutNodes(ByteParts* out, const std::vector<NodeId>& nodes) {
+void PutNodes(ByteParts* out, const std::vector<ReplicaId>& nodes) {
   out->PutVarint(nodes.size());
-  for (NodeId node : nodes) out->PutVarint(Raw(node));
+  for (ReplicaId node : nodes) out->PutVarint(Raw(node));
 }
 
-std::vector<NodeId> ReadNodes(Reader* reader) {
-  std::vector<NodeId> nodes;
+std::vector<ReplicaId> ReadNodes(Reader* reader) {
+  std::vector<ReplicaId> nodes;
   const uint64_t count = reader->Varint();
-  for (uint64_t i = 0; i < count && reader->ok(); ++i) nodes.push_back(NodeId{reader->Varint()});
+  for (uint64_t i = 0; i < count && reader->ok(); ++i) nodes.push_back(ReplicaId{reader->Varint()});
   return nodes;
 }
 
@@ -53,8 +53,8 @@ class Decoder {
     Message message;
     message.kind = static_cast<MessageKind>(reader_.Fixed<uint8_t>());
     const uint8_t flags = reader_.Fixed<uint8_t>();
-    message.from = NodeId{reader_.Varint()};
-    message.to = NodeId{reader_.Varint()};
+    message.from = ReplicaId{reader_.Varint()};
+    message.to = ReplicaId{reader_.Varint()};
     message.term = Term{reader_.Varint()};
     message.log_term = Term{reader_.Varint()};
     message.index = Index{reader_.Varint()};

@@ -34,7 +34,7 @@ Proposal Core::ProposeOwn(std::vector<Entry>* entries) {
     if (ProposeEntries(entries, &proposal.conf_change_refused) == StepResult::kOk) {
       proposal.outcome = ProposalOutcome::kAppended;
     }
-  } else if (role_ == Role::kFollower && leader_ != kNoNode && config_.forward_proposals) {
+  } else if (role_ == Role::kFollower && leader_ != kNoReplica && config_.forward_proposals) {
     Message message;
     message.kind = MessageKind::kPropose;
     message.to = leader_;
@@ -53,7 +53,7 @@ StepResult Core::ProposeEntries(std::vector<Entry>* entries, bool* conf_change_r
     URSULA_SOMETIMES("raft: a removed leader dropped a proposal");
     return StepResult::kProposalDropped;
   }
-  if (transfer_target_ != kNoNode) {
+  if (transfer_target_ != kNoReplica) {
     URSULA_SOMETIMES("raft: a proposal during a hand-over was dropped");
     return StepResult::kProposalDropped;
   }
@@ -111,7 +111,7 @@ ConfState Core::SwitchTo(Membership membership) {
     // It led until the change was committed (4.2.2); now others can.
     if (config_.step_down_on_removal) {
       URSULA_SOMETIMES("raft: a removed leader stepped down");
-      BecomeFollower(term_, kNoNode);
+      BecomeFollower(term_, kNoReplica);
     }
     return state;
   }
@@ -125,7 +125,7 @@ ConfState Core::SwitchTo(Membership membership) {
       if (node != config_.self) SendAppend(node, &progress, false);
     }
   }
-  if (transfer_target_ != kNoNode && !tracker_.membership().IsVoter(transfer_target_)) {
+  if (transfer_target_ != kNoReplica && !tracker_.membership().IsVoter(transfer_target_)) {
     URSULA_SOMETIMES("raft: a hand-over lost its target");
     AbortTransfer();
   }

@@ -6,16 +6,16 @@
 
 namespace ursula::raft {
 
-bool Contains(const NodeSet& set, NodeId node) {
+bool Contains(const NodeSet& set, ReplicaId node) {
   return std::binary_search(set.begin(), set.end(), node);
 }
 
-void Insert(NodeSet* set, NodeId node) {
+void Insert(NodeSet* set, ReplicaId node) {
   auto at = std::lower_bound(set->begin(), set->end(), node);
   if (at == set->end() || *at != node) set->insert(at, node);
 }
 
-void Erase(NodeSet* set, NodeId node) {
+void Erase(NodeSet* set, ReplicaId node) {
   auto at = std::lower_bound(set->begin(), set->end(), node);
   if (at != set->end() && *at == node) set->erase(at);
 }

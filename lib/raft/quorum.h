@@ -15,10 +15,10 @@ namespace ursula::raft {
 enum class VoteResult : uint8_t { kPending, kLost, kWon };
 
 // A set of ids, ascending.
-using NodeSet = std::vector<NodeId>;
-bool Contains(const NodeSet& set, NodeId node);
-void Insert(NodeSet* set, NodeId node);
-void Erase(NodeSet* set, NodeId node);
+using NodeSet = std::vector<ReplicaId>;
+bool Contains(const NodeSet& set, ReplicaId node);
+void Insert(NodeSet* set, ReplicaId node);
+void Erase(NodeSet* set, ReplicaId node);
 
 // How far a majority has come: `positions` holds one index for each voter, in any order; it is
 // reordered. No voters: no bound (the largest index), so that an empty half never holds back.

@@ -14,7 +14,7 @@ bool Core::ReadIndex(Bytes context) {
   message.kind = MessageKind::kReadIndex;
   message.context = std::move(context);
   if (role_ == Role::kLeader) return HandleReadIndex(std::move(message));
-  if (role_ != Role::kFollower || leader_ == kNoNode) return false;
+  if (role_ != Role::kFollower || leader_ == kNoReplica) return false;
   message.to = leader_;
   Send(std::move(message));
   return true;
@@ -43,14 +43,14 @@ void Core::StartRead(Message message) {
     return;
   }
   // What the leader asked of itself may have come back to it from another, and is the same read.
-  if (message.from == kNoNode) message.from = config_.self;
+  if (message.from == kNoReplica) message.from = config_.self;
   ReadQueue::Read* read = reads_.Add(std::move(message), log_.committed());
   ReadQueue::Acknowledge(read, config_.self);
   BroadcastHeartbeat(read->round);
 }
 
 void Core::AnswerRead(const Message& request, Index index) {
-  if (request.from == kNoNode || request.from == config_.self) {
+  if (request.from == kNoReplica || request.from == config_.self) {
     read_states_.push_back({index, request.context});
     return;
   }

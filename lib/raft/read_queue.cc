@@ -20,7 +20,7 @@ ReadQueue::Read* ReadQueue::Find(uint64_t round) {
   return &reads_[round - reads_.front().round];
 }
 
-void ReadQueue::Acknowledge(Read* read, NodeId from) {
+void ReadQueue::Acknowledge(Read* read, ReplicaId from) {
   if (std::find(read->acks.begin(), read->acks.end(), from) == read->acks.end()) {
     read->acks.push_back(from);
   }

@@ -23,17 +23,17 @@ namespace ursula::raft {
 class ReadQueue {
  public:
   struct Read {
-    Message request;           // `from` is who asked.
-    Index index{};             // The commit index when it came.
-    uint64_t round = 0;        // Not 0.
-    std::vector<NodeId> acks;  // Who answered.
+    Message request;              // `from` is who asked.
+    Index index{};                // The commit index when it came.
+    uint64_t round = 0;           // Not 0.
+    std::vector<ReplicaId> acks;  // Who answered.
   };
 
   // The new read; or that of the same asker with the same context, if it waits already.
   Read* Add(Message request, Index index);
   // The read of this round, or null.
   Read* Find(uint64_t round);
-  static void Acknowledge(Read* read, NodeId from);
+  static void Acknowledge(Read* read, ReplicaId from);
   // Takes out all up to and including `read`, oldest first.
   std::vector<Read> TakeThrough(const Read* read);
 

@@ -75,7 +75,7 @@ void Core::BroadcastHeartbeat(uint64_t read_round) {
   }
 }
 
-bool Core::SendAppend(NodeId to, Progress* progress, bool even_if_empty) {
+bool Core::SendAppend(ReplicaId to, Progress* progress, bool even_if_empty) {
   if (progress->paused()) return false;
   const Index before = progress->next - 1;
   const std::optional<Term> before_term = log_.TermAt(before);
@@ -106,7 +106,7 @@ bool Core::SendAppend(NodeId to, Progress* progress, bool even_if_empty) {
   return true;
 }
 
-bool Core::SendSnapshot(NodeId to, Progress* progress) {
+bool Core::SendSnapshot(ReplicaId to, Progress* progress) {
   if (!progress->recently_active) {
     URSULA_SOMETIMES("raft: no snapshot for a silent follower");
     return false;  // Too dear to send into the void.

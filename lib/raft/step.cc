@@ -109,7 +109,7 @@ bool Core::WellFormed(const Message& message) const {
   if (message.kind == MessageKind::kAppended || message.kind == MessageKind::kApplied) {
     return FromStorage(message) && StorageAnswerWellFormed(message);
   }
-  if (FromStorage(message) || message.from == kNoNode) return false;
+  if (FromStorage(message) || message.from == kNoReplica) return false;
   if (message.from == config_.self && !MayBeOwn(message)) return false;
   switch (message.kind) {
     case MessageKind::kPropose:
@@ -163,7 +163,7 @@ bool Core::StorageAnswerWellFormed(const Message& message) const {
 
 bool Core::EnterHigherTerm(const Message& message) {
   const bool vote = message.kind == MessageKind::kVote || message.kind == MessageKind::kPreVote;
-  if (vote && !message.transfer && config_.check_quorum && leader_ != kNoNode &&
+  if (vote && !message.transfer && config_.check_quorum && leader_ != kNoReplica &&
       election_elapsed_ < config_.election_ticks) {
     URSULA_SOMETIMES("raft: a lease held off a vote request");
     return false;  // A leader was heard of just now: who can't hear it shall not depose it (4.2.3).
@@ -177,7 +177,7 @@ bool Core::EnterHigherTerm(const Message& message) {
   const bool of_leader = message.kind == MessageKind::kAppend ||
                          message.kind == MessageKind::kHeartbeat ||
                          message.kind == MessageKind::kSnapshot;
-  BecomeFollower(message.term, of_leader ? message.from : kNoNode);
+  BecomeFollower(message.term, of_leader ? message.from : kNoReplica);
   return true;
 }
 
@@ -267,7 +267,7 @@ StepResult Core::StepCandidate(Message message) {
 StepResult Core::StepFollower(Message message) {
   switch (message.kind) {
     case MessageKind::kPropose:
-      if (leader_ == kNoNode || !config_.forward_proposals) return StepResult::kProposalDropped;
+      if (leader_ == kNoReplica || !config_.forward_proposals) return StepResult::kProposalDropped;
       message.to = leader_;
       Send(std::move(message));
       return StepResult::kOk;
@@ -281,7 +281,7 @@ StepResult Core::StepFollower(Message message) {
       return HandleSnapshot(&message);
     case MessageKind::kTransferLeader:
     case MessageKind::kReadIndex:
-      if (leader_ == kNoNode) return StepResult::kOk;
+      if (leader_ == kNoReplica) return StepResult::kOk;
       message.to = leader_;
       message.term = Term{};
       Send(std::move(message));

@@ -11,7 +11,7 @@ VoteResult Count(const Membership& membership, Says says) {
   auto half = [&says](const NodeSet& voters) {
     std::size_t yes = 0;
     std::size_t no = 0;
-    for (NodeId voter : voters) {
+    for (ReplicaId voter : voters) {
       const int said = says(voter);
       if (said > 0) ++yes;
       if (said < 0) ++no;
@@ -30,19 +30,19 @@ bool Tracker::IsSingleton() const {
 Index Tracker::Committed() const {
   auto half = [this](const NodeSet& voters) {
     scratch_.clear();
-    for (NodeId voter : voters) scratch_.push_back(Find(voter)->match);
+    for (ReplicaId voter : voters) scratch_.push_back(Find(voter)->match);
     return MajorityIndex(&scratch_);
   };
   return std::min(half(membership_.incoming()), half(membership_.outgoing()));
 }
 
 bool Tracker::QuorumActive() const {
-  return Count(membership_, [this](NodeId voter) {
+  return Count(membership_, [this](ReplicaId voter) {
            return Find(voter)->recently_active ? 1 : -1;
          }) == VoteResult::kWon;
 }
 
-void Tracker::RecordVote(NodeId voter, bool granted) {
+void Tracker::RecordVote(ReplicaId voter, bool granted) {
   for (const auto& [node, vote] : votes_) {
     if (node == voter) return;
   }
@@ -50,7 +50,7 @@ void Tracker::RecordVote(NodeId voter, bool granted) {
 }
 
 VoteResult Tracker::TallyVotes() const {
-  return Count(membership_, [this](NodeId voter) {
+  return Count(membership_, [this](ReplicaId voter) {
     for (const auto& [node, granted] : votes_) {
       if (node == voter) return granted ? 1 : -1;
     }
@@ -58,8 +58,8 @@ VoteResult Tracker::TallyVotes() const {
   });
 }
 
-bool Tracker::IsQuorum(const std::vector<NodeId>& nodes) const {
-  return Count(membership_, [&nodes](NodeId voter) {
+bool Tracker::IsQuorum(const std::vector<ReplicaId>& nodes) const {
+  return Count(membership_, [&nodes](ReplicaId voter) {
            return std::find(nodes.begin(), nodes.end(), voter) != nodes.end() ? 1 : 0;
          }) == VoteResult::kWon;
 }

@@ -23,8 +23,8 @@ class Tracker {
 
   std::span<Membership::Member> members() { return membership_.members(); }
   std::span<const Membership::Member> members() const { return membership_.members(); }
-  Progress* Find(NodeId node) { return membership_.Find(node); }
-  const Progress* Find(NodeId node) const { return membership_.Find(node); }
+  Progress* Find(ReplicaId node) { return membership_.Find(node); }
+  const Progress* Find(ReplicaId node) const { return membership_.Find(node); }
 
   // One voter; not always the leader, which may have been removed.
   bool IsSingleton() const;
@@ -34,14 +34,14 @@ class Tracker {
   bool QuorumActive() const;
 
   void ResetVotes() { votes_.clear(); }
-  void RecordVote(NodeId voter, bool granted);  // Its first counts.
+  void RecordVote(ReplicaId voter, bool granted);  // Its first counts.
   VoteResult TallyVotes() const;
   // Whether these nodes are a quorum.
-  bool IsQuorum(const std::vector<NodeId>& nodes) const;
+  bool IsQuorum(const std::vector<ReplicaId>& nodes) const;
 
  private:
   Membership membership_;
-  std::vector<std::pair<NodeId, bool>> votes_;
+  std::vector<std::pair<ReplicaId, bool>> votes_;
   mutable std::vector<Index> scratch_;
 };
 

@@ -51,7 +51,7 @@ Result<ConfChange> DecodeConfChange(EntryKind kind, std::string_view payload) {
   change.transition = static_cast<Transition>(transition);
   for (uint64_t i = 0; i < count; ++i) {
     uint8_t op = reader.Fixed<uint8_t>();
-    NodeId node{reader.Varint()};
+    ReplicaId node{reader.Varint()};
     if (!reader.ok() || op > static_cast<uint8_t>(ConfChangeOp::kAddLearner)) {
       return Corrupt("unknown step");
     }

@@ -16,7 +16,7 @@
 
 namespace ursula::raft {
 
-inline constexpr NodeId kNoNode{0};  // Never the id of a replica.
+inline constexpr ReplicaId kNoReplica{0};  // Never the id of a replica.
 
 // What an entry's payload is. The numbers stand on disk and on the wire; never reuse one.
 enum class EntryKind : uint8_t {
@@ -43,7 +43,7 @@ inline uint64_t EntryBytes(const Entry& entry) {
 // which may be lost but saves work.
 struct HardState {
   Term term{};
-  NodeId vote = kNoNode;  // Whom this replica voted for in `term`.
+  ReplicaId vote = kNoReplica;  // Whom this replica voted for in `term`.
   Index commit{};
   friend bool operator==(const HardState&, const HardState&) = default;
   bool empty() const { return *this == HardState{}; }
@@ -53,7 +53,7 @@ enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 
 // What need not survive.
 struct SoftState {
-  NodeId leader = kNoNode;
+  ReplicaId leader = kNoReplica;
   Role role = Role::kFollower;
   friend bool operator==(const SoftState&, const SoftState&) = default;
 };
@@ -62,10 +62,10 @@ struct SoftState {
 // 4.3) `voters` are the incoming half and `voters_outgoing` the other; `learners_next` become
 // learners when it is left, and `auto_leave` says that the leader leaves it by itself.
 struct ConfState {
-  std::vector<NodeId> voters = {};
-  std::vector<NodeId> learners = {};
-  std::vector<NodeId> voters_outgoing = {};
-  std::vector<NodeId> learners_next = {};
+  std::vector<ReplicaId> voters = {};
+  std::vector<ReplicaId> learners = {};
+  std::vector<ReplicaId> voters_outgoing = {};
+  std::vector<ReplicaId> learners_next = {};
   bool auto_leave = false;
   friend bool operator==(const ConfState&, const ConfState&) = default;
 };
@@ -88,7 +88,7 @@ enum class ConfChangeOp : uint8_t { kAddVoter = 0, kRemove = 1, kUpdate = 2, kAd
 
 struct ConfChangeStep {
   ConfChangeOp op = ConfChangeOp::kAddVoter;
-  NodeId node = kNoNode;  // kNoNode: a step refused when it was applied; it does nothing.
+  ReplicaId node = kNoReplica;  // kNoReplica: a step refused when it was applied; it does nothing.
   friend bool operator==(const ConfChangeStep&, const ConfChangeStep&) = default;
 };
 

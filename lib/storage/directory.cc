@@ -210,6 +210,20 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
 }
 
 Status DataDirectory::BecomeFounding(io::Disk& disk, const DirectoryPlan& plan) {
+  DirectoryMeta meta = Planned(plan);
+  URSULA_CHECK(Raw(meta.replica_id) != 0);
+  return Become(disk, std::move(meta));
+}
+
+Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
+  URSULA_CHECK(plan.lives_before != 0);
+  DirectoryMeta meta = Planned(plan);
+  meta.replica_id = ReplicaOf(NodeId{meta.node_id}, plan.lives_before);
+  meta.state = DirectoryState::kMember;
+  return Become(disk, std::move(meta));
+}
+
+DirectoryMeta DataDirectory::Planned(const DirectoryPlan& plan) const {
   URSULA_CHECK(meta_.state == DirectoryState::kFounding);
   URSULA_CHECK(plan.cluster_id != 0 && plan.group_count != 0);
   DirectoryMeta meta = meta_;
@@ -218,15 +232,14 @@ Status DataDirectory::BecomeFounding(io::Disk& disk, const DirectoryPlan& plan) 
   meta.group_count = plan.group_count;
   meta.founders = plan.founders;
   meta.founding_voters.clear();
-  meta.replica_id = NodeId{0};
+  meta.replica_id = ReplicaId{0};
   for (const FoundingDirectory& founder : plan.founders) {
-    meta.founding_voters.push_back(NodeId{meta.founding_voters.size() + 1});
+    meta.founding_voters.push_back(ReplicaId{founder.node_id});
     if (founder == FoundingDirectory{meta.node_id, meta.id}) {
       meta.replica_id = meta.founding_voters.back();
     }
   }
-  URSULA_CHECK(Raw(meta.replica_id) != 0);
-  return Become(disk, std::move(meta));
+  return meta;
 }
 
 Status DataDirectory::BecomeMember(io::Disk& disk) {

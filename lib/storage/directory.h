@@ -23,8 +23,8 @@ struct DirectoryFounding {
   uint64_t cluster_id = 0;  // Random.
   uint64_t history_id = 0;  // Random.
   uint64_t node_id = 1;
-  NodeId replica_id{1};
-  std::vector<NodeId> voters = {NodeId{1}};  // Replica ids.
+  ReplicaId replica_id{1};
+  std::vector<ReplicaId> voters = {ReplicaId{1}};  // Replica ids.
 };
 
 struct DirectoryOptions {
@@ -46,8 +46,10 @@ struct DirectoryPlan {
   uint64_t cluster_id = 0;
   uint64_t history_id = 0;
   uint32_t group_count = 0;
-  // Ascending by node: the first one's replica id is 1, the next one's 2.
+  // Ascending by node: the id of its replicas, too (ReplicaId).
   std::vector<FoundingDirectory> founders = {};
+  // Not 0: it isn't of those, but the node's next directory after so many.
+  uint64_t lives_before = 0;
 };
 
 class DataDirectory {
@@ -79,9 +81,9 @@ class DataDirectory {
   uint32_t group_count() const { return meta_.group_count; }
   uint64_t cluster_id() const { return meta_.cluster_id; }
   uint64_t node_id() const { return meta_.node_id; }
-  NodeId replica_id() const { return meta_.replica_id; }
+  ReplicaId replica_id() const { return meta_.replica_id; }
   // Members of every group that has no snapshot yet.
-  const std::vector<NodeId>& founding_voters() const { return meta_.founding_voters; }
+  const std::vector<ReplicaId>& founding_voters() const { return meta_.founding_voters; }
   // Whose they are, in the same order; empty: of a cluster of one.
   const std::vector<FoundingDirectory>& founders() const { return meta_.founders; }
   uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
@@ -102,10 +104,13 @@ class DataDirectory {
   // REQUIRES: kFounding, with another plan or none, and this directory is one of the plan's.
   Status BecomeFounding(io::Disk& disk, const DirectoryPlan& plan);
   Status BecomeMember(io::Disk& disk);  // REQUIRES: kFounding with a plan.
+  // A member of a cluster that has begun. REQUIRES: kFounding, and plan.lives_before isn't 0.
+  Status Join(io::Disk& disk, const DirectoryPlan& plan);
 
  private:
   DataDirectory() = default;
   Status Become(io::Disk& disk, DirectoryMeta meta);
+  DirectoryMeta Planned(const DirectoryPlan& plan) const;
 
   std::string path_;
   std::shared_ptr<void> lock_;

@@ -66,12 +66,12 @@ class Taker {
     return LoadFixed<T>(value.data());
   }
 
-  std::vector<NodeId> Nodes(Tag tag) {
+  std::vector<ReplicaId> Nodes(Tag tag) {
     const std::string value = Take(tag);
     ok_ = ok_ && value.size() % sizeof(uint64_t) == 0;
-    std::vector<NodeId> nodes;
+    std::vector<ReplicaId> nodes;
     for (Reader reader(value); ok_ && !reader.AtEnd();) {
-      nodes.push_back(NodeId{reader.Fixed<uint64_t>()});
+      nodes.push_back(ReplicaId{reader.Fixed<uint64_t>()});
     }
     return nodes;
   }
@@ -156,7 +156,7 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
   Put(&fields, kNodeId, meta.node_id);
   Put(&fields, kReplicaId, Raw(meta.replica_id));
   fields[kFoundingVoters] = {};
-  for (NodeId voter : meta.founding_voters) Put(&fields, kFoundingVoters, Raw(voter));
+  for (ReplicaId voter : meta.founding_voters) Put(&fields, kFoundingVoters, Raw(voter));
   Put(&fields, kHistoryId, meta.history_id);
   Put(&fields, kLevel, meta.feature_level);
   Put(&fields, kState, static_cast<uint32_t>(meta.state));
@@ -215,7 +215,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.predecessor = take.Fixed<uint64_t>(kPredecessor);
   meta.cluster_id = take.Fixed<uint64_t>(kClusterId);
   meta.node_id = take.Fixed<uint64_t>(kNodeId);
-  meta.replica_id = NodeId{take.Fixed<uint64_t>(kReplicaId)};
+  meta.replica_id = ReplicaId{take.Fixed<uint64_t>(kReplicaId)};
   meta.founding_voters = take.Nodes(kFoundingVoters);
   meta.history_id = take.Fixed<uint64_t>(kHistoryId);
   meta.feature_level = take.Fixed<uint32_t>(kLevel);

@@ -46,8 +46,8 @@ struct DirectoryMeta {
   uint64_t predecessor = 0;  // The nonce of the opening before it; 0 at the first.
   uint64_t cluster_id = 0;
   uint64_t node_id = 0;
-  NodeId replica_id = {};                    // What Raft calls this directory.
-  std::vector<NodeId> founding_voters = {};  // Replica ids: every group's members at founding.
+  ReplicaId replica_id = {};                    // What Raft calls this directory.
+  std::vector<ReplicaId> founding_voters = {};  // Replica ids: every group's members at founding.
   // Whose they are, in the same order. Empty: of a cluster of one.
   std::vector<FoundingDirectory> founders = {};
   uint64_t history_id = 0;  // Random, of the founding.

@@ -105,6 +105,23 @@ class Encoder {
   void operator()(const SetFeatureLevel& c) { PutVarint(out_, c.level); }
   void operator()(const SetHistory& c) { PutFixed<uint64_t>(out_, c.history); }
   void operator()(const StepClock& c) { PutFixed<int64_t>(out_, c.delta_ms); }
+  void operator()(const AdmitNode& c) {
+    PutVarint(out_, c.node);
+    PutFixed<uint64_t>(out_, c.directory);
+    PutVarint(out_, c.lives_before);
+  }
+  void operator()(const SettleNode& c) {
+    PutVarint(out_, c.node);
+    PutVarint(out_, c.lives_before);
+    PutFixed<uint8_t>(out_, static_cast<uint8_t>(c.step));
+  }
+  void operator()(const OpenNode& c) {
+    PutVarint(out_, c.node);
+    PutVarint(out_, c.lives_before);
+    PutVarint(out_, c.opening);
+    PutFixed<uint64_t>(out_, c.token_before);
+    PutFixed<uint64_t>(out_, c.token);
+  }
 
  private:
   static unsigned FlagsOf(Framing framing) { return framing == Framing::kJson ? kFlagJson : 0; }

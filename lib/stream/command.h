@@ -234,14 +234,49 @@ struct StepClock {
   friend bool operator==(const StepClock&, const StepClock&) = default;
 };
 
+// ---- nodes of the cluster: meta group ----------------------------------------------------------
+//
+// A node's replicas are named by the node and by how many directories it had in the cluster before
+// (ReplicaId). A node of which nothing was ever said here is a member in its first life.
+
+// This directory, which is empty, is the node's next one: the same again is no other life. Refused
+// if another one was admitted since it had so many: what comes late takes nobody's place.
+struct AdmitNode {
+  uint64_t node = 0;
+  uint64_t directory = 0;
+  uint64_t lives_before = 0;
+  friend bool operator==(const AdmitNode&, const AdmitNode&) = default;
+};
+
+// kWhole: every group has the node's replica of this life as a voter, and none of before.
+// kLeave: every group is to be without the node; kGone: they are.
+struct SettleNode {
+  enum class Step : uint8_t { kWhole = 1, kLeave = 2, kGone = 3 };
+  uint64_t node = 0;
+  uint64_t lives_before = 0;
+  Step step = Step::kWhole;
+  friend bool operator==(const SettleNode&, const SettleNode&) = default;
+};
+
+// The node's directory was opened. `token` is drawn for this and goes into the directory before;
+// `token_before` is the last one that was taken here. Neither is one that was put back.
+struct OpenNode {
+  uint64_t node = 0;
+  uint64_t lives_before = 0;
+  uint64_t opening = 0;  // How many there were of the directory, this one included.
+  uint64_t token_before = 0;
+  uint64_t token = 0;
+  friend bool operator==(const OpenNode&, const OpenNode&) = default;
+};
+
 // ----------------------------------------------------------------------------------------------
 
 struct Command {
   // The alternatives' order is the encoding's kind number, from 1.
-  using Body =
-      std::variant<CreateBucket, DeleteBucket, FenceBucket, UnfenceBucket, CreateStream, CreateFork,
-                   Append, Delete, Expire, Touch, Reserve, Confirm, Unreserve, ResolveFork,
-                   DropReleases, SettleFences, SetLimits, SetFeatureLevel, SetHistory, StepClock>;
+  using Body = std::variant<CreateBucket, DeleteBucket, FenceBucket, UnfenceBucket, CreateStream,
+                            CreateFork, Append, Delete, Expire, Touch, Reserve, Confirm, Unreserve,
+                            ResolveFork, DropReleases, SettleFences, SetLimits, SetFeatureLevel,
+                            SetHistory, StepClock, AdmitNode, SettleNode, OpenNode>;
 
   int64_t now_ms = 0;  // Unix time, stamped by the leader that proposes it. Not negative.
   Body body = {};

@@ -138,6 +138,28 @@ void Get(Reader* in, SetFeatureLevel* c) { c->level = in->Varint(); }
 void Get(Reader* in, SetHistory* c) { c->history = in->Fixed<uint64_t>(); }
 void Get(Reader* in, StepClock* c) { c->delta_ms = in->Fixed<int64_t>(); }
 
+void Get(Reader* in, AdmitNode* c) {
+  c->node = in->Varint();
+  c->directory = in->Fixed<uint64_t>();
+  c->lives_before = in->Varint();
+}
+
+void Get(Reader* in, SettleNode* c) {
+  c->node = in->Varint();
+  c->lives_before = in->Varint();
+  const uint8_t step = in->Fixed<uint8_t>();
+  if (step < 1 || step > 3) in->Fail();
+  c->step = static_cast<SettleNode::Step>(step);
+}
+
+void Get(Reader* in, OpenNode* c) {
+  c->node = in->Varint();
+  c->lives_before = in->Varint();
+  c->opening = in->Varint();
+  c->token_before = in->Fixed<uint64_t>();
+  c->token = in->Fixed<uint64_t>();
+}
+
 template <std::size_t kIndex = 0>
 bool GetBody(std::size_t index, Reader* in, Command::Body* body) {
   if constexpr (kIndex < std::variant_size_v<Command::Body>) {

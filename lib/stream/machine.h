@@ -64,6 +64,17 @@ struct BucketInfo {
   bool deleting = false;  // Between kBegin and kFinish or kAbort.
 };
 
+// What the meta group has been told of a node.
+struct NodeState {
+  enum class Stage : uint8_t { kMember = 1, kJoining = 2, kLeaving = 3, kGone = 4 };
+  uint64_t lives_before = 0;
+  Stage stage = Stage::kMember;
+  uint64_t directory = 0;  // Admitted; 0: of the node's first life, or founding.
+  uint64_t opening = 0;    // The last that was told of; 0: none.
+  uint64_t token = 0;      // Of that.
+  friend bool operator==(const NodeState&, const NodeState&) = default;
+};
+
 class Collection;
 
 class Machine {
@@ -129,6 +140,9 @@ class Machine {
   std::optional<BucketInfo> BucketFind(std::string_view bucket) const;  // Meta group.
   std::vector<std::string> DeletingBuckets() const;
   bool IsFenced(std::string_view bucket, const BucketStamp& stamp) const;
+
+  // Meta group. By node; of a node that isn't here nothing was ever said.
+  const absl::btree_map<uint64_t, NodeState>& nodes() const { return nodes_; }
 
   // Work for a new leader: placements that are not confirmed, oldest first, and releases not yet
   // dropped, of which those that are applied come last. What is new costs what it gives.
@@ -225,6 +239,9 @@ class Machine {
   Reply Decide(const SetFeatureLevel& command, int64_t now) const;
   Reply Decide(const SetHistory& command, int64_t now) const;
   Reply Decide(const StepClock& command, int64_t now) const;
+  Reply Decide(const AdmitNode& command, int64_t now) const;
+  Reply Decide(const SettleNode& command, int64_t now) const;
+  Reply Decide(const OpenNode& command, int64_t now) const;
 
   void Commit(Index index, const CreateBucket& command, ApplyResult* result);
   void Commit(Index index, const DeleteBucket& command, ApplyResult* result);
@@ -246,6 +263,9 @@ class Machine {
   void Commit(Index index, const SetFeatureLevel& command, ApplyResult* result);
   void Commit(Index index, const SetHistory& command, ApplyResult* result);
   void Commit(Index index, const StepClock& command, ApplyResult* result);
+  void Commit(Index index, const AdmitNode& command, ApplyResult* result);
+  void Commit(Index index, const SettleNode& command, ApplyResult* result);
+  void Commit(Index index, const OpenNode& command, ApplyResult* result);
 
   // condition.cc; `stream` null: there is none.
   bool Matches(const StateMatch& match, const StreamState& stream) const;
@@ -284,6 +304,10 @@ class Machine {
   // bucket.cc
   bool HasNames(std::string_view bucket, int64_t now) const;
 
+  // nodes.cc
+  NodeState FindNode(uint64_t node) const;
+  void PutNode(uint64_t node, const NodeState& state);
+
   // placement.cc
   bool IsOver(const Reservation& reservation) const;
   void Settle(GroupId home, Incarnation settled_below);
@@ -301,6 +325,7 @@ class Machine {
   Status LoadHeader(std::string_view value);
   Status LoadBucket(std::string_view name, std::optional<std::string_view> value);
   Status LoadFence(std::string_view bucket, std::optional<std::string_view> value);
+  Status LoadNode(std::string_view rest, std::optional<std::string_view> value);
   Status LoadRelease(std::string_view rest, std::optional<std::string_view> value);
   Status LoadPlacement(std::string_view key, std::optional<std::string_view> value);
   Status LoadSettled(std::string_view rest, std::optional<std::string_view> value);
@@ -316,6 +341,7 @@ class Machine {
   absl::btree_map<std::string, Placement, std::less<>> placements_;  // By NameKey.
   absl::btree_map<std::string, Bucket, std::less<>> buckets_;        // Meta group.
   absl::btree_map<std::string, Fence, std::less<>> fences_;          // By bucket.
+  absl::btree_map<uint64_t, NodeState> nodes_;                       // Meta group.
   Incarnation fences_settled_ = kNoIncarnation;                      // SettleFences::through.
   absl::btree_map<Incarnation, ReleaseState> outbox_;                // By fork.
   absl::btree_map<GroupId, Incarnation> settled_;                    // By home group.

@@ -116,6 +116,15 @@ bool ParseNumber(std::string_view key, Incarnation* number) {
   return true;
 }
 
+std::string NodeKey(uint64_t node) { return IncarnationKey(Incarnation{node}); }
+
+bool ParseNodeKey(std::string_view key, uint64_t* node) {
+  Incarnation number = kNoIncarnation;
+  if (!ParseNumber(key, &number)) return false;
+  *node = Raw(number);
+  return true;
+}
+
 std::string IncarnationKey(Incarnation incarnation) {
   std::string key(kIncarnationKeySize, '\0');
   uint64_t value = Raw(incarnation);

@@ -23,6 +23,7 @@ inline constexpr uint8_t kRecordFormatVersion = 2;
 inline constexpr char kHeaderRecord = 'h';     // Nothing follows.
 inline constexpr char kBucketRecord = 'b';     // Name.
 inline constexpr char kFenceRecord = 'f';      // Bucket name.
+inline constexpr char kNodeRecord = 'n';       // NodeKey. Of the meta group.
 inline constexpr char kReleaseRecord = 'o';    // IncarnationKey of the fork.
 inline constexpr char kPlacementRecord = 'p';  // NameKey.
 inline constexpr char kStreamRecord = 's';     // IncarnationKey.
@@ -38,6 +39,9 @@ bool ParseNumber(std::string_view key, Incarnation* number);               // Of
 std::string SettledKey(GroupId home);
 std::string SightingKey(GroupId home, Incarnation reservation);
 bool ParseGroup(std::string_view* key, GroupId* group);  // Takes it off the front.
+
+std::string NodeKey(uint64_t node);  // Eight bytes, big-endian.
+bool ParseNodeKey(std::string_view key, uint64_t* node);
 
 std::string EncodeStream(const StreamState& stream);
 std::string EncodePlacement(const Placement& placement);

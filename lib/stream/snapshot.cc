@@ -57,6 +57,32 @@ Incarnation AsIncarnation(std::string_view rest) {
   return incarnation;
 }
 
+uint64_t AsNode(std::string_view rest) {
+  uint64_t node = 0;
+  URSULA_CHECK(ParseNodeKey(rest, &node));
+  return node;
+}
+
+void PutNodeState(std::string* out, const NodeState& state) {
+  PutVarint(out, state.lives_before);
+  PutFixed<uint8_t>(out, static_cast<uint8_t>(state.stage));
+  PutFixed<uint64_t>(out, state.directory);
+  PutVarint(out, state.opening);
+  PutFixed<uint64_t>(out, state.token);
+}
+
+NodeState GetNodeState(Reader* in) {
+  NodeState state;
+  state.lives_before = in->Varint();
+  const uint8_t stage = in->Fixed<uint8_t>();
+  if (stage < 1 || stage > 4) in->Fail();
+  state.stage = static_cast<NodeState::Stage>(stage);
+  state.directory = in->Fixed<uint64_t>();
+  state.opening = in->Varint();
+  state.token = in->Fixed<uint64_t>();
+  return state;
+}
+
 GroupId AsGroup(std::string_view rest) {
   GroupId group{};
   URSULA_CHECK(ParseGroup(&rest, &group) && rest.empty());
@@ -127,6 +153,12 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
       PutFixed<uint8_t>(&out, found->second.undone ? 1 : 0);
       return out;
     }
+    case kNodeRecord: {
+      uint64_t node = 0;
+      if (!ParseNodeKey(rest, &node) || !nodes_.contains(node)) return std::nullopt;
+      PutNodeState(&out, nodes_.at(node));
+      return out;
+    }
     case kReleaseRecord: {
       Incarnation fork;
       if (!ParseIncarnationKey(rest, &fork)) return std::nullopt;
@@ -173,6 +205,7 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
 std::string Machine::KeyAfter(std::string_view key) const {
   std::string next = NextOf(buckets_, kBucketRecord, key, AsName, AsName);
   if (next.empty()) next = NextOf(fences_, kFenceRecord, key, AsName, AsName);
+  if (next.empty()) next = NextOf(nodes_, kNodeRecord, key, AsNode, NodeKey);
   if (next.empty()) next = NextOf(outbox_, kReleaseRecord, key, AsIncarnation, IncarnationKey);
   if (next.empty()) next = NextOf(placements_, kPlacementRecord, key, AsName, AsName);
   if (next.empty()) {
@@ -192,6 +225,7 @@ void Machine::ForEachRecord(Emit* emit) const {
   record(kHeaderRecord, "");
   for (const auto& [name, bucket] : buckets_) record(kBucketRecord, name);
   for (const auto& [name, fence] : fences_) record(kFenceRecord, name);
+  for (const auto& [node, state] : nodes_) record(kNodeRecord, NodeKey(node));
   for (const auto& [fork, release] : outbox_) record(kReleaseRecord, IncarnationKey(fork));
   for (const auto& [key, placement] : placements_) record(kPlacementRecord, key);
   for (const auto& [incarnation, stream] : streams_.streams()) {
@@ -230,6 +264,8 @@ Status Machine::LoadRecord(std::string_view key, std::optional<std::string_view>
       return LoadBucket(rest, value);
     case kFenceRecord:
       return LoadFence(rest, value);
+    case kNodeRecord:
+      return LoadNode(rest, value);
     case kReleaseRecord:
       return LoadRelease(rest, value);
     case kPlacementRecord:
@@ -285,6 +321,17 @@ Status Machine::LoadFence(std::string_view bucket, std::optional<std::string_vie
   fence.undone = GetBool(&in);
   if (!in.AtEnd()) return Malformed("fence");
   fences_.insert_or_assign(std::string(bucket), fence);
+  return {};
+}
+
+Status Machine::LoadNode(std::string_view rest, std::optional<std::string_view> value) {
+  uint64_t node = 0;
+  if (!ParseNodeKey(rest, &node) || !value) return Malformed("node key");
+  Reader in(*value);
+  if (in.Fixed<uint8_t>() != kRecordFormatVersion) return Malformed("node version");
+  const NodeState state = GetNodeState(&in);
+  if (!in.AtEnd()) return Malformed("node");
+  nodes_.insert_or_assign(node, state);
   return {};
 }
 

@@ -26,13 +26,13 @@ namespace {
 constexpr uint64_t kCluster = 5;
 
 void CheckLetter(const Bytes& body) {
-  Result<group::Letter> letter = group::DecodeLetter(body);
+  Result<group::AddressedLetter> letter = group::DecodeLetter(body);
   if (!letter.ok()) return;
   ByteParts parts;
   group::EncodeLetter(*letter, &parts);
   const Bytes encoded = parts.TakeJoined();
   URSULA_CHECK(encoded.size() <= body.size());  // A varint may have been longer than need be.
-  Result<group::Letter> again = group::DecodeLetter(encoded);
+  Result<group::AddressedLetter> again = group::DecodeLetter(encoded);
   URSULA_CHECK(again.ok());
   ByteParts twice;
   group::EncodeLetter(*again, &twice);

@@ -21,15 +21,15 @@ namespace {
 
 using fuzz::Input;
 
-constexpr NodeId kSelf{1};
+constexpr ReplicaId kSelf{1};
 constexpr unsigned kNodes = 5;
 
-NodeId AnyNode(Input* input) { return NodeId{input->Below(kNodes + 1)}; }
+ReplicaId AnyNode(Input* input) { return ReplicaId{input->Below(kNodes + 1)}; }
 
-std::vector<NodeId> Nodes(uint8_t bits) {
-  std::vector<NodeId> nodes;
+std::vector<ReplicaId> Nodes(uint8_t bits) {
+  std::vector<ReplicaId> nodes;
   for (unsigned i = 0; i < kNodes; ++i) {
-    if ((bits >> i & 1) != 0) nodes.push_back(NodeId{i + 1});
+    if ((bits >> i & 1) != 0) nodes.push_back(ReplicaId{i + 1});
   }
   return nodes;
 }
@@ -297,7 +297,7 @@ void Replica::Deliver(Message message) {
   const Term term = core_->term();
   const Index commit = core_->commit();
   const Index last = core_->last_index();
-  const NodeId vote = core_->vote();
+  const ReplicaId vote = core_->vote();
   const Role role = core_->role();
   const bool had_ready = core_->HasReady();
   if (core_->Step(std::move(message)) != StepResult::kMalformed) return;

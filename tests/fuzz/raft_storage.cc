@@ -24,7 +24,7 @@ void FuzzStorage::Write(const StorageAppend& append) {
     URSULA_CHECK(append.hard_state->term >= hard_.term);
     URSULA_CHECK(append.hard_state->commit >= hard_.commit);
     // One vote a term.
-    URSULA_CHECK(append.hard_state->term > hard_.term || hard_.vote == kNoNode ||
+    URSULA_CHECK(append.hard_state->term > hard_.term || hard_.vote == kNoReplica ||
                  append.hard_state->vote == hard_.vote);
     hard_ = *append.hard_state;
   }

@@ -220,7 +220,15 @@ Command::Body CommandSource::ClusterBody() {
 }
 
 Command::Body CommandSource::Configuration() {
-  switch (random_.Below(6)) {
+  switch (random_.Below(9)) {
+    case 6:
+      return AdmitNode{1 + random_.Below(3), random_.Below(4), random_.Below(3)};
+    case 7:
+      return SettleNode{1 + random_.Below(3), random_.Below(4),
+                        static_cast<SettleNode::Step>(1 + random_.Below(3))};
+    case 8:
+      return OpenNode{1 + random_.Below(3), random_.Below(4), random_.Below(6), random_.Below(3),
+                      random_.Below(3)};
     case 0:
       return SetHistory{random_.Below(3)};
     case 1:

@@ -88,6 +88,14 @@ class StreamModel {
   const std::map<StreamId, Placement>& placements() const { return placements_; }
   const std::vector<Gone>& gone() const { return gone_; }
   const std::vector<Asked>& asked() const { return asked_; }
+  struct Node {
+    uint64_t lives_before = 0;
+    std::string stage = "member";
+    uint64_t directory = 0;
+    uint64_t opening = 0;
+    uint64_t token = 0;
+  };
+  const std::map<uint64_t, Node>& nodes() const { return nodes_; }
   uint64_t history() const { return history_; }
 
  private:
@@ -110,6 +118,9 @@ class StreamModel {
   void Do(uint64_t index, const SetLimits& command, ModelResult* result);
   void Do(uint64_t index, const SetFeatureLevel& command, ModelResult* result);
   void Do(uint64_t index, const SetHistory& command, ModelResult* result);
+  void Do(uint64_t index, const AdmitNode& command, ModelResult* result);
+  void Do(uint64_t index, const SettleNode& command, ModelResult* result);
+  void Do(uint64_t index, const OpenNode& command, ModelResult* result);
   void Do(uint64_t index, const StepClock& command, ModelResult* result);
 
   StreamInfo InfoOf(const ModelStream& stream) const;
@@ -138,6 +149,7 @@ class StreamModel {
   std::map<std::string, Fence> fences_;
   uint64_t fences_settled_ = 0;
   std::map<uint64_t, uint64_t> settled_;  // By home group.
+  std::map<uint64_t, Node> nodes_;
   std::vector<Asked> asked_;
   uint64_t history_;
   uint64_t feature_level_ = 1;

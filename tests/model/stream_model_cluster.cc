@@ -213,6 +213,68 @@ void StreamModel::Do(uint64_t, const SetHistory& command, ModelResult* result) {
   }
 }
 
+void StreamModel::Do(uint64_t, const AdmitNode& command, ModelResult* result) {
+  auto there = nodes_.find(command.node);
+  if (there != nodes_.end() && command.directory != 0 && there->second.stage != "gone" &&
+      there->second.directory == command.directory) {
+    result->reply.lives_before = there->second.lives_before;
+    return;
+  }
+  const uint64_t lives = there == nodes_.end() ? 0 : there->second.lives_before;
+  if (lives != command.lives_before) {
+    result->reply.outcome = Outcome::kConflict;
+    result->reply.lives_before = lives;
+    return;
+  }
+  Node next;
+  next.lives_before = lives + 1;
+  next.stage = "joining";
+  next.directory = command.directory;
+  nodes_[command.node] = next;
+  result->reply.lives_before = next.lives_before;
+}
+
+void StreamModel::Do(uint64_t, const SettleNode& command, ModelResult* result) {
+  const bool known = nodes_.count(command.node) > 0;
+  Node node = known ? nodes_[command.node] : Node();
+  result->reply.lives_before = node.lives_before;
+  const std::string stage = node.stage;
+  std::string next;
+  if (command.step == SettleNode::Step::kWhole) {
+    if (stage == "joining" || stage == "member") next = "member";
+  } else if (command.step == SettleNode::Step::kLeave) {
+    next = stage == "gone" ? "gone" : "leaving";
+  } else if (stage == "leaving" || stage == "gone") {
+    next = "gone";
+  }
+  if (next.empty() || command.lives_before != node.lives_before) {
+    result->reply.outcome = Outcome::kConflict;
+    return;
+  }
+  node.stage = next;
+  nodes_[command.node] = node;
+}
+
+void StreamModel::Do(uint64_t, const OpenNode& command, ModelResult* result) {
+  Node node = nodes_.count(command.node) > 0 ? nodes_[command.node] : Node();
+  result->reply.lives_before = node.lives_before;
+  if (command.lives_before != node.lives_before || node.stage == "gone") {
+    result->reply.outcome = Outcome::kGone;
+    return;
+  }
+  const bool repeated = node.token == command.token && node.opening == command.opening;
+  const bool first = node.opening == 0 && command.opening > 0;
+  const bool follows = command.opening > node.opening &&
+                       (command.token_before == node.token || command.token == node.token);
+  if (!repeated && !first && !follows) {
+    result->reply.outcome = Outcome::kConflict;
+    return;
+  }
+  node.opening = command.opening;
+  node.token = command.token;
+  nodes_[command.node] = node;
+}
+
 void StreamModel::Do(uint64_t, const StepClock& command, ModelResult*) {
   auto move = [&](int64_t* time) { *time = std::max<int64_t>(*time + command.delta_ms, 0); };
   move(&now_);

@@ -37,6 +37,7 @@ std::string CompareReplies(const Reply& got, const Reply& want) {
   if (got.resolution != want.resolution) return "resolution";
   if (got.reservation_lapsed != want.reservation_lapsed) return "reservation_lapsed";
   if (got.unresolved != want.unresolved) return "unresolved";
+  if (got.lives_before != want.lives_before) return "lives_before";
   if (got.attempt != want.attempt) return "attempt";
   if (got.settled_through != want.settled_through) return "settled_through";
   return "";

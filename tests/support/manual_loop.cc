@@ -199,8 +199,12 @@ io::Loop* ManualRuntime::Current() {
 void ManualRuntime::Await(Function<void(Function<void()> finished)> start) {
   bool finished = false;
   start([&finished] { finished = true; });
-  const bool ended = RunUntil([&finished] { return finished; });
-  URSULA_CHECK(ended);
+  if (!step_) {
+    const bool ended = RunUntil([&finished] { return finished; });
+    URSULA_CHECK(ended);
+    return;
+  }
+  while (!finished) URSULA_CHECK(step_());
 }
 
 }  // namespace ursula::testing

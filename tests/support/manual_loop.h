@@ -157,9 +157,13 @@ class ManualRuntime final : public io::LoopRuntime {
   io::Loop& loop(CoreId core) override { return manual_loop(core); }
   io::Loop* Current() override;
   void Await(Function<void(Function<void()> finished)> start) override;
+  // What Await does, in place of a turn, while it waits: for a world with other runtimes in it.
+  // False: nothing can happen any more.
+  void SetStep(Function<bool()> step) { step_ = std::move(step); }
 
  private:
   ManualClock clock_;
+  Function<bool()> step_;
   std::vector<std::unique_ptr<ManualLoop>> loops_;
 };
 

@@ -21,6 +21,7 @@ constexpr uint64_t kDiskLatencyNs = 100'000;
 constexpr uint64_t kMessageBytesMax = 64 << 10;
 constexpr uint64_t kWalBytesPerCore = 8 << 20;
 constexpr uint64_t kHotBytes = 4 << 20;
+constexpr uint64_t kOpenNs = 60'000'000'000;
 
 }  // namespace
 
@@ -31,6 +32,7 @@ struct TestCluster::Node {
   std::unique_ptr<ManualRuntime> runtime;
   std::unique_ptr<StreamEngine> engine;
   uint64_t openings = 0;
+  uint64_t disks = 0;
   uint64_t paused_until_ns = 0;
   bool stopped = false;
 };
@@ -38,6 +40,7 @@ struct TestCluster::Node {
 struct TestCluster::Impl {
   explicit Impl(const TestClusterOptions& given) : options(given), network(given.seed) {}
 
+  void MakeDisk(Node* node);
   Node& Find(uint64_t id) { return *nodes.at(id - 1); }
   void Fall(Node* node, bool power);
 
@@ -46,6 +49,13 @@ struct TestCluster::Impl {
   std::vector<std::unique_ptr<Node>> nodes;
   uint64_t now_ns = 1'000'000'000;
 };
+
+void TestCluster::Impl::MakeDisk(Node* node) {
+  FaultDisk::Faults faults;
+  faults.latency_min_ns = faults.latency_max_ns = kDiskLatencyNs;
+  node->disk =
+      std::make_unique<FaultDisk>(options.seed * 100 + node->id + 10 * node->disks++, faults);
+}
 
 void TestCluster::Impl::Fall(Node* node, bool power) {
   URSULA_CHECK(node->engine != nullptr);
@@ -66,15 +76,14 @@ TestCluster::TestCluster(TestClusterOptions options) : impl_(std::make_unique<Im
     auto node = std::make_unique<Node>();
     node->id = id;
     if (id <= options.cores.size()) node->cores = options.cores[id - 1];
-    FaultDisk::Faults faults;
-    faults.latency_min_ns = faults.latency_max_ns = kDiskLatencyNs;
-    node->disk = std::make_unique<FaultDisk>(options.seed * 100 + id, faults);
+    impl_->MakeDisk(node.get());
     impl_->nodes.push_back(std::move(node));
   }
   std::vector<FaultDisk*> disks;
-  for (auto& node : impl_->nodes) disks.push_back(node->disk.get());
+  const uint32_t founders = options.founders == 0 ? options.nodes : options.founders;
+  for (uint32_t i = 0; i < founders; ++i) disks.push_back(impl_->nodes[i]->disk.get());
   FoundDirectories(disks, kPath, options.groups, options.seed);
-  for (uint64_t id = 1; options.open && id <= options.nodes; ++id) {
+  for (uint64_t id = 1; options.open && id <= founders; ++id) {
     Status status = Open(id);
     URSULA_CHECK(status.ok());
   }
@@ -95,7 +104,6 @@ StreamEngine& TestCluster::node(uint64_t node) {
   return *impl_->Find(node).engine;
 }
 
-// The others stand still meanwhile, which is a moment.
 Status TestCluster::Open(uint64_t id) {
   URSULA_CHECK(!up(id));
   Node& node = impl_->Find(id);
@@ -112,8 +120,12 @@ Status TestCluster::Open(uint64_t id) {
   options.message_bytes_max = kMessageBytesMax;
   options.cluster.transport = impl_->network.Join(NodeId{id}, node.runtime.get());
   options.cluster.node = NodeId{id};
+  for (uint64_t node_id = 1; node_id <= impl_->options.nodes; ++node_id) {
+    options.cluster.founders.push_back(NodeId{node_id});
+  }
+  const uint64_t deadline_ns = impl_->now_ns + kOpenNs;
+  node.runtime->SetStep([this, deadline_ns] { return Step(deadline_ns); });
   auto opened = StreamEngine::Open(std::move(options));
-  impl_->now_ns = std::max(impl_->now_ns, node.runtime->now_ns());
   if (opened.ok()) {
     node.engine = std::move(*opened);
     return {};
@@ -136,6 +148,11 @@ Status TestCluster::Stop(uint64_t id) {
   return {};
 }
 
+void TestCluster::Wipe(uint64_t node) {
+  URSULA_CHECK(!up(node));
+  impl_->MakeDisk(&impl_->Find(node));
+}
+
 void TestCluster::FailDisk(uint64_t node) {
   impl_->Find(node).disk->faults().write_error = 1;
   impl_->Find(node).disk->faults().sync_error = 1;
@@ -152,7 +169,7 @@ bool TestCluster::Step(uint64_t end_ns) {
   bool turned = false;
   uint64_t next_ns = end_ns;
   for (auto& node : impl_->nodes) {
-    if (node->engine == nullptr) continue;
+    if (node->runtime == nullptr) continue;
     if (node->paused_until_ns > impl_->now_ns) {
       next_ns = std::min(next_ns, node->paused_until_ns);
       continue;
@@ -164,7 +181,7 @@ bool TestCluster::Step(uint64_t end_ns) {
   if (impl_->now_ns >= end_ns) return false;
   impl_->now_ns = std::max(next_ns, impl_->now_ns);
   for (auto& node : impl_->nodes) {
-    if (node->engine == nullptr) continue;
+    if (node->runtime == nullptr) continue;
     node->runtime->StandStill(impl_->now_ns - node->runtime->now_ns());
   }
   return true;

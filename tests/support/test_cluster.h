@@ -30,6 +30,7 @@ namespace ursula::testing {
 struct TestClusterOptions {
   uint32_t nodes = 3;  // 1, 3 or 5, numbered from 1.
   uint32_t groups = 4;
+  uint32_t founders = 0;  // How many of them have founded it; 0: all. The others' disks are empty.
   std::vector<uint16_t> cores = {};  // Of each node in turn; beyond: 1.
   uint64_t seed = 1;                 // Of elections, delays and what a crash keeps of a disk.
   bool open = true;                  // False: Open opens them.
@@ -47,11 +48,12 @@ class TestCluster {
   // REQUIRES: it is up.
   StreamEngine& node(uint64_t node);
 
-  // Until it has recovered. REQUIRES: it isn't up.
+  // Until it has recovered, or, with an empty disk, is a member. REQUIRES: it isn't up.
   Status Open(uint64_t node);
   void Crash(uint64_t node);  // Its power fails: what wasn't synced may be gone, or torn.
   void Kill(uint64_t node);   // Its process ends; its peers learn of that soon.
   Status Stop(uint64_t node);
+  void Wipe(uint64_t node);                // Its disk is a new one. REQUIRES: it isn't up.
   void FailDisk(uint64_t node);            // No write or sync succeeds, until it is opened again.
   void Pause(uint64_t node, uint64_t ms);  // It stands still, as a process that isn't scheduled.
   void Cut(uint64_t from, uint64_t to);    // Nothing arrives any more, in this direction.

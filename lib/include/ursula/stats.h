@@ -131,10 +131,27 @@ struct GroupStatus {
   uint64_t applied = 0;  // The index of the last entry that is applied here.
 };
 
+// What this node knows of a node of its cluster, itself included.
+struct MemberStatus {
+  enum class Stage : uint8_t {
+    kMember,
+    kJoining,  // Its directory is new: groups take it in, one after the other.
+    kLeaving,
+  };
+  NodeId node = {};
+  Stage stage = Stage::kMember;
+  uint64_t lives_before = 0;  // Directories that it had in this cluster before.
+};
+
 struct ClusterStatus {
   NodeId node = {};
-  uint64_t cluster_id = 0;               // 0: everything is in memory.
-  std::vector<GroupStatus> groups = {};  // By number.
+  uint64_t cluster_id = 0;                 // 0: everything is in memory.
+  std::vector<GroupStatus> groups = {};    // By number.
+  std::vector<MemberStatus> members = {};  // By node. Without a directory: none.
+  // While members join or leave: how many groups have done their part, and whom the others wait
+  // for. Told by the leader of group 0 alone.
+  uint32_t groups_settled = 0;
+  std::string members_wait_for = {};
 };
 
 }  // namespace ursula

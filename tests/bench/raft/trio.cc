@@ -7,10 +7,10 @@
 
 namespace ursula::raft {
 
-BenchReplica::BenchReplica(NodeId self, Network* network) : network_(network) {
+BenchReplica::BenchReplica(ReplicaId self, Network* network) : network_(network) {
   Config config;
   config.self = self;
-  const ConfState conf{{NodeId{1}, NodeId{2}, NodeId{3}}, {}, {}, {}, false};
+  const ConfState conf{{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}, {}, {}, {}, false};
   Result<std::unique_ptr<Core>> core = Core::Create(config, {{}, conf, {}}, &log_, this);
   URSULA_CHECK(core.ok());
   core_ = std::move(*core);
@@ -44,7 +44,7 @@ void BenchReplica::TakeReady() {
 
 Trio::Trio() {
   for (uint64_t id = 1; id <= 3; ++id) {
-    replicas_.push_back(std::make_unique<BenchReplica>(NodeId{id}, this));
+    replicas_.push_back(std::make_unique<BenchReplica>(ReplicaId{id}, this));
   }
   replicas_[0]->core().Campaign();
   Settle();

@@ -27,7 +27,7 @@ class Network {
 // A replica with its driver. It keeps to the contract of core.h with asynchronous storage.
 class BenchReplica final : public Driver {
  public:
-  BenchReplica(NodeId self, Network* network);
+  BenchReplica(ReplicaId self, Network* network);
 
   uint32_t Jitter(uint32_t) override { return 0; }
 

@@ -63,8 +63,8 @@ TEST_F(FormatsTest, Directory) {
                      .predecessor = 0x3132333435363738,
                      .cluster_id = 0x4142434445464748,
                      .node_id = 2,
-                     .replica_id = NodeId{5},
-                     .founding_voters = {NodeId{1}, NodeId{2}, NodeId{3}},
+                     .replica_id = ReplicaId{5},
+                     .founding_voters = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}},
                      .history_id = 0x5152535455565758,
                      .feature_level = 1,
                      .state = DirectoryState::kMember};
@@ -153,9 +153,9 @@ TEST_F(FormatsTest, WriteAheadLog) {
 }
 
 TEST_F(FormatsTest, GroupState) {
-  Check("group_state", group::EncodeState({Term{300}, NodeId{2}, Index{1000}}));
+  Check("group_state", group::EncodeState({Term{300}, ReplicaId{2}, Index{1000}}));
   raft::ConfState conf;
-  conf.voters = {NodeId{1}, NodeId{2}, NodeId{3}};
+  conf.voters = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}};
   Check("group_snapshot_header", group::EncodeSnapshotHeader(conf));
 }
 
@@ -229,8 +229,8 @@ TEST_F(FormatsTest, Commands) {
 TEST_F(FormatsTest, PeerFrames) {
   raft::Message message;
   message.kind = raft::MessageKind::kAppend;
-  message.from = NodeId{1};
-  message.to = NodeId{300};
+  message.from = ReplicaId{1};
+  message.to = ReplicaId{300};
   message.term = Term{7};
   message.log_term = Term{6};
   message.index = Index{1000};
@@ -241,10 +241,10 @@ TEST_F(FormatsTest, PeerFrames) {
   message.entries[1] = {Term{7}, Index{1002}, raft::EntryKind::kNormal, {}};
   raft::Message snapshot;
   snapshot.kind = raft::MessageKind::kSnapshot;
-  snapshot.from = NodeId{1};
-  snapshot.to = NodeId{2};
+  snapshot.from = ReplicaId{1};
+  snapshot.to = ReplicaId{2};
   snapshot.term = Term{7};
-  snapshot.snapshot.meta = {Index{900}, Term{5}, {.voters = {NodeId{1}, NodeId{2}}}};
+  snapshot.snapshot.meta = {Index{900}, Term{5}, {.voters = {ReplicaId{1}, ReplicaId{2}}}};
   snapshot.snapshot.data = ursula::Bytes::Copy(group::EncodeShipment(77));
   const std::vector<std::pair<std::string, group::Letter>> letters = {
       {"letter_append", message},
@@ -254,13 +254,15 @@ TEST_F(FormatsTest, PeerFrames) {
       {"letter_payload_ask", group::PayloadAsk{5, 6, 7000, 8000}},
       {"letter_payload_answer",
        group::PayloadAnswer{5, 9, {7003, 7100}, ursula::Bytes::Static("b")}},
+      {"letter_wholeness", group::Wholeness{700}},
   };
   ByteParts frame;
   for (const auto& [name, letter] : letters) {
     ByteParts parts;
-    group::EncodeLetter(letter, &parts);
+    const group::AddressedLetter addressed{ReplicaId{1}, ReplicaId{131074}, letter};
+    group::EncodeLetter(addressed, &parts);
     Check(name, parts.TakeJoined().view());
-    group::EncodeLetter(letter, &parts);
+    group::EncodeLetter(addressed, &parts);
     peers::PutLetter(GroupId{3}, std::move(parts), &frame);
   }
   std::string joined;
@@ -268,7 +270,7 @@ TEST_F(FormatsTest, PeerFrames) {
     joined.append(part.view());
   Check("peer_frame_head", joined.substr(0, 16));
   ByteParts news;
-  group::EncodeLetter(group::TimeNews{{5, 600}, {7}}, &news);
+  group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
   Check("letter_time_news", news.TakeJoined().view());
 }
 

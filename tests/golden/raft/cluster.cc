@@ -169,7 +169,7 @@ void Node::Record(const Entry& entry, const std::optional<ConfState>& conf) {
 }
 
 bool Cluster::AddNode(Config config, const Snapshot& first_snapshot, bool snapshots_enter_history) {
-  config.self = NodeId{nodes_.size() + 1};
+  config.self = ReplicaId{nodes_.size() + 1};
   auto node = std::make_unique<Node>(config, &output_);
   if (!first_snapshot.empty()) {
     node->log().ApplySnapshot(first_snapshot);
@@ -210,7 +210,7 @@ void Cluster::ProcessApply(Node* node) {
   Collect(node);
 }
 
-bool Cluster::HasMessages(NodeId to) const {
+bool Cluster::HasMessages(ReplicaId to) const {
   for (const Message& message : messages_) {
     if (message.to == to) return true;
   }

@@ -43,7 +43,7 @@ class Node final : private Driver {
   void ProcessAppend();
   void ProcessApply();
 
-  NodeId id() const { return config_.self; }
+  ReplicaId id() const { return config_.self; }
   Core& core() { return *core_; }
   NodeLog& log() { return log_; }
   bool HasAppends() const { return !appends_.empty(); }
@@ -71,7 +71,7 @@ class Node final : private Driver {
 };
 
 struct Recipient {
-  NodeId id = kNoNode;
+  ReplicaId id = kNoReplica;
   bool drop = false;
 };
 
@@ -96,7 +96,7 @@ class Cluster {
   std::size_t size() const { return nodes_.size(); }
 
  private:
-  bool HasMessages(NodeId to) const;
+  bool HasMessages(ReplicaId to) const;
   void Collect(Node* node);
 
   Output output_;

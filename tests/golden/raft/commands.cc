@@ -11,9 +11,9 @@ namespace {
 
 uint64_t Number(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 10); }
 
-std::vector<NodeId> Nodes(const Argument& argument) {
-  std::vector<NodeId> nodes;
-  for (const std::string& value : argument.values) nodes.push_back(NodeId{Number(value)});
+std::vector<ReplicaId> Nodes(const Argument& argument) {
+  std::vector<ReplicaId> nodes;
+  for (const std::string& value : argument.values) nodes.push_back(ReplicaId{Number(value)});
   return nodes;
 }
 
@@ -80,7 +80,7 @@ void ClusterScript::Dispatch(const ScriptStep& step) {
     PrintState();
   } else if (step.command == "transfer-leadership") {
     Node* from = cluster_.Find(Number(step.Find("from")->values[0]));
-    from->core().TransferLeadership(NodeId{Number(step.Find("to")->values[0])});
+    from->core().TransferLeadership(ReplicaId{Number(step.Find("to")->values[0])});
   } else if (!RunOnQueues(step)) {
     const std::vector<Node*> nodes = Nodes(step);
     if (nodes.empty() || !RunOnNode(step, nodes[0])) Fail("unknown command");
@@ -138,9 +138,9 @@ bool ClusterScript::RunOnNode(const ScriptStep& step, Node* node) {
   } else if (step.command == "forget-leader") {
     core.ForgetLeader();
   } else if (step.command == "report-unreachable") {
-    core.ReportUnreachable(NodeId{step.Numbers().at(1)});
+    core.ReportUnreachable(ReplicaId{step.Numbers().at(1)});
   } else if (step.command == "report-snapshot") {
-    core.ReportSnapshot(NodeId{step.Numbers().at(1)}, step.arguments.at(2).key == "ok");
+    core.ReportSnapshot(ReplicaId{step.Numbers().at(1)}, step.arguments.at(2).key == "ok");
   } else if (step.command == "send-snapshot") {
     SendSnapshot(node, step.Numbers().at(1));
   } else if (step.command == "compact") {
@@ -231,10 +231,10 @@ void ClusterScript::DeliverMessages(const ScriptStep& step) {
   std::vector<Recipient> recipients;
   std::optional<MessageKind> kind;
   for (const Argument& argument : step.arguments) {
-    if (argument.values.empty()) recipients.push_back({NodeId{Number(argument.key)}, false});
+    if (argument.values.empty()) recipients.push_back({ReplicaId{Number(argument.key)}, false});
     if (argument.key == "type") kind = KindOf(argument.values[0]);
     if (argument.key == "drop") {
-      for (NodeId node : golden::Nodes(argument)) recipients.push_back({node, true});
+      for (ReplicaId node : golden::Nodes(argument)) recipients.push_back({node, true});
     }
   }
   if (cluster_.Deliver(recipients, kind) == 0) cluster_.output().Line("no messages");
@@ -255,7 +255,7 @@ void ClusterScript::SendSnapshot(Node* from, uint64_t to) {
   message.kind = MessageKind::kSnapshot;
   message.term = from->core().term();
   message.from = from->id();
-  message.to = NodeId{to};
+  message.to = ReplicaId{to};
   message.snapshot = *from->log().NewestSnapshot();
   cluster_.output().Line(DescribeMessage(message));
   cluster_.Put(std::move(message));

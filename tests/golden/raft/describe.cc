@@ -20,7 +20,7 @@ std::string Quoted(std::string_view text) {
   return out + "\"";
 }
 
-std::string DescribeTarget(NodeId node) {
+std::string DescribeTarget(ReplicaId node) {
   if (node == kAppendTarget) return "AppendThread";
   if (node == kApplyTarget) return "ApplyThread";
   return Number(node);
@@ -64,9 +64,9 @@ const char* KindName(MessageKind kind) {
   return "?";
 }
 
-std::string DescribeNodes(const std::vector<NodeId>& nodes) {
+std::string DescribeNodes(const std::vector<ReplicaId>& nodes) {
   std::string out = "[";
-  for (NodeId node : nodes) out += (out.size() > 1 ? " " : "") + Number(node);
+  for (ReplicaId node : nodes) out += (out.size() > 1 ? " " : "") + Number(node);
   return out + "]";
 }
 
@@ -104,7 +104,7 @@ std::string Position(Term term, Index index) {
 
 std::string DescribeHardState(const HardState& hard) {
   std::string out = "Term:" + Number(hard.term);
-  if (hard.vote != kNoNode) out += " Vote:" + Number(hard.vote);
+  if (hard.vote != kNoReplica) out += " Vote:" + Number(hard.vote);
   return out + " Commit:" + Number(hard.commit);
 }
 
@@ -168,12 +168,12 @@ std::string DescribeMessage(const Message& message, const std::string& indent) {
   return out;
 }
 
-std::string DescribeAppend(NodeId node, const StorageAppend& append, bool with_responses) {
+std::string DescribeAppend(ReplicaId node, const StorageAppend& append, bool with_responses) {
   const HardState hard = append.hard_state.value_or(HardState());
   std::string out =
       Number(node) + "->AppendThread MsgStorageAppend Term:" + Number(hard.term) + Position({}, {});
   if (hard.commit != Index{}) out += " Commit:" + Number(hard.commit);
-  if (hard.vote != kNoNode) out += " Vote:" + Number(hard.vote);
+  if (hard.vote != kNoReplica) out += " Vote:" + Number(hard.vote);
   out += EntryList(append.entries, {});
   if (!append.snapshot.empty()) out += "\n  Snapshot: " + DescribeSnapshot(append.snapshot);
   if (with_responses && !append.responses.empty()) {
@@ -184,7 +184,7 @@ std::string DescribeAppend(NodeId node, const StorageAppend& append, bool with_r
   return out;
 }
 
-std::string DescribeApply(NodeId node, const StorageApply& apply, bool with_response) {
+std::string DescribeApply(ReplicaId node, const StorageApply& apply, bool with_response) {
   std::string out = Number(node) + "->ApplyThread MsgStorageApply Term:0" + Position({}, {}) +
                     EntryList(apply.entries, {});
   if (with_response) out += " Responses:[\n" + DescribeMessage(apply.response, "  ") + "\n]";
@@ -212,7 +212,7 @@ std::string DescribePeer(const PeerStatus& peer) {
   return out;
 }
 
-std::string DescribeReady(NodeId node, const Ready& ready, bool asynchronous,
+std::string DescribeReady(ReplicaId node, const Ready& ready, bool asynchronous,
                           const HardState& before) {
   std::string out;
   bool must_sync = false;
@@ -259,7 +259,7 @@ bool ParseConfChangeSteps(std::string_view text, std::vector<ConfChangeStep>* st
     const std::size_t op = kLetters.find(word[0]);
     if (op == std::string_view::npos) return false;
     steps->push_back(
-        {static_cast<ConfChangeOp>(op), NodeId{std::strtoull(word.c_str() + 1, nullptr, 10)}});
+        {static_cast<ConfChangeOp>(op), ReplicaId{std::strtoull(word.c_str() + 1, nullptr, 10)}});
   }
 }
 

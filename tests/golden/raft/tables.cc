@@ -13,19 +13,19 @@ namespace ursula::raft::golden {
 namespace {
 
 struct Electorate {
-  std::vector<NodeId> incoming;
-  std::vector<NodeId> outgoing;
-  std::vector<NodeId> in_order;  // Each once, as named: values are given in this order.
+  std::vector<ReplicaId> incoming;
+  std::vector<ReplicaId> outgoing;
+  std::vector<ReplicaId> in_order;  // Each once, as named: values are given in this order.
 };
 
 Electorate ReadElectorate(const ScriptStep& step) {
   Electorate out;
-  auto read = [&step, &out](std::string_view key, std::vector<NodeId>* into) {
+  auto read = [&step, &out](std::string_view key, std::vector<ReplicaId>* into) {
     const Argument* argument = step.Find(key);
     if (argument == nullptr) return;
     for (const std::string& value : argument->values) {
       if (value.empty() || value == "zero") continue;
-      const NodeId node{std::strtoull(value.c_str(), nullptr, 10)};
+      const ReplicaId node{std::strtoull(value.c_str(), nullptr, 10)};
       into->push_back(node);
       auto& order = out.in_order;
       if (std::find(order.begin(), order.end(), node) == order.end()) order.push_back(node);
@@ -48,19 +48,19 @@ Tracker MakeTracker(const Electorate& electorate) {
   return tracker;
 }
 
-using Known = std::map<NodeId, uint64_t>;
+using Known = std::map<ReplicaId, uint64_t>;
 
 // A bar for each voter: as long as there are voters with less.
-std::string Chart(const std::vector<NodeId>& voters, const Known& known) {
+std::string Chart(const std::vector<ReplicaId>& voters, const Known& known) {
   if (voters.empty()) return "<empty majority quorum>";
-  auto index_of = [&known](NodeId node) { return known.contains(node) ? known.at(node) : 0; };
+  auto index_of = [&known](ReplicaId node) { return known.contains(node) ? known.at(node) : 0; };
   std::string out = std::string(voters.size(), ' ') + "    idx\n";
-  std::vector<NodeId> sorted = voters;
+  std::vector<ReplicaId> sorted = voters;
   std::sort(sorted.begin(), sorted.end());
-  for (NodeId node : sorted) {
+  for (ReplicaId node : sorted) {
     std::size_t below = 0;
     std::size_t equal_before = 0;
-    for (NodeId other : sorted) {
+    for (ReplicaId other : sorted) {
       if (index_of(other) < index_of(node)) ++below;
       if (index_of(other) == index_of(node) && other < node) ++equal_before;
     }
@@ -110,7 +110,7 @@ std::string RunVote(const ScriptStep& step, const Electorate& electorate, Tracke
 
 std::string Join(const NodeSet& nodes) {
   std::string out;
-  for (NodeId node : nodes) out += (out.empty() ? "" : " ") + std::to_string(Raw(node));
+  for (ReplicaId node : nodes) out += (out.empty() ? "" : " ") + std::to_string(Raw(node));
   return "(" + out + ")";
 }
 

@@ -21,11 +21,11 @@ bool World::IsWhole(uint64_t node, uint32_t group) {
 
 std::optional<raft::ConfChange> World::PickChange(uint32_t group, const raft::ConfState& conf) {
   raft::ConfChange change;
-  for (NodeId learner : conf.learners) {
+  for (ReplicaId learner : conf.learners) {
     if (!IsWhole(Raw(learner), group)) continue;
     change.steps.push_back({raft::ConfChangeOp::kAddVoter, learner});
     if (conf.voters.size() > 1 && !random_.OneIn(3)) {
-      const NodeId old = conf.voters[random_.Below(conf.voters.size())];
+      const ReplicaId old = conf.voters[random_.Below(conf.voters.size())];
       change.steps.push_back({raft::ConfChangeOp::kRemove, old});
     }
     return change;
@@ -40,7 +40,7 @@ std::optional<raft::ConfChange> World::PickChange(uint32_t group, const raft::Co
   }
   for (uint64_t id = 1; id <= profile_.nodes; ++id) {
     if (ever_[group].contains(id)) continue;
-    change.steps.push_back({raft::ConfChangeOp::kAddLearner, NodeId{id}});
+    change.steps.push_back({raft::ConfChangeOp::kAddLearner, ReplicaId{id}});
     ever_[group].insert(id);
     return change;
   }

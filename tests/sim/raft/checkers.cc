@@ -105,8 +105,8 @@ void Checkers::OnCalled(const Replica& replica) {
 
 void Checkers::OnElected(const Replica& replica) {
   const Core& core = replica.core();
-  NodeId& leader = At(&leaders_, Raw(core.term()));
-  if (leader != kNoNode && leader != replica.node()) {
+  ReplicaId& leader = At(&leaders_, Raw(core.term()));
+  if (leader != kNoReplica && leader != replica.node()) {
     Violate(replica, "a second leader of term " + std::to_string(Raw(core.term())));
   }
   leader = replica.node();
@@ -124,10 +124,10 @@ void Checkers::OnElected(const Replica& replica) {
   }
 }
 
-bool Checkers::VotedFor(const Replica& leader, const std::vector<NodeId>& voters) {
-  const std::vector<NodeId>& votes = At(&votes_, Raw(leader.core().term()));
+bool Checkers::VotedFor(const Replica& leader, const std::vector<ReplicaId>& voters) {
+  const std::vector<ReplicaId>& votes = At(&votes_, Raw(leader.core().term()));
   std::size_t count = 0;
-  for (NodeId voter : voters) {
+  for (ReplicaId voter : voters) {
     if (Raw(voter) < votes.size() && votes[Raw(voter)] == leader.node()) ++count;
   }
   return voters.empty() || count > voters.size() / 2;
@@ -169,9 +169,10 @@ void Checkers::OnFirstCommitted(const Replica& leader, Index index, Term term) {
   }
 }
 
-bool Checkers::DurableOnMajority(const std::vector<NodeId>& voters, Index index, Term term) const {
+bool Checkers::DurableOnMajority(const std::vector<ReplicaId>& voters, Index index,
+                                 Term term) const {
   std::size_t holders = 0;
-  for (NodeId voter : voters) {
+  for (ReplicaId voter : voters) {
     if (world_.replica(static_cast<uint32_t>(Raw(voter))).disk().Holds(index, term)) ++holders;
   }
   return voters.empty() || holders > voters.size() / 2;
@@ -181,7 +182,7 @@ void Checkers::BeforeStep(const Replica& replica, const Message& message) {
   const Core& core = replica.core();
   const bool vote = message.kind == MessageKind::kVote || message.kind == MessageKind::kPreVote;
   under_lease_ = vote && !message.transfer && core.config().check_quorum &&
-                 core.leader() != kNoNode && message.term > core.term() &&
+                 core.leader() != kNoReplica && message.term > core.term() &&
                  core.election_elapsed() < core.config().election_ticks;
   leased_term_ = core.term();
   leased_vote_ = core.vote();
@@ -215,8 +216,8 @@ void Checkers::OnPromise(const Replica& replica, const Message& message) {
   if (hard.term < message.term || (hard.term == message.term && hard.vote != message.to)) {
     Violate(replica, "grants a vote that is not durable");
   }
-  NodeId& vote = At(&At(&votes_, Raw(message.term)), replica.id());
-  if (vote != kNoNode && vote != message.to) {
+  ReplicaId& vote = At(&At(&votes_, Raw(message.term)), replica.id());
+  if (vote != kNoReplica && vote != message.to) {
     Violate(replica, "votes twice in term " + std::to_string(Raw(message.term)));
   }
   vote = message.to;

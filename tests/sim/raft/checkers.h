@@ -77,25 +77,25 @@ class Checkers {
 
   void OnLogged(const Entry& entry, Term before);
   void OnElected(const Replica& replica);
-  bool VotedFor(const Replica& leader, const std::vector<NodeId>& voters);
+  bool VotedFor(const Replica& leader, const std::vector<ReplicaId>& voters);
   void OnCommitted(const Replica& replica, Index from, Index to);
   void OnFirstCommitted(const Replica& leader, Index index, Term term);
-  bool DurableOnMajority(const std::vector<NodeId>& voters, Index index, Term term) const;
+  bool DurableOnMajority(const std::vector<ReplicaId>& voters, Index index, Term term) const;
   void OnAppendSent(const Replica& replica, const Message& message);
   void Violate(const Replica& replica, const std::string& what);
 
   World& world_;
   Seen seen_[kReplicasMax + 1];
-  std::vector<NodeId> leaders_;               // By term.
-  std::vector<std::vector<NodeId>> votes_;    // By term, then by voter.
-  std::vector<std::vector<Logged>> entries_;  // By index.
-  std::vector<Committed> committed_;          // By index, from 1 on.
-  std::vector<Applied> applied_;              // The same.
+  std::vector<ReplicaId> leaders_;             // By term.
+  std::vector<std::vector<ReplicaId>> votes_;  // By term, then by voter.
+  std::vector<std::vector<Logged>> entries_;   // By index.
+  std::vector<Committed> committed_;           // By index, from 1 on.
+  std::vector<Applied> applied_;               // The same.
   std::vector<std::pair<Index, uint64_t>> acknowledged_;
 
   bool under_lease_ = false;  // The step that is being taken may not change these.
   Term leased_term_{};
-  NodeId leased_vote_ = kNoNode;
+  ReplicaId leased_vote_ = kNoReplica;
 };
 
 // The first bytes of a command's payload are its id.

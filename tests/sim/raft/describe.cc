@@ -7,10 +7,10 @@ namespace ursula::raft::sim {
 
 std::string Describe(const ConfState& conf) {
   std::string text;
-  const auto list = [&text](const char* name, const std::vector<NodeId>& nodes) {
+  const auto list = [&text](const char* name, const std::vector<ReplicaId>& nodes) {
     if (nodes.empty()) return;
     text += name;
-    for (NodeId node : nodes) text += " " + std::to_string(Raw(node));
+    for (ReplicaId node : nodes) text += " " + std::to_string(Raw(node));
   };
   list("voters", conf.voters);
   list(", outgoing", conf.voters_outgoing);

@@ -24,7 +24,7 @@ inline uint64_t HashConf(const ConfState& conf) {
   for (const auto* set :
        {&conf.voters, &conf.learners, &conf.voters_outgoing, &conf.learners_next}) {
     hash = Mix(hash, set->size());
-    for (NodeId node : *set) hash = Mix(hash, Raw(node));
+    for (ReplicaId node : *set) hash = Mix(hash, Raw(node));
   }
   return hash;
 }

@@ -136,7 +136,7 @@ void Nemesis::HideLog() {
 
 void Nemesis::HandOver() {
   Replica* asked = world_.random().OneIn(4) ? world_.Anyone() : world_.Leader();
-  const NodeId to{1 + world_.random().Below(world_.replicas().size())};
+  const ReplicaId to{1 + world_.random().Below(world_.replicas().size())};
   if (asked != nullptr) asked->Transfer(to);
 }
 

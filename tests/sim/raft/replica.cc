@@ -72,12 +72,12 @@ void Replica::OnDelivered(Message message) {
   Settle();
 }
 
-void Replica::OnSnapshotReport(NodeId peer, bool installed) {
+void Replica::OnSnapshotReport(ReplicaId peer, bool installed) {
   core_->ReportSnapshot(peer, installed);
   Settle();
 }
 
-void Replica::OnUnreachable(NodeId peer) {
+void Replica::OnUnreachable(ReplicaId peer) {
   core_->ReportUnreachable(peer);
   Settle();
 }
@@ -286,7 +286,7 @@ void Replica::Reconfigure(const ConfChange& change) {
   Settle();
 }
 
-void Replica::Transfer(NodeId to) {
+void Replica::Transfer(ReplicaId to) {
   core_->TransferLeadership(to);
   Settle();
 }

@@ -37,21 +37,21 @@ class Replica final : private Driver {
   void OnDelivered(Message message);
   void OnStored();
   void OnApplied();
-  void OnSnapshotReport(NodeId peer, bool installed);
-  void OnUnreachable(NodeId peer);
+  void OnSnapshotReport(ReplicaId peer, bool installed);
+  void OnUnreachable(ReplicaId peer);
 
   // What clients and operators ask. REQUIRES: up().
   void Propose(std::span<const Bytes> commands, uint64_t first_id);
   void Read(uint64_t id);
   void Reconfigure(const ConfChange& change);
-  void Transfer(NodeId to);
+  void Transfer(ReplicaId to);
   void ForgetLeader();
   void Campaign();
   // What is applied becomes what a restart begins with and a snapshot holds.
   void SaveCheckpoint();
 
   uint32_t id() const { return id_; }
-  NodeId node() const { return NodeId{id_}; }
+  ReplicaId node() const { return ReplicaId{id_}; }
   bool up() const { return core_ != nullptr; }
   Time paused_until() const { return paused_until_; }
   bool running(Time now) const { return up() && paused_until_ <= now; }

@@ -22,7 +22,7 @@ uint64_t DecodeState(const Bytes& data) {
 }
 
 void Disk::Format(ConfState conf) {
-  hard_ = {kFirstCheckpoint.term, kNoNode, kFirstCheckpoint.index};
+  hard_ = {kFirstCheckpoint.term, kNoReplica, kFirstCheckpoint.index};
   synced_commit_ = hard_.commit;
   compacted_ = kFirstCheckpoint;
   checkpoint_ = {{kFirstCheckpoint.index, kFirstCheckpoint.term, std::move(conf)}, kFirstState};

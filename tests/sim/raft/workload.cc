@@ -7,7 +7,7 @@
 namespace ursula::raft::sim {
 namespace {
 
-bool Holds(const std::vector<NodeId>& nodes, NodeId node) {
+bool Holds(const std::vector<ReplicaId>& nodes, ReplicaId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
@@ -70,7 +70,7 @@ void Workload::OnReconfigure() {
 }
 
 bool Workload::KeepsMajority(const ConfState& conf, const ConfChange& change) {
-  std::vector<NodeId> remaining = conf.voters;
+  std::vector<ReplicaId> remaining = conf.voters;
   for (const ConfChangeStep& step : change.steps) {
     if (step.op == ConfChangeOp::kUpdate || step.op == ConfChangeOp::kAddVoter) continue;
     std::erase(remaining, step.node);
@@ -99,7 +99,7 @@ ConfChange Workload::MakeChange(const ConfState& conf) {
 
 ConfChangeStep Workload::MakeStep(const ConfState& conf) {
   Random& random = world_.random();
-  const NodeId node{1 + random.Below(world_.replicas().size())};
+  const ReplicaId node{1 + random.Below(world_.replicas().size())};
   if (Holds(conf.voters, node)) {
     // Small groups rather grow.
     if (conf.voters.size() <= 2 && !random.OneIn(8)) return {ConfChangeOp::kUpdate, node};

@@ -19,15 +19,15 @@ constexpr Time kHealingPerEntry = kTickTime;
 ConfState FirstConf(const Profile& profile) {
   ConfState conf;
   for (uint64_t id = 1; id <= profile.voters + profile.learners; ++id) {
-    (id <= profile.voters ? conf.voters : conf.learners).push_back(NodeId{id});
+    (id <= profile.voters ? conf.voters : conf.learners).push_back(ReplicaId{id});
   }
   return conf;
 }
 
-std::vector<NodeId> Members(const ConfState& conf) {
-  std::vector<NodeId> members = conf.voters;
+std::vector<ReplicaId> Members(const ConfState& conf) {
+  std::vector<ReplicaId> members = conf.voters;
   for (const auto* set : {&conf.learners, &conf.voters_outgoing}) {
-    for (NodeId node : *set) {
+    for (ReplicaId node : *set) {
       if (std::find(members.begin(), members.end(), node) == members.end()) {
         members.push_back(node);
       }
@@ -134,10 +134,10 @@ void World::DispatchToReplica(const Event& event, Replica* replica) {
       if (up && event.argument == replica->incarnation()) replica->OnApplied();
       break;
     case EventKind::kSnapshotReport:
-      if (up) replica->OnSnapshotReport(NodeId{event.argument / 2}, event.argument % 2 != 0);
+      if (up) replica->OnSnapshotReport(ReplicaId{event.argument / 2}, event.argument % 2 != 0);
       break;
     case EventKind::kUnreachable:
-      if (up) replica->OnUnreachable(NodeId{event.argument});
+      if (up) replica->OnUnreachable(ReplicaId{event.argument});
       break;
     default:  // kRestart
       if (!up && !healed()) replica->Start();
@@ -196,8 +196,8 @@ void World::TryToCommit() {
 void World::SwitchOffRemoved() {
   for (const auto& replica : replicas_) {
     if (!replica->up() || replica->applied() != checkers_.committed()) continue;
-    const std::vector<NodeId> members = Members(replica->conf());
-    const bool agreed = std::all_of(members.begin(), members.end(), [&](NodeId node) {
+    const std::vector<ReplicaId> members = Members(replica->conf());
+    const bool agreed = std::all_of(members.begin(), members.end(), [&](ReplicaId node) {
       const Replica& member = this->replica(static_cast<uint32_t>(Raw(node)));
       return !member.up() || (member.conf() == replica->conf() && !member.conf_may_change());
     });
@@ -219,8 +219,8 @@ bool World::Converged() {
   if (!(conf == leader->conf()) || conf.auto_leave) return false;
   if (checkers_.committed() != core.commit()) return false;
   if (checkers_.acknowledged() == acknowledged_before_healing_) return false;
-  const std::vector<NodeId> members = Members(conf);
-  return std::all_of(members.begin(), members.end(), [&](NodeId node) {
+  const std::vector<ReplicaId> members = Members(conf);
+  return std::all_of(members.begin(), members.end(), [&](ReplicaId node) {
     const Replica& member = replica(static_cast<uint32_t>(Raw(node)));
     return member.up() && member.core().term() == core.term() &&
            member.core().commit() == core.commit() && member.applied() == core.commit();

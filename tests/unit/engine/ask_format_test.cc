@@ -57,7 +57,8 @@ std::vector<ask::OfLeader> Asks() {
           ask::Unreserve{Id(), stream::Incarnation{8}},
           ask::Home{{GroupId{1}, stream::Incarnation{2}}},
           ask::StepClock{},
-          ask::DeleteBucket{"docs"}};
+          ask::DeleteBucket{"docs"},
+          ask::Reconcile{{ReplicaId{1}, ReplicaId{65538}}}};
 }
 
 std::vector<AnswerLetter> Answers() {
@@ -78,11 +79,12 @@ std::vector<AnswerLetter> Answers() {
   answers.push_back({id, NodeId{3}, Status(StatusCode::kUnavailable, "")});
   answers.push_back({id, NodeId{0}, Status(StatusCode::kUnavailable, "")});
   answers.push_back({id, {}, Status(StatusCode::kStorageFull, "the disk is full")});
-  for (ask::LeadersAnswer answer : {ask::LeadersAnswer(reply), ask::LeadersAnswer(stream::Reply{}),
-                                    ask::LeadersAnswer(stream::Incarnation{12}),
-                                    ask::LeadersAnswer(HomeOfFork{stream::Incarnation{3}, 10'000}),
-                                    ask::LeadersAnswer(int64_t{-5}),
-                                    ask::LeadersAnswer(BucketReply{Outcome::kBucketNotEmpty})}) {
+  for (ask::LeadersAnswer answer :
+       {ask::LeadersAnswer(reply), ask::LeadersAnswer(stream::Reply{}),
+        ask::LeadersAnswer(stream::Incarnation{12}),
+        ask::LeadersAnswer(HomeOfFork{stream::Incarnation{3}, 10'000}),
+        ask::LeadersAnswer(int64_t{-5}), ask::LeadersAnswer(BucketReply{Outcome::kBucketNotEmpty}),
+        ask::LeadersAnswer(group::MembersProgress{true, ReplicaId{65538}})}) {
     answers.push_back({id, {}, std::move(answer)});
   }
   return answers;

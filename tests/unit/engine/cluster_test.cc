@@ -135,6 +135,94 @@ TEST_F(ClusterTest, WithoutAMajorityNothingIsAcknowledgedAndNothingIsRead) {
   EXPECT_TRUE(Append(2, Id("s"), "kept").ok());
 }
 
+bool AllMembers(TestCluster& cluster, std::size_t count) {
+  for (uint64_t node = 1; node <= count; ++node) {
+    const std::vector<MemberStatus> members = cluster.node(node).Cluster().members;
+    if (members.size() != count) return false;
+    for (const MemberStatus& member : members) {
+      if (member.stage != MemberStatus::Stage::kMember) return false;
+    }
+  }
+  return true;
+}
+
+TEST_F(ClusterTest, ANodeThatHasLostItsDirectoryComesBackWhole) {
+  std::string expected;
+  for (int i = 0; i < 8; ++i) {
+    ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
+  }
+  for (uint64_t life = 1; life <= 3; ++life) {
+    const uint64_t lost = 1 + life % 3;
+    const uint64_t other = 1 + (life + 1) % 3;
+    const uint64_t third = 1 + (life + 2) % 3;
+    expected += std::string(3000, static_cast<char>('a' + life));
+    for (int i = 0; i < 8; ++i) {
+      ASSERT_TRUE(
+          Append(other, Id("s" + std::to_string(i)), expected.substr(expected.size() - 3000)).ok());
+    }
+    cluster_.Crash(lost);
+    cluster_.Wipe(lost);
+    Status opened = cluster_.Open(lost);
+    ASSERT_TRUE(opened.ok()) << opened.ToString();
+    ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }))
+        << cluster_.node(other).Cluster().members_wait_for;
+    EXPECT_EQ(cluster_.node(other).Cluster().members[lost - 1].lives_before, 1u);
+    // With the new one a majority has all that there was.
+    cluster_.Crash(third);
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_EQ(Read(lost, Id("s" + std::to_string(i))), expected);
+      ASSERT_TRUE(Append(lost, Id("s" + std::to_string(i)), "+").ok());
+    }
+    expected += "+";
+    ASSERT_TRUE(cluster_.Open(third).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
+TEST_F(ClusterTest, ADirectoryThatWasReplacedAndIsLostOnceMoreIsAnotherLife) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  std::string expected;
+  for (uint64_t life = 1; life <= 3; ++life) {
+    expected += "x";
+    ASSERT_TRUE(Append(1, Id("s"), "x").ok());
+    cluster_.Kill(2);
+    cluster_.Wipe(2);
+    ASSERT_TRUE(cluster_.Open(2).ok());
+    // Sometimes before every group has taken it in.
+    if (life == 2) cluster_.Advance(150);
+    if (life == 2) continue;
+    ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
+    EXPECT_EQ(cluster_.node(1).Cluster().members[1].lives_before, life);
+    EXPECT_EQ(Read(2, Id("s")), expected);
+  }
+}
+
+class OneOfThree : public ClusterTest {
+ protected:
+  OneOfThree() : ClusterTest({.founders = 1, .cores = {2, 1, 1}}) {}
+};
+
+TEST_F(OneOfThree, ANodeThatIsAloneGrowsToThreeWhileItServes) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "alone").ok());
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "+two").ok());
+  cluster_.Advance(5000);
+  // Two can't be a majority of anything without each other: the second learns until there is a
+  // third.
+  EXPECT_FALSE(AllMembers(cluster_, 2));
+  cluster_.Crash(2);
+  ASSERT_TRUE(Append(1, Id("s"), "+one").ok());
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(Append(3, Id("s"), "+three").ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
+  cluster_.Crash(1);
+  ASSERT_TRUE(Append(2, Id("s"), "+without the first").ok());
+  EXPECT_EQ(Read(3, Id("s")), "alone+two+one+three+without the first");
+}
+
 TEST_F(ClusterTest, ACallWhoseAnswerIsLostIsUnknownAndCarriedOutOnce) {
   ASSERT_TRUE(Create(1, Id("s")).ok());
   // Every group's leader's answers to node 1 are lost.

@@ -30,15 +30,21 @@ constexpr uint64_t kSecond = 1'000'000'000;
 // What an engine does with the frames of those that still found.
 class Answerer final : public FrameSink {
  public:
-  Answerer(Transport* transport, const DataDirectory* directory, ClusterOptions cluster)
-      : transport_(*transport), directory_(*directory), cluster_(std::move(cluster)) {
+  Answerer(Transport* transport, const DataDirectory* directory, ClusterOptions cluster,
+           FoundingTerms terms)
+      : transport_(*transport),
+        directory_(*directory),
+        cluster_(std::move(cluster)),
+        terms_(std::move(terms)) {
     transport_.Attach(CoreId{0}, this);
   }
   ~Answerer() override { transport_.Detach(CoreId{0}); }
   void OnFrame(NodeId from, Channel /*channel*/, Bytes frame) override {
-    Bytes answer = AnswerHello(directory_, cluster_, frame);
-    if (answer.empty()) return;
-    transport_.Send(CoreId{0}, from, Channel::kControl, {std::move(answer)});
+    Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
+    if (!hello.ok() || hello->number == 0) return;
+    const Bytes answer =
+        meta::EncodeFoundingHello(AnswerHello(directory_, cluster_, terms_, *hello));
+    transport_.Send(CoreId{0}, from, Channel::kControl, {answer});
   }
   void OnRoom(NodeId /*to*/, Channel /*channel*/) override {}
   void OnLost(NodeId /*peer*/, bool /*ended*/) override {}
@@ -47,6 +53,7 @@ class Answerer final : public FrameSink {
   Transport& transport_;
   const DataDirectory& directory_;
   const ClusterOptions cluster_;
+  const FoundingTerms terms_;
 };
 
 struct TestFounder {
@@ -122,8 +129,8 @@ class FoundingTaskTest : public ::testing::Test {
     node.task.reset();
     if (status.ok()) {
       EXPECT_EQ(node.directory->state(), DirectoryState::kMember);
-      node.answerer =
-          std::make_unique<Answerer>(node.cluster.transport, node.directory.get(), node.cluster);
+      node.answerer = std::make_unique<Answerer>(node.cluster.transport, node.directory.get(),
+                                                 node.cluster, node.terms);
     }
     node.end = std::move(status);
   }
@@ -196,7 +203,7 @@ class FoundingTaskTest : public ::testing::Test {
       EXPECT_EQ(node.directory->history_id(), first.history_id());
       EXPECT_EQ(node.directory->group_count(), first.group_count());
       EXPECT_EQ(node.directory->founders(), first.founders());
-      EXPECT_EQ(node.directory->replica_id(), NodeId{id});
+      EXPECT_EQ(node.directory->replica_id(), ReplicaId{id});
       EXPECT_EQ(node.directory->founding_voters().size(), nodes_.size());
     }
   }

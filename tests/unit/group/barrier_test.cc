@@ -14,14 +14,14 @@ class BarrierTest : public ::testing::Test, private raft::Driver, private raft::
  protected:
   BarrierTest() {
     raft::Config config;
-    config.self = NodeId{1};
+    config.self = ReplicaId{1};
     raft::InitialState state;
-    state.conf.voters = {NodeId{1}, NodeId{2}, NodeId{3}};
+    state.conf.voters = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}};
     core_ = std::move(*raft::Core::Create(config, state, this, this));
     raft::Message heartbeat;  // Of another that leads: reads go there.
     heartbeat.kind = raft::MessageKind::kHeartbeat;
-    heartbeat.from = NodeId{2};
-    heartbeat.to = NodeId{1};
+    heartbeat.from = ReplicaId{2};
+    heartbeat.to = ReplicaId{1};
     heartbeat.term = Term{1};
     core_->Step(heartbeat);
     Contexts();
@@ -64,7 +64,7 @@ TEST_F(BarrierTest, NoTwoOpeningsAndNoTwoReplicasEverUseOneContext) {
   std::set<std::string> seen;
   for (uint64_t replica : {1, 2}) {
     for (uint64_t opening : {5, 6}) {
-      Barrier barrier(NodeId{replica}, opening);
+      Barrier barrier(ReplicaId{replica}, opening);
       for (int round = 0; round < 3; ++round) {
         Add(&barrier);
         barrier.StartRound(core_.get(), 0);
@@ -78,12 +78,12 @@ TEST_F(BarrierTest, NoTwoOpeningsAndNoTwoReplicasEverUseOneContext) {
 }
 
 TEST_F(BarrierTest, AnAnswerToAnEarlierOpeningConfirmsNothing) {
-  Barrier before(NodeId{1}, 5);
+  Barrier before(ReplicaId{1}, 5);
   Add(&before);
   before.StartRound(core_.get(), 0);
   const std::string old = Contexts().at(0);
   before.FailAll(Status(StatusCode::kUnavailable, ""));
-  Barrier barrier(NodeId{1}, 6);
+  Barrier barrier(ReplicaId{1}, 6);
   Add(&barrier);
   barrier.StartRound(core_.get(), 0);
   barrier.OnRead({Index{1}, Bytes::Copy(old)});
@@ -96,7 +96,7 @@ TEST_F(BarrierTest, AnAnswerToAnEarlierOpeningConfirmsNothing) {
 }
 
 TEST_F(BarrierTest, AskedAgainARoundKeepsItsContext) {
-  Barrier barrier(NodeId{1}, 5);
+  Barrier barrier(ReplicaId{1}, 5);
   Add(&barrier);
   barrier.StartRound(core_.get(), 0);
   const std::string first = Contexts().at(0);
@@ -111,7 +111,7 @@ TEST_F(BarrierTest, AskedAgainARoundKeepsItsContext) {
 }
 
 TEST_F(BarrierTest, OneAnswerConfirmsEarlierRoundsToo) {
-  Barrier barrier(NodeId{1}, 5);
+  Barrier barrier(ReplicaId{1}, 5);
   for (int round = 0; round < 3; ++round) {
     Add(&barrier);
     barrier.StartRound(core_.get(), 0);
@@ -125,7 +125,7 @@ TEST_F(BarrierTest, OneAnswerConfirmsEarlierRoundsToo) {
 }
 
 TEST_F(BarrierTest, WithoutAnAnswerARoundEndsAtItsDeadline) {
-  Barrier barrier(NodeId{1}, 5);
+  Barrier barrier(ReplicaId{1}, 5);
   Add(&barrier);
   barrier.StartRound(core_.get(), 100);
   Add(&barrier);

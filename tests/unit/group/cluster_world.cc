@@ -15,10 +15,10 @@ ClusterWorld::ClusterWorld(uint32_t nodes, uint64_t seed, const WorldOptions& op
     nodes_.push_back(std::make_unique<GroupWorld>(seed * 100 + id));
     GroupWorld& world = *nodes_.back();
     world.options = options;
-    world.options.self = NodeId{id};
+    world.options.self = ReplicaId{id};
     world.options.voters.clear();
     for (uint64_t voter = 1; voter <= (voters == 0 ? nodes : voters); ++voter) {
-      world.options.voters.push_back(NodeId{voter});
+      world.options.voters.push_back(ReplicaId{voter});
     }
     world.Connect(&network_);
   }
@@ -91,8 +91,8 @@ std::vector<uint64_t> ClusterWorld::Members(uint32_t group) {
   const std::optional<uint64_t> leader = Leader(group);
   if (!leader) return members;
   const raft::ConfState conf = replica(*leader, group).members();
-  for (NodeId node : conf.voters) members.push_back(Raw(node));
-  for (NodeId node : conf.learners) members.push_back(Raw(node));
+  for (ReplicaId node : conf.voters) members.push_back(Raw(node));
+  for (ReplicaId node : conf.learners) members.push_back(Raw(node));
   return members;
 }
 

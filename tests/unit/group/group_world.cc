@@ -159,8 +159,9 @@ void GroupWorld::OnWalStarted(Status status) {
   services.opening = loop().Entropy();
   if (network_ != nullptr) {
     peers::Receiver* receiver = this;
-    hub_ = std::make_unique<peers::Hub>(&loop(), network_->Join(services.self, runtime_.get()),
-                                        receiver, peers::HubOptions{options.peer_window_bytes_max});
+    hub_ =
+        std::make_unique<peers::Hub>(&loop(), network_->Join(NodeOf(services.self), runtime_.get()),
+                                     receiver, peers::HubOptions{0, options.peer_window_bytes_max});
     services.hub = hub_.get();
   }
   services.log = &log_function_;
@@ -259,7 +260,7 @@ void GroupWorld::Close(bool told) {
   replicas_.clear();
   if (hub_ != nullptr) {
     hub_.reset();
-    network_->Leave(options.self, told);
+    network_->Leave(NodeOf(options.self), told);
   }
   recovered_.clear();
   snapshots_.reset();

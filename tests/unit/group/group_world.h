@@ -47,8 +47,8 @@ struct WorldOptions {
   uint64_t peer_window_bytes_max = 16 << 20;
   bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
   bool payload_direct = true;  // Write payload with direct I/O.
-  NodeId self{1};              // Of a new directory, as the next.
-  std::vector<NodeId> voters = {NodeId{1}};
+  ReplicaId self{1};           // Of a new directory, as the next.
+  std::vector<ReplicaId> voters = {ReplicaId{1}};
 };
 
 // What one proposal gave; `reply` is empty until it is answered.

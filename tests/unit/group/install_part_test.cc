@@ -24,7 +24,7 @@ class InstallPartTest : public ::testing::Test, private InstallHost {
     install_ = std::make_unique<Install>(services_, GroupId{0}, host);
   }
   void Part(uint64_t shipment, uint64_t number, const std::string& records) {
-    install_->OnPart(NodeId{2}, {shipment, number, Bytes::Copy(records)});
+    install_->OnPart(ReplicaId{2}, {shipment, number, Bytes::Copy(records)});
   }
   // Of a state with one stream: its records, and its own key's end.
   static std::string Records(bool ended) {
@@ -54,7 +54,7 @@ class InstallPartTest : public ::testing::Test, private InstallHost {
   std::unique_ptr<Install> install_;
 
  private:
-  bool WriteLetter(NodeId, Letter letter) override {
+  bool WriteLetter(ReplicaId, Letter letter) override {
     acks_.push_back(std::get<SnapshotAck>(letter));
     return true;
   }

@@ -10,15 +10,15 @@ namespace {
 
 Bytes Encoded(const Letter& letter) {
   ByteParts parts;
-  EncodeLetter(letter, &parts);
+  EncodeLetter({ReplicaId{2}, ReplicaId{1}, letter}, &parts);
   return parts.TakeJoined();
 }
 
 std::vector<Letter> Samples() {
   raft::Message message;
   message.kind = raft::MessageKind::kAppend;
-  message.from = NodeId{2};
-  message.to = NodeId{1};
+  message.from = ReplicaId{2};
+  message.to = ReplicaId{1};
   message.term = Term{3};
   message.index = Index{7};
   message.entries.resize(1);
@@ -28,23 +28,30 @@ std::vector<Letter> Samples() {
           SnapshotAck{77, 4, true},
           PayloadAsk{5, 6, 7000, 8000},
           PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes")},
-          TimeNews{{5, 6}, {7}}};
+          TimeNews{{5, 6}, {7}},
+          Wholeness{700}};
 }
 
 TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
   for (const Letter& letter : Samples()) {
-    Result<Letter> read = DecodeLetter(Encoded(letter));
+    Result<AddressedLetter> read = DecodeLetter(Encoded(letter));
     ASSERT_TRUE(read.ok()) << letter.index();
-    EXPECT_EQ(read->index(), letter.index());
-    EXPECT_EQ(Encoded(*read), Encoded(letter));
+    EXPECT_EQ(read->from, ReplicaId{2});
+    EXPECT_EQ(read->to, ReplicaId{1});
+    EXPECT_EQ(read->letter.index(), letter.index());
+    EXPECT_EQ(Encoded(read->letter), Encoded(letter));
   }
-  Result<Letter> part = DecodeLetter(Encoded(SnapshotPart{77, 3, Bytes::Static("records")}));
-  EXPECT_EQ(std::get<SnapshotPart>(*part).shipment, 77u);
-  EXPECT_EQ(std::get<SnapshotPart>(*part).number, 3u);
-  EXPECT_EQ(std::get<SnapshotPart>(*part).records.view(), "records");
-  Result<Letter> answer = DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b")}));
-  EXPECT_EQ(std::get<PayloadAnswer>(*answer).message_ends, (std::vector<uint64_t>{3, 9}));
-  EXPECT_EQ(std::get<PayloadAnswer>(*answer).bytes.view(), "b");
+  Result<AddressedLetter> part =
+      DecodeLetter(Encoded(SnapshotPart{77, 3, Bytes::Static("records")}));
+  EXPECT_EQ(std::get<SnapshotPart>(part->letter).shipment, 77u);
+  EXPECT_EQ(std::get<SnapshotPart>(part->letter).number, 3u);
+  EXPECT_EQ(std::get<SnapshotPart>(part->letter).records.view(), "records");
+  Result<AddressedLetter> answer =
+      DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b")}));
+  EXPECT_EQ(std::get<PayloadAnswer>(answer->letter).message_ends, (std::vector<uint64_t>{3, 9}));
+  EXPECT_EQ(std::get<PayloadAnswer>(answer->letter).bytes.view(), "b");
+  Result<AddressedLetter> whole = DecodeLetter(Encoded(Wholeness{700}));
+  EXPECT_EQ(std::get<Wholeness>(whole->letter).applied, 700u);
 }
 
 TEST(LetterFormatTest, AnyCutUnknownKindAndWhateverFollowsIsRefused) {
@@ -55,7 +62,7 @@ TEST(LetterFormatTest, AnyCutUnknownKindAndWhateverFollowsIsRefused) {
     }
     EXPECT_FALSE(DecodeLetter(Bytes::Take(std::string(encoded.view()) + "x")).ok());
   }
-  EXPECT_FALSE(DecodeLetter(Bytes::Static("\x07")).ok());
+  EXPECT_FALSE(DecodeLetter(Bytes::Static("\x08\x02\x01")).ok());
 }
 
 TEST(LetterFormatTest, AShipmentIsNamedInASnapshotsData) {

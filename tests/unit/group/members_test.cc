@@ -18,9 +18,11 @@ raft::ConfChange Change(std::vector<raft::ConfChangeStep> steps) {
   change.steps = std::move(steps);
   return change;
 }
-raft::ConfChangeStep Learner(uint64_t id) { return {raft::ConfChangeOp::kAddLearner, NodeId{id}}; }
-raft::ConfChangeStep Voter(uint64_t id) { return {raft::ConfChangeOp::kAddVoter, NodeId{id}}; }
-raft::ConfChangeStep Removed(uint64_t id) { return {raft::ConfChangeOp::kRemove, NodeId{id}}; }
+raft::ConfChangeStep Learner(uint64_t id) {
+  return {raft::ConfChangeOp::kAddLearner, ReplicaId{id}};
+}
+raft::ConfChangeStep Voter(uint64_t id) { return {raft::ConfChangeOp::kAddVoter, ReplicaId{id}}; }
+raft::ConfChangeStep Removed(uint64_t id) { return {raft::ConfChangeOp::kRemove, ReplicaId{id}}; }
 
 bool Whole(ClusterWorld& cluster, uint64_t id) {
   return cluster.RunUntil([&] {

@@ -26,7 +26,7 @@ storage::RecoveredRecord Entry(uint64_t index, uint64_t term, std::string payloa
 storage::RecoveredRecord State(uint64_t term, uint64_t commit = 0) {
   raft::HardState hard;
   hard.term = Term{term};
-  hard.vote = NodeId{1};
+  hard.vote = ReplicaId{1};
   hard.commit = Index{commit};
   storage::RecoveredRecord record;
   record.group = kGroup;
@@ -55,11 +55,11 @@ struct Held {
 // The first refusal, or what kGroup starts from.
 Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records,
                                const Held& snapshot = {}) {
-  Recovery recovery(2, {.voters = {NodeId{1}}});
+  Recovery recovery(2, {.voters = {ReplicaId{1}}});
   raft::SnapshotMeta meta;
   meta.index = Index{snapshot.index};
   meta.term = Term{snapshot.term};
-  meta.conf.voters = {NodeId{1}};
+  meta.conf.voters = {ReplicaId{1}};
   if (snapshot.index > 0) recovery.SetSnapshot(kGroup, std::move(meta));
   for (storage::RecoveredRecord& record : records) {
     Status status = recovery.OnRecord(std::move(record));
@@ -83,7 +83,7 @@ TEST(GroupRecoveryTest, NothingIsANewGroup) {
   Result<RecoveredGroup> group = Recover({});
   ASSERT_TRUE(group.ok());
   EXPECT_EQ(group->compacted.index, Index{0});
-  EXPECT_EQ(group->compacted.conf.voters, std::vector<NodeId>{NodeId{1}});
+  EXPECT_EQ(group->compacted.conf.voters, std::vector<ReplicaId>{ReplicaId{1}});
   EXPECT_EQ(Log(*group), "");
 }
 
@@ -125,7 +125,7 @@ TEST(GroupRecoveryTest, AResetVoidsTheEntriesBeforeItAndKeepsTheVote) {
   ASSERT_TRUE(group.ok()) << group.status().ToString();
   EXPECT_EQ(Log(*group), "");
   EXPECT_EQ(group->hard.term, Term{3});
-  EXPECT_EQ(group->hard.vote, NodeId{1});
+  EXPECT_EQ(group->hard.vote, ReplicaId{1});
   EXPECT_EQ(group->hard.commit, Index{14});
   EXPECT_FALSE(group->reset_missing);
   for (uint64_t index = 15; index <= 18; ++index) records.push_back(Entry(index, 3));
@@ -230,16 +230,16 @@ TEST(GroupRecoveryTest, ASnapshotsTermCountsWithoutItsStateRecord) {
   Result<RecoveredGroup> group = Recover({State(2), Entry(1, 2)}, {.index = 5, .term = 7});
   ASSERT_TRUE(group.ok()) << group.status().message();
   EXPECT_EQ(group->hard.term, Term{7});
-  EXPECT_EQ(group->hard.vote, raft::kNoNode);
+  EXPECT_EQ(group->hard.vote, raft::kNoReplica);
   EXPECT_EQ(group->hard.commit, Index{5});
 }
 
 TEST(GroupRecoveryTest, MembershipSurvivesTheSnapshotsHeader) {
   raft::ConfState conf;
-  conf.voters = {NodeId{1}, NodeId{300}};
-  conf.learners = {NodeId{4}};
-  conf.voters_outgoing = {NodeId{1}, NodeId{2}};
-  conf.learners_next = {NodeId{2}};
+  conf.voters = {ReplicaId{1}, ReplicaId{300}};
+  conf.learners = {ReplicaId{4}};
+  conf.voters_outgoing = {ReplicaId{1}, ReplicaId{2}};
+  conf.learners_next = {ReplicaId{2}};
   conf.auto_leave = true;
   std::string header = EncodeSnapshotHeader(conf);
   Result<raft::ConfState> decoded = DecodeSnapshotHeader(header);

@@ -77,10 +77,10 @@ struct Node final : Driver {
 class CoreAllocationTest : public ::testing::Test {
  protected:
   CoreAllocationTest() {
-    const ConfState conf{{NodeId{1}, NodeId{2}, NodeId{3}}, {}, {}, {}, false};
+    const ConfState conf{{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}, {}, {}, {}, false};
     for (uint64_t id = 1; id <= 3; ++id) {
       Config config;
-      config.self = NodeId{id};
+      config.self = ReplicaId{id};
       Node& node = nodes_[id - 1];
       node.core = std::move(*Core::Create(config, {{}, conf, {}}, &node.log, &node));
     }

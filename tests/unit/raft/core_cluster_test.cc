@@ -31,7 +31,7 @@ TEST(CoreClusterTest, ACutOffReplicaDoesNotRaiseTheTermWithPreVote) {
   group.TickAll(5);
   EXPECT_TRUE(group[1].core().is_leader());
   EXPECT_EQ(group[1].core().term(), term);
-  EXPECT_EQ(group[3].core().leader(), NodeId{1});
+  EXPECT_EQ(group[3].core().leader(), ReplicaId{1});
 }
 
 TEST(CoreClusterTest, ALeaderThatHearsOfNoQuorumStepsDown) {
@@ -56,22 +56,22 @@ TEST(CoreClusterTest, WhoHearsALeaderVotesForNobodyElse) {
 TEST(CoreClusterTest, ATransferGoesThroughALeaseAndDropsProposalsMeanwhile) {
   Group group(3, Careful);
   group.Elect(1);
-  group[1].core().TransferLeadership(NodeId{2});
+  group[1].core().TransferLeadership(ReplicaId{2});
   EXPECT_EQ(group[1].Propose("x").outcome, ProposalOutcome::kDropped);
   group.Run();
   EXPECT_TRUE(group[2].core().is_leader());
-  EXPECT_EQ(group[1].core().leader(), NodeId{2});
+  EXPECT_EQ(group[1].core().leader(), ReplicaId{2});
 }
 
 TEST(CoreClusterTest, ATransferThatFailsEndsAfterAnElectionTimeout) {
   Group group(3);
   group.Elect(1);
   group.Isolate(2);
-  group[1].core().TransferLeadership(NodeId{2});
+  group[1].core().TransferLeadership(ReplicaId{2});
   group.Run();
-  EXPECT_EQ(group[1].core().transfer_target(), NodeId{2});
+  EXPECT_EQ(group[1].core().transfer_target(), ReplicaId{2});
   group.TickAll(10);
-  EXPECT_EQ(group[1].core().transfer_target(), kNoNode);
+  EXPECT_EQ(group[1].core().transfer_target(), kNoReplica);
   EXPECT_EQ(group[1].Propose("x").outcome, ProposalOutcome::kAppended);
 }
 
@@ -81,7 +81,7 @@ TEST(CoreClusterTest, ALaggingTargetIsBroughtUpToDateFirst) {
   group.Isolate(3);
   group.Propose(1, "x");
   group.Heal();
-  group[1].core().TransferLeadership(NodeId{3});
+  group[1].core().TransferLeadership(ReplicaId{3});
   group.Run();
   group.TickAll(2);
   EXPECT_TRUE(group[3].core().is_leader());
@@ -204,7 +204,7 @@ TEST(CoreClusterTest, AFailedSnapshotIsTriedAgainAfterAHeartbeat) {
   group.lose = [](const Message& message) { return message.kind == MessageKind::kSnapshot; };
   group.TickAll(2);
   EXPECT_EQ(group[1].core().Peers()[2].state, ProgressState::kSnapshot);
-  group[1].core().ReportSnapshot(NodeId{3}, false);
+  group[1].core().ReportSnapshot(ReplicaId{3}, false);
   EXPECT_EQ(group[1].core().Peers()[2].state, ProgressState::kProbe);
   group.lose = nullptr;
   group.TickAll(3);
@@ -244,9 +244,9 @@ TEST(CoreReadTest, ACutOffLeaderAnswersNothing) {
 TEST(CoreReadTest, ARemovedLeaderAnswersNothingForTheVoterThatIsLeft) {
   Group group(2, [](Config* config) { config->step_down_on_removal = false; });
   group.Elect(1);
-  group.ChangeConf(1, {Transition::kAuto, {{ConfChangeOp::kRemove, NodeId{1}}}, true});
+  group.ChangeConf(1, {Transition::kAuto, {{ConfChangeOp::kRemove, ReplicaId{1}}}, true});
   ASSERT_TRUE(group[1].core().is_leader());
-  ASSERT_EQ(group[1].core().Configuration().voters, std::vector<NodeId>{NodeId{2}});
+  ASSERT_EQ(group[1].core().Configuration().voters, std::vector<ReplicaId>{ReplicaId{2}});
   // The other may lead by now, and have committed more.
   group.Isolate(1);
   (void)group[1].core().ReadIndex(Bytes::Static("r"));
@@ -306,7 +306,7 @@ TEST(CoreReadTest, AnAnswerToAnOlderRoundConfirmsNothing) {
   std::vector<Message> late;
   group.lose = [&late](const Message& message) {
     if (message.kind == MessageKind::kHeartbeatReply) late.push_back(message);
-    return message.kind == MessageKind::kHeartbeatReply && message.from == NodeId{3};
+    return message.kind == MessageKind::kHeartbeatReply && message.from == ReplicaId{3};
   };
   EXPECT_TRUE(group[1].core().ReadIndex(Context("a")));
   group.Run();
@@ -341,7 +341,7 @@ TEST(CoreReadTest, ANewLeaderWaitsUntilItKnowsWhatIsCommitted) {
     EXPECT_TRUE(ready.reads.empty()) << "it doesn't know yet that x is committed";
     group[1].log.Persist(*ready.append);
     for (Message& response : ready.append->responses) {
-      if (response.to == NodeId{1}) (void)group[1].core().Step(response);
+      if (response.to == ReplicaId{1}) (void)group[1].core().Step(response);
     }
     for (Message& message : ready.messages) {
       if (Raw(message.to) <= voters) (void)group[Raw(message.to)].core().Step(message);
@@ -371,7 +371,7 @@ TEST(CoreMembershipTest, AnAddedVoterIsBroughtUpToDateAndCounts) {
   group[1].log.Compact(group[1].core().applied(), Voters(1));
   group.Propose(1, "x");
   group.Add();
-  group.ChangeConf(1, Change({{ConfChangeOp::kAddVoter, NodeId{2}}}));
+  group.ChangeConf(1, Change({{ConfChangeOp::kAddVoter, ReplicaId{2}}}));
   group.Propose(1, "y");
   group.TickAll(3);
   EXPECT_EQ(group[2].AppliedCommands(), std::vector<std::string>{"y"});
@@ -388,14 +388,14 @@ TEST(CoreMembershipTest, AJointConfigurationIsLeftByTheLeaderItself) {
   group[1].log.Compact(group[1].core().applied(), Voters(3));
   group.Add();
   group.Add();
-  ConfChange change = Change({{ConfChangeOp::kRemove, NodeId{2}},
-                              {ConfChangeOp::kRemove, NodeId{3}},
-                              {ConfChangeOp::kAddVoter, NodeId{4}},
-                              {ConfChangeOp::kAddVoter, NodeId{5}}});
+  ConfChange change = Change({{ConfChangeOp::kRemove, ReplicaId{2}},
+                              {ConfChangeOp::kRemove, ReplicaId{3}},
+                              {ConfChangeOp::kAddVoter, ReplicaId{4}},
+                              {ConfChangeOp::kAddVoter, ReplicaId{5}}});
   group.ChangeConf(1, change);
   group.TickAll(5);
   const ConfState conf = group[1].core().Configuration();
-  EXPECT_EQ(conf.voters, (NodeSet{NodeId{1}, NodeId{4}, NodeId{5}}));
+  EXPECT_EQ(conf.voters, (NodeSet{ReplicaId{1}, ReplicaId{4}, ReplicaId{5}}));
   EXPECT_TRUE(conf.voters_outgoing.empty());
   EXPECT_EQ(group[4].core().Configuration(), conf);
 }
@@ -405,10 +405,10 @@ TEST(CoreMembershipTest, AnExplicitJointConfigurationStaysUntilToldAndNeedsBothH
   group.Elect(1);
   group.Add();
   group.Add();
-  ConfChange change = Change({{ConfChangeOp::kRemove, NodeId{2}},
-                              {ConfChangeOp::kRemove, NodeId{3}},
-                              {ConfChangeOp::kAddVoter, NodeId{4}},
-                              {ConfChangeOp::kAddVoter, NodeId{5}}});
+  ConfChange change = Change({{ConfChangeOp::kRemove, ReplicaId{2}},
+                              {ConfChangeOp::kRemove, ReplicaId{3}},
+                              {ConfChangeOp::kAddVoter, ReplicaId{4}},
+                              {ConfChangeOp::kAddVoter, ReplicaId{5}}});
   change.transition = Transition::kExplicit;
   group.ChangeConf(1, change);
   group.TickAll(5);
@@ -431,10 +431,10 @@ TEST(CoreMembershipTest, OneChangeAtATime) {
   group.Isolate(1);
   EXPECT_FALSE(group[1]
                    .core()
-                   .ProposeConfChange(Change({{ConfChangeOp::kAddVoter, NodeId{4}}}))
+                   .ProposeConfChange(Change({{ConfChangeOp::kAddVoter, ReplicaId{4}}}))
                    .conf_change_refused);
   const Proposal second =
-      group[1].core().ProposeConfChange(Change({{ConfChangeOp::kAddVoter, NodeId{5}}}));
+      group[1].core().ProposeConfChange(Change({{ConfChangeOp::kAddVoter, ReplicaId{5}}}));
   EXPECT_EQ(second.outcome, ProposalOutcome::kAppended);
   EXPECT_TRUE(second.conf_change_refused);
 }
@@ -442,7 +442,7 @@ TEST(CoreMembershipTest, OneChangeAtATime) {
 TEST(CoreMembershipTest, ARemovedLeaderStepsDownWhenTheChangeIsCommitted) {
   Group group(3);
   group.Elect(1);
-  group.ChangeConf(1, Change({{ConfChangeOp::kRemove, NodeId{1}}}));
+  group.ChangeConf(1, Change({{ConfChangeOp::kRemove, ReplicaId{1}}}));
   EXPECT_EQ(group[1].core().role(), Role::kFollower);
   group[1].core().Campaign();
   EXPECT_EQ(group[1].core().role(), Role::kFollower);
@@ -455,7 +455,7 @@ TEST(CoreMembershipTest, LearnersFollowButNeitherCountNorLead) {
   Group group(1);
   group.Elect(1);
   group.Add();
-  group.ChangeConf(1, Change({{ConfChangeOp::kAddLearner, NodeId{2}}}));
+  group.ChangeConf(1, Change({{ConfChangeOp::kAddLearner, ReplicaId{2}}}));
   group.TickAll(3);
   group.Isolate(2);
   group.Propose(1, "x");
@@ -465,15 +465,16 @@ TEST(CoreMembershipTest, LearnersFollowButNeitherCountNorLead) {
   EXPECT_EQ(group[2].AppliedCommands(), std::vector<std::string>{"x"});
   group[2].core().Campaign();
   EXPECT_EQ(group[2].core().role(), Role::kFollower);
-  group[1].core().TransferLeadership(NodeId{2});
-  EXPECT_EQ(group[1].core().transfer_target(), kNoNode);
+  group[1].core().TransferLeadership(ReplicaId{2});
+  EXPECT_EQ(group[1].core().transfer_target(), kNoReplica);
 }
 
 TEST(CoreMembershipTest, AChangeThatDoesNotFitChangesNothing) {
   Group group(1);
   const ConfState before = group[1].core().Configuration();
   EXPECT_FALSE(group[1].core().ApplyConfChange(ConfChange()).ok());
-  EXPECT_FALSE(group[1].core().ApplyConfChange(Change({{ConfChangeOp::kRemove, NodeId{1}}})).ok());
+  EXPECT_FALSE(
+      group[1].core().ApplyConfChange(Change({{ConfChangeOp::kRemove, ReplicaId{1}}})).ok());
   EXPECT_EQ(group[1].core().Configuration(), before);
 }
 

@@ -8,10 +8,10 @@ namespace {
 
 // A follower of replica 2 in term 5 with entries of terms 1 1 2, two of them committed.
 std::unique_ptr<Replica> Follower() {
-  auto replica = std::make_unique<Replica>(PlainConfig(NodeId{1}));
+  auto replica = std::make_unique<Replica>(PlainConfig(ReplicaId{1}));
   StorageAppend append;
   append.entries = EntriesOfTerms({1, 1, 2});
-  append.hard_state = HardState{Term{5}, NodeId{2}, Index{2}};
+  append.hard_state = HardState{Term{5}, ReplicaId{2}, Index{2}};
   replica->log.Persist(append);
   replica->log.conf() = Voters(3);
   replica->Start();
@@ -59,7 +59,7 @@ TEST(CoreInputTest, AHeartbeatCanNotCommitWhatIsNotThere) {
 
 TEST(CoreInputTest, AddressesMustMakeSense) {
   Message message = MakeMessage(MessageKind::kHeartbeat, 2, 1, 5);
-  message.to = NodeId{2};
+  message.to = ReplicaId{2};
   ExpectRefused(message);
   ExpectRefused(MakeMessage(MessageKind::kHeartbeat, 1, 1, 5));
   ExpectRefused(MakeMessage(MessageKind::kHeartbeat, 0, 1, 5));
@@ -95,14 +95,14 @@ TEST(CoreInputTest, AContradictoryConfigurationInASnapshotIsRefused) {
   auto replica = Follower();
   Message message = MakeMessage(MessageKind::kSnapshot, 2, 1, 5);
   message.snapshot.meta = {Index{10}, Term{5}, Voters(3)};
-  message.snapshot.meta.conf.learners = {NodeId{1}};
+  message.snapshot.meta.conf.learners = {ReplicaId{1}};
   EXPECT_EQ(replica->core().Step(message), StepResult::kMalformed);
   EXPECT_EQ(replica->core().last_index(), Index{3});
 
   // Nor does it raise the term, or make its sender the leader.
   message.term = Term{9};
-  const NodeId leader = replica->core().leader();
-  message.from = leader == NodeId{3} ? NodeId{2} : NodeId{3};
+  const ReplicaId leader = replica->core().leader();
+  message.from = leader == ReplicaId{3} ? ReplicaId{2} : ReplicaId{3};
   EXPECT_EQ(replica->core().Step(message), StepResult::kMalformed);
   EXPECT_EQ(replica->core().term(), Term{5});
   EXPECT_EQ(replica->core().leader(), leader);
@@ -141,10 +141,10 @@ Message RandomMessage(Random* random) {
   auto small = [random] { return random->OneIn(50) ? random->Next() : random->Below(8); };
   Message message;
   message.kind = static_cast<MessageKind>(random->Below(23));
-  message.from = NodeId{random->OneIn(20)   ? kAppendTarget
-                        : random->OneIn(20) ? kApplyTarget
-                                            : NodeId{random->Below(5)}};
-  message.to = NodeId{random->OneIn(20) ? 2u : 1u};
+  message.from = ReplicaId{random->OneIn(20)   ? kAppendTarget
+                           : random->OneIn(20) ? kApplyTarget
+                                               : ReplicaId{random->Below(5)}};
+  message.to = ReplicaId{random->OneIn(20) ? 2u : 1u};
   message.term = Term{small()};
   message.log_term = Term{small()};
   message.index = Index{small()};
@@ -169,7 +169,7 @@ Message RandomMessage(Random* random) {
   }
   if (random->OneIn(2)) {
     message.snapshot.meta = {Index{small()}, Term{small()}, Voters(random->Below(4))};
-    if (random->OneIn(4)) message.snapshot.meta.conf.learners = {NodeId{random->Below(5)}};
+    if (random->OneIn(4)) message.snapshot.meta.conf.learners = {ReplicaId{random->Below(5)}};
   }
   return message;
 }
@@ -178,7 +178,7 @@ Message RandomMessage(Random* random) {
 TEST(CoreInputTest, RandomMessagesNeverCrashNorUncommit) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     Random random(seed);
-    Config config = PlainConfig(NodeId{1});
+    Config config = PlainConfig(ReplicaId{1});
     config.pre_vote = random.OneIn(2);
     config.check_quorum = random.OneIn(2);
     config.forward_proposals = random.OneIn(2);

@@ -7,10 +7,10 @@ namespace ursula::raft {
 namespace {
 
 std::unique_ptr<Replica> Follower(std::initializer_list<uint64_t> terms, uint64_t term) {
-  auto replica = std::make_unique<Replica>(PlainConfig(NodeId{1}));
+  auto replica = std::make_unique<Replica>(PlainConfig(ReplicaId{1}));
   StorageAppend append;
   append.entries = EntriesOfTerms(terms);
-  append.hard_state = HardState{Term{term}, kNoNode, Index{}};
+  append.hard_state = HardState{Term{term}, kNoReplica, Index{}};
   replica->log.Persist(append);
   replica->log.conf() = Voters(3);
   replica->Start();
@@ -29,7 +29,7 @@ TEST(CoreStorageTest, NothingThatPromisesLeavesBeforeTheDiskHasIt) {
   EXPECT_TRUE(ready.messages.empty());
   ASSERT_TRUE(ready.append.has_value());
   EXPECT_TRUE(ready.append->must_sync);
-  EXPECT_EQ(ready.append->hard_state, (HardState{Term{2}, NodeId{2}, Index{}}));
+  EXPECT_EQ(ready.append->hard_state, (HardState{Term{2}, ReplicaId{2}, Index{}}));
   ASSERT_EQ(ready.append->responses.size(), 1u);
   EXPECT_EQ(ready.append->responses[0].kind, MessageKind::kVoteReply);
 
@@ -69,7 +69,7 @@ TEST(CoreStorageTest, ALeadersOwnDiskCountsNoMoreThanAFollowers) {
   }
   EXPECT_EQ(group[1].core().commit(), before) << "one of three has it";
   for (Message& response : ready.append->responses) {
-    if (response.to == NodeId{1}) (void)group[1].core().Step(response);
+    if (response.to == ReplicaId{1}) (void)group[1].core().Step(response);
   }
   EXPECT_EQ(group[1].core().commit(), before + 1);
 }
@@ -121,13 +121,13 @@ TEST(CoreStorageTest, AnAnswerOfAnOlderTermDoesNotCount) {
 
   replica->log.Persist(*first.append);
   for (const Message& response : first.append->responses) {
-    if (response.to == NodeId{1}) (void)replica->core().Step(response);
+    if (response.to == ReplicaId{1}) (void)replica->core().Step(response);
   }
   EXPECT_EQ(replica->core().TermAt(Index{1}), Term{2}) << "still that of the tail";
 
   replica->log.Persist(*second.append);
   for (const Message& response : second.append->responses) {
-    if (response.to == NodeId{1}) (void)replica->core().Step(response);
+    if (response.to == ReplicaId{1}) (void)replica->core().Step(response);
   }
   EXPECT_EQ(replica->core().TermAt(Index{1}), Term{2});
 }
@@ -171,7 +171,7 @@ TEST(CoreStorageTest, NothingIsAppliedOverASnapshotThatIsNotDurable) {
   EXPECT_EQ(replica->core().role(), Role::kFollower);
   replica->log.Persist(*ready.append);
   for (const Message& response : ready.append->responses) {
-    if (response.to == NodeId{1}) (void)replica->core().Step(response);
+    if (response.to == ReplicaId{1}) (void)replica->core().Step(response);
   }
   EXPECT_EQ(replica->core().applied(), Index{10});
   replica->Drain();
@@ -234,7 +234,7 @@ TEST(CoreStorageTest, AChangeThatASnapshotOvertookDoesNotTakeEffect) {
   Message message = MakeMessage(MessageKind::kSnapshot, 2, 1, 1);
   message.snapshot.meta = {Index{10}, Term{1}, Voters(3)};
   (void)replica->core().Step(message);
-  const ConfChange late{.steps = {{ConfChangeOp::kRemove, NodeId{3}}}};
+  const ConfChange late{.steps = {{ConfChangeOp::kRemove, ReplicaId{3}}}};
   Result<ConfState> conf = replica->core().ApplyConfChange(late);
   ASSERT_TRUE(conf.ok());
   EXPECT_EQ(*conf, Voters(3));
@@ -259,7 +259,7 @@ TEST(CoreStorageTest, ARestartedReplicaKeepsItsVoteAndAppliesFromTheCompactionPo
   for (int i = 0; i < 3; ++i) group.Propose(1, "x");
   group[2].log.Compact(Index{2}, Voters(3));
   group[2].Start();
-  EXPECT_EQ(group[2].core().vote(), NodeId{1});
+  EXPECT_EQ(group[2].core().vote(), ReplicaId{1});
   EXPECT_EQ(group[2].core().term(), Term{1});
   EXPECT_EQ(group[2].core().applied(), Index{2});
   EXPECT_EQ(group[2].core().commit(), Index{4});
@@ -275,7 +275,7 @@ TEST(CoreStorageTest, ACommitIndexBelowTheCompactionPointIsOnlyOld) {
   group[1].Drain();
   group[1].log.Compact(group[1].core().applied(), Voters(1));
   StorageAppend older;
-  older.hard_state = HardState{group[1].core().term(), NodeId{1}, Index{1}};
+  older.hard_state = HardState{group[1].core().term(), ReplicaId{1}, Index{1}};
   group[1].log.Persist(older);
   group[1].Start();
   EXPECT_EQ(group[1].core().commit(), Index{2});
@@ -291,15 +291,15 @@ TEST(CoreStorageTest, DisksThatContradictThemselvesAreRefused) {
   append.entries = EntriesOfTerms({1, 1, 3});
   log.Persist(append);
   auto opens = [&log, &driver](uint64_t term, uint64_t commit, uint64_t applied) {
-    InitialState state{{Term{term}, kNoNode, Index{commit}}, Voters(3), Index{applied}};
-    return Core::Create(PlainConfig(NodeId{1}), state, &log, &driver).ok();
+    InitialState state{{Term{term}, kNoReplica, Index{commit}}, Voters(3), Index{applied}};
+    return Core::Create(PlainConfig(ReplicaId{1}), state, &log, &driver).ok();
   };
   EXPECT_TRUE(opens(3, 2, 1));
   EXPECT_FALSE(opens(3, 4, 0)) << "committed beyond the log";
   EXPECT_FALSE(opens(2, 2, 0)) << "an entry of a term that wasn't yet";
   EXPECT_FALSE(opens(3, 2, 3)) << "applied what isn't committed";
-  EXPECT_FALSE(Core::Create(PlainConfig(kNoNode), {}, &log, &driver).ok());
-  Config config = PlainConfig(NodeId{1});
+  EXPECT_FALSE(Core::Create(PlainConfig(kNoReplica), {}, &log, &driver).ok());
+  Config config = PlainConfig(ReplicaId{1});
   config.heartbeat_ticks = config.election_ticks;
   EXPECT_FALSE(Core::Create(config, {}, &log, &driver).ok());
 }

@@ -18,7 +18,7 @@ Membership Make(const ConfState& conf) {
 
 NodeSet Nodes(std::initializer_list<uint64_t> ids) {
   NodeSet set;
-  for (uint64_t id : ids) set.push_back(NodeId{id});
+  for (uint64_t id : ids) set.push_back(ReplicaId{id});
   return set;
 }
 
@@ -43,10 +43,11 @@ TEST(MembershipTest, AConfStateComesBackAsItWent) {
 TEST(MembershipTest, OneVoterAtATimeOutsideAJointConfiguration) {
   const Membership three = Make({Nodes({1, 2, 3}), {}, {}, {}, false});
   EXPECT_TRUE(
-      three.Simple(std::vector<ConfChangeStep>{{ConfChangeOp::kAddVoter, NodeId{4}}}, kJoin).ok());
+      three.Simple(std::vector<ConfChangeStep>{{ConfChangeOp::kAddVoter, ReplicaId{4}}}, kJoin)
+          .ok());
   EXPECT_FALSE(three
-                   .Simple(std::vector<ConfChangeStep>{{ConfChangeOp::kAddVoter, NodeId{4}},
-                                                       {ConfChangeOp::kRemove, NodeId{1}}},
+                   .Simple(std::vector<ConfChangeStep>{{ConfChangeOp::kAddVoter, ReplicaId{4}},
+                                                       {ConfChangeOp::kRemove, ReplicaId{1}}},
                            kJoin)
                    .ok());
 }
@@ -55,35 +56,35 @@ TEST(MembershipTest, ADemotedVoterVotesUntilTheJointConfigurationIsLeft) {
   const Membership two = Make({Nodes({1, 2}), {}, {}, {}, false});
   Result<Membership> joint =
       two.EnterJoint(true,
-                     std::vector<ConfChangeStep>{{ConfChangeOp::kAddLearner, NodeId{2}},
-                                                 {ConfChangeOp::kAddVoter, NodeId{3}}},
+                     std::vector<ConfChangeStep>{{ConfChangeOp::kAddLearner, ReplicaId{2}},
+                                                 {ConfChangeOp::kAddVoter, ReplicaId{3}}},
                      kJoin);
   ASSERT_TRUE(joint.ok());
-  EXPECT_TRUE(joint->IsVoter(NodeId{2}));
-  EXPECT_FALSE(joint->Find(NodeId{2})->learner);
+  EXPECT_TRUE(joint->IsVoter(ReplicaId{2}));
+  EXPECT_FALSE(joint->Find(ReplicaId{2})->learner);
   EXPECT_EQ(joint->learners_next(), Nodes({2}));
   Result<Membership> left = joint->LeaveJoint();
   ASSERT_TRUE(left.ok());
-  EXPECT_FALSE(left->IsVoter(NodeId{2}));
-  EXPECT_TRUE(left->Find(NodeId{2})->learner);
+  EXPECT_FALSE(left->IsVoter(ReplicaId{2}));
+  EXPECT_TRUE(left->Find(ReplicaId{2})->learner);
 }
 
 TEST(MembershipTest, WhatIsKnownOfAMemberSurvivesChangesOfOthersAndOfItsRole) {
   Membership membership = Make({Nodes({1, 2, 3}), {}, {}, {}, false});
-  membership.Find(NodeId{2})->match = Index{7};
-  Result<Membership> after =
-      membership.Simple(std::vector<ConfChangeStep>{{ConfChangeOp::kAddLearner, NodeId{2}}}, kJoin);
+  membership.Find(ReplicaId{2})->match = Index{7};
+  Result<Membership> after = membership.Simple(
+      std::vector<ConfChangeStep>{{ConfChangeOp::kAddLearner, ReplicaId{2}}}, kJoin);
   ASSERT_TRUE(after.ok());
-  EXPECT_EQ(after->Find(NodeId{2})->match, Index{7});
+  EXPECT_EQ(after->Find(ReplicaId{2})->match, Index{7});
 }
 
 void CheckInvariant(const Membership& membership, uint64_t seed) {
-  std::set<NodeId> expected;
+  std::set<ReplicaId> expected;
   for (const NodeSet* set : {&membership.incoming(), &membership.outgoing(), &membership.learners(),
                              &membership.learners_next()}) {
     expected.insert(set->begin(), set->end());
   }
-  std::set<NodeId> members;
+  std::set<ReplicaId> members;
   for (const auto& [node, progress] : membership.members()) {
     members.insert(node);
     ASSERT_EQ(progress.learner, Contains(membership.learners(), node)) << "seed " << seed;
@@ -105,7 +106,7 @@ TEST(MembershipTest, TheInvariantHoldsOverRandomChanges) {
       change.transition = static_cast<Transition>(random.Below(3));
       for (uint64_t i = random.Below(4); i > 0; --i) {
         change.steps.push_back(
-            {static_cast<ConfChangeOp>(random.Below(4)), NodeId{random.Below(7)}});
+            {static_cast<ConfChangeOp>(random.Below(4)), ReplicaId{random.Below(7)}});
       }
       Result<Membership> next = membership.Apply(change, kJoin);
       if (!next.ok()) continue;

@@ -15,8 +15,8 @@ namespace {
 Message Sample(MessageKind kind, Random* random) {
   Message message;
   message.kind = kind;
-  message.from = NodeId{random->Below(9) + 1};
-  message.to = NodeId{random->Next()};
+  message.from = ReplicaId{random->Below(9) + 1};
+  message.to = ReplicaId{random->Next()};
   message.term = Term{random->Below(300)};
   message.log_term = Term{random->Below(300)};
   message.index = Index{random->Below(100'000)};
@@ -38,10 +38,10 @@ Message Sample(MessageKind kind, Random* random) {
   if (kind == MessageKind::kSnapshot) {
     message.snapshot.meta.index = Index{7};
     message.snapshot.meta.term = Term{2};
-    message.snapshot.meta.conf.voters = {NodeId{1}, NodeId{300}};
-    message.snapshot.meta.conf.learners = {NodeId{4}};
-    message.snapshot.meta.conf.voters_outgoing = {NodeId{1}};
-    message.snapshot.meta.conf.learners_next = {NodeId{5}};
+    message.snapshot.meta.conf.voters = {ReplicaId{1}, ReplicaId{300}};
+    message.snapshot.meta.conf.learners = {ReplicaId{4}};
+    message.snapshot.meta.conf.voters_outgoing = {ReplicaId{1}};
+    message.snapshot.meta.conf.learners_next = {ReplicaId{5}};
     message.snapshot.meta.conf.auto_leave = true;
     message.snapshot.data = Bytes::Static("data");
   }

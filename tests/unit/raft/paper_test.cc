@@ -17,10 +17,10 @@ class PaperTest : public testing::Test {
  protected:
   Replica& Make(uint64_t voters, std::initializer_list<uint64_t> terms = {}, uint64_t term = 0,
                 uint64_t commit = 0) {
-    replica_ = std::make_unique<Replica>(PlainConfig(NodeId{1}));
+    replica_ = std::make_unique<Replica>(PlainConfig(ReplicaId{1}));
     StorageAppend append;
     append.entries = EntriesOfTerms(terms);
-    append.hard_state = HardState{Term{term}, kNoNode, Index{commit}};
+    append.hard_state = HardState{Term{term}, kNoReplica, Index{commit}};
     replica_->log.Persist(append);
     replica_->log.conf() = Voters(voters);
     replica_->Start();
@@ -96,7 +96,7 @@ TEST_F(PaperTest, ARequestWithAStaleTermNumberIsRejected) {
   EXPECT_EQ(replica.core().term(), Term{5});
   EXPECT_EQ(replica.core().last_index(), Index{1});
   EXPECT_EQ(replica.core().commit(), Index{0});
-  EXPECT_EQ(replica.core().vote(), kNoNode);
+  EXPECT_EQ(replica.core().vote(), kNoReplica);
 }
 
 // 5.2
@@ -113,8 +113,8 @@ TEST_F(PaperTest, LeadersSendPeriodicHeartbeatsToAllFollowers) {
     replica.Drain();
     std::vector<Message> sent = OfKind(replica.TakeSent(), MessageKind::kHeartbeat);
     ASSERT_EQ(sent.size(), 2u);
-    EXPECT_EQ(sent[0].to, NodeId{2});
-    EXPECT_EQ(sent[1].to, NodeId{3});
+    EXPECT_EQ(sent[0].to, ReplicaId{2});
+    EXPECT_EQ(sent[1].to, ReplicaId{3});
     EXPECT_EQ(sent[0].term, Term{1});
   }
 }
@@ -125,7 +125,7 @@ TEST_F(PaperTest, AFollowerThatReceivesNoCommunicationOverAnElectionTimeoutBegin
   EXPECT_EQ(replica.core().term(), Term{1}) << "it increments its current term";
   EXPECT_EQ(replica.core().role(), Role::kCandidate) << "and transitions to candidate";
   replica.Drain();
-  EXPECT_EQ(replica.log.hard().vote, NodeId{1}) << "it votes for itself";
+  EXPECT_EQ(replica.log.hard().vote, ReplicaId{1}) << "it votes for itself";
   std::vector<Message> sent = OfKind(replica.TakeSent(), MessageKind::kVote);
   ASSERT_EQ(sent.size(), 2u) << "and issues RequestVotes to each of the others";
   EXPECT_EQ(sent[0].term, Term{1});
@@ -180,9 +180,9 @@ TEST_F(PaperTest, ACandidateWinsIfItReceivesVotesFromAMajority) {
 TEST_F(PaperTest, EachServerVotesForAtMostOneCandidateInATermFirstComeFirstServed) {
   for (uint64_t voted : {0u, 1u, 2u}) {
     for (uint64_t asks : {1u, 2u}) {
-      Replica replica(PlainConfig(NodeId{3}));
+      Replica replica(PlainConfig(ReplicaId{3}));
       replica.log.conf() = Voters(3);
-      replica.log.hard() = HardState{Term{1}, NodeId{voted}, Index{}};
+      replica.log.hard() = HardState{Term{1}, ReplicaId{voted}, Index{}};
       replica.Start();
       std::vector<Message> sent = replica.Send(MakeMessage(MessageKind::kVote, asks, 3, 1));
       ASSERT_EQ(sent.size(), 1u);
@@ -199,7 +199,7 @@ TEST_F(PaperTest, ACandidateThatHearsALeaderOfATermAsLargeAsItsOwnReturnsToFollo
     replica.Drain();
     (void)replica.Send(MakeAppend(2, 1, term, 0, 0, {}, 0));
     EXPECT_EQ(replica.core().role(), Role::kFollower);
-    EXPECT_EQ(replica.core().leader(), NodeId{2});
+    EXPECT_EQ(replica.core().leader(), ReplicaId{2});
     EXPECT_EQ(replica.core().term(), Term{term});
   }
 }
@@ -416,10 +416,10 @@ TEST_F(PaperTest, TheLeaderBringsAFollowersLogIntoConsistencyWithItsOwn) {
     Group group(3);
     StorageAppend leaders;
     leaders.entries = EntriesOfTerms({1, 1, 1, 4, 4, 5, 5, 6, 6, 6});
-    leaders.hard_state = HardState{Term{8}, kNoNode, Index{3}};
+    leaders.hard_state = HardState{Term{8}, kNoReplica, Index{3}};
     StorageAppend followers;
     followers.entries = EntriesOfTerms(follower);
-    followers.hard_state = HardState{Term{7}, kNoNode, Index{}};
+    followers.hard_state = HardState{Term{7}, kNoReplica, Index{}};
     group[1].log.Persist(leaders);
     group[2].log.Persist(followers);
     group[3].log.Persist(leaders);

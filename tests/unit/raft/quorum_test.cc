@@ -57,13 +57,13 @@ TEST(QuorumTest, AJointVoteNeedsBothHalvesAndIsLostByEither) {
 
 TEST(QuorumTest, ASetStaysAscendingAndWithoutTwins) {
   NodeSet set;
-  for (uint64_t node : {5u, 1u, 3u, 5u, 1u}) Insert(&set, NodeId{node});
-  EXPECT_EQ(set, (NodeSet{NodeId{1}, NodeId{3}, NodeId{5}}));
-  Erase(&set, NodeId{3});
-  Erase(&set, NodeId{4});
-  EXPECT_EQ(set, (NodeSet{NodeId{1}, NodeId{5}}));
-  EXPECT_TRUE(Contains(set, NodeId{5}));
-  EXPECT_FALSE(Contains(set, NodeId{3}));
+  for (uint64_t node : {5u, 1u, 3u, 5u, 1u}) Insert(&set, ReplicaId{node});
+  EXPECT_EQ(set, (NodeSet{ReplicaId{1}, ReplicaId{3}, ReplicaId{5}}));
+  Erase(&set, ReplicaId{3});
+  Erase(&set, ReplicaId{4});
+  EXPECT_EQ(set, (NodeSet{ReplicaId{1}, ReplicaId{5}}));
+  EXPECT_TRUE(Contains(set, ReplicaId{5}));
+  EXPECT_FALSE(Contains(set, ReplicaId{3}));
 }
 
 }  // namespace

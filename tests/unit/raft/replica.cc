@@ -61,11 +61,11 @@ std::vector<Entry> EntriesOfTerms(std::initializer_list<uint64_t> terms) {
 
 ConfState Voters(uint64_t count) {
   ConfState conf;
-  for (uint64_t id = 1; id <= count; ++id) conf.voters.push_back(NodeId{id});
+  for (uint64_t id = 1; id <= count; ++id) conf.voters.push_back(ReplicaId{id});
   return conf;
 }
 
-Config PlainConfig(NodeId self) {
+Config PlainConfig(ReplicaId self) {
   Config config;
   config.self = self;
   config.pre_vote = false;
@@ -139,7 +139,7 @@ std::vector<std::string> Replica::AppliedCommands() const {
 
 Group::Group(uint64_t voters, const std::function<void(Config*)>& adjust) {
   for (uint64_t id = 1; id <= voters; ++id) {
-    Config config = PlainConfig(NodeId{id});
+    Config config = PlainConfig(ReplicaId{id});
     if (adjust) adjust(&config);
     replicas_.push_back(std::make_unique<Replica>(config));
     replicas_.back()->log.conf() = Voters(voters);
@@ -148,7 +148,7 @@ Group::Group(uint64_t voters, const std::function<void(Config*)>& adjust) {
 }
 
 void Group::Add(const std::function<void(Config*)>& adjust) {
-  Config config = PlainConfig(NodeId{replicas_.size() + 1});
+  Config config = PlainConfig(ReplicaId{replicas_.size() + 1});
   if (adjust) adjust(&config);
   replicas_.push_back(std::make_unique<Replica>(config));
   replicas_.back()->Start();
@@ -197,8 +197,8 @@ void Group::TickAll(uint32_t ticks) {
 Message MakeMessage(MessageKind kind, uint64_t from, uint64_t to, uint64_t term) {
   Message message;
   message.kind = kind;
-  message.from = NodeId{from};
-  message.to = NodeId{to};
+  message.from = ReplicaId{from};
+  message.to = ReplicaId{to};
   message.term = Term{term};
   return message;
 }

@@ -51,7 +51,7 @@ class MemoryLog final : public LogStorage {
 std::vector<Entry> EntriesOfTerms(std::initializer_list<uint64_t> terms);
 ConfState Voters(uint64_t count);
 // Without lease, forwarding and pre-election, so that a test shows one thing.
-Config PlainConfig(NodeId self);
+Config PlainConfig(ReplicaId self);
 
 class Replica final : private Driver {
  public:
@@ -70,7 +70,7 @@ class Replica final : private Driver {
   Proposal Propose(const std::string& command);
 
   Core& core() { return *core_; }
-  NodeId id() const { return config_.self; }
+  ReplicaId id() const { return config_.self; }
   const std::vector<Entry>& applied() const { return applied_; }
   std::vector<std::string> AppliedCommands() const;
   int count(Notice notice) const { return notices_.contains(notice) ? notices_.at(notice) : 0; }
@@ -106,14 +106,14 @@ class Group {
   void ChangeConf(uint64_t id, const ConfChange& change);
   void TickAll(uint32_t ticks);
 
-  void Isolate(uint64_t id) { isolated_.insert({NodeId{id}, true}); }
+  void Isolate(uint64_t id) { isolated_.insert({ReplicaId{id}, true}); }
   void Heal() { isolated_.clear(); }
   // Messages for which it is true are lost.
   std::function<bool(const Message&)> lose;
 
  private:
   std::vector<std::unique_ptr<Replica>> replicas_;
-  std::map<NodeId, bool> isolated_;
+  std::map<ReplicaId, bool> isolated_;
 };
 
 Message MakeMessage(MessageKind kind, uint64_t from, uint64_t to, uint64_t term);

@@ -8,10 +8,10 @@ namespace {
 ConfChange Sample() {
   ConfChange change;
   change.transition = Transition::kExplicit;
-  change.steps = {{ConfChangeOp::kAddVoter, NodeId{1}},
-                  {ConfChangeOp::kRemove, NodeId{300}},
-                  {ConfChangeOp::kUpdate, NodeId{2}},
-                  {ConfChangeOp::kAddLearner, NodeId{UINT64_MAX}}};
+  change.steps = {{ConfChangeOp::kAddVoter, ReplicaId{1}},
+                  {ConfChangeOp::kRemove, ReplicaId{300}},
+                  {ConfChangeOp::kUpdate, ReplicaId{2}},
+                  {ConfChangeOp::kAddLearner, ReplicaId{UINT64_MAX}}};
   return change;
 }
 
@@ -26,7 +26,7 @@ TEST(ConfChangeTest, DecodesWhatItEncodes) {
   }
   ConfChange simple;
   simple.simple_form = true;
-  simple.steps = {{ConfChangeOp::kAddLearner, NodeId{7}}};
+  simple.steps = {{ConfChangeOp::kAddLearner, ReplicaId{7}}};
   Result<ConfChange> decoded =
       DecodeConfChange(EntryKind::kConfChange, EncodeConfChange(simple).view());
   ASSERT_TRUE(decoded.ok());

@@ -20,8 +20,8 @@ DirectoryMeta Meta() {
           .predecessor = 13,
           .cluster_id = 14,
           .node_id = 2,
-          .replica_id = NodeId{5},
-          .founding_voters = {NodeId{4}, NodeId{5}},
+          .replica_id = ReplicaId{5},
+          .founding_voters = {ReplicaId{4}, ReplicaId{5}},
           .history_id = 15,
           .feature_level = kFeatureLevel};
 }

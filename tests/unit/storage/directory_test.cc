@@ -44,19 +44,20 @@ TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
   options.if_new = {.cluster_id = 21,
                     .history_id = 22,
                     .node_id = 3,
-                    .replica_id = NodeId{3},
-                    .voters = {NodeId{1}, NodeId{2}, NodeId{3}}};
+                    .replica_id = ReplicaId{3},
+                    .voters = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}};
   ASSERT_TRUE(DataDirectory::Open(loop_.disk(), "/data", options).ok());
   options.nonce = 101;
-  options.if_new = {.cluster_id = 31, .history_id = 32, .voters = {NodeId{1}}};
+  options.if_new = {.cluster_id = 31, .history_id = 32, .voters = {ReplicaId{1}}};
   Result<std::unique_ptr<DataDirectory>> opened =
       DataDirectory::Open(loop_.disk(), "/data", options);
   ASSERT_TRUE(opened.ok()) << opened.status().ToString();
   EXPECT_EQ((*opened)->cluster_id(), 21u);
   EXPECT_EQ((*opened)->history_id(), 22u);
   EXPECT_EQ((*opened)->node_id(), 3u);
-  EXPECT_EQ((*opened)->replica_id(), NodeId{3});
-  EXPECT_EQ((*opened)->founding_voters(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+  EXPECT_EQ((*opened)->replica_id(), ReplicaId{3});
+  EXPECT_EQ((*opened)->founding_voters(),
+            (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
   EXPECT_EQ((*opened)->feature_level(), kFeatureLevel);
   EXPECT_EQ((*opened)->state(), DirectoryState::kMember);
   EXPECT_EQ((*opened)->nonce(), 101u);
@@ -105,8 +106,9 @@ TEST_F(FoundingDirectoryTest, ItBeginsWithoutAPlanAndKeepsEachStepThroughACrash)
     EXPECT_EQ((*opened)->cluster_id(), 21u);
     EXPECT_EQ((*opened)->history_id(), 22u);
     EXPECT_EQ((*opened)->group_count(), 6u);
-    EXPECT_EQ((*opened)->replica_id(), NodeId{2});
-    EXPECT_EQ((*opened)->founding_voters(), (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+    EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
+    EXPECT_EQ((*opened)->founding_voters(),
+              (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
     EXPECT_EQ((*opened)->founders(), Plan().founders);
     if (opening == 0) {
       ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());

@@ -71,6 +71,8 @@ void Fill(MachineDriver* driver) {
   driver->Do(ResolveFork{Id("q"), {GroupId{7}, Incarnation{300}}, 1000, Incarnation{6}});
   driver->Do(SetHistory{0x0102030405060708});
   driver->Do(SetFeatureLevel{3});
+  driver->Do(AdmitNode{3, 0x0102030405060708, 0});
+  driver->Do(OpenNode{3, 1, 300, 0, 5});
   driver->Do(SettleFences{Incarnation{2}});
 }
 
@@ -86,6 +88,7 @@ TEST(MachineSnapshotTest, EveryRecordHasItsGoldenBytes) {
             "68 02c0843d0807060504030201038080048088b2a002800202\n"
             "6270686f746f73 0201010c\n"
             "66676f6e65 02040500\n"
+            "6e0000000000000003 0201020807060504030201ac020500000000000000\n"
             "6f0000000000000006 020776310067000000070800\n"
             "7076310072000000 020209c0843d0000\n"
             "730000000000000003 02020607763100730000000a746578742f706c61696e0300013c\n"
