@@ -83,6 +83,14 @@ struct MembersChore {
   absl::flat_hash_set<uint64_t> admitting = {};  // Nodes; at any node.
 };
 
+// Whether the cluster knows of this opening of the directory. The meta group's loop only.
+struct Registration {
+  enum class State : uint8_t { kOpen, kTold, kRefused };
+  State state = State::kOpen;
+  bool asking = false;
+  uint64_t next_ns = 0;  // When peers are told again.
+};
+
 // Of the deletion of a bucket.
 struct BucketAttempt {
   stream::Incarnation bucket = stream::kNoIncarnation;
@@ -253,6 +261,12 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void ReconcileGroup(GroupId group);
   void SettleMembers(const group::Replica& meta);
   std::vector<ReplicaId> WantedMembers(const stream::Machine& meta) const;
+  // registration.cc: whether this directory is still the one that the cluster takes it for.
+  void Register(const group::Replica& meta);
+  void TellOpening();
+  void SayOpening(const group::Replica& meta);
+  std::string RefusalOf(const meta::FoundingHello& member);
+  void RefuseDirectory(const std::string& why);
   void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
   std::string KeepsOut(const stream::Machine& meta, NodeId node);
@@ -287,6 +301,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   // Under way here, and who wants the same meanwhile; the meta group's loop only.
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   MembersChore members_;  // The meta group's loop only.
+  Registration registration_;
   io::Guarded<ClusterStatus> published_members_;
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.

@@ -225,6 +225,18 @@ void FoundingTask::End(Status status) {
       [done = std::move(done_), status = std::move(status)]() mutable { done(std::move(status)); });
 }
 
+meta::FoundingHello HelloOfMember(const storage::DataDirectory& directory,
+                                  const ClusterOptions& cluster, const FoundingTerms& terms) {
+  meta::FoundingWish wish = WishOf(cluster);
+  wish.limits = terms.limits;
+  return {.from = NodeOf(directory),
+          .number = 1,
+          .openings = directory.generation(),
+          .predecessor = directory.predecessor(),
+          .record = RecordOf(directory),
+          .wish = std::move(wish)};
+}
+
 meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
                                 const ClusterOptions& cluster, const FoundingTerms& terms,
                                 const meta::FoundingHello& hello) {

@@ -80,6 +80,10 @@ class FoundingTask final : private FrameSink {
   std::set<std::string> complaints_;
 };
 
+// What a member says of itself, to hear whether it is one still.
+meta::FoundingHello HelloOfMember(const storage::DataDirectory& directory,
+                                  const ClusterOptions& cluster, const FoundingTerms& terms);
+
 // What a member that has no FoundingTask any more answers to a peer's hello. On any core.
 meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
                                 const ClusterOptions& cluster, const FoundingTerms& terms,

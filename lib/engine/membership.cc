@@ -73,6 +73,7 @@ void Engine::PublishMembers(const group::Replica& meta) {
 void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
   PublishMembers(*meta);
+  Register(*meta);
   if (!meta->leads() || !AnyChanges(meta->machine())) {
     members_.wanted.clear();
     members_.settled.clear();
@@ -141,7 +142,11 @@ void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
 void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
   meta::FoundingHello answer = AnswerHello(*directory_, options_.cluster, founding_terms_, hello);
   const bool member = hello.record.state == meta::FoundingState::kMember;
-  if (!member && !gate_.closed()) answer.admission = AdmissionOf(hello.from);
+  if (member) {
+    answer.admission = {.directory = hello.from.directory, .refusal = RefusalOf(hello)};
+  } else if (!gate_.closed()) {
+    answer.admission = AdmissionOf(hello.from);
+  }
   (void)options_.cluster.transport->Send(runtime_.Current()->core(), from, Channel::kControl,
                                          {meta::EncodeFoundingHello(answer)});
 }

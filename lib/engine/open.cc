@@ -201,7 +201,10 @@ Status Engine::OpenDirectory() {
         "founders, or, of a cluster that has begun, this node's own directory");
   }
   if (directory_->state() != storage::DirectoryState::kMember) {
-    return refusal(" is no member of its cluster: nothing in it may be served");
+    return refusal(
+        " is no member of its cluster any more: another directory has taken its place, or an older "
+        "state of it was put back; nothing in it may be served. Start the node with an empty "
+        "directory");
   }
   // It would wait for votes for ever.
   if (alone && directory_->founding_voters().size() > 1) {

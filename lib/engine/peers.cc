@@ -57,10 +57,16 @@ std::vector<NodeId> Engine::Leaders() {
 void Engine::OnNodeFrame(NodeId from, const Bytes& frame) {
   if (!meta::IsFoundingFrame(frame)) return;
   Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
-  if (!hello.ok() || hello->number == 0 || hello->from.node != from) return;
+  if (!hello.ok() || hello->from.node != from) return;
+  // An answer tells a member one thing: that it is none any more.
+  const bool refused = hello->admission && hello->admission->directory == directory_->id() &&
+                       !hello->admission->refusal.empty();
+  if (hello->number == 0 && !refused) return;
   io::Loop& loop = ShardOf(kMetaGroup).loop();
-  auto answer = [this, from, hello = std::move(*hello)] {
-    if (ShardOf(kMetaGroup).Has(kMetaGroup)) AnswerJoiner(from, hello);
+  auto answer = [this, from, refused, hello = std::move(*hello)] {
+    if (!ShardOf(kMetaGroup).Has(kMetaGroup)) return;
+    if (!refused) return AnswerJoiner(from, hello);
+    RefuseDirectory(hello.admission->refusal);
   };
   if (loop.InLoop()) return answer();
   (void)loop.TryPost(std::move(answer));

@@ -275,6 +275,11 @@ void Shard::ForgetBucket(std::string_view bucket) {
   if (found != known_buckets_.end()) known_buckets_.erase(found);
 }
 
+void Shard::Refuse(const std::string& why) {
+  for (auto& [id, replica] : replicas_) replica->Refuse(why);
+  Publish();
+}
+
 void Shard::Stop(Function<void()> done) {
   URSULA_CHECK(!stop_done_);
   stop_done_ = std::move(done);

@@ -63,6 +63,9 @@ class Shard final : private storage::Wal::Listener {
   std::vector<group::Replica*> Replicas();
   Forwarder* forwarder() { return forwarder_.get(); }  // Null: there are no peers.
 
+  // No replica takes part or answers any more.
+  void Refuse(const std::string& why);
+
   // Ends what is under way and closes the log; then `done`.
   void Stop(Function<void()> done);
   // Frees what Stop has ended. Afterwards the shard may be destroyed on any thread.

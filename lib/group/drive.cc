@@ -277,6 +277,11 @@ void Replica::Fail(Status status) {
   }
 }
 
+void Replica::Refuse(const std::string& why) {
+  unreadable_ = true;
+  Fail(Status(StatusCode::kUnavailable, why));
+}
+
 void Replica::OnWalFailed(const Status& status) {
   Fail(status);
   MaybeFinishStop();

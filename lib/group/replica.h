@@ -154,6 +154,8 @@ class Replica final : private raft::Driver,
   void OnPeerLost(NodeId peer, bool ended);
   // One that it wrote to this peer didn't leave.
   void OnLetterDropped(NodeId to);
+  // Its directory isn't the cluster's any more: it is silent from here on, and nothing is read.
+  void Refuse(const std::string& why);
   void OnWalDurable(uint64_t lsn);
   void OnWalFailed(const Status& status);
   void Checkpoint() {  // The log wants its space back.

@@ -174,6 +174,7 @@ void Founding::Judge() {
 }
 
 void Founding::JudgeMembers() {
+  join_waits_.clear();
   for (const auto& [node, peer] : peers_) {
     if (!peer.said || peer.said->record.state != FoundingState::kMember) continue;
     const bool same = record_.state == FoundingState::kFounding &&
@@ -191,8 +192,10 @@ void Founding::JudgeMembers() {
 void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
   const FoundingPlan& theirs = member.record.plan;
   const std::vector<NodeId>& named = member.wish.founders;
-  const bool ours =
-      theirs.Names(self_.node) || std::find(named.begin(), named.end(), self_.node) != named.end();
+  // A cluster of one takes in those that its options name.
+  const bool grows = theirs.founders.size() == 1 &&
+                     std::find(named.begin(), named.end(), self_.node) != named.end();
+  const bool ours = grows || (theirs.founders.size() > 1 && theirs.Names(self_.node));
   const std::string cluster = Number(theirs.cluster_id);
   if (!ours) {
     return Refuse(Name(node) + " is a member of cluster " + cluster + ", which " +

@@ -97,12 +97,16 @@ struct FoundingAdmission {
   uint64_t directory = 0;     // Whom it is for.
   uint64_t lives_before = 0;  // 0: it isn't admitted,
   std::string waits = {};     // and why not yet: a sentence.
+  std::string refusal = {};   // To a member: why it is none any more. Empty: it is one.
   friend bool operator==(const FoundingAdmission&, const FoundingAdmission&) = default;
 };
 
 struct FoundingHello {
   FoundingNode from = {};
   uint64_t number = 0;  // Ascending from 1 in a process; 0: of a member that has gone on.
+  // Of a member: how often its directory was opened, and FoundingNode::opening of the time before.
+  uint64_t openings = 0;
+  uint64_t predecessor = 0;
   FoundingRecord record = {};
   FoundingWish wish = {};
   std::vector<FoundingHeard> heard = {};  // One a node.
@@ -146,6 +150,8 @@ class Founding {
   FoundingHello Hello();
   bool ended() const { return member() || !refusal_.empty(); }
   bool member() const { return member_; }
+  // Its cluster has begun, and it waits to be admitted: Waiting() says for what.
+  bool joins() const { return !join_waits_.empty(); }
   const std::string& refusal() const { return refusal_; }  // A sentence; empty: none.
 
   const std::vector<NodeId>& peers() const { return peer_ids_; }

@@ -18,6 +18,7 @@ enum Tag : uint64_t {
   kWish = 3,
   kHeard = 4,
   kAdmission = 5,  // May be left out, as all that follow.
+  kOpenings = 6,
 };
 
 void PutNode(std::string* out, const FoundingNode& node) {
@@ -143,6 +144,7 @@ std::string AdmissionField(const FoundingAdmission& admission) {
   PutFixed<uint64_t>(&value, admission.directory);
   PutVarint(&value, admission.lives_before);
   PutString(&value, admission.waits);
+  PutString(&value, admission.refusal);
   return value;
 }
 
@@ -151,6 +153,7 @@ FoundingAdmission TakeAdmission(Reader* reader) {
   admission.directory = reader->Fixed<uint64_t>();
   admission.lives_before = reader->Varint();
   admission.waits = reader->String();
+  admission.refusal = reader->String();
   if (admission.lives_before > kLivesMax) reader->Fail();
   return admission;
 }
@@ -176,6 +179,10 @@ bool TakeField(uint64_t tag, std::string_view value, FoundingHello* hello) {
       break;
     case kHeard:
       hello->heard = TakeHeard(&reader);
+      break;
+    case kOpenings:
+      hello->openings = reader.Varint();
+      hello->predecessor = reader.Fixed<uint64_t>();
       break;
     case kAdmission:
       hello->admission = TakeAdmission(&reader);
@@ -206,6 +213,12 @@ Bytes EncodeFoundingHello(const FoundingHello& hello) {
   PutField(&fields, kWish, WishField(hello.wish));
   PutField(&fields, kHeard, HeardField(hello.heard));
   if (hello.admission) PutField(&fields, kAdmission, AdmissionField(*hello.admission));
+  if (hello.openings != 0) {
+    std::string openings;
+    PutVarint(&openings, hello.openings);
+    PutFixed<uint64_t>(&openings, hello.predecessor);
+    PutField(&fields, kOpenings, openings);
+  }
   std::string frame;
   PutFixed<uint8_t>(&frame, kFoundingFrame);
   PutFixed<uint8_t>(&frame, kFoundingVersion);

@@ -215,6 +215,13 @@ Status DataDirectory::BecomeFounding(io::Disk& disk, const DirectoryPlan& plan) 
   return Become(disk, std::move(meta));
 }
 
+Status DataDirectory::MustRejoin(io::Disk& disk) {
+  URSULA_CHECK(meta_.state == DirectoryState::kMember);
+  DirectoryMeta meta = meta_;
+  meta.state = DirectoryState::kMustRejoin;
+  return Become(disk, std::move(meta));
+}
+
 Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
   URSULA_CHECK(plan.lives_before != 0);
   DirectoryMeta meta = Planned(plan);

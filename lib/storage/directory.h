@@ -104,6 +104,8 @@ class DataDirectory {
   // REQUIRES: kFounding, with another plan or none, and this directory is one of the plan's.
   Status BecomeFounding(io::Disk& disk, const DirectoryPlan& plan);
   Status BecomeMember(io::Disk& disk);  // REQUIRES: kFounding with a plan.
+  // Nothing in it may be served any more. REQUIRES: kMember.
+  Status MustRejoin(io::Disk& disk);
   // A member of a cluster that has begun. REQUIRES: kFounding, and plan.lives_before isn't 0.
   Status Join(io::Disk& disk, const DirectoryPlan& plan);
 

@@ -119,8 +119,8 @@ class Encoder {
     PutVarint(out_, c.node);
     PutVarint(out_, c.lives_before);
     PutVarint(out_, c.opening);
-    PutFixed<uint64_t>(out_, c.token_before);
-    PutFixed<uint64_t>(out_, c.token);
+    PutFixed<uint64_t>(out_, c.nonce_before);
+    PutFixed<uint64_t>(out_, c.nonce);
   }
 
  private:

@@ -258,14 +258,15 @@ struct SettleNode {
   friend bool operator==(const SettleNode&, const SettleNode&) = default;
 };
 
-// The node's directory was opened. `token` is drawn for this and goes into the directory before;
-// `token_before` is the last one that was taken here. Neither is one that was put back.
+// The node's directory was opened. Refused where a later opening of it was told of, or, right
+// before this one, another than it remembers: then an older state of it was put back, and what it
+// has acknowledged since is gone.
 struct OpenNode {
   uint64_t node = 0;
   uint64_t lives_before = 0;
-  uint64_t opening = 0;  // How many there were of the directory, this one included.
-  uint64_t token_before = 0;
-  uint64_t token = 0;
+  uint64_t opening = 0;       // How many there were of the directory, this one included.
+  uint64_t nonce_before = 0;  // Random, of the opening before it,
+  uint64_t nonce = 0;         // and of this one.
   friend bool operator==(const OpenNode&, const OpenNode&) = default;
 };
 

@@ -156,8 +156,8 @@ void Get(Reader* in, OpenNode* c) {
   c->node = in->Varint();
   c->lives_before = in->Varint();
   c->opening = in->Varint();
-  c->token_before = in->Fixed<uint64_t>();
-  c->token = in->Fixed<uint64_t>();
+  c->nonce_before = in->Fixed<uint64_t>();
+  c->nonce = in->Fixed<uint64_t>();
 }
 
 template <std::size_t kIndex = 0>

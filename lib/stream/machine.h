@@ -71,7 +71,7 @@ struct NodeState {
   Stage stage = Stage::kMember;
   uint64_t directory = 0;  // Admitted; 0: of the node's first life, or founding.
   uint64_t opening = 0;    // The last that was told of; 0: none.
-  uint64_t token = 0;      // Of that.
+  uint64_t nonce = 0;      // Of that.
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 

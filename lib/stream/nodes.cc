@@ -73,11 +73,12 @@ Reply Machine::Decide(const OpenNode& command, int64_t) const {
     reply.outcome = Outcome::kGone;
     return reply;
   }
-  // The same again is what it was: an answer that was lost.
-  const bool again = state.opening == command.opening && state.token == command.token;
+  // The same again is what it was: an answer that was lost. Of openings in between, which nobody
+  // was told of, nothing is known.
+  const bool again = state.opening == command.opening && state.nonce == command.nonce;
+  const bool right_after = state.opening != 0 && command.opening == state.opening + 1;
   const bool next =
-      command.opening > state.opening &&
-      (state.token == command.token_before || state.token == command.token || state.opening == 0);
+      command.opening > state.opening && (!right_after || state.nonce == command.nonce_before);
   if (!again && !next) reply.outcome = Outcome::kConflict;
   return reply;
 }
@@ -85,7 +86,7 @@ Reply Machine::Decide(const OpenNode& command, int64_t) const {
 void Machine::Commit(Index, const OpenNode& command, ApplyResult*) {
   NodeState state = FindNode(command.node);
   state.opening = command.opening;
-  state.token = command.token;
+  state.nonce = command.nonce;
   PutNode(command.node, state);
 }
 

@@ -68,7 +68,7 @@ void PutNodeState(std::string* out, const NodeState& state) {
   PutFixed<uint8_t>(out, static_cast<uint8_t>(state.stage));
   PutFixed<uint64_t>(out, state.directory);
   PutVarint(out, state.opening);
-  PutFixed<uint64_t>(out, state.token);
+  PutFixed<uint64_t>(out, state.nonce);
 }
 
 NodeState GetNodeState(Reader* in) {
@@ -79,7 +79,7 @@ NodeState GetNodeState(Reader* in) {
   state.stage = static_cast<NodeState::Stage>(stage);
   state.directory = in->Fixed<uint64_t>();
   state.opening = in->Varint();
-  state.token = in->Fixed<uint64_t>();
+  state.nonce = in->Fixed<uint64_t>();
   return state;
 }
 

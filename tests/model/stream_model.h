@@ -93,7 +93,7 @@ class StreamModel {
     std::string stage = "member";
     uint64_t directory = 0;
     uint64_t opening = 0;
-    uint64_t token = 0;
+    uint64_t nonce = 0;
   };
   const std::map<uint64_t, Node>& nodes() const { return nodes_; }
   uint64_t history() const { return history_; }

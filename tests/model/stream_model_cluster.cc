@@ -262,16 +262,17 @@ void StreamModel::Do(uint64_t, const OpenNode& command, ModelResult* result) {
     result->reply.outcome = Outcome::kGone;
     return;
   }
-  const bool repeated = node.token == command.token && node.opening == command.opening;
-  const bool first = node.opening == 0 && command.opening > 0;
-  const bool follows = command.opening > node.opening &&
-                       (command.token_before == node.token || command.token == node.token);
-  if (!repeated && !first && !follows) {
+  const bool repeated = node.nonce == command.nonce && node.opening == command.opening;
+  bool follows = command.opening > node.opening;
+  if (node.opening > 0 && command.opening - 1 == node.opening) {
+    follows = command.nonce_before == node.nonce;
+  }
+  if (!repeated && !follows) {
     result->reply.outcome = Outcome::kConflict;
     return;
   }
   node.opening = command.opening;
-  node.token = command.token;
+  node.nonce = command.nonce;
   nodes_[command.node] = node;
 }
 

@@ -29,6 +29,7 @@ struct TestCluster::Node {
   uint64_t id = 0;
   uint16_t cores = 1;
   std::unique_ptr<FaultDisk> disk;
+  std::unique_ptr<FaultDisk> kept;
   std::unique_ptr<ManualRuntime> runtime;
   std::unique_ptr<StreamEngine> engine;
   uint64_t openings = 0;
@@ -146,6 +147,16 @@ Status TestCluster::Stop(uint64_t id) {
   impl_->network.Leave(NodeId{id}, true);
   node.runtime.reset();
   return {};
+}
+
+void TestCluster::Keep(uint64_t node) {
+  URSULA_CHECK(!up(node));
+  impl_->Find(node).kept = impl_->Find(node).disk->Clone(node);
+}
+
+void TestCluster::PutBack(uint64_t node) {
+  URSULA_CHECK(!up(node) && impl_->Find(node).kept != nullptr);
+  impl_->Find(node).disk = impl_->Find(node).kept->Clone(node);
 }
 
 void TestCluster::Wipe(uint64_t node) {

@@ -198,6 +198,55 @@ TEST_F(ClusterTest, ADirectoryThatWasReplacedAndIsLostOnceMoreIsAnotherLife) {
   }
 }
 
+TEST_F(ClusterTest, AnOlderStateOfADirectoryThatIsPutBackTakesNoPart) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  cluster_.Keep(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "kept").ok());
+  cluster_.Advance(3000);
+  cluster_.Crash(2);
+  cluster_.PutBack(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.node(2).Ready().message().find("an older state of this directory") !=
+           std::string::npos;
+  }));
+  // It votes for nobody, and is no part of any majority.
+  cluster_.Crash(3);
+  EXPECT_FALSE(Append(1, Id("s"), "lost?").ok());
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "+").ok());
+  cluster_.Crash(2);
+  Status again = cluster_.Open(2);
+  EXPECT_EQ(again.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(again.message().find("is no member of its cluster any more"), std::string::npos);
+  // Emptied, it joins again.
+  cluster_.Wipe(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
+  EXPECT_TRUE(Read(2, Id("s")).starts_with("kept")) << Read(2, Id("s"));
+}
+
+TEST_F(ClusterTest, ADirectoryThatWasReplacedTakesNoPart) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "kept").ok());
+  cluster_.Crash(2);
+  cluster_.Keep(2);
+  cluster_.Wipe(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
+  cluster_.Crash(2);
+  cluster_.PutBack(2);  // The volume that wasn't mounted.
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.node(2).Ready().message().find(
+               "another directory has taken this one's place") != std::string::npos;
+  }));
+  ASSERT_TRUE(Append(3, Id("s"), "+").ok());
+  EXPECT_EQ(Read(1, Id("s")), "kept+");
+}
+
 class OneOfThree : public ClusterTest {
  protected:
   OneOfThree() : ClusterTest({.founders = 1, .cores = {2, 1, 1}}) {}

@@ -297,20 +297,22 @@ TEST_F(FoundingTaskTest, MembersThatHaveGoneOnAnswerOneThatStillFounds) {
   ExpectOneCluster();
 }
 
-TEST_F(FoundingTaskTest, AWipedMemberIsRefusedAndItsDirectoryStaysAsItIs) {
+TEST_F(FoundingTaskTest, AWipedMemberWaitsToBeAdmittedAndItsDirectoryStaysAsItIs) {
   Begin(3, 7);
   StartAll();
   ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
   const std::string cluster = std::to_string(At(1).directory->cluster_id());
   Wipe(3);
   ASSERT_TRUE(Start(3).ok());
-  ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
-  EXPECT_EQ(At(3).end->code(), StatusCode::kFailedPrecondition);
-  const std::string& message = At(3).end->message();
-  EXPECT_NE(message.find("the directory of node 3 is empty, and its cluster " + cluster),
+  // Members whose engines admit nobody.
+  EXPECT_FALSE(RunUntil([&] { return AllEnded(); }));
+  ASSERT_FALSE(At(3).log.empty());
+  const std::string& line = At(3).log.back();
+  EXPECT_NE(line.find("cluster " + cluster + " has begun, and this directory is empty"),
             std::string::npos)
-      << message;
+      << line;
   EXPECT_FALSE(At(3).directory->has_plan());
+  Stop(3);
 }
 
 TEST_F(FoundingTaskTest, ANodeThatNamesAStrangerLearnsWhyItWaits) {

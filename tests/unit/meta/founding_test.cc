@@ -178,19 +178,76 @@ TEST(FoundingTest, APeerThatIsLostHasToAnswerAnew) {
   EXPECT_NE(one.ToPersist(), nullptr);
 }
 
-TEST(FoundingTest, AnEmptyDirectoryOfAClusterThatHasBegunIsRefused) {
+TEST(FoundingTest, AnEmptyDirectoryOfAClusterThatHasBegunWaitsToBeAdmitted) {
   for (FoundingState state : {FoundingState::kEmpty, FoundingState::kFounding}) {
     FoundingOptions options =
         Options(2, {state, state == FoundingState::kEmpty ? FoundingPlan() : Plan(5)});
     Founding two(options);
     FoundingPlan theirs = Plan(7);
     theirs.founders[1].directory = 555;  // The one that was lost.
-    two.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &two, 2));
-    EXPECT_NE(two.refusal().find("its cluster 7 has begun (node 1 is a member): replace the node"),
-              std::string::npos)
-        << two.refusal();
-    EXPECT_TRUE(two.TakeChanged()) << "the others are to hear it";
+    FoundingHello hello = HelloOf(Self(1), {FoundingState::kMember, theirs}, &two, 2);
+    two.OnHello(hello);
+    EXPECT_TRUE(two.joins());
+    EXPECT_FALSE(two.ended());
+    EXPECT_EQ(two.Waiting(), "cluster 7 has begun, and this directory is empty");
+    hello.number = 0;
+    hello.admission = {.directory = Self(2).directory, .waits = "node 3 is being taken in"};
+    two.OnHello(hello);
+    EXPECT_EQ(two.Waiting(),
+              "cluster 7 has begun, and this directory is empty; node 3 is being taken in");
+    hello.admission = {.directory = 555, .lives_before = 3};  // Of its life before.
+    two.OnHello(hello);
+    ASSERT_EQ(two.ToPersist(), nullptr);
+    hello.admission = {.directory = Self(2).directory, .lives_before = 4};
+    two.OnHello(hello);
+    ASSERT_NE(two.ToPersist(), nullptr);
+    EXPECT_EQ(*two.ToPersist(), (FoundingRecord{FoundingState::kMember, theirs, 4}));
+    two.OnPersisted();
+    EXPECT_TRUE(two.member());
   }
+}
+
+TEST(FoundingTest, WhoMayJoinIsOfTheSameClusterAndOptions) {
+  FoundingPlan theirs = Plan(7);
+  theirs.founders[1].directory = 555;
+  FoundingOptions options = Options(2);
+  options.cluster_id = 9;
+  Founding other(options);
+  other.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &other, 2));
+  EXPECT_NE(other.refusal().find("node 1 is a member of cluster 7, and node 2 belongs to 9"),
+            std::string::npos)
+      << other.refusal();
+  options.cluster_id = 7;
+  options.wish.group_count = theirs.group_count + 1;
+  Founding groups(options);
+  groups.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &groups, 2));
+  EXPECT_NE(groups.refusal().find("group_count of node 2"), std::string::npos) << groups.refusal();
+}
+
+// The member's disk is lost before anybody heard of it but one: that one founds anew.
+TEST(FoundingTest, OneThatWaitsForAMemberThatIsGoneFoundsAfterAll) {
+  Founding two(Options(2));
+  FoundingPlan theirs = Plan(7);
+  theirs.founders[1].directory = 555;
+  two.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &two, 2));
+  ASSERT_TRUE(two.joins());
+  two.OnLost(NodeId{1});
+  FoundingNode again = Self(1);
+  again.directory = 777;
+  two.OnHello(HelloOf(again, {}, &two, 2));
+  EXPECT_FALSE(two.joins());
+}
+
+TEST(FoundingTest, AClusterOfOneGrowsToThoseThatItsOptionsName) {
+  Founding one(Options(1, {FoundingState::kMember, PlanOfOne(1, 11)}));
+  EXPECT_FALSE(one.ended());  // There may be others that are members of their own.
+  Founding two(Options(2)), three(Options(3));
+  two.OnHello(HelloOf(Self(1), {FoundingState::kMember, PlanOfOne(1, 11)}, &two, 2));
+  EXPECT_TRUE(two.joins());
+  one.OnHello(HelloOf(Self(2), {}, &one, 1));
+  EXPECT_FALSE(one.ended());
+  one.OnHello(HelloOf(Self(3), {}, &one, 1));
+  EXPECT_TRUE(one.member());
 }
 
 TEST(FoundingTest, NodesThatWereFoundedApartAreRefusedByTheNamesOfTheirClusters) {
@@ -207,12 +264,18 @@ TEST(FoundingTest, NodesThatWereFoundedApartAreRefusedByTheNamesOfTheirClusters)
   Founding alone(Options(1, {FoundingState::kMember, PlanOfOne(1, 11)}));
   EXPECT_FALSE(alone.ended());
   for (int i = 0; i < 50; ++i) alone.OnTick();
-  EXPECT_NE(alone.refusal().find("node 1 is a member of cluster 11, alone"), std::string::npos);
+  EXPECT_TRUE(alone.member()) << "nobody else is there, and its data is";
+  Founding met(Options(1, {FoundingState::kMember, PlanOfOne(1, 11)}));
+  met.OnHello(HelloOf(Self(2), {FoundingState::kMember, PlanOfOne(2, 12)}, &met, 1));
+  for (int i = 0; i < 50; ++i) met.OnTick();
+  EXPECT_NE(met.refusal().find("node 1 is a member of cluster 11, alone"), std::string::npos);
 }
 
 TEST(FoundingTest, APeerOfAnotherClusterIsRefused) {
   Founding one(Options(1));
-  one.OnHello(HelloOf(Self(2), {FoundingState::kMember, PlanOfOne(2, 12)}, &one, 1));
+  FoundingHello hello = HelloOf(Self(2), {FoundingState::kMember, PlanOfOne(2, 12)}, &one, 1);
+  hello.wish.founders = {NodeId{2}};
+  one.OnHello(hello);
   EXPECT_NE(one.refusal().find("node 2 is a member of cluster 12, which node 1 is no founder of"),
             std::string::npos)
       << one.refusal();
@@ -252,8 +315,13 @@ TEST(FoundingTest, OneWishForAGroupCountIsEveryones) {
 TEST(FoundingTest, AClusterIdForbidsFounding) {
   FoundingOptions options = Options(1);
   options.cluster_id = 7;
-  EXPECT_NE(RefusalOf(options).find("cluster_id 7 is given, which forbids founding"),
-            std::string::npos);
+  {
+    Founding one(options), two(Options(2)), three(Options(3));
+    Converge({&one, &two, &three});
+    EXPECT_FALSE(one.ended());
+    EXPECT_NE(one.Waiting().find("cluster_id is given, which forbids founding"), std::string::npos)
+        << one.Waiting();
+  }
   options.record = {FoundingState::kFounding, Plan(7)};
   Founding one(options);  // What has begun goes on.
   EXPECT_EQ(one.refusal(), "");

@@ -64,7 +64,7 @@ class FoundingWorld {
     bool ended = true;
     for (auto& [id, node] : nodes_) {
       if (members() == 0 && !node.founding->refusal().empty()) Start(id);
-      ended = ended && node.founding->ended();
+      ended = ended && (node.founding->ended() || (members() > 0 && node.founding->joins()));
     }
     return ended;
   }
@@ -105,7 +105,7 @@ class FoundingWorld {
       const bool member = node.disk.state == FoundingState::kMember;
       if (held != member) Break(Name(id) + (held ? " isn't" : " is") + " a member");
       if (member != node.founding->member()) Break(Name(id) + " doesn't know that it is a member");
-      if (!held && node.founding->refusal().empty()) Break(Name(id) + " wasn't refused");
+      if (!held && !node.founding->joins()) Break(Name(id) + " doesn't wait to be admitted");
     }
   }
 
@@ -116,7 +116,7 @@ class FoundingWorld {
       text += std::to_string(node.disk.plan.cluster_id) + "/" +
               std::to_string(static_cast<int>(node.disk.state)) +
               (node.founding->ToPersist() != nullptr ? "+" : "") +
-              (node.founding->ended() ? "." : "") + " ";
+              (node.founding->ended() ? "." : "") + (node.founding->joins() ? "?" : "") + " ";
     }
     return text;
   }

@@ -1,0 +1,94 @@
+// Whether the directory of this node is still the one that the cluster takes it for. Each opening
+// is told to the meta group, which remembers the last one: a directory that another has taken the
+// place of, or of which an older state was put back, has forgotten what it voted for and
+// acknowledged, and takes part no more.
+//
+// The meta group's word is the one that counts, but who was replaced isn't talked to any more: so
+// peers are asked, too, who answer by what they have applied.
+
+#include <string>
+#include <utility>
+
+#include "lib/base/sometimes.h"
+#include "lib/engine/engine.h"
+#include "lib/engine/founding_task.h"
+#include "lib/meta/founding_format.h"
+
+namespace ursula::engine {
+namespace {
+
+constexpr uint64_t kSayNs = 1'000'000'000;
+
+constexpr const char* kReplaced =
+    "another directory has taken this one's place in the cluster; start the node with an empty "
+    "directory to have it join again";
+constexpr const char* kPutBack =
+    "an older state of this directory was put back, or a copy of it is in use: it has forgotten "
+    "what it acknowledged; start the node with an empty directory, and the others will fill it";
+
+}  // namespace
+
+void Engine::Register(const group::Replica& meta) {
+  if (registration_.state != Registration::State::kOpen) return;
+  const uint64_t now_ns = runtime_.Current()->now_ns();
+  if (now_ns < registration_.next_ns) return;
+  registration_.next_ns = now_ns + kSayNs;
+  SayOpening(meta);
+  TellOpening();
+}
+
+void Engine::TellOpening() {
+  if (registration_.asking || !gate_.Enter()) return;
+  registration_.asking = true;
+  const stream::OpenNode opening{.node = directory_->node_id(),
+                                 .lives_before = LivesBefore(directory_->replica_id()),
+                                 .opening = directory_->generation(),
+                                 .nonce_before = directory_->predecessor(),
+                                 .nonce = directory_->nonce()};
+  ProposeAt(kMetaGroup, opening, [this](Result<stream::Reply> reply) {
+    registration_.asking = false;
+    const bool open = registration_.state == Registration::State::kOpen;
+    if (open && reply.ok() && reply->outcome == Outcome::kOk) {
+      registration_.state = Registration::State::kTold;
+    } else if (open && reply.ok()) {
+      RefuseDirectory(reply->outcome == Outcome::kGone ? kReplaced : kPutBack);
+    }
+    CallEnded();
+  });
+}
+
+void Engine::SayOpening(const group::Replica& meta) {
+  const Bytes hello =
+      meta::EncodeFoundingHello(HelloOfMember(*directory_, options_.cluster, founding_terms_));
+  for (ReplicaId member : WantedMembers(meta.machine())) {
+    if (NodeOf(member) == meta.node()) continue;
+    (void)options_.cluster.transport->Send(runtime_.Current()->core(), NodeOf(member),
+                                           Channel::kControl, {hello});
+  }
+}
+
+// By what is applied here, which may be behind: then nothing is refused that should be.
+std::string Engine::RefusalOf(const meta::FoundingHello& member) {
+  const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
+  auto found = meta.nodes().find(Raw(member.from.node));
+  if (found == meta.nodes().end()) return {};
+  const stream::NodeState& known = found->second;
+  if (known.lives_before > member.record.lives_before) return kReplaced;
+  if (known.lives_before < member.record.lives_before || member.openings == 0) return {};
+  const bool same = known.opening == member.openings && known.nonce == member.from.opening;
+  return known.opening >= member.openings && !same ? kPutBack : "";
+}
+
+void Engine::RefuseDirectory(const std::string& why) {
+  if (registration_.state == Registration::State::kRefused) return;
+  registration_.state = Registration::State::kRefused;
+  URSULA_SOMETIMES("engine: a directory was refused");
+  StorageLog()(storage::LogLevel::kError, directory_->path() + ": " + why);
+  // What can't be written down is found out again at the next opening.
+  (void)directory_->MustRejoin(runtime_.Current()->disk());
+  for (auto& shard : shards_) {
+    shard->loop().Post([target = shard.get(), why] { target->Refuse(why); });
+  }
+}
+
+}  // namespace ursula::engine
