@@ -115,6 +115,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void Grant(Ticket ticket, uint64_t bytes) override;
   void Cancel(Ticket ticket) override;
   void StepClock(Done<ClockReply> done) override;
+  void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
   Status Ready() const override;
   EngineStats Stats() const override;
   ClusterStatus Cluster() const override;

@@ -153,13 +153,14 @@ void Replica::WatchLeader() {
   HandOver();
 }
 
-bool Replica::HandOverTo(NodeId node) {
+bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {
   if (state_ != State::kRunning || !leads() || core_->transfer_target() != raft::kNoReplica) {
     return false;
   }
   for (const raft::PeerStatus& peer : core_->Peers()) {
     if (NodeOf(peer.id) != node) continue;
-    if (peer.learner || !peer.recently_active || peer.match < log_.last()) continue;
+    if (peer.learner || !peer.recently_active) continue;
+    if (Raw(peer.match) + lag_max < Raw(log_.last())) continue;
     core_->TransferLeadership(peer.id);
     Schedule();
     return true;

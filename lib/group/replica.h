@@ -85,9 +85,9 @@ class Replica final : private raft::Driver,
   void Reconcile(const std::vector<ReplicaId>& wanted,
                  Function<void(Result<MembersProgress>)> done);
 
-  // Asks this node's voter to lead, which has all that this leader has. False: it isn't such a one,
-  // or this is no leader or hands over already.
-  bool HandOverTo(NodeId node);
+  // Asks this node's voter to lead, which lacks `lag_max` of this leader's entries at most; what
+  // comes meanwhile waits. False: it isn't such a one, or this is no leader or hands over already.
+  bool HandOverTo(NodeId node, uint64_t lag_max = 0);
 
   // Sets the group's time to the wall clock; `done` with what it moved by, or as Propose.
   void StepClock(Function<void(Result<int64_t>)> done);

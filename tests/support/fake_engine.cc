@@ -131,6 +131,10 @@ void FakeEngine::StepClock(Done<ClockReply> done) {
   Later<ClockReply>(std::move(done), ClockReply{});
 }
 
+void FakeEngine::TransferLeader(GroupId, NodeId to, Done<TransferReply> done) {
+  Later<TransferReply>(std::move(done), TransferReply{TransferOutcome::kBegun, to});
+}
+
 void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
   if (!holding_) return DoAppend(std::move(request), std::move(done));
   held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {

@@ -36,6 +36,7 @@ class FakeEngine final : public StreamEngine {
   void Grant(Ticket ticket, uint64_t bytes) override;
   void Cancel(Ticket ticket) override;
   void StepClock(Done<ClockReply> done) override;
+  void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
   ClusterStatus Cluster() const override { return {}; }

@@ -374,6 +374,22 @@ struct ClockReply {
   int64_t moved_ms = 0;  // The largest step of any group's time; negative: back.
 };
 
+// What came of asking a node to lead a group.
+enum class TransferOutcome : uint8_t {
+  kBegun,      // It is asked to. Cluster() tells when it leads; given up after an election timeout.
+  kLeads,      // It leads already.
+  kNotLeader,  // Another node leads the group, or none does: that one is to be asked.
+  kHandsOver,  // A hand-over of the group is under way.
+  kNoVoter,    // It isn't a voter of the group.
+  kNotThere,   // It hasn't been heard of lately.
+  kBehind,     // It lacks too much of the log.
+};
+
+struct TransferReply {
+  TransferOutcome outcome = TransferOutcome::kBegun;
+  NodeId leader = {};  // Of the group, as this node knows; 0: none.
+};
+
 struct Stopped {};
 
 class StreamEngine {
@@ -415,6 +431,10 @@ class StreamEngine {
   // Sets every group's time to this node's wall clock: an operator's step, once a clock that was
   // far ahead is right. Sliding deadlines move along; fixed ones (Expires-At) don't.
   virtual void StepClock(Done<ClockReply> done) = 0;
+
+  // Asks `to` to lead a group that this node leads. Meanwhile what comes for the group waits.
+  // kInvalidArgument: there is no such group.
+  virtual void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) = 0;
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
   virtual Status Ready() const = 0;
