@@ -133,6 +133,9 @@ Status Daemon::ListenToPeers() {
   peers_ = std::move(*peers);
   admin_view_.node = NodeId{config_.node_id};
   admin_view_.peers = [this] { return PeerStates(peers_.get()); };
+  const auto listed = config_.peers.find(config_.node_id);
+  admin_view_.peer_address =
+      FormatHostPort(listed == config_.peers.end() ? config_.peer_listen : listed->second);
   Log(LogLevel::kInfo, "listening for peers",
       {{"address", FormatHostPort(config_.peer_listen)},
        {"secret", config_.cluster_secret.empty() ? "none" : config_.cluster_secret_file}});
@@ -223,6 +226,9 @@ Status Daemon::ListenAdmin() {
   if (!config_.admin) return {};
   admin_view_.opening = &opening_;
   admin_view_.version = Version();
+  admin_view_.gate.node = NodeId{config_.node_id};
+  admin_view_.gate.secret = config_.cluster_secret;
+  admin_view_.gate.reachable = !IsLoopback(config_.admin_listen);
   const std::array<CoreId, 1> core = {CoreId{0}};
   auto handlers = [this](const http::HandlerCore& handler) -> std::unique_ptr<http::Handler> {
     admin_view_.start_seconds = static_cast<double>(handler.loop->wall_ms()) / 1000;
@@ -235,7 +241,8 @@ Status Daemon::ListenAdmin() {
   }
   admin_ = std::move(*server);
   Log(LogLevel::kInfo, "admin listening",
-      {{"address", FormatHostPort({config_.admin_listen.host, admin_->port()})}});
+      {{"address", FormatHostPort({config_.admin_listen.host, admin_->port()})},
+       {"secret", config_.cluster_secret.empty() ? "none" : config_.cluster_secret_file}});
   return {};
 }
 

@@ -1,9 +1,11 @@
 #include "server/admin/admin_handler.h"
 
+#include <optional>
 #include <utility>
 
 #include "server/admin/metrics.h"
 #include "server/admin/opening_text.h"
+#include "server/admin/transfer_text.h"
 #include "server/protocol/errors.h"
 
 namespace ursula::admin {
@@ -17,36 +19,85 @@ protocol::Response Text(int status, std::string text) {
   return response;
 }
 
+protocol::Response Json(std::string text) {
+  protocol::Response response = Text(200, std::move(text));
+  response.headers.Set("Content-Type", "application/json");
+  return response;
+}
+
 }  // namespace
 
 void AdminHandler::OnRequest(http::Exchange* exchange) {
   const protocol::Request& request = exchange->request();
-  if (request.method == protocol::Method::kPost && request.path() == "/clock/step") {
-    return StepClock(exchange);
-  }
-  exchange->Reply(Answer(request));
+  Pass pass;
+  std::optional<protocol::Response> refusal =
+      gate_.Refuse(request, exchange->loop().now_ns(), &pass);
+  if (refusal) return exchange->Reply(std::move(*refusal));
+  if (request.method == protocol::Method::kPost) return Change(exchange, std::move(pass));
+  Reply(exchange, pass, Answer(request));
 }
 
-// A browser says where a page comes from: none is to move a server's time.
-void AdminHandler::StepClock(http::Exchange* exchange) {
-  if (exchange->request().headers.Find("Origin").has_value()) {
-    return exchange->Reply(protocol::ErrorResponse(403, "FORBIDDEN", "not from a page"));
+void AdminHandler::Reply(http::Exchange* exchange, const Pass& pass,
+                         protocol::Response response) const {
+  gate_.Prove(pass, &response);
+  exchange->Reply(std::move(response));
+}
+
+// ---- changes -----------------------------------------------------------------------------------
+
+void AdminHandler::Change(http::Exchange* exchange, Pass pass) {
+  const std::string_view path = exchange->request().path();
+  const bool step = path == "/clock/step";
+  if (!step && path != "/cluster/transfer") {
+    auto response = protocol::ErrorResponse(
+        405, "METHOD_NOT_ALLOWED", "only /clock/step and /cluster/transfer are there to POST to");
+    response.headers.Set("Allow", "GET, HEAD");
+    return Reply(exchange, pass, std::move(response));
   }
-  if (!serving()) return exchange->Reply(Text(503, Readiness().ToString() + "\n"));
-  view_->engine->StepClock([exchange](Result<ClockReply> stepped) {
-    if (!stepped.ok()) return exchange->Reply(Text(503, stepped.status().ToString() + "\n"));
-    exchange->Reply(Text(200, "moved by " + std::to_string(stepped->moved_ms) + " ms at most\n"));
+  if (!serving()) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(503, "UNAVAILABLE", Readiness().message()));
+  }
+  if (step) return StepClock(exchange, std::move(pass));
+  Transfer(exchange, std::move(pass));
+}
+
+void AdminHandler::StepClock(http::Exchange* exchange, Pass pass) {
+  view_->engine->StepClock([this, exchange, pass](Result<ClockReply> stepped) {
+    if (!stepped.ok()) {
+      return Reply(exchange, pass,
+                   protocol::ErrorResponse(503, "UNAVAILABLE", stepped.status().message()));
+    }
+    Reply(exchange, pass, Json("{\"moved_ms\":" + std::to_string(stepped->moved_ms) + "}\n"));
   });
 }
 
-std::string AdminHandler::Warnings() const {
+void AdminHandler::Transfer(http::Exchange* exchange, Pass pass) {
+  Result<TransferRequest> wanted = ParseTransfer(exchange->request().query());
+  if (!wanted.ok()) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(400, "INVALID_REQUEST", wanted.status().message()));
+  }
+  const TransferRequest request = *wanted;
+  view_->engine->TransferLeader(
+      request.group, request.to, [this, exchange, pass, request](Result<TransferReply> reply) {
+        Reply(exchange, pass, TransferResponse(request, view_->node, reply));
+      });
+}
+
+// ---- questions ---------------------------------------------------------------------------------
+
+std::vector<std::string> AdminHandler::Warnings() const {
   constexpr uint64_t kAheadMs = 10'000;
-  std::string warnings = view_->peers ? UnconnectedText(view_->peers()) : std::string();
+  std::vector<std::string> warnings;
+  if (view_->peers) warnings = UnconnectedSentences(view_->peers());
   if (!serving()) return warnings;
   const uint64_t ahead_ms = view_->engine->Stats().clock_ahead_ms;
   if (ahead_ms <= kAheadMs) return warnings;
-  return warnings + "warning: the streams' time is " + std::to_string(ahead_ms / 1000) +
-         " s ahead of this node's clock; once the clock is right: POST /clock/step\n";
+  warnings.push_back(
+      "the streams' time is " + std::to_string(ahead_ms / 1000) +
+      " s ahead of this node's clock; once the clock is right: ursulactl clock step");
+  return warnings;
 }
 
 Status AdminHandler::Readiness() const {
@@ -71,6 +122,12 @@ ClusterView AdminHandler::Cluster() const {
   }
   view.status.node = view_->node;
   if (view_->peers) view.peers = view_->peers();
+  view.version = view_->version;
+  view.peer_address = view_->peer_address;
+  const Status ready = Readiness();
+  view.ready = ready.ok();
+  if (!ready.ok()) view.reasons.push_back(ready.message());
+  view.warnings = Warnings();
   return view;
 }
 
@@ -79,6 +136,7 @@ protocol::Response AdminHandler::Metrics() const {
   if (serving()) {
     input.engine = view_->engine->Stats();
     input.http = view_->http_stats();
+    if (view_->peers) input.cluster = view_->engine->Cluster();
   }
   if (view_->peers) input.peers = view_->peers();
   input.process = ReadProcessStats(view_->start_seconds);
@@ -90,26 +148,17 @@ protocol::Response AdminHandler::Metrics() const {
 }
 
 protocol::Response AdminHandler::Answer(const protocol::Request& request) const {
-  if (request.method != protocol::Method::kGet && request.method != protocol::Method::kHead) {
-    auto response = protocol::ErrorResponse(405, "METHOD_NOT_ALLOWED", "only GET and HEAD");
-    response.headers.Set("Allow", "GET, HEAD");
-    return response;
-  }
   std::string_view path = request.path();
   if (path == "/healthz") return Text(200, "ok\n");
   if (path == "/readyz") {
-    Status ready = Readiness();
-    return ready.ok() ? Text(200, "ready\n" + Warnings())
-                      : Text(503, ready.ToString() + "\n" + Warnings());
+    const Status ready = Readiness();
+    std::string text = (ready.ok() ? "ready" : ready.ToString()) + "\n";
+    for (const std::string& warning : Warnings()) text += "warning: " + warning + "\n";
+    return Text(ready.ok() ? 200 : 503, std::move(text));
   }
-  if (path == "/cluster") {
-    protocol::Response response = Text(200, ClusterJson(Cluster()));
-    response.headers.Set("Content-Type", "application/json");
-    return response;
-  }
+  if (path == "/cluster") return Json(ClusterJson(Cluster()));
   if (path == "/metrics") return Metrics();
-  return protocol::ErrorResponse(404, "NOT_FOUND",
-                                 "try /healthz, /readyz, /metrics, /cluster or POST /clock/step");
+  return protocol::ErrorResponse(404, "NOT_FOUND", "try /healthz, /readyz, /metrics or /cluster");
 }
 
 Bytes AdminHandler::SerializeHead(const protocol::Request&, const protocol::Response& response,

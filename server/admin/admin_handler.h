@@ -1,9 +1,9 @@
 // server/admin/admin_handler.h
 //
-// The admin listener's requests: /healthz (the process answers), /readyz (it has recovered, can
-// commit and is not stopping; else why, or how far it is), /metrics, /cluster (JSON: groups and
-// peers), and POST /clock/step (StreamEngine::StepClock). Without the CORS headers of the client
-// listener: pages of other origins have no business here.
+// The admin listener's requests (docs/operating/admin.md): /healthz (the process answers), /readyz
+// (it has recovered, can commit and is not stopping; else why, or how far it is), /metrics,
+// /cluster (JSON: groups and peers), POST /clock/step and POST /cluster/transfer. Without the CORS
+// headers of the client listener: pages of other origins have no business here.
 
 #pragma once
 
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "server/admin/cluster_text.h"
+#include "server/admin/gate.h"
 #include "server/http/counters.h"
 #include "server/http/exchange.h"
 #include "ursula/engine.h"
@@ -26,6 +27,8 @@ struct AdminView {
   const Opening* opening = nullptr;
   double start_seconds = 0;  // When it began to serve, in Unix time.
   std::string version = {};
+  GateOptions gate = {};
+  std::string peer_address = {};  // Where this node's peers reach it.
   NodeId node = {};  // Who this is among several; 0: it is alone, and `peers` is empty.
   mutable Function<std::vector<PeerState>()> peers = {};
   // Recovered, and clients are listened for: what follows is there.
@@ -37,7 +40,7 @@ struct AdminView {
 
 class AdminHandler final : public http::Handler {
  public:
-  explicit AdminHandler(const AdminView* view) : view_(view) {}
+  explicit AdminHandler(const AdminView* view) : view_(view), gate_(view->gate) {}
 
   void OnRequest(http::Exchange* exchange) override;
   Bytes SerializeHead(const protocol::Request&, const protocol::Response& response,
@@ -48,11 +51,15 @@ class AdminHandler final : public http::Handler {
   Status Readiness() const;
   ClusterView Cluster() const;
   protocol::Response Metrics() const;
-  std::string Warnings() const;  // For people who look at /readyz. A line each.
-  void StepClock(http::Exchange* exchange);
+  std::vector<std::string> Warnings() const;  // Sentences for people.
+  void Change(http::Exchange* exchange, Pass pass);
+  void StepClock(http::Exchange* exchange, Pass pass);
+  void Transfer(http::Exchange* exchange, Pass pass);
+  void Reply(http::Exchange* exchange, const Pass& pass, protocol::Response response) const;
   protocol::Response Answer(const protocol::Request& request) const;
 
   const AdminView* const view_;
+  Gate gate_;
 };
 
 }  // namespace ursula::admin

@@ -79,6 +79,10 @@ void AppendPeer(const PeerState& peer, std::string* out) {
   object.End();
 }
 
+void AppendSentence(const std::string& sentence, std::string* out) {
+  protocol::AppendJsonString(out, sentence);
+}
+
 template <class Items, class Append>
 void AppendArray(const Items& items, Append append, std::string* out) {
   *out += '[';
@@ -98,6 +102,13 @@ std::string ClusterJson(const ClusterView& view) {
   Object object(&out);
   object.Number("node", static_cast<uint64_t>(view.status.node));
   object.Text("cluster_id", view.status.cluster_id == 0 ? "" : Hex(view.status.cluster_id));
+  object.Text("version", view.version);
+  object.Text("peer_address", view.peer_address);
+  object.Flag("ready", view.ready);
+  object.Name("reasons");
+  AppendArray(view.reasons, AppendSentence, &out);
+  object.Name("warnings");
+  AppendArray(view.warnings, AppendSentence, &out);
   object.Text("opening", view.opening);
   object.Name("groups");
   AppendArray(view.status.groups, AppendGroup, &out);
@@ -121,15 +132,15 @@ std::string LeaderlessText(const ClusterStatus& status) {
          " groups have no leader: " + named + (count > kNamedMax ? " and more" : "");
 }
 
-std::string UnconnectedText(const std::vector<PeerState>& peers) {
-  std::string text;
+std::vector<std::string> UnconnectedSentences(const std::vector<PeerState>& peers) {
+  std::vector<std::string> sentences;
   for (const PeerState& peer : peers) {
     if (peer.connected && peer.connected_from) continue;
-    text += "node " + std::to_string(static_cast<uint64_t>(peer.node)) + " isn't connected: " +
-            (peer.refusal.empty() ? "it hasn't answered yet at " + peer.address : peer.refusal) +
-            "\n";
+    sentences.push_back(
+        "node " + std::to_string(static_cast<uint64_t>(peer.node)) + " isn't connected: " +
+        (peer.refusal.empty() ? "it hasn't answered yet at " + peer.address : peer.refusal));
   }
-  return text;
+  return sentences;
 }
 
 }  // namespace ursula::admin

@@ -34,7 +34,12 @@ struct PeerState {
 };
 
 struct ClusterView {
-  std::string opening = {};  // How far the opening is; empty: it has ended.
+  std::string version = {};
+  std::string peer_address = {};  // Where this node's peers reach it; empty: it has none.
+  bool ready = false;
+  std::vector<std::string> reasons = {};   // Why it isn't.
+  std::vector<std::string> warnings = {};  // What is wrong besides.
+  std::string opening = {};                // How far the opening is; empty: it has ended.
   ClusterStatus status = {};
   std::vector<PeerState> peers = {};
 };
@@ -44,7 +49,7 @@ std::string ClusterJson(const ClusterView& view);
 // "2 of 64 groups have no leader: 3, 17". Empty: all have one. Names 8 at most.
 std::string LeaderlessText(const ClusterStatus& status);
 
-// "node 3 isn't connected: can't reach 10.0.0.3:4439: Connection refused", a line each.
-std::string UnconnectedText(const std::vector<PeerState>& peers);
+// "node 3 isn't connected: can't reach 10.0.0.3:4439: Connection refused", for each that isn't.
+std::vector<std::string> UnconnectedSentences(const std::vector<PeerState>& peers);
 
 }  // namespace ursula::admin

@@ -17,6 +17,7 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 
 constexpr double kSecondsPerMicrosecond = 1e-6;
+constexpr std::size_t kGroupSeriesMax = 1024;  // With more groups there are only sums.
 
 class Families {
  public:
@@ -128,9 +129,36 @@ void AddDisk(const EngineStats& stats, Families* out) {
                stats.sync_us);
 }
 
+// What all groups are looked at by. What is to be compared between nodes is of each group: of a sum
+// one can't see which is behind.
+void AddGroups(const ClusterStatus& cluster, Families* out) {
+  if (cluster.groups.empty()) return;  // It recovers: a sum of nothing would look like a fall.
+  out->Gauge("groups", "Groups that streams are spread over.", Number(cluster.groups.size()));
+  uint64_t terms = 0;
+  for (const GroupStatus& group : cluster.groups) terms += group.term;
+  out->Counter("terms_total",
+               "Terms of all groups together: one more with each election, won or not, and with "
+               "each hand-over.",
+               terms);
+  if (cluster.groups.size() > kGroupSeriesMax) return;
+  auto each = [&](const char* name, const char* help, auto value) {
+    out->Family(name, help, MetricType::Gauge);
+    for (const GroupStatus& group : cluster.groups) {
+      const std::string number = std::to_string(static_cast<uint32_t>(group.group));
+      out->Labelled("group", number, MetricType::Gauge, static_cast<double>(value(group)));
+    }
+  };
+  each("group_leader", "The node that leads the group, as this one knows; 0: none.",
+       [](const GroupStatus& group) { return static_cast<uint64_t>(group.leader); });
+  each("group_term", "The group's term.", [](const GroupStatus& group) { return group.term; });
+  each("group_applied_index", "The last entry of the group that is applied at this node.",
+       [](const GroupStatus& group) { return group.applied; });
+}
+
 // Of a node of a cluster.
 void AddCluster(const MetricsInput& input, Families* out) {
   if (input.peers.empty()) return;
+  AddGroups(input.cluster, out);
   const EngineStats& engine = input.engine;
   out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
   out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",
@@ -153,6 +181,10 @@ void AddCluster(const MetricsInput& input, Families* out) {
   const MetricType counter = MetricType::Counter, gauge = MetricType::Gauge;
   each("peer_connected", "1 while the peer can be sent to and can send.", gauge,
        [](const PeerState& peer) { return peer.connected && peer.connected_from ? 1 : 0; });
+  each("peer_round_trip_seconds", "To the peer and back, when it connected.", gauge,
+       [](const PeerState& peer) {
+         return static_cast<double>(peer.round_trip_us) * kSecondsPerMicrosecond;
+       });
   each("peer_clock_offset_seconds", "The peer's wall clock less this node's, when it connected.",
        gauge,
        [](const PeerState& peer) { return static_cast<double>(peer.clock_offset_ms) / 1000; });

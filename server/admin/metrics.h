@@ -18,7 +18,8 @@ struct MetricsInput {
   EngineStats engine = {};
   http::HttpStats http = {};
   ProcessStats process = {};
-  std::vector<PeerState> peers = {};  // Of a node of a cluster.
+  std::vector<PeerState> peers = {};  // Of a node of a cluster, as the next.
+  ClusterStatus cluster = {};
   bool ready = false;
   std::string version = {};
 };

@@ -50,6 +50,7 @@ class Checker {
   Checker(const ServerConfig& config, Named named) : config_(config), named_(std::move(named)) {}
 
   std::vector<std::string> Check() {
+    CheckAdmin();
     if (config_.peers.empty()) {
       CheckAlone();
       return std::move(mistakes_);
@@ -74,9 +75,20 @@ class Checker {
       needs_peers("peer-listen", FormatHostPort(config_.peer_listen));
     }
     if (config_.cluster_id != 0) needs_peers("cluster-id", FormatClusterId(config_.cluster_id));
-    if (!config_.cluster_secret_file.empty()) {
-      needs_peers("cluster-secret-file", config_.cluster_secret_file);
-    }
+  }
+
+  // Whoever reaches the address could move leaders and clocks. A server that is alone answers
+  // questions there if it is told to, and changes nothing (admin/gate.h).
+  void CheckAdmin() {
+    if (!config_.admin || IsLoopback(config_.admin_listen)) return;
+    if (!config_.cluster_secret_file.empty()) return;
+    const bool alone = config_.peers.empty();
+    if (alone && config_.allow_unauthenticated) return;
+    Mistake(
+        named_("admin-listen", FormatHostPort(config_.admin_listen)) +
+        ": others than this machine reach this address; give it a --cluster-secret-file "
+        "(openssl rand -hex 32 makes one), or listen on 127.0.0.1" +
+        (alone ? ", or add --allow-unauthenticated: then it answers, and changes nothing" : ""));
   }
 
   void CheckSelf() {

@@ -206,7 +206,8 @@ constexpr std::array kNetwork = {
            "Pages from the internet may use this server in a private network.",
            Switch<&ServerConfig::cors_private_network>},
     Option{"admin-listen", "HOST:PORT",
-           "Health, readiness and metrics; never for clients. none: no listener.\n"
+           "Health, metrics and what ursulactl asks for; never for clients. On an address\n"
+           "that others reach it needs --cluster-secret-file. none: no listener.\n"
            "[127.0.0.1:4438]",
            AdminListen},
 };
@@ -228,8 +229,8 @@ constexpr std::array kCluster = {
            "one's directory. [what the directory says]",
            ClusterId},
     Option{"cluster-secret-file", "FILE",
-           "What the nodes know each other by, the same on each of them. Needed unless all\n"
-           "are on this machine.",
+           "What the nodes know each other by, and ursulactl them; the same on each of them.\n"
+           "Needed unless all are on this machine.",
            ClusterSecretFile},
     Option{"peer-connections-max", "N", "Connections from other nodes, two for each. [64]",
            Number<&ServerConfig::peer_connections_max, 8, 4096>},

@@ -67,11 +67,17 @@ LAYERS = {
         ["abseil", "llhttp", "openssl"],
     ),
     "server/peer": ([PUBLIC, BASE], ["abseil", "grpc", "openssl", "protobuf"]),
+    # How the admin listener and ursulactl know each other.
+    "server/auth": ([PUBLIC, BASE], ["openssl"]),
     "server/admin": (
-        [PUBLIC, BASE, "server/protocol", "server/http", "lib/io"],
+        [PUBLIC, BASE, "server/auth", "server/protocol", "server/http", "lib/io"],
         ["abseil", "prometheus_cpp", "spdlog"],
     ),
-    "server/ctl": ([PUBLIC, BASE, "server/protocol", "lib/client"], ["abseil"]),
+    # server/config: the same values and the same secret's file as ursulad's options.
+    "server/ctl": (
+        [PUBLIC, BASE, "server/auth", "server/config", "server/protocol", "lib/client"],
+        ["abseil", "llhttp", "simdjson"],
+    ),
     "server": (
         ["lib", PUBLIC, BASE, "lib/io", "server/admin", "server/config", "server/ctl",
          "server/http", "server/peer", "server/protocol"],

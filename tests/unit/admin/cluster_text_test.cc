@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 namespace ursula::admin {
 namespace {
@@ -12,13 +13,17 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.node = NodeId{1};
   view.status.cluster_id = 0xab;
   view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
+  view.version = "1";
+  view.reasons = {"so", "and \"so\""};
   view.peers.resize(1);
   view.peers[0].node = NodeId{2};
   view.peers[0].address = "10.0.0.2:1";
   view.peers[0].refusal = "it said \"no\"";
   view.peers[0].clock_offset_ms = -7;
   const std::string json = ClusterJson(view);
-  EXPECT_EQ(json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"opening\":\"\",\"groups\":"
+  EXPECT_EQ(json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"version\":\"1\","
+                      "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
+                      "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
                       "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"peers\":["
                       "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
             0u)
@@ -47,8 +52,9 @@ TEST(ClusterTextTest, PeersThatAreNotConnectedAreNamedWithTheReason) {
   peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
   peers[1] = {.node = NodeId{3}, .address = "h:1", .connected = true};
   peers[2] = {.node = NodeId{4}, .refusal = "no"};
-  EXPECT_EQ(UnconnectedText(peers),
-            "node 3 isn't connected: it hasn't answered yet at h:1\nnode 4 isn't connected: no\n");
+  EXPECT_EQ(UnconnectedSentences(peers),
+            (std::vector<std::string>{"node 3 isn't connected: it hasn't answered yet at h:1",
+                                      "node 4 isn't connected: no"}));
 }
 
 }  // namespace

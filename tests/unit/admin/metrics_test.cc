@@ -53,6 +53,24 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   EXPECT_TRUE(HasLine(text, "ursula_peer_clock_offset_seconds{peer=\"2\"} -1.5"));
 }
 
+TEST(MetricsTest, GroupsAreTimeSeriesOfTheirOwnUntilTheyAreVeryMany) {
+  MetricsInput input;
+  input.peers.resize(1);
+  EXPECT_EQ(MetricsText(input).find("ursula_terms_total"), std::string::npos) << "it recovers";
+  input.cluster.groups = {{GroupId{0}, NodeId{2}, 3, 17}, {GroupId{1}, NodeId{0}, 4, 0}};
+  std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_groups 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_terms_total 7"));
+  EXPECT_TRUE(HasLine(text, "ursula_group_leader{group=\"0\"} 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_group_leader{group=\"1\"} 0"));
+  EXPECT_TRUE(HasLine(text, "ursula_group_term{group=\"1\"} 4"));
+  EXPECT_TRUE(HasLine(text, "ursula_group_applied_index{group=\"0\"} 17"));
+  input.cluster.groups.resize(1025);
+  text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_groups 1025"));
+  EXPECT_EQ(text.find("ursula_group_applied_index"), std::string::npos);
+}
+
 TEST(MetricsTest, TheProcessIsToldUnderTheNamesThatAllExportersUse) {
   MetricsInput input;
   ASSERT_TRUE(ParseStatm("5 3 2 1 0 4 0\n", 4096, &input.process));

@@ -69,8 +69,7 @@ TEST(ClusterConfigTest, AFileSaysAllOfIt) {
 }
 
 TEST(ClusterConfigTest, WhatIsForAClusterNeedsPeers) {
-  for (const char* flag : {"--node-id=1", "--peer-listen=127.0.0.1:5001", "--cluster-id=ab",
-                           "--cluster-secret-file=secret"}) {
+  for (const char* flag : {"--node-id=1", "--peer-listen=127.0.0.1:5001", "--cluster-id=ab"}) {
     const std::string mistake = MistakeOf({flag});
     EXPECT_NE(mistake.find("is for a node of a cluster"), std::string::npos) << mistake;
     EXPECT_EQ(mistake.find(" AND "), std::string::npos) << mistake;
@@ -117,6 +116,23 @@ TEST(ClusterConfigTest, AnAddressThatOthersReachNeedsASecret) {
     flags.push_back("--cluster-secret-file=secret");
     EXPECT_EQ(MistakeOf(flags), "");
   }
+}
+
+TEST(ClusterConfigTest, AnAdminAddressThatOthersReachNeedsASecret) {
+  const std::vector<const char*> node = {"--node-id=1", "--peer-listen=127.0.0.1:5001", kThree};
+  for (const char* address : {"--admin-listen=0.0.0.0:4438", "--admin-listen=[::]:4438"}) {
+    for (std::vector<const char*> flags : {std::vector<const char*>(), node}) {
+      const bool alone = flags.empty();
+      flags.push_back(address);
+      EXPECT_NE(MistakeOf(flags).find("--cluster-secret-file (openssl"), std::string::npos)
+          << MistakeOf(flags);
+      flags.push_back("--allow-unauthenticated");
+      EXPECT_EQ(MistakeOf(flags) == "", alone) << MistakeOf(flags);
+      flags.back() = "--cluster-secret-file=secret";
+      EXPECT_EQ(MistakeOf(flags), "");
+    }
+  }
+  EXPECT_EQ(MistakeOf({"--admin-listen=none", "--cluster-secret-file=secret"}), "");
 }
 
 TEST(ClusterConfigTest, WrongValuesAreRefused) {

@@ -1,0 +1,121 @@
+// The admin listener's requests in virtual time, over a fake engine.
+
+#include "server/admin/admin_handler.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "server/auth/admin_auth.h"
+#include "tests/support/fake_engine.h"
+#include "tests/unit/http/http_rig.h"
+
+namespace ursula::admin {
+namespace {
+
+constexpr const char* kSecret = "0123456789abcdef";
+
+class AdminHandlerTest : public ::testing::Test {
+ protected:
+  // Before the first request.
+  AdminView& view() { return view_; }
+
+  std::string Ask(const std::string& method, const std::string& target,
+                  const std::string& more_lines = "") {
+    if (rig_ == nullptr) Start();
+    auto peer = rig_->Connect();
+    peer->Write(method + " " + target + " HTTP/1.1\r\nHost: x\r\n" + more_lines +
+                "Connection: close\r\n\r\n");
+    rig_->manual.RunUntilIdle();
+    return peer->received();
+  }
+  std::string AskProven(const std::string& method, const std::string& target) {
+    const auto challenge = auth::ParseChallenge(HeaderOf(Ask(method, target), "WWW-Authenticate"));
+    EXPECT_TRUE(challenge.has_value());
+    const std::string mac = auth::RequestMac(kSecret, *challenge, {method, target, ""});
+    const std::string answer =
+        Ask(method, target,
+            "Authorization: " + auth::FormatCredentials({challenge->nonce, mac}) + "\r\n");
+    EXPECT_EQ(HeaderOf(answer, "Ursula-Proof"),
+              auth::AnswerMac(kSecret, *challenge, http::StatusOf(answer), http::BodyOf(answer)));
+    return answer;
+  }
+  static std::string HeaderOf(const std::string& response, const std::string& name) {
+    const std::size_t at = response.find("\r\n" + name + ": ");
+    if (at == std::string::npos) return "";
+    const std::size_t begin = at + name.size() + 4;
+    return response.substr(begin, response.find("\r\n", begin) - begin);
+  }
+
+  AdminView view_;
+
+ private:
+  void Start() {
+    rig_ = std::make_unique<http::HttpRig>(http::HttpOptions{},
+                                           [this](io::Loop* loop, http::CoreCounters*) {
+                                             engine_ = std::make_unique<testing::FakeEngine>(loop);
+                                             view_.opening = &opening_;
+                                             view_.engine = engine_.get();
+                                             view_.http_stats = [] { return http::HttpStats{}; };
+                                             view_.serving = true;
+                                             view_.version = "1.2.3";
+                                             return std::make_unique<AdminHandler>(&view_);
+                                           });
+  }
+
+  Opening opening_;
+  std::unique_ptr<testing::FakeEngine> engine_;
+  std::unique_ptr<http::HttpRig> rig_;
+};
+
+TEST_F(AdminHandlerTest, TheClusterIsToldWithReasonsAndWarnings) {
+  view().node = NodeId{1};
+  view().peer_address = "10.0.0.1:4439";
+  view().peers = [] { return std::vector<PeerState>{{.node = NodeId{2}, .refusal = "no"}}; };
+  const std::string answer = Ask("GET", "/cluster");
+  EXPECT_EQ(http::StatusOf(answer), 200);
+  EXPECT_EQ(HeaderOf(answer, "Content-Type"), "application/json");
+  const std::string body = http::BodyOf(answer);
+  EXPECT_NE(body.find("\"version\":\"1.2.3\",\"peer_address\":\"10.0.0.1:4439\",\"ready\":true,"
+                      "\"reasons\":[],\"warnings\":[\"node 2 isn't connected: no\"]"),
+            std::string::npos)
+      << body;
+  view().stopping = true;
+  EXPECT_NE(Ask("GET", "/cluster").find("\"ready\":false,\"reasons\":[\"the server is stopping\"]"),
+            std::string::npos);
+  const std::string readiness = Ask("GET", "/readyz");
+  EXPECT_EQ(http::StatusOf(readiness), 503);
+  EXPECT_NE(readiness.find("the server is stopping\nwarning: node 2 isn't connected: no\n"),
+            std::string::npos);
+}
+
+TEST_F(AdminHandlerTest, ChangesAreAskedForByName) {
+  EXPECT_EQ(http::BodyOf(Ask("POST", "/clock/step")), "{\"moved_ms\":0}\n");
+  EXPECT_EQ(http::BodyOf(Ask("POST", "/cluster/transfer?group=3&to=2")),
+            "{\"group\":3,\"to\":2,\"leader\":2,\"outcome\":\"begun\"}\n");
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/transfer?group=3")), 400);
+  EXPECT_EQ(http::StatusOf(Ask("GET", "/cluster/transfer?group=3&to=2")), 404);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster")), 405);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/clock/step", "Origin: http://x\r\n")), 403);
+  view().serving = false;
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/clock/step")), 503);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/transfer?group=3&to=2")), 503);
+}
+
+TEST_F(AdminHandlerTest, WithASecretQuestionsAndChangesAreProven) {
+  view().gate = {.node = NodeId{3}, .secret = kSecret, .reachable = true};
+  for (const char* target : {"/cluster", "/nothing"}) {
+    EXPECT_EQ(http::StatusOf(Ask("GET", target)), 401) << target;
+  }
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/clock/step")), 401);
+  EXPECT_EQ(http::StatusOf(Ask("GET", "/metrics")), 200);
+  EXPECT_EQ(http::StatusOf(AskProven("GET", "/cluster")), 200);
+  EXPECT_EQ(http::StatusOf(AskProven("POST", "/clock/step")), 200);
+  EXPECT_EQ(http::StatusOf(AskProven("POST", "/cluster/transfer?group=3&to=2")), 200);
+  EXPECT_EQ(http::StatusOf(AskProven("POST", "/cluster/transfer?group=3")), 400);
+  EXPECT_EQ(http::StatusOf(AskProven("GET", "/nothing")), 404);
+}
+
+}  // namespace
+}  // namespace ursula::admin
