@@ -26,8 +26,7 @@ class AdminClient {
   using Call = Function<Result<HttpResponse>(const server::HostPort&, const std::string& request)>;
 
   // `secret`: empty, if there is none.
-  AdminClient(std::string secret, Call call)
-      : secret_(std::move(secret)), call_(std::move(call)) {}
+  AdminClient(std::string secret, Call call) : secret_(std::move(secret)), call_(std::move(call)) {}
 
   // `method`: GET or POST, without a body. What isn't ok is a sentence for people: kUnavailable
   // (nobody there), kFailedPrecondition (the secret), kInternal (not an ursulad's admin listener).

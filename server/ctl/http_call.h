@@ -14,8 +14,8 @@
 namespace ursula::ctl {
 
 // `request`: all of its bytes. A host by name is tried at each of its addresses. kUnavailable:
-// nobody answers there, in `timeout_ms` or at all; kInternal: what came isn't HTTP. The message says
-// what was met, for example "Connection refused". (A name is resolved before the time runs.)
+// nobody answers there, in `timeout_ms` or at all; kInternal: what came isn't HTTP. The message
+// says what was met, for example "Connection refused". (A name is resolved before the time runs.)
 Result<HttpResponse> HttpCall(const server::HostPort& address, const std::string& request,
                               uint64_t timeout_ms);
 

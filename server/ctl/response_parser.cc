@@ -9,9 +9,7 @@ namespace ursula::ctl {
 struct ResponseParser::Impl {
   Impl() {
     llhttp_settings_init(&settings);
-    settings.on_status = [](llhttp_t* p, const char*, std::size_t n) {
-      return Of(p).CountHead(n);
-    };
+    settings.on_status = [](llhttp_t* p, const char*, std::size_t n) { return Of(p).CountHead(n); };
     settings.on_header_field = [](llhttp_t* p, const char* at, std::size_t n) {
       return Of(p).Take(at, n, &Of(p).name);
     };

@@ -1,0 +1,61 @@
+// server/ctl/node_view.h
+//
+// What a node says, from its JSON, which may be anything: members that are missing are as they
+// stand here, members that aren't known are skipped, numbers and texts are bounded.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ursula/status.h"
+
+namespace ursula::ctl {
+
+inline constexpr std::size_t kGroupsMax = 65'536;
+inline constexpr std::size_t kPeersMax = 64;
+inline constexpr std::size_t kSentencesMax = 64;
+
+struct GroupSeen {
+  uint32_t group = 0;
+  uint64_t leader = 0;  // 0: of none.
+  uint64_t term = 0;
+  uint64_t applied = 0;
+};
+
+struct PeerSeen {
+  uint64_t node = 0;
+  std::string address = {};  // Where it listens to peers.
+  bool connected = false;    // Both ways.
+  std::string refusal = {};
+};
+
+// GET /cluster.
+struct NodeView {
+  uint64_t node = 0;  // 0: it is alone.
+  std::string cluster_id = {};
+  std::string version = {};
+  std::string peer_address = {};
+  bool ready = false;
+  std::vector<std::string> reasons = {};
+  std::vector<std::string> warnings = {};
+  std::string opening = {};
+  std::vector<GroupSeen> groups = {};  // By number, each once.
+  std::vector<PeerSeen> peers = {};
+};
+std::optional<NodeView> ParseNodeView(std::string_view json);
+
+// {"error":{"code":"…","message":"…"}}
+struct ErrorSeen {
+  std::string code = {};
+  std::string message = {};
+};
+std::optional<ErrorSeen> ParseError(std::string_view json);
+
+std::optional<std::string> ParseOutcome(std::string_view json);  // POST /cluster/transfer.
+std::optional<int64_t> ParseMoved(std::string_view json);        // POST /clock/step.
+
+}  // namespace ursula::ctl

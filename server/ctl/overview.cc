@@ -1,0 +1,128 @@
+#include "server/ctl/overview.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/config/values.h"
+
+namespace ursula::ctl {
+namespace {
+
+constexpr std::size_t kNamedMax = 8;
+
+std::string Name(uint64_t node) { return "node " + std::to_string(node); }
+
+void AddGroups(const NodeView& view, std::map<uint32_t, GroupRow>* rows) {
+  for (const GroupSeen& seen : view.groups) {
+    GroupRow& row = (*rows)[seen.group];
+    row.group = seen.group;
+    if (seen.term > row.term) {
+      row.term = seen.term;
+      row.leader = 0;  // An older term's.
+    }
+    if (seen.term == row.term && row.leader == 0) row.leader = seen.leader;
+    row.applied[view.node] = seen.applied;
+    row.applied_max = std::max(row.applied_max, seen.applied);
+  }
+}
+
+void AddToNodes(const GroupRow& row, std::map<uint64_t, NodeRow>* nodes) {
+  for (const auto& [node, applied] : row.applied) {
+    NodeRow& of_node = (*nodes)[node];
+    // A server that is alone has no number, and leads what it has.
+    if (row.leader != 0 && (row.leader == node || node == 0)) ++of_node.groups_led;
+    const uint64_t lag = row.applied_max - applied;
+    if (lag == 0) continue;
+    ++of_node.groups_behind;
+    of_node.lag_entries += lag;
+    if (lag <= of_node.worst_lag) continue;
+    of_node.worst_lag = lag;
+    of_node.worst_group = row.group;
+  }
+}
+
+class Judge {
+ public:
+  explicit Judge(Overview* overview) : overview_(*overview) {}
+
+  void Look(const NodeSeen& seen) {
+    if (!seen.view) {
+      const char* const code =
+          seen.code == StatusCode::kFailedPrecondition ? "secret" : "unreachable";
+      return Say(code, seen.node, seen.problem);
+    }
+    const NodeView& view = *seen.view;
+    const std::string who = view.node == 0 ? server::FormatHostPort(seen.admin) : Name(view.node);
+    if (!view.ready) {
+      std::string why = view.opening.empty() ? "it doesn't say why" : view.opening;
+      if (!view.reasons.empty()) why = view.reasons.front();
+      Say("not_ready", view.node, who + " isn't ready: " + why);
+    }
+    for (const std::string& warning : view.warnings) {
+      Say("warning", view.node, who + ": " + warning);
+    }
+    if (view.cluster_id.empty()) return;
+    if (overview_.cluster_id.empty()) overview_.cluster_id = view.cluster_id;
+    if (view.cluster_id == overview_.cluster_id) return;
+    Say("other_cluster", view.node,
+        who + " is of cluster " + view.cluster_id + ", others of " + overview_.cluster_id +
+            ": name the nodes of one cluster with --admin");
+  }
+
+  void LookAtGroups() {
+    std::size_t count = 0;
+    std::string named;
+    for (const GroupRow& row : overview_.groups) {
+      if (row.leader != 0) continue;
+      if (++count > kNamedMax) continue;
+      named += (count == 1 ? "" : ", ") + std::to_string(row.group);
+    }
+    if (count == 0) return;
+    Say("group_without_leader", 0,
+        std::to_string(count) + " of " + std::to_string(overview_.groups.size()) +
+            " groups have no leader: " + named + (count > kNamedMax ? " and more" : "") +
+            ": a majority of the nodes must run and reach each other");
+  }
+
+  void LookAtLag() {
+    for (const auto& [node, row] : overview_.nodes) {
+      if (row.worst_lag <= kLagMax) continue;
+      Say("behind", node,
+          Name(node) + " is behind in " + std::to_string(row.groups_behind) + " groups, by " +
+              std::to_string(row.worst_lag) + " entries in group " +
+              std::to_string(row.worst_group.value_or(0)) +
+              ": it catches up by itself if its disk and network can; look at its log");
+    }
+  }
+
+ private:
+  void Say(std::string code, uint64_t node, std::string text) {
+    overview_.reasons.push_back({std::move(code), node, std::move(text)});
+  }
+
+  Overview& overview_;
+};
+
+}  // namespace
+
+Overview Summarize(const Survey& survey) {
+  Overview overview;
+  Judge judge(&overview);
+  std::map<uint32_t, GroupRow> rows;
+  for (const NodeSeen& seen : survey) {
+    judge.Look(seen);
+    if (!seen.view) continue;
+    ++overview.answered;
+    overview.nodes[seen.view->node];
+    if (seen.view->cluster_id == overview.cluster_id) AddGroups(*seen.view, &rows);
+  }
+  for (auto& [group, row] : rows) {
+    AddToNodes(row, &overview.nodes);
+    overview.groups.push_back(std::move(row));
+  }
+  judge.LookAtGroups();
+  judge.LookAtLag();
+  return overview;
+}
+
+}  // namespace ursula::ctl

@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cstddef>
+
+#include "server/config/values.h"
+#include "server/ctl/report.h"
+
+namespace ursula::ctl {
+namespace {
+
+std::string Number(uint64_t number) { return std::to_string(number); }
+std::string NodeName(uint64_t node) { return node == 0 ? "-" : Number(node); }
+
+// Columns as wide as what stands in them, two spaces apart; the last one as it is.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> heads) { Row(std::move(heads)); }
+
+  void Row(std::vector<std::string> cells) {
+    widths_.resize(std::max(widths_.size(), cells.size()));
+    for (std::size_t i = 0; i < cells.size(); ++i) {
+      widths_[i] = std::max(widths_[i], cells[i].size());
+    }
+    rows_.push_back(std::move(cells));
+  }
+  std::string Text() const {
+    std::string text;
+    for (const std::vector<std::string>& row : rows_) {
+      std::string line;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        line += row[i];
+        if (i + 1 < row.size()) line.append(widths_[i] + 2 - row[i].size(), ' ');
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      text += line + "\n";
+    }
+    return text;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::vector<std::size_t> widths_;
+};
+
+std::string StateOf(const NodeSeen& seen) {
+  if (!seen.view) return seen.code == StatusCode::kUnavailable ? "unreachable" : "unknown";
+  if (seen.view->ready) return "ready";
+  return seen.view->opening.empty() ? "not ready" : "recovering";
+}
+
+std::string AddressOf(const NodeSeen& seen) {
+  return seen.admin.port == 0 ? "-" : server::FormatHostPort(seen.admin);
+}
+
+}  // namespace
+
+std::string StatusText(const Survey& survey, const Overview& overview) {
+  std::string text = overview.cluster_id.empty() ? "" : "cluster " + overview.cluster_id + ", ";
+  text += Number(overview.groups.size()) + " groups; " + Number(overview.answered) + " of " +
+          Number(survey.size()) + " nodes answer; " +
+          (overview.reasons.empty() ? "healthy" : "not healthy") + "\n";
+  Table table({"NODE", "ADMIN", "STATE", "LEADS", "BEHIND", "VERSION"});
+  for (const NodeSeen& seen : survey) {
+    if (!seen.view) {
+      table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), "-", "-", "-"});
+      continue;
+    }
+    const NodeRow& row = overview.nodes.at(seen.node);
+    table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), Number(row.groups_led),
+               Number(row.lag_entries), seen.view->version});
+  }
+  text += table.Text();
+  for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";
+  return text;
+}
+
+std::string GroupsText(const Overview& overview) {
+  std::vector<std::string> heads = {"GROUP", "LEADER", "TERM"};
+  for (const auto& [node, row] : overview.nodes) heads.push_back("NODE " + NodeName(node));
+  Table table(heads);
+  for (const GroupRow& row : overview.groups) {
+    std::vector<std::string> cells = {Number(row.group), NodeName(row.leader), Number(row.term)};
+    for (const auto& [node, of_node] : overview.nodes) {
+      const auto applied = row.applied.find(node);
+      if (applied == row.applied.end()) {
+        cells.emplace_back("-");
+        continue;
+      }
+      const uint64_t lag = row.applied_max - applied->second;
+      cells.push_back(Number(applied->second) + (lag == 0 ? "" : " (-" + Number(lag) + ")"));
+    }
+    table.Row(std::move(cells));
+  }
+  return table.Text();
+}
+
+std::string LeadersText(const Overview& overview) {
+  std::map<uint64_t, std::vector<uint32_t>> led;
+  for (const auto& [node, row] : overview.nodes) {
+    if (node != 0) led[node];
+  }
+  for (const GroupRow& row : overview.groups) led[row.leader].push_back(row.group);
+  Table table({"NODE", "LEADS", "GROUPS"});
+  for (const auto& [node, groups] : led) {
+    std::string named;
+    for (uint32_t group : groups) named += (named.empty() ? "" : " ") + Number(group);
+    table.Row({node == 0 ? "none" : Number(node), Number(groups.size()), named});
+  }
+  return table.Text();
+}
+
+std::string LagText(const Survey& survey, const Overview& overview) {
+  Table table({"NODE", "GROUPS BEHIND", "ENTRIES", "MOST IN GROUP", "BY"});
+  for (const NodeSeen& seen : survey) {
+    if (!seen.view) {
+      table.Row({NodeName(seen.node), "?", "?", "-", "-"});
+      continue;
+    }
+    const NodeRow& row = overview.nodes.at(seen.node);
+    table.Row({NodeName(seen.node), Number(row.groups_behind), Number(row.lag_entries),
+               row.worst_group ? Number(*row.worst_group) : "-",
+               row.worst_group ? Number(row.worst_lag) : "-"});
+  }
+  return table.Text();
+}
+
+std::string HealthText(const Overview& overview) {
+  if (overview.reasons.empty()) return "healthy\n";
+  std::string text = "not healthy\n";
+  for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";
+  return text;
+}
+
+std::string TransfersText(const std::vector<Transfer>& transfers) {
+  if (transfers.empty()) return "nothing to hand over: the node leads no group\n";
+  std::string text;
+  for (const Transfer& transfer : transfers) {
+    text += "group " + Number(transfer.group) + ": ";
+    switch (transfer.state) {
+      case Transfer::State::kDone:
+        text += "led by node " + Number(transfer.to) + " now, before by " +
+                (transfer.from == 0 ? "none" : "node " + Number(transfer.from));
+        break;
+      case Transfer::State::kLeads:
+        text += "node " + Number(transfer.to) + " leads it already";
+        break;
+      case Transfer::State::kRefused:
+      case Transfer::State::kLate:
+      case Transfer::State::kPending:
+        text += "not handed over: " + transfer.text;
+        break;
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string ClockText(const server::HostPort& admin, int64_t moved_ms) {
+  return "the streams' time is that of " + server::FormatHostPort(admin) + "; it moved by " +
+         std::to_string(moved_ms) + " ms at most\n";
+}
+
+}  // namespace ursula::ctl

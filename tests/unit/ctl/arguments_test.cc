@@ -1,0 +1,103 @@
+#include "server/ctl/arguments.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace ursula::ctl {
+namespace {
+
+ReadArguments Read(std::vector<const char*> words,
+                   const std::map<std::string, const char*>& environment = {}) {
+  ArgumentsInput input;
+  input.words = words;
+  input.environment = [&](const char* name) {
+    const auto found = environment.find(name);
+    return found == environment.end() ? nullptr : found->second;
+  };
+  input.read_secret = [](const std::string& path) -> Result<std::string> {
+    if (path == "file") return std::string("0123456789abcdef");
+    return Status(StatusCode::kIoError, "No such file");
+  };
+  return ParseArguments(std::move(input));
+}
+
+std::string MistakesOf(std::vector<const char*> words) {
+  std::string all;
+  for (const std::string& mistake : Read(std::move(words)).mistakes) all += mistake + ";";
+  return all;
+}
+
+TEST(ArgumentsTest, CommandsAndOptionsMayStandInAnyOrder) {
+  auto read = Read({"transfer", "--json", "3", "--admin=10.0.0.1:1,h:2", "2", "--admin", "[::1]:3",
+                    "--cluster-secret-file", "file", "--timeout-ms", "7", "--wait-ms=8"});
+  EXPECT_TRUE(read.mistakes.empty());
+  const Arguments& arguments = read.arguments;
+  EXPECT_EQ(arguments.command, Command::kTransfer);
+  EXPECT_EQ(arguments.group, 3u);
+  EXPECT_EQ(arguments.to, 2u);
+  EXPECT_FALSE(arguments.all);
+  EXPECT_TRUE(arguments.json);
+  EXPECT_EQ(arguments.timeout_ms, 7u);
+  EXPECT_EQ(arguments.wait_ms, 8u);
+  EXPECT_EQ(arguments.secret, "0123456789abcdef");
+  ASSERT_EQ(arguments.admin.size(), 3u);
+  EXPECT_EQ(arguments.admin[1], (server::HostPort{"h", 2}));
+  EXPECT_EQ(arguments.admin[2], (server::HostPort{"::1", 3}));
+}
+
+TEST(ArgumentsTest, EachCommandIsKnown) {
+  EXPECT_EQ(Read({"status"}).arguments.command, Command::kStatus);
+  EXPECT_EQ(Read({"groups"}).arguments.command, Command::kGroups);
+  EXPECT_EQ(Read({"leaders"}).arguments.command, Command::kLeaders);
+  EXPECT_EQ(Read({"lag"}).arguments.command, Command::kLag);
+  EXPECT_EQ(Read({"health"}).arguments.command, Command::kHealth);
+  EXPECT_EQ(Read({"clock", "step"}).arguments.command, Command::kClockStep);
+  EXPECT_EQ(Read({"--version"}).arguments.command, Command::kVersion);
+  EXPECT_EQ(Read({"fly", "--help"}).arguments.command, Command::kHelp);
+  auto all = Read({"transfer", "--all-from", "2"});
+  EXPECT_TRUE(all.mistakes.empty());
+  EXPECT_TRUE(all.arguments.all);
+  EXPECT_EQ(all.arguments.all_from, 2u);
+}
+
+TEST(ArgumentsTest, TheEnvironmentStandsInForOptions) {
+  auto read = Read({"status"}, {{"URSULACTL_ADMIN", "h:1"}, {"URSULACTL_SECRET_FILE", "file"}});
+  EXPECT_TRUE(read.mistakes.empty());
+  EXPECT_EQ(read.arguments.admin, (std::vector<server::HostPort>{{"h", 1}}));
+  EXPECT_EQ(read.arguments.secret, "0123456789abcdef");
+  read = Read({"status", "--admin", "g:2"}, {{"URSULACTL_ADMIN", "h:1"}});
+  EXPECT_EQ(read.arguments.admin, (std::vector<server::HostPort>{{"g", 2}}));
+  EXPECT_EQ(Read({"status"}).arguments.admin, (std::vector<server::HostPort>{{"127.0.0.1", 4438}}));
+  EXPECT_EQ(Read({"status"}, {{"URSULACTL_ADMIN", "h"}}).mistakes.at(0),
+            "URSULACTL_ADMIN: 'h' is not HOST:PORT, or a list of those with commas between");
+}
+
+TEST(ArgumentsTest, EachMistakeHasItsSentence) {
+  EXPECT_EQ(MistakesOf({}), "say what to do, for example: ursulactl status;");
+  EXPECT_EQ(MistakesOf({"fly"}), "'fly' is not a command (see --help);");
+  EXPECT_EQ(MistakesOf({"clock"}), "'clock' is not a command (see --help);");
+  EXPECT_EQ(MistakesOf({"clock", "back"}), "'clock back' is not a command (see --help);");
+  EXPECT_EQ(MistakesOf({"status", "now"}), "'now' is too much after status;");
+  EXPECT_EQ(MistakesOf({"status", "--fast"}), "--fast is not an option (see --help);");
+  EXPECT_EQ(MistakesOf({"status", "--admin"}), "--admin needs a value;");
+  EXPECT_EQ(MistakesOf({"status", "--wait-ms", "0"}),
+            "--wait-ms: '0' is not a number of milliseconds, at most an hour's;");
+  EXPECT_EQ(MistakesOf({"status", "--all-from", "1"}), "--all-from is for transfer;");
+  EXPECT_EQ(MistakesOf({"transfer", "--all-from", "0"}), "--all-from: '0' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"transfer", "--all-from", "1", "2"}), "'2' is too much after transfer;");
+  EXPECT_EQ(MistakesOf({"transfer", "1"}),
+            "transfer: say which group and to which node (transfer 3 2), or --all-from and a "
+            "node;");
+  EXPECT_EQ(MistakesOf({"transfer", "-1", "0"}),
+            "transfer: '-1' is not a group's number;transfer: '0' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"status", "--cluster-secret-file", "x"}),
+            "--cluster-secret-file x: No such file;");
+  EXPECT_NE(MistakesOf({"clock", "step", "--admin", "h:1,g:2"}).find("the one node"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace ursula::ctl

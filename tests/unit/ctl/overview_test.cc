@@ -1,0 +1,89 @@
+#include "server/ctl/overview.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/unit/ctl/fake_node.h"
+
+namespace ursula::ctl {
+namespace {
+
+NodeSeen Seen(const std::string& json) {
+  NodeSeen seen;
+  seen.view = ParseNodeView(json);
+  EXPECT_TRUE(seen.view.has_value());
+  seen.node = seen.view->node;
+  seen.admin = {"10.0.0.1", 4438};
+  return seen;
+}
+
+std::vector<std::string> CodesOf(const Overview& overview) {
+  std::vector<std::string> codes;
+  for (const Reason& reason : overview.reasons) {
+    codes.push_back(reason.code + " " + std::to_string(reason.node));
+  }
+  return codes;
+}
+
+TEST(OverviewTest, TheNewestTermSaysWhoLeads) {
+  const Overview overview =
+      Summarize({Seen(ClusterJson(1, {{0, 1, 5, 10}, {1, 1, 3, 7}, {2, 2, 4, 1}})),
+                 Seen(ClusterJson(2, {{0, 2, 6, 9}, {1, 0, 4, 7}, {2, 0, 4, 1}}))});
+  ASSERT_EQ(overview.groups.size(), 3u);
+  EXPECT_EQ(overview.groups[0].leader, 2u);
+  EXPECT_EQ(overview.groups[0].term, 6u);
+  EXPECT_EQ(overview.groups[1].leader, 0u) << "an election is under way";
+  EXPECT_EQ(overview.groups[2].leader, 2u) << "one of them knows";
+  EXPECT_EQ(CodesOf(overview), std::vector<std::string>{"group_without_leader 0"});
+}
+
+TEST(OverviewTest, LagIsToTheOneThatIsFurthest) {
+  const Overview overview = Summarize({Seen(ClusterJson(1, {{0, 1, 1, 100}, {1, 1, 1, 50}})),
+                                       Seen(ClusterJson(2, {{0, 1, 1, 90}, {1, 1, 1, 20'000}}))});
+  EXPECT_EQ(overview.groups[0].applied_max, 100u);
+  EXPECT_EQ(overview.nodes.at(1).lag_entries, 19'950u);
+  EXPECT_EQ(overview.nodes.at(1).groups_behind, 1u);
+  EXPECT_EQ(overview.nodes.at(1).worst_group, 1u);
+  EXPECT_EQ(overview.nodes.at(1).groups_led, 2u);
+  EXPECT_EQ(overview.nodes.at(2).lag_entries, 10u);
+  EXPECT_EQ(CodesOf(overview), std::vector<std::string>{"behind 1"});
+}
+
+TEST(OverviewTest, WhatIsWrongIsAReason) {
+  NodeSeen away;
+  away.node = 3;
+  away.problem = "can't reach it";
+  away.code = StatusCode::kUnavailable;
+  NodeSeen secret = away;
+  secret.node = 0;
+  secret.code = StatusCode::kFailedPrecondition;
+  std::string recovering = ClusterJson(2, {});
+  recovering.replace(recovering.find("\"ready\":true"), 12,
+                     "\"ready\":false,\"reasons\":[\"reading the log\"],\"warnings\":[\"late\"]");
+  const Overview overview = Summarize({Seen(ClusterJson(1, {{0, 1, 1, 1}})), Seen(recovering), away,
+                                       secret, Seen(ClusterJson(4, {{0, 4, 9, 1}}, {}, "cd"))});
+  EXPECT_EQ(CodesOf(overview),
+            (std::vector<std::string>{"not_ready 2", "warning 2", "unreachable 3", "secret 0",
+                                      "other_cluster 4"}));
+  EXPECT_EQ(overview.reasons[0].text, "node 2 isn't ready: reading the log");
+  EXPECT_EQ(overview.groups[0].leader, 1u) << "what is of another cluster says nothing here";
+  EXPECT_EQ(overview.answered, 3u);
+}
+
+TEST(OverviewTest, AServerThatIsAloneLeadsAll) {
+  const Overview overview = Summarize({Seen(ClusterJson(0, {{0, 1, 1, 1}, {1, 1, 1, 1}}))});
+  EXPECT_EQ(overview.nodes.at(0).groups_led, 2u);
+  EXPECT_TRUE(overview.reasons.empty());
+}
+
+TEST(OverviewTest, NothingIsHealthyWhereNobodyAnswers) {
+  NodeSeen away;
+  away.problem = "can't reach it";
+  away.code = StatusCode::kUnavailable;
+  EXPECT_EQ(CodesOf(Summarize({away})), std::vector<std::string>{"unreachable 0"});
+}
+
+}  // namespace
+}  // namespace ursula::ctl

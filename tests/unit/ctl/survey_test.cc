@@ -1,0 +1,99 @@
+#include "server/ctl/survey.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/unit/ctl/fake_node.h"
+
+namespace ursula::ctl {
+namespace {
+
+class SurveyTest : public ::testing::Test {
+ protected:
+  Survey Look(const std::vector<server::HostPort>& addresses) {
+    AdminClient client = nodes_.Client();
+    return LookAtAll(&client, addresses);
+  }
+  // "1 10.0.0.1:4438 yes, 3 - no".
+  static std::string Told(const Survey& survey) {
+    std::string text;
+    for (const NodeSeen& seen : survey) {
+      text += (text.empty() ? "" : ", ") + std::to_string(seen.node) + " " +
+              (seen.admin.port == 0 ? "-" : server::FormatHostPort(seen.admin)) +
+              (seen.view ? " yes" : " no");
+    }
+    return text;
+  }
+
+  FakeNodes nodes_;
+};
+
+TEST_F(SurveyTest, OthersAreFoundAtTheSameDistanceFromTheirPeersPort) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
+  nodes_.Say("10.0.0.2:4438", ClusterJson(2, {}, {1, 3}));
+  nodes_.Say("10.0.0.3:4438", ClusterJson(3, {}, {1, 2}));
+  EXPECT_EQ(Told(Look({{"10.0.0.2", 4438}})),
+            "1 10.0.0.1:4438 yes, 2 10.0.0.2:4438 yes, 3 10.0.0.3:4438 yes");
+  EXPECT_EQ(Told(Look({{"10.0.0.2", 4438}, {"10.0.0.2", 4438}})),
+            "1 10.0.0.1:4438 yes, 2 10.0.0.2:4438 yes, 3 10.0.0.3:4438 yes");
+}
+
+TEST_F(SurveyTest, WhatIsFoundMustBeThatNodeOfThatCluster) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
+  nodes_.Say("10.0.0.2:4438", ClusterJson(3, {}, {1, 2}));
+  nodes_.Say("10.0.0.3:4438", ClusterJson(3, {}, {1, 2}, "cd"));
+  const Survey survey = Look({{"10.0.0.1", 4438}});
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 yes, 2 - no, 3 - no");
+  EXPECT_EQ(survey[1].problem,
+            "node 2 (peers reach it at 10.0.0.2:4439) doesn't answer at 10.0.0.2:4438: start it, "
+            "or name its --admin-listen address too, with --admin");
+}
+
+TEST_F(SurveyTest, AnAddressThatWasNamedAndDoesNotAnswerIsTheNodeThatIsMissing) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
+  nodes_.Say("10.0.0.3:4438", ClusterJson(3, {}, {1, 2}));
+  const char* expected = "1 10.0.0.1:4438 yes, 2 10.0.0.2:4438 no, 3 10.0.0.3:4438 yes";
+  // Where it is looked for, or wherever.
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}, {"10.0.0.2", 4438}, {"10.0.0.3", 4438}})), expected);
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}, {"10.0.0.9", 9}, {"10.0.0.3", 4438}})),
+            "1 10.0.0.1:4438 yes, 2 10.0.0.9:9 no, 3 10.0.0.3:4438 yes");
+  // Two of them: which is which can't be known, and both are named already.
+  nodes_.answers.erase("10.0.0.3:4438");
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}, {"10.0.0.8", 8}, {"10.0.0.9", 9}})),
+            "1 10.0.0.1:4438 yes, 0 10.0.0.8:8 no, 0 10.0.0.9:9 no");
+}
+
+TEST_F(SurveyTest, OddAnswersAreAProblemOfThatNode) {
+  nodes_.Say("10.0.0.1:4438", "GET /cluster", 404, "not here");
+  const Survey survey = Look({{"10.0.0.1", 4438}});
+  EXPECT_EQ(Told(survey), "0 10.0.0.1:4438 no");
+  EXPECT_NE(survey[0].problem.find("isn't an ursulad's admin listener"), std::string::npos);
+}
+
+TEST_F(SurveyTest, LookingAgainAsksWhoIsKnown) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {{0, 1, 1, 1}}, {2}));
+  AdminClient client = nodes_.Client();
+  Survey survey = LookAtAll(&client, {{"10.0.0.1", 4438}});
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {{0, 2, 2, 2}}, {2}));
+  nodes_.asked.clear();
+  LookAgain(&client, &survey);
+  EXPECT_EQ(survey[0].view->groups[0].leader, 2u);
+  EXPECT_EQ(nodes_.asked, std::vector<std::string>{"10.0.0.1:4438 GET /cluster"});
+  nodes_.answers.clear();
+  LookAgain(&client, &survey);
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 no, 2 - no");
+}
+
+TEST(GuessTest, PortsThatAreNoneAreNotGuessed) {
+  const server::HostPort admin = {"10.0.0.1", 4438};
+  EXPECT_EQ(GuessAdmin(admin, "10.0.0.1:4439", "h:5000"), (server::HostPort{"h", 4999}));
+  EXPECT_EQ(GuessAdmin(admin, "10.0.0.1:4439", "h:1"), std::nullopt);
+  EXPECT_EQ(GuessAdmin({"h", 65000}, "h:1000", "h:2000"), std::nullopt);
+  EXPECT_EQ(GuessAdmin(admin, "", "h:1"), std::nullopt);
+  EXPECT_EQ(GuessAdmin(admin, "10.0.0.1:4439", "nonsense"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace ursula::ctl
