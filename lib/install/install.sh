@@ -21,6 +21,7 @@ put -m 644 "$root/libursula.a" "$to/lib/libursula.a"
 put -m 755 "$root/libursula.so.0" "$to/lib/libursula.so.0"
 ln -sf libursula.so.0 "$to/lib/libursula.so"
 put -m 755 "$root/server/ursulad" "$to/bin/ursulad"
+put -m 755 "$root/server/ctl/ursulactl" "$to/bin/ursulactl"
 fill() { sed -e "s|@VERSION@|$version|" "$root/lib/install/$1" > "$2"; }
 fill ursula.pc.in "$to/lib/pkgconfig/ursula.pc"
 fill ursulaConfig.cmake.in "$to/lib/cmake/ursula/ursulaConfig.cmake"

@@ -9,9 +9,9 @@ namespace ursula::auth {
 namespace {
 
 // When it was issued, what tells it from others of that moment, the proof that it is ours.
-constexpr std::size_t kTimeCharacters = 16;
+constexpr std::size_t kStampCharacters = 16;
 constexpr std::size_t kDrawnBytes = 16;
-constexpr std::size_t kWordsCharacters = kTimeCharacters + 2 * kDrawnBytes;
+constexpr std::size_t kWordsCharacters = kStampCharacters + 2 * kDrawnBytes;
 constexpr std::size_t kTagCharacters = 32;
 static_assert(kWordsCharacters + kTagCharacters <= kNonceCharactersMax);
 
@@ -24,11 +24,11 @@ std::string Nonces::TagOf(std::string_view words) const {
 }
 
 std::string Nonces::Issue(uint64_t now_ns) const {
-  std::string words(kTimeCharacters, '0');
-  std::string time(kTimeCharacters, '\0');
-  char* const end = std::to_chars(time.data(), time.data() + time.size(), now_ns, 16).ptr;
-  time.resize(static_cast<std::size_t>(end - time.data()));
-  words.replace(words.size() - time.size(), time.size(), time);
+  std::string words(kStampCharacters, '0');
+  std::string stamp(kStampCharacters, '\0');
+  char* const end = std::to_chars(stamp.data(), stamp.data() + stamp.size(), now_ns, 16).ptr;
+  stamp.resize(static_cast<std::size_t>(end - stamp.data()));
+  words.replace(words.size() - stamp.size(), stamp.size(), stamp);
   words += DrawHex(kDrawnBytes);
   return words + TagOf(words);
 }
@@ -40,8 +40,8 @@ bool Nonces::IsFresh(std::string_view nonce, uint64_t now_ns) const {
   const std::string padding(kMacCharacters - kTagCharacters, '0');
   if (!SameMac(tag + padding, std::string(nonce.substr(kWordsCharacters)) + padding)) return false;
   uint64_t issued_ns = 0;
-  auto [end, error] = std::from_chars(nonce.data(), nonce.data() + kTimeCharacters, issued_ns, 16);
-  if (error != std::errc{} || end != nonce.data() + kTimeCharacters) return false;
+  auto [end, error] = std::from_chars(nonce.data(), nonce.data() + kStampCharacters, issued_ns, 16);
+  if (error != std::errc{} || end != nonce.data() + kStampCharacters) return false;
   if (now_ns < issued_ns || now_ns - issued_ns >= kLifeNs) return false;
   return !used_.contains(std::string(nonce));
 }

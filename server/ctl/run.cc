@@ -1,5 +1,6 @@
 #include "server/ctl/run.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -14,6 +15,8 @@ namespace ursula::ctl {
 namespace {
 
 constexpr uint64_t kRoundMs = 100;
+constexpr uint64_t kSettleMs = 300;
+constexpr int kSettleRounds = 4;
 
 Printed Failure(const Arguments& arguments, int exit_status, const std::string& code,
                 const std::string& message) {
@@ -77,16 +80,35 @@ Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey)
   return printed;
 }
 
+// While a group is handed over, or its leader has just ended, it has none for a moment: that is not
+// what an operator is to be woken for.
+bool MaySettle(const Overview& overview) {
+  return overview.answered > 0 && std::ranges::any_of(overview.reasons, [](const Reason& reason) {
+           return reason.code == "group_without_leader" || reason.code == "not_ready";
+         });
+}
+
+Overview Settled(AdminClient* client, Survey* survey) {
+  Overview overview = Summarize(*survey);
+  for (int round = 0; round < kSettleRounds && MaySettle(overview); ++round) {
+    Deadline(kSettleMs).Await();
+    LookAgain(client, survey);
+    overview = Summarize(*survey);
+  }
+  return overview;
+}
+
 }  // namespace
 
 Printed Run(const Arguments& arguments, AdminClient* client) {
   if (arguments.command == Command::kClockStep) return StepClock(arguments, client);
   Survey survey = LookAtAll(client, arguments.admin);
-  const Overview overview = Summarize(survey);
+  const bool judges =
+      arguments.command == Command::kStatus || arguments.command == Command::kHealth;
+  const Overview overview = judges ? Settled(client, &survey) : Summarize(survey);
   const bool json = arguments.json;
   Printed printed;
-  if (overview.answered == 0 && arguments.command != Command::kStatus &&
-      arguments.command != Command::kHealth) {
+  if (overview.answered == 0 && !judges) {
     return Failure(arguments, kExitAway, "UNREACHABLE", survey.front().problem);
   }
   if (overview.answered == 0) printed.exit_status = kExitAway;

@@ -13,20 +13,23 @@ trap 'rm -rf "$root"' EXIT
 put() { install -D -m "$1" "$2" "$root/$3"; }
 
 put 755 "$binary" usr/bin/ursulad
-strip --strip-unneeded --remove-section=.comment "$root/usr/bin/ursulad"
+put 755 "${file[ursulactl]}" usr/bin/ursulactl
+strip --strip-unneeded --remove-section=.comment "$root"/usr/bin/*
 put 644 "${file[ursulad.service]}" lib/systemd/system/ursulad.service
 put 644 "${file[ursulad.toml]}" etc/ursulad/ursulad.toml
 put 644 "${file[OPERATING.md]}" usr/share/doc/ursulad/OPERATING.md
+put 644 "${file[alerts.yml]}" usr/share/doc/ursulad/alerts.yml
 put 644 "${file[LICENSE]}" usr/share/doc/ursulad/copyright
 for script in postinst prerm postrm; do put 755 "${file[$script]}" "DEBIAN/$script"; done
 echo /etc/ursulad/ursulad.toml >"$root/DEBIAN/conffiles"
 
-# The packages of the libraries it names. Their names carry the libraries' versions, but for those of
+# The packages of the libraries they name. Their names carry the libraries' versions, but for those of
 # which Debian 12's is meant.
 depends=
-libraries=$(objdump -p "$root/usr/bin/ursulad" | awk '$1 == "NEEDED" {print $2}')
+libraries=$(objdump -p "$root"/usr/bin/* | awk '$1 == "NEEDED" {print $2}' | sort -u)
+resolved=$(ldd "$root"/usr/bin/*)
 for library in $libraries; do
-  path=$(ldd "$root/usr/bin/ursulad" | awk -v name="$library" '$1 == name && $3 ~ /^\// {print $3}')
+  path=$(awk -v name="$library" '$1 == name && $3 ~ /^\// {print $3; exit}' <<<"$resolved")
   [[ -n $path ]] || continue  # The loader itself.
   # What /lib holds is known under /lib or /usr/lib.
   package=$(dpkg-query -S "$path" 2>/dev/null || dpkg-query -S "/usr$path" 2>/dev/null ||
@@ -54,7 +57,8 @@ Priority: optional
 Description: durable streams server
  Many small, replayable, append-only event streams over HTTP and SSE, kept
  durably on disk. Its service starts with the machine and listens on
- 127.0.0.1:4437; see /etc/ursulad/ursulad.toml.
+ 127.0.0.1:4437; see /etc/ursulad/ursulad.toml. ursulactl asks it, and the
+ nodes of a cluster, how they are.
 END
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 chmod 755 "$root" && find "$root" -type d -exec chmod 755 {} +

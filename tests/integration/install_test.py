@@ -217,7 +217,9 @@ class Installed(unittest.TestCase):
 
     def test_the_server_is_of_the_same_version(self):
         version = "".join(self.pkg_config("--modversion"))
-        self.assertEqual(run(self.prefix / "bin/ursulad", "--version"), "ursulad %s\n" % version)
+        for name in ("ursulad", "ursulactl"):
+            self.assertEqual(run(self.prefix / "bin" / name, "--version"),
+                             "%s %s\n" % (name, version))
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ class Package(unittest.TestCase):
             self.assertEqual(owner, "root/root", line)
             self.assertNotIn("w", mode[4:], line)  # Nobody else may write there.
             names.add(name)
-        self.assertTrue({"./usr/bin/ursulad", "./lib/systemd/system/ursulad.service",
+        self.assertTrue({"./usr/bin/ursulad", "./usr/bin/ursulactl",
+                         "./usr/share/doc/ursulad/alerts.yml", "./lib/systemd/system/ursulad.service",
                          "./etc/ursulad/ursulad.toml", "./usr/share/doc/ursulad/copyright",
                          "./usr/share/doc/ursulad/OPERATING.md"} <= names)
         self.assertFalse([name for name in names if name.startswith("./var")])
@@ -116,7 +117,11 @@ class Package(unittest.TestCase):
         owned = {os.path.basename(path) for path in owned}
         with Root() as root:
             root.dpkg("-i", DEB)
-            needed = run("objdump", "-p", root.path / "usr/bin/ursulad").stdout
+            needed = run("objdump", "-p", root.path / "usr/bin/ursulad",
+                         root.path / "usr/bin/ursulactl").stdout
+            told = run(root.path / "usr/bin/ursulactl", "--version").stdout
+            self.assertEqual(told.split()[1],
+                             run(harness.ursulad_path, "--version").stdout.split()[1])
         libraries = re.findall(r"NEEDED +(\S+)", needed)
         self.assertIn("libc.so.6", libraries)
         self.assertEqual([name for name in libraries if name not in owned], [])

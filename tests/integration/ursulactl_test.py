@@ -2,6 +2,7 @@
 """ursulactl and the nodes it asks: real processes, over loopback."""
 import json
 import os
+import pathlib
 import socket
 import subprocess
 import tempfile
@@ -257,6 +258,18 @@ class Secret(unittest.TestCase):
                     ("GET", "/healthz", 200), ("GET", "/metrics", 200), ("GET", "/cluster", 401),
                     ("POST", "/clock/step", 401), ("POST", "/cluster/transfer?group=0&to=1", 401)):
                 self.assertEqual(cluster[1].ask(method, target, port=port)[0], status, target)
+
+    def test_the_guide_shows_how_by_hand(self):
+        guide = pathlib.Path(os.environ["URSULA_ADMIN_GUIDE"]).read_text()
+        script = guide.split("By hand:\n\n```\n")[1].split("```")[0]
+        with harness.Server("--cluster-secret-file", self.path, admin=True) as server:
+            for old, new in (("/etc/ursulad/secret", self.path),
+                             ("127.0.0.1:4438", "127.0.0.1:%d" % server.admin_port()),
+                             ("curl -H", "curl -s -H")):
+                self.assertIn(old, script)
+                script = script.replace(old, new)
+            done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True)
+            self.assertEqual(json.loads(done.stdout)["ready"], True, done)
 
     def test_what_was_sent_once_is_worth_nothing(self):
         """A listener on the way sends on what passes, and then again."""

@@ -13,6 +13,7 @@
 #include "server/config/values.h"
 #include "server/ctl/admin_client.h"
 #include "server/ctl/node_view.h"
+#include "ursula/function.h"
 
 namespace ursula::ctl {
 
@@ -21,6 +22,7 @@ class FakeNodes {
   // Answers with what stands under "GET /cluster" of the address; without that it can't be reached.
   std::map<std::string, std::map<std::string, HttpResponse>> answers;
   std::vector<std::string> asked;  // "127.0.0.1:1 GET /cluster".
+  Function<void()> on_asked;       // Before it is answered; may change what is.
 
   AdminClient Client(std::string secret = "") {
     return AdminClient(std::move(secret),
@@ -43,6 +45,7 @@ class FakeNodes {
   Result<HttpResponse> Answer(const std::string& address, const std::string& request) {
     const std::string question = request.substr(0, request.find(" HTTP/1.1\r\n"));
     asked.push_back(address + " " + question);
+    if (on_asked) on_asked();
     const auto node = answers.find(address);
     if (node == answers.end()) return Status(StatusCode::kUnavailable, "Connection refused");
     const auto answer = node->second.find(question);
