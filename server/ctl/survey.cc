@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "server/config/cluster.h"
@@ -97,8 +98,8 @@ NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
 }
 
 void Settle(Survey* survey) {
-  std::ranges::stable_sort(*survey, {}, [](const NodeSeen& seen) {
-    return seen.node == 0 && !seen.view ? UINT64_MAX : seen.node;
+  std::ranges::sort(*survey, {}, [](const NodeSeen& seen) {
+    return std::tuple(IsNameless(seen) ? UINT64_MAX : seen.node, seen.admin.host, seen.admin.port);
   });
   // One node by two addresses is one node.
   const auto same = std::ranges::unique(*survey, [](const NodeSeen& a, const NodeSeen& b) {

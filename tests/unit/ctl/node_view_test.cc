@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 
 #include "tests/unit/ctl/fake_node.h"
 
@@ -51,6 +52,7 @@ TEST(NodeViewTest, WhatIsNotThatIsNone) {
   EXPECT_FALSE(with("\"peers\":[", "\"peers\":[{\"node\":0},"));
   EXPECT_FALSE(with("\"peers\":[{\"node\":2", "\"peers\":{\"node\":2"));
   EXPECT_FALSE(ParseNodeView("").has_value());
+  EXPECT_FALSE(ParseNodeView(std::string_view()).has_value());
   EXPECT_FALSE(ParseNodeView("[]").has_value());
   EXPECT_FALSE(ParseNodeView("{}").has_value());
   EXPECT_FALSE(ParseNodeView(std::string(100'000, '[')).has_value());
