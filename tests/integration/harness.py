@@ -32,12 +32,14 @@ def environment(**more):
 class Client:
     """Requests to the server that listens on a port."""
 
+    host = "127.0.0.1"
+
     def __init__(self, port):
         self.port = port
 
     def ask(self, method, target, body=None, headers=None, port=None):
         """(status, headers, body) over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(self.host, port or self.port, timeout=PATIENCE_S)
         try:
             connection.request(method, target, body=body, headers=headers or {})
             response = connection.getresponse()
@@ -66,10 +68,11 @@ class Client:
 
 
 class Server(Client):
-    """One ursulad on a port of the kernel's choice. With `data_dir` it can be started again."""
+    """One ursulad, on a port of the kernel's choice unless `port` is one. With `data_dir` it can be
+    started again. `host`: where it listens and is asked."""
 
     def __init__(self, *flags, data_dir=None, admin=False, before=None, log=None, wait=True,
-                 variables=None, binary=None):
+                 variables=None, binary=None, host="127.0.0.1", port=0):
         self.binary = binary or ursulad_path
         self.variables = variables or {}  # Of its environment, besides.
         self.before = before  # Called in the new process, for limits.
@@ -78,8 +81,9 @@ class Server(Client):
             self._own_dir = tempfile.TemporaryDirectory(prefix="ursula-")
             data_dir = os.path.join(self._own_dir.name, "data")
         self.data_dir = data_dir
-        self.flags = ["--listen", "127.0.0.1:0", "--admin-listen",
-                      "127.0.0.1:0" if admin else "none", *flags]
+        self.host = host
+        self.flags = ["--listen", "%s:%d" % (host, port), "--admin-listen",
+                      host + ":0" if admin else "none", *flags]
         if data_dir is not None:
             self.flags += ["--data-dir", str(data_dir)]
         self.log = log or tempfile.TemporaryFile(mode="w+")  # Its stderr.
@@ -98,7 +102,7 @@ class Server(Client):
 
     def await_listening(self):
         line = self.process.stdout.readline()
-        match = re.fullmatch(r"listening on (http://127\.0\.0\.1:(\d+))\n", line)
+        match = re.fullmatch(r"listening on (http://[0-9.]+:(\d+))\n", line)
         if match is None:
             self.process.kill()
             raise AssertionError("ursulad did not start: %r %s" % (line, self.log_text()))

@@ -32,29 +32,46 @@ def free_ports(count):
 
 class Cluster:
     """`count` nodes, numbered from 1, with their directories in one of this object's. `each`: more
-    flags of single nodes."""
+    flags of single nodes. `network`: the network.Network that they are in, else loopback."""
 
-    def __init__(self, count=3, flags=(), groups=8, each=None, wait=True):
+    def __init__(self, count=3, flags=(), groups=8, each=None, wait=True, network=None,
+                 fixed_ports=False, small=True, variables=None):
         self.directory = tempfile.TemporaryDirectory(prefix="ursula-cluster-")
+        self.network = network
         self.peer_ports = free_ports(count)
-        self.flags = [*SMALL, "--raft-group-count", str(groups), *flags]
+        self.flags = [*(SMALL if small else ()), "--raft-group-count", str(groups), *flags]
+        if network is not None:
+            self.flags += ["--allow-unauthenticated", "--cluster-secret-file", self.secret()]
+        ports = free_ports(count) if fixed_ports else [0] * count
         self.nodes = {}
         for node in range(1, count + 1):
+            more = {} if network is None else {"host": network.client_host(node),
+                                               "before": network.entrance(node)}
             self.nodes[node] = harness.Server(
                 *self.flags, *self.place(node), *(each or {}).get(node, []),
-                data_dir=self.data_dir(node), admin=True, wait=False)
+                data_dir=self.data_dir(node), admin=True, wait=False, port=ports[node - 1],
+                variables=(variables or {}).get(node), **more)
         for node in self.nodes.values() if wait else ():
             node.await_listening()
+
+    def secret(self):
+        path = os.path.join(self.directory.name, "secret")
+        with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            file.write("0123456789abcdef")
+        return path
+
+    def peer_address(self, node):
+        host = "127.0.0.1" if self.network is None else self.network.peer_host(node)
+        return "%s:%d" % (host, self.peer_ports[node - 1])
 
     def data_dir(self, node):
         return os.path.join(self.directory.name, "node-%d" % node)
 
     def place(self, node):
         """The options that say which node this is."""
-        peers = ",".join("%d=127.0.0.1:%d" % (i + 1, port)
-                         for i, port in enumerate(self.peer_ports))
-        return ["--node-id", str(node), "--peers", peers,
-                "--peer-listen", "127.0.0.1:%d" % self.peer_ports[node - 1]]
+        peers = ",".join("%d=%s" % (peer, self.peer_address(peer))
+                         for peer in range(1, len(self.peer_ports) + 1))
+        return ["--node-id", str(node), "--peers", peers, "--peer-listen", self.peer_address(node)]
 
     def __getitem__(self, node):
         return self.nodes[node]
