@@ -82,7 +82,7 @@ void Connection::Start() {
 
 void Connection::Stop() {
   if (state_ == State::kDraining) return Close();
-  if (idle()) return Close();
+  if (idle()) return SetDeadline(options_.stop_idle_ms);
   if (exchange_open_ && task_ != nullptr && !gone()) task_->OnStopping();
 }
 
@@ -274,6 +274,7 @@ void Connection::Send(const Chunk& piece) {
 void Connection::EndStream() {
   URSULA_CHECK(exchange_open_ && streaming_);
   if (!gone() && chunked_) queue_.Push(Bytes::Static("0\r\n\r\n"));
+  if (stopping()) keep_alive_ = false;  // A live reader knows by the end of its stream.
   EndExchange();
 }
 
@@ -313,7 +314,7 @@ void Connection::OnSent(std::size_t bytes) {
 void Connection::OnSendFailed(int) { Cut(); }
 
 void Connection::OnFlushed() {
-  if (stopping() && !drain_after_) return Close();
+  if (stopping() && !keep_alive_ && !drain_after_) return Close();
   // A close in stages (RFC 9112, 9.6): what the client has sent meanwhile would make the kernel
   // reset the connection, and the answer could be lost with it.
   if (!keep_alive_) return StartDraining();
@@ -323,7 +324,7 @@ void Connection::OnFlushed() {
 void Connection::NextRequest() {
   parser_.Next();
   state_ = State::kReading;
-  SetDeadline(options_.idle_timeout_ms);
+  SetDeadline(stopping() ? options_.stop_idle_ms : options_.idle_timeout_ms);
   std::string input = std::move(pending_);
   pending_.clear();
   Consume(input);

@@ -34,6 +34,9 @@ struct HttpOptions {
   uint64_t send_timeout_ms = 30'000;          // Nothing of an answer taken for this long: cut off.
   uint64_t stop_timeout_ms = 10'000;  // For requests under way at Stop; then they are cut off.
   uint64_t stop_patience_ms = 5'000;  // For engine calls after that.
+  // At Stop a connection between two requests is kept this long: what its client is sending just
+  // then is answered, with the word that this was the last. A close would leave it without answer.
+  uint64_t stop_idle_ms = 200;
 
   // Bytes of further requests kept while one is under way; then the socket isn't read.
   std::size_t pipelined_bytes_max = 64 << 10;

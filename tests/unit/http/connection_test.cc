@@ -429,6 +429,35 @@ TEST_F(ConnectionTest, StreamToHttpOnePointZeroEndsWithTheConnection) {
   EXPECT_TRUE(peer->got_end());
 }
 
+TEST_F(ConnectionTest, StoppingAnswersWhatWasOnItsWay) {
+  auto used = rig().Connect();
+  used->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  used->TakeReceived();
+  auto fresh = rig().Connect();
+  rig().Stop();
+  for (const auto& peer : {used, fresh}) {
+    peer->Write("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_EQ(StatusOf(peer->received()), 200);
+    EXPECT_NE(peer->received().find("Connection: close\r\n"), std::string::npos);
+    EXPECT_TRUE(peer->closed());
+  }
+  EXPECT_TRUE(rig().stopped);
+}
+
+TEST_F(ConnectionTest, AnAnswerThatKeepsTheConnectionIsTrueWhileStoppingToo) {
+  auto peer = rig().Connect();
+  peer->Stall();
+  peer->Write("GET /a HTTP/1.1\r\nHost: h\r\n\r\n");
+  rig().Stop();
+  peer->Unstall();
+  EXPECT_EQ(peer->TakeReceived().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_FALSE(peer->closed());
+  peer->Write("GET /b HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_EQ(StatusOf(peer->received()), 200);
+  EXPECT_NE(peer->received().find("Connection: close\r\n"), std::string::npos);
+  EXPECT_TRUE(peer->closed());
+}
+
 TEST_F(ConnectionTest, StoppingClosesIdleOnesAndFinishesTheOthers) {
   auto idle = rig().Connect();
   auto busy = rig().Connect();
@@ -436,6 +465,9 @@ TEST_F(ConnectionTest, StoppingClosesIdleOnesAndFinishesTheOthers) {
   auto half = rig().Connect();
   half->Write("GET /a HTTP/1.1\r\n");
   rig().Stop();
+  rig().AdvanceMs(options_.stop_idle_ms - 1);
+  EXPECT_FALSE(idle->closed());
+  rig().AdvanceMs(1);
   EXPECT_TRUE(idle->closed());
   EXPECT_FALSE(busy->closed());
   EXPECT_EQ(notes_.stopping, 1);
