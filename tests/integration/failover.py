@@ -4,7 +4,7 @@
 usage: failover.py URSULAD [--how kill,pause,cut,stop] [--times N] [--nodes N] [--groups N]
 
 Each group has a producer for each node: it appends there, a request at a time, and asks another node
-where its own is gone, doesn't answer within a second, or says that nothing was proposed. Counted are
+where its own is gone, doesn't answer within a quarter of a second, or says that nothing was proposed. Counted are
 the groups that the node led: of one that is lost from then to the first success; of one that is asked
 to stop the longest time that any of a group's appends took, tries included. The last line has the
 figures.
@@ -22,7 +22,7 @@ import network
 import nodes
 import sessions
 
-PATIENCE_S = 1
+PATIENCE_S = 0.25
 PERIOD_S = 0.09
 ECHO_S = 0.02  # So long may answers of a node that is gone be under way yet.
 SETTLE_S = 3
@@ -109,8 +109,8 @@ class Trial:
     def lose(self, begin, undo):
         """Of each group of the node how long it was gone. `begin(node)`, `undo(node)`: the fault."""
         node, groups = self.led()
-        moment = time.monotonic()
         begin(node)
+        moment = time.monotonic()
         harness.wait_until(lambda: all(self.producers.served_since(group, moment) is not None
                                        for group in groups))
         gone = [self.producers.served_since(group, moment) - moment for group in groups]
