@@ -9,22 +9,23 @@ differs each time. With --keep the histories and the nodes' logs are left in a d
 """
 import argparse
 import collections
+import contextlib
 import json
 import os
 import pathlib
 import random
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
+import faults
 import harness
 import history_checker as history
 import history_load
 import network
 import nodes
+import volume
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -53,176 +54,6 @@ def streams_over(groups):
         found.setdefault(group_of("n%d" % number, groups), "/v1/stream/n%d" % number)
         number += 1
     return [found[group] for group in range(groups)]
-
-
-# ---- faults ----
-
-class World:
-    """What faults act on. Each is a method that returns the nodes it hit, when all is undone."""
-
-    def __init__(self, cluster, chance, seconds_min=1.5, seconds_max=8):
-        self.cluster = cluster
-        self.chance = chance
-        self.nodes = sorted(cluster.nodes)
-        self.seconds = lambda: chance.uniform(seconds_min, seconds_max)
-
-    def leader(self):
-        """A node that leads more groups than others do, as far as anyone knows."""
-        for node in self.chance.sample(self.nodes, len(self.nodes)):
-            try:
-                led = [group["leader"] for group in self.cluster.view(node)["groups"]]
-            except (OSError, ValueError, KeyError):
-                continue
-            known = [leader for leader in led if leader]
-            if known:
-                return max(sorted(set(known)), key=known.count)
-        return self.chance.choice(self.nodes)
-
-    def some(self, count):
-        return self.chance.sample(self.nodes, count)
-
-    def majority(self):
-        return self.some(len(self.nodes) // 2 + 1)
-
-    def minority(self):
-        return self.some(len(self.nodes) // 2)
-
-    def kill(self, hit, how=signal.SIGKILL):
-        for node in hit:
-            self.cluster[node].process.send_signal(how)
-        for node in hit:
-            self.cluster[node].process.wait(harness.PATIENCE_S)
-            self.cluster[node].process.stdout.close()
-        time.sleep(self.seconds())
-        for node in hit:
-            self.cluster[node].launch()
-        for node in hit:
-            self.cluster[node].await_listening()
-        return hit
-
-    def pause(self, hit):
-        for node in hit:
-            self.cluster[node].process.send_signal(signal.SIGSTOP)
-        time.sleep(self.seconds())
-        for node in hit:
-            self.cluster[node].process.send_signal(signal.SIGCONT)
-        return hit
-
-    def kill_leader(self):
-        return self.kill([self.leader()])
-
-    def kill_any(self):
-        return self.kill(self.some(1))
-
-    def kill_minority(self):
-        return self.kill(self.minority())
-
-    def kill_majority(self):
-        return self.kill(self.majority())
-
-    def kill_all(self):
-        return self.kill(self.nodes)
-
-    def stop_leader(self):
-        return self.kill([self.leader()], signal.SIGTERM)
-
-    def pause_leader(self):
-        return self.pause([self.leader()])
-
-    def pause_any(self):
-        return self.pause(self.some(1))
-
-    def pause_majority(self):
-        return self.pause(self.majority())
-
-    # ---- the network ----
-
-    def cut(self, pairs, hit):
-        for pair in pairs:
-            self.cluster.network.cut(*pair)
-        time.sleep(self.seconds())
-        for pair in pairs:
-            self.cluster.network.heal(*pair)
-        return hit
-
-    def between(self, some):
-        """Each pair of one of these and one of the others, in both directions."""
-        others = [node for node in self.nodes if node not in some]
-        return ([(node, other) for node in some for other in others] +
-                [(other, node) for node in some for other in others])
-
-    def cut_leader(self):
-        leader = self.leader()
-        return self.cut(self.between([leader]), [leader])
-
-    def cut_minority(self):
-        hit = self.minority()
-        return self.cut(self.between(hit), hit)
-
-    def cut_all(self):
-        return self.cut([(a, b) for a in self.nodes for b in self.nodes if a != b], self.nodes)
-
-    def cut_one_way(self):
-        """One node hears another no more, which hears it."""
-        pair = self.some(2)
-        return self.cut([tuple(pair)], pair)
-
-    def cut_leader_mute(self):
-        leader = self.leader()
-        return self.cut([(leader, node) for node in self.nodes if node != leader], [leader])
-
-    def cut_leader_deaf(self):
-        leader = self.leader()
-        return self.cut([(node, leader) for node in self.nodes if node != leader], [leader])
-
-    def cut_pair(self):
-        """Two nodes that only others can reach."""
-        a, b = self.some(2)
-        return self.cut([(a, b), (b, a)], [a, b])
-
-    def flap(self):
-        hit = self.some(1)
-        pairs = self.between(hit)
-        until = time.monotonic() + self.seconds()
-        while time.monotonic() < until:
-            self._flap_once(pairs)
-        return hit
-
-    def _flap_once(self, pairs):
-        for pair in pairs:
-            self.cluster.network.cut(*pair)
-        time.sleep(self.chance.uniform(0, 0.6))
-        for pair in pairs:
-            self.cluster.network.heal(*pair)
-        time.sleep(self.chance.uniform(0, 0.6))
-
-    def slow_link(self):
-        return self._slow("2mbit", 200000)
-
-    def lossy_link(self):
-        """A short queue: what comes in bursts is lost in part."""
-        return self._slow("8mbit", 6000)
-
-    def _slow(self, rate, queue_bytes):
-        hit = self.some(1)
-        self.cluster.network.slow(hit[0], rate, queue_bytes)
-        time.sleep(self.seconds())
-        self.cluster.network.quick(hit[0])
-        return hit
-
-
-PROCESS_FAULTS = ["kill_leader", "kill_any", "kill_minority", "kill_majority", "kill_all",
-                  "stop_leader", "pause_leader", "pause_any", "pause_majority"]
-NETWORK_FAULTS = ["cut_leader", "cut_minority", "cut_all", "cut_one_way", "cut_leader_mute",
-                  "cut_leader_deaf", "cut_pair", "flap", "slow_link", "lossy_link"]
-# Where they strike no majority is left to ask.
-HIT_ALL = {"kill_majority", "kill_all", "pause_majority", "cut_all"}
-
-
-def schedule(faults, chance):
-    """All of them again and again, each time in another order."""
-    while True:
-        yield from chance.sample(faults, len(faults))
 
 
 # ---- the load ----
@@ -301,13 +132,59 @@ class Verdict:
         return ", ".join("%s %d" % item for item in counts.items())
 
 
+class Setting:
+    """A cluster and what of it can be made to fail here. `kinds`: the faults; `missing`: {kind of
+    fault: what it needs and hasn't got}. URSULA_POWER_DISK and URSULA_CLOCK_SHIM are paths of what
+    tests/support has for disks and clocks."""
+
+    def __init__(self, count, groups, disk_megabytes=4096):
+        self.stack = contextlib.ExitStack()
+        self.kinds, self.missing = list(faults.PROCESS_FAULTS), {}
+        self.volume = self.disk_node = self.clocks = None
+        more = {}
+        if self._can("network", network.unavailable(), faults.NETWORK_FAULTS):
+            more["network"] = self.stack.enter_context(network.Network(count))
+        disk = os.environ.get("URSULA_POWER_DISK")
+        no_disk = "URSULA_POWER_DISK" if disk is None else volume.unavailable(("ext4",))
+        if self._can("disk", no_disk, faults.DISK_FAULTS):
+            self.volume = self.stack.enter_context(
+                volume.Volume(os.path.abspath(disk), "ext4", disk_megabytes))
+            self.disk_node = count
+            more["homes"] = {count: str(self.volume.path)}
+        shim = os.environ.get("URSULA_CLOCK_SHIM")
+        if self._can("clock", "URSULA_CLOCK_SHIM" if shim is None else "", faults.CLOCK_FAULTS):
+            directory = self.stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ursula-clocks-"))
+            self.clocks = faults.Clocks(os.path.abspath(shim), directory, count)
+            more["variables"] = self.clocks.variables
+        self.cluster = self.stack.enter_context(
+            nodes.Cluster(count, groups=groups, fixed_ports=True, **more))
+
+    def _can(self, kind, missing, these):
+        if missing:
+            self.missing[kind] = missing
+            return False
+        self.kinds += these
+        return True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        return self.stack.__exit__(*why)
+
+
 class Nemesis:
-    def __init__(self, cluster, seed, groups, rate, faults, directory, processes=1,
+    """`setting`: a Setting whose cluster has leaders. `kinds`: names of faults."""
+
+    def __init__(self, setting, seed, groups, rate, kinds, directory, processes=1,
                  seconds_max=8, calm_s=(5, 8)):
-        self.cluster = cluster
+        cluster = self.cluster = setting.cluster
         self.chance = random.Random(seed)
-        self.world = World(cluster, self.chance, seconds_max=seconds_max)
-        self.faults = faults
+        self.world = faults.World(cluster, self.chance, seconds_max=seconds_max,
+                                  volume=setting.volume, disk_node=setting.disk_node,
+                                  clocks=setting.clocks)
+        self.kinds = kinds
         self.calm_s = calm_s
         self.directory = pathlib.Path(directory)
         self.streams = streams_over(groups)
@@ -324,13 +201,13 @@ class Nemesis:
     def run(self, seconds, say=lambda text: None):
         until = self.begin + seconds
         time.sleep(2)
-        for fault in schedule(self.faults, self.chance):
+        for fault in faults.schedule(self.kinds, self.chance):
             if time.monotonic() > until:
                 break
             begin = time.monotonic()
             hit = getattr(self.world, fault)()
             end = time.monotonic()
-            reachable = () if fault in HIT_ALL else tuple(
+            reachable = () if fault in faults.HIT_ALL else tuple(
                 node for node in self.world.nodes if node not in hit)
             self.windows.append(history.Window(fault, begin, end, reachable))
             say("%8.3f to %8.3f %s %s" % (begin - self.begin, end - self.begin, fault, hit))
@@ -378,36 +255,27 @@ def parse_arguments():
 def main():
     options = parse_arguments()
     harness.ursulad_path = os.path.abspath(options.ursulad)
-    missing = network.unavailable()
-    faults = PROCESS_FAULTS + ([] if missing else NETWORK_FAULTS)
-    if missing:
-        print("network faults need " + missing)
-    faults = options.faults.split(",") if options.faults else faults
     say = lambda text: print(text, flush=True)
     say("seed=%d nodes=%d groups=%d" % (options.seed, options.nodes, options.groups))
-    with tempfile.TemporaryDirectory(prefix="ursula-history-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="ursula-history-") as scratch, Setting(
+            options.nodes, options.groups) as setting:
+        for kind, missing in setting.missing.items():
+            say("%s faults need %s" % (kind, missing))
         directory = pathlib.Path(options.keep or scratch)
         directory.mkdir(exist_ok=True)
-        good = run(options, faults, directory, say, not missing)
-    sys.exit(0 if good else 1)
-
-
-def run(options, faults, directory, say, with_network):
-    with (network.Network(options.nodes) if with_network else open(os.devnull)) as net:
-        with nodes.Cluster(options.nodes, groups=options.groups, fixed_ports=True,
-                           network=net if with_network else None) as cluster:
+        kinds = options.faults.split(",") if options.faults else setting.kinds
+        try:
+            setting.cluster.await_leaders()
+            nemesis = Nemesis(setting, options.seed, options.groups, options.rate, kinds, directory)
             try:
-                cluster.await_leaders()
-                nemesis = Nemesis(cluster, options.seed, options.groups, options.rate, faults,
-                                  directory)
-                try:
-                    nemesis.run(options.seconds, say)
-                finally:
-                    nemesis.clients.kill()
-                return conclude(options, nemesis, nemesis.judge(), say)
+                nemesis.run(options.seconds, say)
             finally:
-                for node, server in cluster.nodes.items() if options.keep else ():
-                    (directory / ("node-%d.log" % node)).write_text(server.log_text())
+                nemesis.clients.kill()
+            good = conclude(options, nemesis, nemesis.judge(), say)
+        finally:
+            for node, server in setting.cluster.nodes.items() if options.keep else ():
+                (directory / ("node-%d.log" % node)).write_text(server.log_text())
+    sys.exit(0 if good and not setting.missing else 1)
 
 
 def conclude(options, nemesis, verdict, say):

@@ -32,10 +32,12 @@ def free_ports(count):
 
 class Cluster:
     """`count` nodes, numbered from 1, with their directories in one of this object's. `each`: more
-    flags of single nodes. `network`: the network.Network that they are in, else loopback."""
+    flags of single nodes; `variables`: of all in their environment, "%d" is the node; `homes`:
+    directories of single nodes. `network`: the network.Network that they are in, else loopback."""
 
     def __init__(self, count=3, flags=(), groups=8, each=None, wait=True, network=None,
-                 fixed_ports=False, small=True, variables=None):
+                 fixed_ports=False, small=True, variables=None, homes=None):
+        self.homes = homes or {}
         self.directory = tempfile.TemporaryDirectory(prefix="ursula-cluster-")
         self.network = network
         self.peer_ports = free_ports(count)
@@ -50,7 +52,8 @@ class Cluster:
             self.nodes[node] = harness.Server(
                 *self.flags, *self.place(node), *(each or {}).get(node, []),
                 data_dir=self.data_dir(node), admin=True, wait=False, port=ports[node - 1],
-                variables=(variables or {}).get(node), **more)
+                variables={name: value.replace("%d", str(node))
+                           for name, value in (variables or {}).items()}, **more)
         for node in self.nodes.values() if wait else ():
             node.await_listening()
 
@@ -65,7 +68,7 @@ class Cluster:
         return "%s:%d" % (host, self.peer_ports[node - 1])
 
     def data_dir(self, node):
-        return os.path.join(self.directory.name, "node-%d" % node)
+        return os.path.join(self.homes.get(node, self.directory.name), "node-%d" % node)
 
     def place(self, node):
         """The options that say which node this is."""

@@ -217,14 +217,15 @@ class Loop:
             return
         head, size = session.received[:head_end + 2], 0
         reply = Reply(int(head[9:12]), head, b"")
-        if not wish.stream and not wish.request.startswith(b"HEAD"):
+        streams = wish.stream and reply.status == 200
+        if not streams and not wish.request.startswith(b"HEAD"):
             size = int(reply.header(b"Content-Length") or 0)
         end = head_end + 4 + size
         if len(session.received) < end:
             return
         reply = reply._replace(body=session.received[head_end + 4:end])
         session.received = session.received[end:]
-        if reply.header(b"Connection") == b"close" and not wish.stream:
+        if reply.header(b"Connection") == b"close" and not streams:
             self._drop(session)
         self._resume(session, reply)
 

@@ -7,6 +7,7 @@ import ctypes
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -73,6 +74,13 @@ class PowerDisk:
     def command(self, text):
         with open(self.directory / "control", "wb", buffering=0) as control:
             control.write(text.encode())
+
+    def hang(self):
+        """It answers nothing, until it goes on."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
 
     def report(self):
         """Its counters, as {name: number}."""
