@@ -4,7 +4,7 @@
 # wanted: 64 groups, 30 times: killed median <= 0.6 s, p99 <= 1.5 s, max <= 3 s; SIGSTOP or cut median <= 2.5 s; asked to stop 200 times: no failed request, pause p99 < 100 ms
 set -euo pipefail
 times=${1:-30} stops=${2:-200}
-third_party/debian/install +iproute2
+third_party/debian/install test
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 verdict=0

@@ -2,6 +2,7 @@
 import pathlib
 import signal
 import struct
+import threading
 import time
 
 import harness
@@ -179,6 +180,21 @@ class World:
         self.cluster.network.quick(hit[0])
         return hit
 
+    def storm(self):
+        """Processes die, one after the other, while the network comes and goes."""
+        calm = threading.Event()
+        thread = threading.Thread(target=self._shake, args=(calm,), daemon=True)
+        thread.start()
+        for _ in range(3):
+            self.kill(self.minority())
+        calm.set()
+        thread.join()
+        return self.nodes
+
+    def _shake(self, calm):
+        while not calm.is_set():
+            getattr(self, self.chance.choice(["cut_leader", "cut_one_way", "cut_pair", "flap"]))()
+
     # ---- a disk ----
 
     def disk_hangs(self):
@@ -243,11 +259,11 @@ class World:
 PROCESS_FAULTS = ["kill_leader", "kill_any", "kill_minority", "kill_majority", "kill_all",
                   "stop_leader", "pause_leader", "pause_any", "pause_majority"]
 NETWORK_FAULTS = ["cut_leader", "cut_minority", "cut_all", "cut_one_way", "cut_leader_mute",
-                  "cut_leader_deaf", "cut_pair", "flap", "slow_link", "lossy_link"]
+                  "cut_leader_deaf", "cut_pair", "flap", "slow_link", "lossy_link", "storm"]
 DISK_FAULTS = ["disk_hangs", "disk_is_full", "disk_fails", "power_is_cut"]
 CLOCK_FAULTS = ["clock_jumps", "clocks_jump_apart"]
 # Where they strike no majority is left to ask.
-HIT_ALL = {"kill_majority", "kill_all", "pause_majority", "cut_all"}
+HIT_ALL = {"kill_majority", "kill_all", "pause_majority", "cut_all", "storm"}
 
 
 def schedule(faults, chance):

@@ -135,30 +135,39 @@ class Verdict:
 class Setting:
     """A cluster and what of it can be made to fail here. `kinds`: the faults; `missing`: {kind of
     fault: what it needs and hasn't got}. URSULA_POWER_DISK and URSULA_CLOCK_SHIM are paths of what
-    tests/support has for disks and clocks."""
+    tests/support has for disks and clocks. Processes alone fail without `more`."""
 
-    def __init__(self, count, groups, disk_megabytes=4096):
+    def __init__(self, count, groups, disk_megabytes=4096, more=True):
         self.stack = contextlib.ExitStack()
         self.kinds, self.missing = list(faults.PROCESS_FAULTS), {}
         self.volume = self.disk_node = self.clocks = None
-        more = {}
+        try:
+            self.cluster = self.stack.enter_context(nodes.Cluster(
+                count, groups=groups, fixed_ports=True,
+                **(self._more(count, disk_megabytes) if more else {})))
+        except BaseException:
+            self.stack.close()
+            raise
+
+    def _more(self, count, disk_megabytes):
+        """The cluster's arguments."""
+        found = {}
         if self._can("network", network.unavailable(), faults.NETWORK_FAULTS):
-            more["network"] = self.stack.enter_context(network.Network(count))
+            found["network"] = self.stack.enter_context(network.Network(count))
         disk = os.environ.get("URSULA_POWER_DISK")
         no_disk = "URSULA_POWER_DISK" if disk is None else volume.unavailable(("ext4",))
         if self._can("disk", no_disk, faults.DISK_FAULTS):
             self.volume = self.stack.enter_context(
                 volume.Volume(os.path.abspath(disk), "ext4", disk_megabytes))
             self.disk_node = count
-            more["homes"] = {count: str(self.volume.path)}
+            found["homes"] = {count: str(self.volume.path)}
         shim = os.environ.get("URSULA_CLOCK_SHIM")
         if self._can("clock", "URSULA_CLOCK_SHIM" if shim is None else "", faults.CLOCK_FAULTS):
             directory = self.stack.enter_context(
                 tempfile.TemporaryDirectory(prefix="ursula-clocks-"))
             self.clocks = faults.Clocks(os.path.abspath(shim), directory, count)
-            more["variables"] = self.clocks.variables
-        self.cluster = self.stack.enter_context(
-            nodes.Cluster(count, groups=groups, fixed_ports=True, **more))
+            found["variables"] = self.clocks.variables
+        return found
 
     def _can(self, kind, missing, these):
         if missing:
