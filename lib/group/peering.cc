@@ -94,6 +94,10 @@ void Replica::OnPeerMessage(raft::Message message) {
 void Replica::OnPeerLost(NodeId peer, bool ended) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
   ReportUnreachable(peer);
+  // A hand-over to it would hold everything for an election timeout. One to itself ends that.
+  if (hands_over() && NodeOf(core_->transfer_target()) == peer) {
+    core_->TransferLeadership(services_.self);
+  }
   shipments_.OnLost(peer);
   if (ended && core_->leader() != raft::kNoReplica && leader() == peer) {
     URSULA_SOMETIMES("group: the leader's process has ended");
@@ -153,13 +157,17 @@ void Replica::WatchLeader() {
   HandOver();
 }
 
+// What was heard of a moment ago may have ended since; then it is probed.
+bool Replica::CanTakeOver(const raft::PeerStatus& peer) {
+  return !peer.learner && peer.recently_active && peer.state == raft::ProgressState::kReplicate;
+}
+
 bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {
   if (state_ != State::kRunning || !leads() || core_->transfer_target() != raft::kNoReplica) {
     return false;
   }
   for (const raft::PeerStatus& peer : core_->Peers()) {
-    if (NodeOf(peer.id) != node) continue;
-    if (peer.learner || !peer.recently_active) continue;
+    if (NodeOf(peer.id) != node || !CanTakeOver(peer)) continue;
     if (Raw(peer.match) + lag_max < Raw(log_.last())) continue;
     core_->TransferLeadership(peer.id);
     Schedule();
@@ -182,7 +190,7 @@ void Replica::HandOver() {
   ReplicaId best = raft::kNoReplica;
   Index match{};
   for (const raft::PeerStatus& peer : core_->Peers()) {
-    if (peer.id == services_.self || peer.learner || !peer.recently_active) continue;
+    if (peer.id == services_.self || !CanTakeOver(peer)) continue;
     if (best != raft::kNoReplica && peer.match <= match) continue;
     best = peer.id;
     match = peer.match;

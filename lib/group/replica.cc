@@ -328,6 +328,7 @@ void Replica::Stop(Function<void()> done) {
   if (state_ != State::kFailed) state_ = State::kStopping;
   if (!sole_voter()) {
     stop_deadline_ns_ = services_.loop->now_ns() + kStopDeadlineNs;
+    farewell_ns_ = services_.loop->now_ns() + kFarewellNs;
     HandOver();
   }
   EndSettling(Stopping());
@@ -346,13 +347,18 @@ void Replica::Stop(Function<void()> done) {
 }
 
 void Replica::MaybeFinishStop() {
+  const uint64_t now_ns = services_.loop->now_ns();
+  const bool may_hand_over = stop_done_ && state_ == State::kStopping && now_ns < stop_deadline_ns_;
+  if (may_hand_over && core_->is_leader() && !hands_over()) {
+    HandOver();  // Others don't know that it stops, and may make it lead again.
+    if (hands_over()) Schedule();
+  }
+  const bool handing_over = may_hand_over && hands_over();
+  if (handing_over) farewell_ns_ = now_ns + kFarewellNs;
   if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
-  if (core_->transfer_target() != raft::kNoReplica && state_ == State::kStopping &&
-      services_.loop->now_ns() < stop_deadline_ns_) {
-    return;
-  }
+  if (handing_over || (state_ == State::kStopping && now_ns < farewell_ns_)) return;
   state_ = State::kStopped;
   EndSettling(Stopping());
   barrier_.FailAll(Stopping());

@@ -179,6 +179,9 @@ class Replica final : private raft::Driver,
   static constexpr uint64_t kLeaderlessNs = 5'000'000'000;
   // Of a stop, for what only peers can end: handing over, and what waits for a majority.
   static constexpr uint64_t kStopDeadlineNs = 2'000'000'000;
+  // And it is there for as long, from when it has handed over: peers that haven't heard of the new
+  // leader yet ask here, and are told that nothing was applied. Nobody would tell them afterwards.
+  static constexpr uint64_t kFarewellNs = 200'000'000;
 
  private:
   friend class ReadTask;
@@ -228,6 +231,7 @@ class Replica final : private raft::Driver,
   void CampaignIfDue();
   void WatchLeader();
   void TellLeader();
+  static bool CanTakeOver(const raft::PeerStatus& peer);
   void HandOver();
   void ExpireWaiting();
   void EndUnknown(Proposals::Waiter* waiter, const char* why);
@@ -380,6 +384,7 @@ class Replica final : private raft::Driver,
   ReplicaId told_leader_ = raft::kNoReplica;  // To services_.leaders,
   bool told_leads_ = false;                   // and whether this one is ready to be it.
   uint64_t stop_deadline_ns_ = UINT64_MAX;
+  uint64_t farewell_ns_ = 0;  // Stopping: it isn't over before.
 
   uint64_t next_internal_id_ = uint64_t{1} << 62;  // Of reads that no caller can cancel.
   absl::flat_hash_map<uint64_t, std::unique_ptr<ReadTask>> tasks_;

@@ -390,6 +390,70 @@ TEST_F(ClusterTest, AStopHandsItsGroupsOver) {
   }
 }
 
+// Appends to a stream at a node, one after the other.
+struct Appender {
+  void Next() {
+    if (!*going) return;
+    AppendRequest request;
+    request.stream = stream;
+    request.messages.push_back(Bytes::Copy("x"));
+    node->Append(std::move(request), [this](Result<AppendReply> reply) {
+      EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+      ++answered;
+      Next();
+    });
+  }
+  StreamEngine* node;
+  StreamId stream;
+  const bool* going;
+  uint64_t answered = 0;
+};
+
+TEST_F(ClusterTest, AStopIsNoFailureOfAnyCall) {
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
+  for (uint64_t round = 0; round < 12; ++round) {
+    const uint64_t stopped = 1 + round % 3;
+    bool going = true;
+    std::vector<Appender> appenders;
+    for (uint64_t node : {1 + stopped % 3, 1 + (stopped + 1) % 3}) {
+      for (int i = 0; i < 12; ++i) {
+        appenders.push_back({&cluster_.node(node), Id("s" + std::to_string(i)), &going});
+      }
+    }
+    for (Appender& appender : appenders) appender.Next();
+    cluster_.Advance(20);
+    // One of the others is late to hear who leads now, and asks who led.
+    cluster_.Pause(1 + stopped % 3, round);
+    ASSERT_TRUE(cluster_.Stop(stopped).ok());
+    for (Appender& appender : appenders) appender.answered = 0;
+    cluster_.Advance(200);
+    going = false;
+    cluster_.Advance(200);
+    for (const Appender& appender : appenders) EXPECT_GT(appender.answered, 0u);
+    ASSERT_TRUE(cluster_.Open(stopped).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
+// It leads nothing and was heard of a moment ago: that makes it no heir.
+TEST_F(ClusterTest, NobodyHandsOverToANodeThatHasEnded) {
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
+  for (uint64_t round = 0; round < 40; ++round) {
+    const uint64_t gone = 1 + round % 3;
+    cluster_.Advance(5'000 + 130 * round);  // Leaders are spread, at another time each.
+    cluster_.Kill(gone);
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+    cluster_.Advance(100 * (round % 12));
+    const uint64_t before_ns = cluster_.now_ns();
+    for (int i = 0; i < 12; ++i) {
+      ASSERT_TRUE(Append(1 + (gone + i % 2) % 3, Id("s" + std::to_string(i)), "x").ok());
+    }
+    EXPECT_LT(cluster_.now_ns() - before_ns, 100'000'000u) << round;
+    ASSERT_TRUE(cluster_.Open(gone).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+  }
+}
+
 TEST_F(ClusterTest, LeadersSpreadAgainAfterNodesWereGone) {
   for (int i = 0; i < 12; ++i) ASSERT_TRUE(Create(1, Id("s" + std::to_string(i))).ok());
   for (uint64_t node : {1, 2}) {
