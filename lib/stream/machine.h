@@ -322,6 +322,7 @@ class Machine {
   std::string KeyAfter(std::string_view key) const;
   std::optional<std::string> RecordOf(std::string_view key) const;
   void ForEachRecord(Emit* emit) const;
+  void PutHeader(std::string* out) const;
   Status LoadHeader(std::string_view value);
   Status LoadBucket(std::string_view name, std::optional<std::string_view> value);
   Status LoadFence(std::string_view bucket, std::optional<std::string_view> value);

@@ -124,6 +124,14 @@ bool Machine::IsMarked(std::string_view key) const {
   return stream != nullptr && stream->changed;
 }
 
+void Machine::PutHeader(std::string* out) const {
+  PutVarint(out, static_cast<uint64_t>(now_ms_));
+  PutFixed<uint64_t>(out, history_);
+  PutVarint(out, feature_level_);
+  PutLimits(out, limits_);
+  PutVarint(out, Raw(fences_settled_));
+}
+
 // The value of a record; empty if there is none (any more).
 std::optional<std::string> Machine::RecordOf(std::string_view key) const {
   std::string_view rest = key.substr(1);
@@ -131,11 +139,7 @@ std::optional<std::string> Machine::RecordOf(std::string_view key) const {
   PutFixed<uint8_t>(&out, kRecordFormatVersion);
   switch (key.front()) {
     case kHeaderRecord:
-      PutVarint(&out, static_cast<uint64_t>(now_ms_));
-      PutFixed<uint64_t>(&out, history_);
-      PutVarint(&out, feature_level_);
-      PutLimits(&out, limits_);
-      PutVarint(&out, Raw(fences_settled_));
+      PutHeader(&out);
       return out;
     case kBucketRecord: {
       auto found = buckets_.find(rest);

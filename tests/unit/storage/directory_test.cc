@@ -57,7 +57,7 @@ TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
   EXPECT_EQ((*opened)->node_id(), 3u);
   EXPECT_EQ((*opened)->replica_id(), ReplicaId{3});
   EXPECT_EQ((*opened)->founding_voters(),
-            (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
+            (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{5}}));
   EXPECT_EQ((*opened)->feature_level(), kFeatureLevel);
   EXPECT_EQ((*opened)->state(), DirectoryState::kMember);
   EXPECT_EQ((*opened)->nonce(), 101u);
