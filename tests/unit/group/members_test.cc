@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -87,6 +88,96 @@ TEST(MembersTest, OneTakesAnothersPlaceInOneChange) {
   // Another of the old ones dies: what is left has every byte.
   cluster.Crash(old % 3 + 1);
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Content(4, "s") == all; }));
+}
+
+// A step at a time, as the engine asks for them; true once the group has these members. `look` is
+// called all the time.
+template <class Look>
+bool Step(ClusterWorld& cluster, const std::vector<ReplicaId>& wanted, Look look) {
+  std::optional<Result<MembersProgress>> progress;
+  cluster.AwaitLeader();
+  cluster.replica(*cluster.Leader()).Reconcile(wanted, [&](Result<MembersProgress> result) {
+    progress = std::move(result);
+  });
+  cluster.RunUntil([&] {
+    look();
+    return progress.has_value();
+  });
+  return progress->ok() && (*progress)->done;
+}
+bool Step(ClusterWorld& cluster, const std::vector<ReplicaId>& wanted) {
+  return Step(cluster, wanted, [] {});
+}
+
+TEST(MembersTest, ALearnerVotesOnceItLacksNothing) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    WorldOptions options;
+    options.kept_log_bytes_max = 0;
+    ClusterWorld cluster(4, seed, options, 3);
+    cluster.OpenAll();
+    ASSERT_TRUE(cluster.CreateNow("s"));
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(cluster.AppendNow("s", std::string(30'000, 'x')));
+    for (uint64_t id = 1; id <= 3; ++id) cluster.replica(id).Checkpoint();
+    cluster.RunFor(1'000'000'000);
+    const uint64_t leader = *cluster.Leader();
+    const uint64_t gone = leader % 3 + 1;
+    std::vector<ReplicaId> wanted;
+    for (uint64_t id = 1; id <= 4; ++id) {
+      if (id != gone) wanted.push_back(ReplicaId{id});
+    }
+    bool lacked = false;
+    bool done = false;
+    auto look = [&] {
+      const Replica& fourth = cluster.replica(4);
+      lacked |= fourth.lacking_bytes() > 0;
+      const std::vector<ReplicaId> voters = cluster.replica(leader).members().voters;
+      if (std::find(voters.begin(), voters.end(), ReplicaId{4}) == voters.end()) return;
+      EXPECT_TRUE(fourth.whole()) << seed;
+      EXPECT_GT(Raw(fourth.applied()), 20u) << seed;
+    };
+    for (int steps = 0; !done && steps < 10'000; ++steps) {
+      done = Step(cluster, wanted, look);
+      if (::testing::Test::HasFailure()) return;
+      const uint64_t until_ns = cluster.now_ns() + 1'000'000;
+      cluster.RunUntil([&] {
+        look();
+        return cluster.now_ns() >= until_ns;
+      });
+    }
+    EXPECT_TRUE(done);
+    EXPECT_TRUE(lacked) << "nothing was shown";
+    std::vector<uint64_t> members;
+    for (ReplicaId one : wanted) members.push_back(Raw(one));
+    EXPECT_EQ(cluster.Members(), members);
+  }
+}
+
+// Two voters are worse than one; and with a majority of those to be away nothing is begun.
+TEST(MembersTest, NoStepLeavesAGroupWorseOff) {
+  ClusterWorld cluster(3, 1, {}, 1);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const std::vector<ReplicaId> two = {ReplicaId{1}, ReplicaId{2}};
+  for (int steps = 0; steps < 50; ++steps) {
+    EXPECT_FALSE(Step(cluster, two));
+    cluster.RunFor(100'000'000);
+  }
+  EXPECT_EQ(cluster.replica(1).members().voters, (std::vector<ReplicaId>{ReplicaId{1}}));
+  const std::vector<ReplicaId> three = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}};
+  cluster.Crash(3);
+  for (int steps = 0; steps < 50; ++steps) {
+    EXPECT_FALSE(Step(cluster, three));
+    cluster.RunFor(100'000'000);
+  }
+  EXPECT_EQ(cluster.replica(1).members().voters, (std::vector<ReplicaId>{ReplicaId{1}}));
+  ASSERT_TRUE(cluster.AppendNow("s", "x"));
+  ASSERT_TRUE(cluster.Open(3).ok());
+  bool done = false;
+  for (int steps = 0; !done && steps < 50; ++steps) {
+    done = Step(cluster, three);
+    cluster.RunFor(100'000'000);
+  }
+  EXPECT_TRUE(done);
 }
 
 TEST(MembersTest, WhatDoesNotFitIsRefusedAndChangesNothing) {
