@@ -52,17 +52,17 @@ std::vector<ReplicaId> Engine::WantedMembers(const stream::Machine& meta) const 
 void Engine::PublishMembers(const group::Replica& meta) {
   ClusterStatus status;
   for (ReplicaId member : WantedMembers(meta.machine())) {
-    status.members.push_back({NodeOf(member), MemberStatus::Stage::kMember, LivesBefore(member)});
+    status.members.push_back({.node = NodeOf(member), .lives_before = LivesBefore(member)});
   }
   for (const auto& [number, state] : meta.machine().nodes()) {
     const NodeId node{number};
     if (state.stage == Stage::kLeaving) {
       status.members.push_back({node, MemberStatus::Stage::kLeaving, state.lives_before});
     }
-    for (MemberStatus& member : status.members) {
-      if (member.node != node || state.stage != Stage::kJoining) continue;
-      member.stage = MemberStatus::Stage::kJoining;
-    }
+    auto member = std::ranges::find(status.members, node, &MemberStatus::node);
+    if (member == status.members.end()) continue;
+    if (state.stage == Stage::kJoining) member->stage = MemberStatus::Stage::kJoining;
+    member->openings = state.opening;
   }
   std::ranges::sort(status.members, {}, [](const MemberStatus& member) { return member.node; });
   status.groups_settled = static_cast<uint32_t>(std::ranges::count(members_.settled, true));
@@ -118,7 +118,7 @@ void Engine::SettleMembers(const group::Replica& meta) {
   if (members_.settling) return;
   for (const auto& [number, state] : meta.machine().nodes()) {
     if (!Changes(state.stage) || !gate_.Enter()) continue;
-    URSULA_SOMETIMES("engine: every group has taken a new directory in");
+    URSULA_SOMETIMES("members: every group has taken a new directory in");
     members_.settling = true;
     const stream::SettleNode::Step step = state.stage == Stage::kJoining
                                               ? stream::SettleNode::Step::kWhole
@@ -202,7 +202,7 @@ void Engine::AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before)
             [this, node = joiner.node](Result<stream::Reply> reply) {
               members_.admitting.erase(Raw(node));
               if (reply.ok() && reply->outcome == Outcome::kOk) {
-                URSULA_SOMETIMES("engine: a new directory of a node was admitted");
+                URSULA_SOMETIMES("members: a new directory of a node was admitted");
               }
               CallEnded();
             });

@@ -38,7 +38,7 @@ void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
   const ReplicaId from = read->from;
   if (NodeOf(from) != node) return;
   if (read->to != services_.self) {
-    URSULA_SOMETIMES("group: a letter came for a replica that its node has lost");
+    URSULA_SOMETIMES("members: a letter came for a replica that its node has lost");
     return;
   }
   if (auto* message = std::get_if<raft::Message>(&read->letter)) {

@@ -216,7 +216,7 @@ void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
   const std::optional<FoundingAdmission>& admission = member.admission;
   const bool mine = admission && admission->directory == self_.directory;
   if (mine && admission->lives_before > 0) {
-    URSULA_SOMETIMES("founding: a directory was admitted to a cluster that has begun");
+    URSULA_SOMETIMES("members: a directory joined a cluster that has begun");
     return Persist(FoundingState::kMember, theirs, admission->lives_before);
   }
   join_waits_ = "cluster " + cluster + " has begun, and this directory is empty";

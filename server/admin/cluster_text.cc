@@ -58,6 +58,27 @@ void AppendGroup(const GroupStatus& group, std::string* out) {
   object.End();
 }
 
+const char* NameOf(MemberStatus::Stage stage) {
+  switch (stage) {
+    case MemberStatus::Stage::kMember:
+      return "member";
+    case MemberStatus::Stage::kJoining:
+      return "joining";
+    case MemberStatus::Stage::kLeaving:
+      return "leaving";
+  }
+  return "";
+}
+
+void AppendMember(const MemberStatus& member, std::string* out) {
+  Object object(out);
+  object.Number("node", static_cast<uint64_t>(member.node));
+  object.Text("stage", NameOf(member.stage));
+  object.Number("lives_before", member.lives_before);
+  object.Number("openings", member.openings);
+  object.End();
+}
+
 void AppendPeer(const PeerState& peer, std::string* out) {
   Object object(out);
   object.Number("node", static_cast<uint64_t>(peer.node));
@@ -112,6 +133,10 @@ std::string ClusterJson(const ClusterView& view) {
   object.Text("opening", view.opening);
   object.Name("groups");
   AppendArray(view.status.groups, AppendGroup, &out);
+  object.Name("members");
+  AppendArray(view.status.members, AppendMember, &out);
+  object.Number("groups_settled", view.status.groups_settled);
+  object.Text("members_wait_for", view.status.members_wait_for);
   object.Name("peers");
   AppendArray(view.peers, AppendPeer, &out);
   object.End();

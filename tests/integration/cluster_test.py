@@ -133,7 +133,8 @@ class Refusals(unittest.TestCase):
             # With its own id named it comes up, and on a new directory it founds nothing.
             cluster[3].launch("--cluster-id", cluster_id, "--data-dir",
                               os.path.join(cluster.directory.name, "unmounted"))
-            self.refused(cluster[3], "is empty", "forbids founding")
+            harness.wait_until(lambda: "forbids founding" in cluster[3].log_text())
+            cluster[3].kill()
             for node in ALL:
                 cluster[node].launch("--cluster-id", cluster_id)
             for node in ALL:
@@ -170,17 +171,90 @@ class Refusals(unittest.TestCase):
                 for node in ALL:
                     cluster[node].await_listening()
 
-    def test_a_wiped_node_does_not_vote_and_says_why(self):
+
+
+class Membership(unittest.TestCase):
+    def stages(self, cluster, node):
+        return [(member["node"], member["stage"], member["lives_before"])
+                for member in cluster.view(node)["members"]]
+
+    def await_members(self, cluster, *lives):
+        expected = [(node, "member", before) for node, before in enumerate(lives, 1)]
+        for node in range(1, len(lives) + 1):
+            harness.wait_until(lambda: self.stages(cluster, node) == expected)
+
+    def test_a_wiped_node_comes_back_and_counts(self):
         with nodes.Cluster() as cluster:
             traffic = Traffic(cluster)
             traffic.await_more(20)
             cluster[3].kill()
-            shutil.rmtree(cluster.data_dir(3))
+            kept = cluster.data_dir(3) + "-kept"
+            shutil.move(cluster.data_dir(3), kept)
             cluster[3].launch()
-            self.refused(cluster[3], "the directory of node 3 is empty", "replace the node")
+            self.await_members(cluster, 0, 0, 1)
+            cluster.await_leaders()
+            cluster[1].kill()  # What is left is a majority that has everything.
             traffic.await_more(20)
             traffic.end()
-            traffic.check(1, 2)
+            traffic.check(2, 3)
+            cluster[1].start()
+            cluster.await_leaders()
+            # The one that was lost is found again: it takes no part any more.
+            cluster[3].kill()
+            shutil.rmtree(cluster.data_dir(3))
+            shutil.move(kept, cluster.data_dir(3))
+            cluster[3].launch()
+            cluster[3].await_listening()
+            cluster.await_text(3, "another directory has taken this one's place")
+            cluster[3].kill()
+            cluster[3].launch()
+            self.assertEqual(cluster[3].process.wait(harness.PATIENCE_S), 1)
+            self.assertIn("is no member of its cluster any more", cluster[3].log_text())
+
+    def test_an_older_state_of_a_directory_is_refused(self):
+        with nodes.Cluster(groups=2) as cluster:
+            self.assertEqual(cluster[2].stop(), 0)
+            kept = cluster.data_dir(2) + "-kept"
+            shutil.copytree(cluster.data_dir(2), kept)
+            cluster[2].start()
+            cluster.await_leaders()
+            harness.wait_until(lambda: len(self.stages(cluster, 2)) == 3)
+            self.assertEqual(cluster[1].ask("PUT", "/v1/stream/after")[0], 201)
+            harness.wait_until(lambda: self.openings_told(cluster))
+            cluster[2].kill()
+            shutil.rmtree(cluster.data_dir(2))
+            shutil.move(kept, cluster.data_dir(2))
+            cluster[2].launch()
+            cluster[2].await_listening()
+            cluster.await_text(2, "an older state of this directory was put back")
+            self.assertEqual(cluster[1].ask("PUT", "/v1/stream/goes-on")[0], 201)
+            cluster[2].kill()
+            shutil.rmtree(cluster.data_dir(2))
+            cluster[2].launch()
+            self.await_members(cluster, 0, 1, 0)
+
+    def openings_told(self, cluster):
+        """Whether the cluster knows of node 2's second opening."""
+        told = {member["node"]: member["openings"] for member in cluster.view(1)["members"]}
+        return told[2] == 2
+
+    def test_a_node_that_is_alone_grows_to_three(self):
+        with nodes.Cluster(wait=False) as cluster:
+            for node in ALL:
+                cluster[node].kill()
+                shutil.rmtree(cluster.data_dir(node), ignore_errors=True)
+            with harness.Server(*nodes.SMALL, "--raft-group-count", "8",
+                                data_dir=cluster.data_dir(1)) as alone:
+                self.assertEqual(alone.ask("PUT", "/v1/stream/old")[0], 201)
+                self.assertEqual(alone.append("/v1/stream/old", b"kept")[0], 204)
+                self.assertEqual(alone.stop(), 0)
+            for node in ALL:
+                cluster[node].launch()
+            self.await_members(cluster, 0, 1, 1)
+            cluster.await_leaders()
+            cluster[1].kill()
+            harness.wait_until(lambda: cluster[2].append("/v1/stream/old", b"+")[0] == 204)
+            self.assertTrue(cluster[3].read_all("/v1/stream/old").startswith(b"kept+"))
 
 
 if __name__ == "__main__":

@@ -141,6 +141,7 @@ struct MemberStatus {
   NodeId node = {};
   Stage stage = Stage::kMember;
   uint64_t lives_before = 0;  // Directories that it had in this cluster before.
+  uint64_t openings = 0;      // Of its directory, as far as the cluster was told.
 };
 
 struct ClusterStatus {

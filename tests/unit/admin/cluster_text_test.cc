@@ -13,6 +13,9 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.node = NodeId{1};
   view.status.cluster_id = 0xab;
   view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
+  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, 3, 4}};
+  view.status.groups_settled = 5;
+  view.status.members_wait_for = "node 2";
   view.version = "1";
   view.reasons = {"so", "and \"so\""};
   view.peers.resize(1);
@@ -24,7 +27,9 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   EXPECT_EQ(json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"version\":\"1\","
                       "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
                       "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
-                      "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"peers\":["
+                      "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
+                      "{\"node\":2,\"stage\":\"joining\",\"lives_before\":3,\"openings\":4}],"
+                      "\"groups_settled\":5,\"members_wait_for\":\"node 2\",\"peers\":["
                       "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
             0u)
       << json;

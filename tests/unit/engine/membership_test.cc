@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "lib/base/ids.h"
 #include "lib/base/random.h"
+#include "lib/base/sometimes.h"
 #include "tests/support/test_cluster.h"
 #include "ursula/engine.h"
 
@@ -304,6 +306,17 @@ TEST_F(OneOfThree, ANodeThatIsAloneGrowsToThreeWhileItServes) {
   cluster_.Crash(1);
   ASSERT_TRUE(Append(2, Id("s"), "+without the first").ok());
   EXPECT_EQ(Read(3, Id("s")), "alone+two+one+three+without the first");
+}
+
+// Last: by what the suite as a whole came by.
+TEST(MembershipMarks, EveryOneWasHit) {
+  int marks = 0;
+  for (const SometimesMark& mark : SometimesMarks()) {
+    if (!std::string_view(mark.name).starts_with("members: ")) continue;
+    ++marks;
+    EXPECT_TRUE(mark.reached.load()) << mark.name;
+  }
+  EXPECT_GE(marks, 5);
 }
 
 }  // namespace
