@@ -228,6 +228,8 @@ void Engine::CancelAt(Shard* shard, Ticket ticket) {
 }
 
 Status Engine::Ready() const {
+  std::string refused = refused_.Get();
+  if (!refused.empty()) return Status(StatusCode::kFailedPrecondition, std::move(refused));
   if (gate_.closed()) return EngineStopping();
   for (const auto& shard : shards_) {
     Status status = shard->Ready();

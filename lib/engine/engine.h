@@ -303,6 +303,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   MembersChore members_;  // The meta group's loop only.
   Registration registration_;
+  io::Guarded<std::string> refused_;  // Why this directory is none of the cluster's any more.
   io::Guarded<ClusterStatus> published_members_;
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.

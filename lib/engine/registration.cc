@@ -82,6 +82,7 @@ std::string Engine::RefusalOf(const meta::FoundingHello& member) {
 void Engine::RefuseDirectory(const std::string& why) {
   if (registration_.state == Registration::State::kRefused) return;
   registration_.state = Registration::State::kRefused;
+  refused_.Set(why);
   URSULA_SOMETIMES("members: a directory was refused");
   StorageLog()(storage::LogLevel::kError, directory_->path() + ": " + why);
   // What can't be written down is found out again at the next opening.

@@ -107,7 +107,9 @@ Status AdminHandler::Readiness() const {
                   "recovering: " + OpeningText(view_->opening->Progress()));
   }
   Status ready = view_->engine->Ready();
-  if (!view_->peers || ready.code() == StatusCode::kIoError) return ready;
+  const bool for_good = ready.code() == StatusCode::kIoError ||
+                        ready.code() == StatusCode::kFailedPrecondition;
+  if (!view_->peers || for_good) return ready;
   std::string leaderless = LeaderlessText(view_->engine->Cluster());
   if (leaderless.empty()) return ready;
   return Status(StatusCode::kUnavailable, std::move(leaderless));

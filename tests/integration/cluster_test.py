@@ -191,6 +191,7 @@ class Membership(unittest.TestCase):
             kept = cluster.data_dir(3) + "-kept"
             shutil.move(cluster.data_dir(3), kept)
             cluster[3].launch()
+            cluster[3].await_listening()  # As a member.
             self.await_members(cluster, 0, 0, 1)
             cluster.await_leaders()
             cluster[1].kill()  # What is left is a majority that has everything.
@@ -231,6 +232,7 @@ class Membership(unittest.TestCase):
             cluster[2].kill()
             shutil.rmtree(cluster.data_dir(2))
             cluster[2].launch()
+            cluster[2].await_listening()
             self.await_members(cluster, 0, 1, 0)
 
     def openings_told(self, cluster):
@@ -250,6 +252,8 @@ class Membership(unittest.TestCase):
                 self.assertEqual(alone.stop(), 0)
             for node in ALL:
                 cluster[node].launch()
+            for node in ALL:
+                cluster[node].await_listening()
             self.await_members(cluster, 0, 1, 1)
             cluster.await_leaders()
             cluster[1].kill()
