@@ -59,13 +59,13 @@ void Engine::OnNodeFrame(NodeId from, const Bytes& frame) {
   Result<meta::FoundingHello> hello = meta::DecodeFoundingHello(frame);
   if (!hello.ok() || hello->from.node != from) return;
   // An answer tells a member one thing: that it is none any more.
-  const bool refused = hello->admission && hello->admission->directory == directory_->id() &&
-                       !hello->admission->refusal.empty();
-  if (hello->number == 0 && !refused) return;
+  const bool refusal = hello->admission && !hello->admission->refusal.empty();
+  if (hello->number == 0 && !refusal) return;
   io::Loop& loop = ShardOf(kMetaGroup).loop();
-  auto answer = [this, from, refused, hello = std::move(*hello)] {
+  auto answer = [this, from, hello = std::move(*hello)] {
     if (!ShardOf(kMetaGroup).Has(kMetaGroup)) return;
-    if (!refused) return AnswerJoiner(from, hello);
+    if (hello.number != 0) return AnswerJoiner(from, hello);
+    if (hello.admission->directory != directory_->id()) return;
     RefuseDirectory(hello.admission->refusal);
   };
   if (loop.InLoop()) return answer();
