@@ -107,8 +107,8 @@ Status AdminHandler::Readiness() const {
                   "recovering: " + OpeningText(view_->opening->Progress()));
   }
   Status ready = view_->engine->Ready();
-  const bool for_good = ready.code() == StatusCode::kIoError ||
-                        ready.code() == StatusCode::kFailedPrecondition;
+  const bool for_good =
+      ready.code() == StatusCode::kIoError || ready.code() == StatusCode::kFailedPrecondition;
   if (!view_->peers || for_good) return ready;
   std::string leaderless = LeaderlessText(view_->engine->Cluster());
   if (leaderless.empty()) return ready;

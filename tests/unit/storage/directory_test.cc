@@ -57,7 +57,7 @@ TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
   EXPECT_EQ((*opened)->node_id(), 3u);
   EXPECT_EQ((*opened)->replica_id(), ReplicaId{3});
   EXPECT_EQ((*opened)->founding_voters(),
-            (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{5}}));
+            (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
   EXPECT_EQ((*opened)->feature_level(), kFeatureLevel);
   EXPECT_EQ((*opened)->state(), DirectoryState::kMember);
   EXPECT_EQ((*opened)->nonce(), 101u);
@@ -108,7 +108,7 @@ TEST_F(FoundingDirectoryTest, ItBeginsWithoutAPlanAndKeepsEachStepThroughACrash)
     EXPECT_EQ((*opened)->group_count(), 6u);
     EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
     EXPECT_EQ((*opened)->founding_voters(),
-              (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{3}}));
+              (std::vector<ReplicaId>{ReplicaId{1}, ReplicaId{2}, ReplicaId{5}}));
     EXPECT_EQ((*opened)->founders(), Plan().founders);
     if (opening == 0) {
       ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
