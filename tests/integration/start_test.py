@@ -39,8 +39,10 @@ class Start(unittest.TestCase):
             command = [harness.ursulad_path, "--cluster", "3", "--data-dir", directory,
                        "--wal-bytes-max", "192MiB"]
             for text in ("one", "two"):
-                script = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
-                                          env=harness.environment())
+                # Ctrl-C is ignored by what a shell started in the background, its children included.
+                script = subprocess.Popen(
+                    command, stdout=subprocess.PIPE, text=True, env=harness.environment(),
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
                 said = ""
                 while "Ctrl-C stops" not in said:
                     line = script.stdout.readline()
