@@ -116,6 +116,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void Cancel(Ticket ticket) override;
   void StepClock(Done<ClockReply> done) override;
   void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
+  void ChangeMember(MemberChange change, Done<MemberReply> done) override;
   Status Ready() const override;
   EngineStats Stats() const override;
   ClusterStatus Cluster() const override;

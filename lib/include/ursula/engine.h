@@ -390,6 +390,33 @@ struct TransferReply {
   NodeId leader = {};  // Of the group, as this node knows; 0: none.
 };
 
+// A change of the nodes that the cluster has, by an operator's word.
+struct MemberChange {
+  enum class Kind : uint8_t {
+    kAdd,     // The node may join, with an empty directory.
+    kRemove,  // Every group is to be without it. Where it was only to be added: not any more.
+    kCordon,  // It is to lead nothing.
+    kUncordon,
+  };
+  Kind kind = Kind::kAdd;
+  NodeId node = {};
+};
+
+enum class MemberOutcome : uint8_t {
+  kAccepted,     // The cluster remembers it, and goes about it. Cluster() tells how far it is.
+  kIsSo,         // It was so already.
+  kIsMember,     // kAdd: it is one, or on its way.
+  kIsNoMember,   // The others.
+  kTooMany,      // kAdd: a cluster has at most MemberReply::kNodesMax nodes.
+  kLast,         // kRemove: no other is there for good.
+  kOtherChange,  // It is leaving, or something else has come in between: look, and ask again.
+};
+
+struct MemberReply {
+  static constexpr uint32_t kNodesMax = 5;
+  MemberOutcome outcome = MemberOutcome::kAccepted;
+};
+
 struct Stopped {};
 
 class StreamEngine {
@@ -435,6 +462,12 @@ class StreamEngine {
   // Asks `to` to lead a group that this node leads. Meanwhile what comes for the group waits.
   // kInvalidArgument: there is no such group.
   virtual void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) = 0;
+
+  // Has the cluster add, remove, cordon or uncordon a node; any member takes it. `done` comes once
+  // the cluster remembers it, not when it has come about. kInvalidArgument: node 0 or one above
+  // 65535; kFailedPrecondition: this engine has no peers; kUnavailable, kOutcomeUnknown
+  // as in Append: the same may be asked again.
+  virtual void ChangeMember(MemberChange change, Done<MemberReply> done) = 0;
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
   virtual Status Ready() const = 0;

@@ -137,9 +137,11 @@ struct MemberStatus {
     kMember,
     kJoining,  // Its directory is new: groups take it in, one after the other.
     kLeaving,
+    kInvited,  // It may join, once it is there with an empty directory.
   };
   NodeId node = {};
   Stage stage = Stage::kMember;
+  bool cordoned = false;      // It is to lead nothing.
   uint64_t lives_before = 0;  // Directories that it had in this cluster before.
   uint64_t openings = 0;      // Of its directory, as far as the cluster was told.
 };
