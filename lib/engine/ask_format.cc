@@ -274,8 +274,10 @@ struct AnswerEncoder {
     PutFixed<uint8_t>(out, static_cast<uint8_t>(reply.outcome));
   }
   void operator()(const group::MembersProgress& progress) {
-    PutFixed<uint8_t>(out, progress.done ? 1 : 0);
+    PutFixed<uint8_t>(out, progress.rests ? 1 : 0);
     PutVarint(out, Raw(progress.waits_for));
+    PutVarint(out, progress.open.size());
+    for (NodeId node : progress.open) PutVarint(out, Raw(node));
   }
 };
 
@@ -322,8 +324,12 @@ ask::LeadersAnswer GetAnswer(Reader* in, std::size_t index) {
       return BucketReply{GetOutcome(in)};
     case 5: {
       group::MembersProgress progress;
-      progress.done = stream::GetBool(in);
+      progress.rests = stream::GetBool(in);
       progress.waits_for = ReplicaId{in->Varint()};
+      const uint64_t count = in->Varint();
+      if (count > 2 * kMembersMax) in->Fail();
+      for (uint64_t i = 0; i < count && in->ok(); ++i)
+        progress.open.push_back(NodeId{in->Varint()});
       return progress;
     }
     default:

@@ -11,7 +11,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -75,10 +77,13 @@ struct GroupChores {
 // How far the groups are with the members that the cluster is to have. At the meta group's leader.
 struct MembersChore {
   std::vector<ReplicaId> wanted = {};
-  uint64_t round = 0;                         // Of `wanted`.
-  std::vector<bool> settled = {};             // By group.
+  uint64_t round = 0;  // Of `wanted`.
+  // By group: the nodes whose part isn't done there; none as long as it hasn't said.
+  std::vector<std::optional<std::vector<NodeId>>> open = {};
+  std::deque<uint32_t> todo = {};             // Groups; the first of them are being worked on,
+  uint64_t turn_ns = 0;                       // since then.
   absl::flat_hash_set<uint32_t> asking = {};  // Groups.
-  bool settling = false;                      // The meta group is being told that all are.
+  bool settling = false;  // The meta group is being told that all have done a node's part.
   std::string waits_for = {};
   absl::flat_hash_set<uint64_t> admitting = {};  // Nodes; at any node.
 };
@@ -180,6 +185,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void RouteAnswer(CoreId core, Bytes letter) override;
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
   std::vector<NodeId> Leaders() override;
+  std::vector<NodeId> LeadNothing() override;
 
   // For flows: asks the group, by way of its core and, if need be, its leader's node; `done` back
   // on this loop.
@@ -260,7 +266,10 @@ class Engine final : public StreamEngine, private ForwarderHost {
   // membership.cc: which directories the cluster has. On the meta group's core.
   void RunMembers(group::Replica* meta);
   void PublishMembers(const group::Replica& meta);
+  void BeginRound(std::vector<ReplicaId> wanted);
+  void WorkOnGroups();
   void ReconcileGroup(GroupId group);
+  void OnReconciled(GroupId group, const group::MembersProgress& progress);
   void SettleMembers(const group::Replica& meta);
   std::vector<ReplicaId> WantedMembers(const stream::Machine& meta) const;
   // registration.cc: whether this directory is still the one that the cluster takes it for.
@@ -273,6 +282,11 @@ class Engine final : public StreamEngine, private ForwarderHost {
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
   std::string KeepsOut(const stream::Machine& meta, NodeId node);
   void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
+  // member_change.cc: an operator's word.
+  using MemberCall = CallPtr<MemberChange, MemberReply>;
+  void ChangeMemberAt(MemberCall call);
+  std::optional<MemberOutcome> Judge(const MemberChange& change, const stream::Machine& meta,
+                                     stream::MarkNode* mark) const;
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
   void FenceAll(NameCall call, BucketAttempt attempt);

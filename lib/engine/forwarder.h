@@ -43,6 +43,8 @@ class ForwarderHost {
   virtual void OnNodeFrame(NodeId from, const Bytes& frame) = 0;
   // Of every group, on whichever core, as it was known a moment ago; 0: of none.
   virtual std::vector<NodeId> Leaders() = 0;
+  // Nodes that are to lead no group, as it was known a moment ago.
+  virtual std::vector<NodeId> LeadNothing() = 0;
 };
 
 class Forwarder final : public group::LeaderWatch, private peers::Receiver {

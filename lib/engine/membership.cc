@@ -20,6 +20,8 @@ namespace {
 
 // Each may have a snapshot and payload on its way to the new member.
 constexpr std::size_t kGroupsAtOnce = 8;
+// Those that don't get on in this time, for somebody is away, let others go first.
+constexpr uint64_t kTurnNs = 10'000'000'000;
 
 using Stage = stream::NodeState::Stage;
 
@@ -50,50 +52,81 @@ std::vector<ReplicaId> Engine::WantedMembers(const stream::Machine& meta) const 
 }
 
 void Engine::PublishMembers(const group::Replica& meta) {
-  ClusterStatus status;
+  std::map<NodeId, MemberStatus> members;
   for (ReplicaId member : WantedMembers(meta.machine())) {
-    status.members.push_back({.node = NodeOf(member), .lives_before = LivesBefore(member)});
+    members[NodeOf(member)] = {.node = NodeOf(member), .lives_before = LivesBefore(member)};
   }
   for (const auto& [number, state] : meta.machine().nodes()) {
-    const NodeId node{number};
-    if (state.stage == Stage::kLeaving) {
-      status.members.push_back({node, MemberStatus::Stage::kLeaving, state.lives_before});
-    }
-    auto member = std::ranges::find(status.members, node, &MemberStatus::node);
-    if (member == status.members.end()) continue;
-    if (state.stage == Stage::kJoining) member->stage = MemberStatus::Stage::kJoining;
-    member->openings = state.opening;
+    if (state.stage == Stage::kGone) continue;
+    MemberStatus& member = members[NodeId{number}];
+    member = {.node = NodeId{number},
+              .cordoned = state.cordoned,
+              .lives_before = state.lives_before,
+              .openings = state.opening};
+    if (state.stage == Stage::kJoining) member.stage = MemberStatus::Stage::kJoining;
+    if (state.stage == Stage::kLeaving) member.stage = MemberStatus::Stage::kLeaving;
+    if (state.stage == Stage::kInvited) member.stage = MemberStatus::Stage::kInvited;
   }
-  std::ranges::sort(status.members, {}, [](const MemberStatus& member) { return member.node; });
-  status.groups_settled = static_cast<uint32_t>(std::ranges::count(members_.settled, true));
+  ClusterStatus status;
+  for (const auto& [node, member] : members) status.members.push_back(member);
+  status.groups_settled = static_cast<uint32_t>(
+      std::ranges::count_if(members_.open, [](const auto& open) { return open && open->empty(); }));
   status.members_wait_for = members_.waits_for;
   published_members_.Set(std::move(status));
+}
+
+// Not who is being taken in, either: of the groups that haven't done that yet it knows no leader,
+// and the meta group's leader has to ask all of them.
+std::vector<NodeId> Engine::LeadNothing() {
+  std::vector<NodeId> nodes;
+  for (const MemberStatus& member : published_members_.Get().members) {
+    if (member.cordoned || member.stage != MemberStatus::Stage::kMember) {
+      nodes.push_back(member.node);
+    }
+  }
+  return nodes;
 }
 
 void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
   PublishMembers(*meta);
   Register(*meta);
-  if (!meta->leads() || !AnyChanges(meta->machine())) {
-    members_.wanted.clear();
-    members_.settled.clear();
-    members_.waits_for.clear();
-    return;
-  }
+  if (!meta->leads() || !AnyChanges(meta->machine())) return BeginRound({});
   std::vector<ReplicaId> wanted = WantedMembers(meta->machine());
-  if (wanted != members_.wanted) {
-    members_.wanted = std::move(wanted);
-    ++members_.round;
-    members_.settled.assign(group_count_, false);
-  }
+  if (wanted != members_.wanted) BeginRound(std::move(wanted));
+  WorkOnGroups();
+  SettleMembers(*meta);
+}
+
+void Engine::BeginRound(std::vector<ReplicaId> wanted) {
+  if (wanted.empty() && members_.wanted.empty()) return;
+  ++members_.round;
   members_.waits_for.clear();
-  std::size_t open = 0;
-  for (uint32_t group = 0; group < group_count_ && open < kGroupsAtOnce; ++group) {
-    if (members_.settled[group]) continue;
-    ++open;
+  members_.todo.clear();
+  members_.open.clear();
+  members_.wanted = std::move(wanted);
+  if (members_.wanted.empty()) return;
+  members_.open.resize(group_count_);
+  for (uint32_t group = 0; group < group_count_; ++group) members_.todo.push_back(group);
+  members_.turn_ns = runtime_.Current()->now_ns();
+}
+
+void Engine::WorkOnGroups() {
+  members_.waits_for.clear();
+  if (members_.todo.empty()) return;
+  const uint64_t now_ns = runtime_.Current()->now_ns();
+  const std::size_t count = std::min(kGroupsAtOnce, members_.todo.size());
+  if (now_ns - members_.turn_ns >= kTurnNs) {
+    URSULA_SOMETIMES("nodes: groups that wait for one let others go first");
+    members_.turn_ns = now_ns;
+    std::rotate(members_.todo.begin(),
+                members_.todo.begin() + static_cast<std::ptrdiff_t>(count % members_.todo.size()),
+                members_.todo.end());
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const uint32_t group = members_.todo[i];
     if (!members_.asking.contains(group)) ReconcileGroup(GroupId{group});
   }
-  if (open == 0) SettleMembers(*meta);
 }
 
 void Engine::ReconcileGroup(GroupId group) {
@@ -102,28 +135,38 @@ void Engine::ReconcileGroup(GroupId group) {
   CallGroup(group, ask::Reconcile{members_.wanted},
             [this, group, round = members_.round](Result<group::MembersProgress> progress) {
               members_.asking.erase(Raw(group));
-              const bool now = round == members_.round && !members_.settled.empty();
-              if (now && progress.ok()) {
-                members_.settled[Raw(group)] = progress->done;
-                if (progress->waits_for != raft::kNoReplica) {
-                  members_.waits_for = Name(NodeOf(progress->waits_for));
-                }
-              }
+              if (round == members_.round && progress.ok()) OnReconciled(group, *progress);
               CallEnded();
             });
 }
 
-// Every group has them: that is what the meta group remembers.
+void Engine::OnReconciled(GroupId group, const group::MembersProgress& progress) {
+  members_.open[Raw(group)] = progress.open;
+  if (progress.waits_for != raft::kNoReplica) {
+    members_.waits_for = Name(NodeOf(progress.waits_for));
+  }
+  if (progress.rests && std::erase(members_.todo, Raw(group)) > 0) {
+    members_.turn_ns = runtime_.Current()->now_ns();
+  }
+}
+
+// Every group has done the node's part: that is what the meta group remembers.
 void Engine::SettleMembers(const group::Replica& meta) {
   if (members_.settling) return;
   for (const auto& [number, state] : meta.machine().nodes()) {
-    if (!Changes(state.stage) || !gate_.Enter()) continue;
-    URSULA_SOMETIMES("members: every group has taken a new directory in");
+    const NodeId node{number};
+    const bool settled = std::ranges::all_of(members_.open, [node](const auto& open) {
+      return open && !std::ranges::binary_search(*open, node);
+    });
+    if (!Changes(state.stage) || !settled || !gate_.Enter()) continue;
+    const bool joined = state.stage == Stage::kJoining;
+    if (joined) URSULA_SOMETIMES("members: every group has taken a new directory in");
+    if (!joined) URSULA_SOMETIMES("nodes: no group has one any more that leaves");
     members_.settling = true;
-    const stream::SettleNode::Step step = state.stage == Stage::kJoining
-                                              ? stream::SettleNode::Step::kWhole
-                                              : stream::SettleNode::Step::kGone;
-    ProposeAt(kMetaGroup, stream::SettleNode{number, state.lives_before, step},
+    ProposeAt(kMetaGroup,
+              stream::SettleNode{
+                  number, state.lives_before,
+                  joined ? stream::SettleNode::Step::kWhole : stream::SettleNode::Step::kGone},
               [this](Result<stream::Reply>) {
                 members_.settling = false;
                 CallEnded();
@@ -173,17 +216,15 @@ std::string Engine::KeepsOut(const stream::Machine& meta, NodeId node) {
   const std::vector<ReplicaId> wanted = WantedMembers(meta);
   auto is = [node](ReplicaId member) { return NodeOf(member) == node; };
   const bool member = std::ranges::any_of(wanted, is);
+  auto known = meta.nodes().find(Raw(node));
+  const bool invited = known != meta.nodes().end() && known->second.stage == Stage::kInvited;
   const std::vector<NodeId>& named = options_.cluster.founders;
   // A cluster of one grows to those that its options name.
-  const bool grows = directory_->founding_voters().size() == 1 &&
-                     !meta.nodes().contains(Raw(node)) &&
+  const bool grows = directory_->founding_voters().size() == 1 && known == meta.nodes().end() &&
                      std::ranges::find(named, node) != named.end();
-  if (!member && !grows) return Name(node) + " is no member of this cluster";
-  for (const auto& [number, state] : meta.nodes()) {
-    const bool other = NodeId{number} != node && state.stage == Stage::kJoining;
-    if (other && !grows) {
-      return Name(NodeId{number}) + " is being taken in, one at a time";
-    }
+  if (!member && !grows && !invited) {
+    return Name(node) + " is no member of this cluster; an operator takes it in: ursulactl node " +
+           "add " + std::to_string(Raw(node));
   }
   std::size_t leaderless = 0;
   for (NodeId leader : Leaders()) leaderless += leader == kNoNode || leader == node ? 1 : 0;

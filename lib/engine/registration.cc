@@ -18,10 +18,14 @@ namespace ursula::engine {
 namespace {
 
 constexpr uint64_t kSayNs = 1'000'000'000;
+constexpr uint64_t kSayAgainNs = 5'000'000'000;  // Once it is told: whether it is one still.
 
 constexpr const char* kReplaced =
     "another directory has taken this one's place in the cluster; start the node with an empty "
     "directory to have it join again";
+constexpr const char* kRemoved =
+    "this node was removed from the cluster; stop it, or have it taken in again: ursulactl node "
+    "add, then start it with an empty directory";
 constexpr const char* kPutBack =
     "an older state of this directory was put back, or a copy of it is in use: it has forgotten "
     "what it acknowledged; start the node with an empty directory, and the others will fill it";
@@ -29,12 +33,13 @@ constexpr const char* kPutBack =
 }  // namespace
 
 void Engine::Register(const group::Replica& meta) {
-  if (registration_.state != Registration::State::kOpen) return;
+  if (registration_.state == Registration::State::kRefused) return;
   const uint64_t now_ns = runtime_.Current()->now_ns();
   if (now_ns < registration_.next_ns) return;
-  registration_.next_ns = now_ns + kSayNs;
+  const bool told = registration_.state == Registration::State::kTold;
+  registration_.next_ns = now_ns + (told ? kSayAgainNs : kSayNs);
   SayOpening(meta);
-  TellOpening();
+  if (!told) TellOpening();
 }
 
 void Engine::TellOpening() {
@@ -74,7 +79,10 @@ std::string Engine::RefusalOf(const meta::FoundingHello& member) {
   if (found == meta.nodes().end()) return {};
   const stream::NodeState& known = found->second;
   if (known.lives_before > member.record.lives_before) return kReplaced;
-  if (known.lives_before < member.record.lives_before || member.openings == 0) return {};
+  if (known.lives_before < member.record.lives_before) return {};
+  using Stage = stream::NodeState::Stage;
+  if (known.stage == Stage::kGone || known.stage == Stage::kInvited) return kRemoved;
+  if (member.openings == 0) return {};
   const bool same = known.opening == member.openings && known.nonce == member.from.opening;
   return known.opening >= member.openings && !same ? kPutBack : "";
 }

@@ -166,20 +166,47 @@ void Shard::SpreadLeaders() {
   if (forwarder_ == nullptr || stop_done_) return;
   const uint64_t turn = loop_.now_ns() / kSpreadNs;
   if (std::exchange(spread_turn_, turn) == turn) return;
-  if (turn % start_.core_count != Raw(loop_.core())) return;
   std::map<NodeId, uint32_t> led;
+  bool settled = true;
   for (NodeId leader : start_.host->Leaders()) {
-    if (leader == kNoNode) return;  // Nothing is settled.
-    ++led[leader];
+    if (leader == kNoNode) settled = false;
+    if (leader != kNoNode) ++led[leader];
   }
   for (auto& [id, replica] : replicas_) {
     for (ReplicaId voter : replica->members().voters) led.try_emplace(NodeOf(voter), 0);
   }
+  const NodeId self = NodeOf(start_.self);
+  const uint32_t own = led.contains(self) ? led[self] : 0;
+  bool leads_nothing = false;
+  for (NodeId node : start_.host->LeadNothing()) {
+    leads_nothing = leads_nothing || node == self;
+    led.erase(node);
+  }
+  if (led.empty()) return;
+  if (leads_nothing) return GiveUpLeads(std::move(led));
+  if (!settled || turn % start_.core_count != Raw(loop_.core())) return;
   auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
-  const auto own = led.find(NodeOf(start_.self));
-  if (own == led.end() || own->second < fewest->second + 2) return;
+  if (own < fewest->second + 2) return;
   for (auto& [id, replica] : replicas_) {
     if (replica->HandOverTo(fewest->first)) return;
+  }
+}
+
+// `led`: by node that may lead.
+void Shard::GiveUpLeads(std::map<NodeId, uint32_t> led) {
+  std::size_t begun = 0;
+  for (auto& [id, replica] : replicas_) {
+    if (!replica->leads() || replica->hands_over()) continue;
+    std::vector<std::pair<uint32_t, NodeId>> order;
+    for (const auto& [node, count] : led) order.emplace_back(count, node);
+    std::ranges::sort(order);
+    for (const auto& [count, node] : order) {
+      if (!replica->HandOverTo(node, kGiveUpLagMax)) continue;
+      ++led[node];
+      ++begun;
+      break;
+    }
+    if (begun == kGiveUpsAtOnce) return;
   }
 }
 

@@ -102,6 +102,7 @@ class Shard final : private storage::Wal::Listener {
   void FinishStart(Status status);
   void OnTick();
   void SpreadLeaders();
+  void GiveUpLeads(std::map<NodeId, uint32_t> led);
   void Balance();
   void FlushMost();
   void EvictHot();
@@ -133,8 +134,11 @@ class Shard final : private storage::Wal::Listener {
   std::size_t stopping_ = 0;
   bool stopped_ = false;
 
-  static constexpr uint64_t kSpreadNs = 1'000'000'000;
-  uint64_t spread_turn_ = 0;  // The last one looked at.
+  // Not in step with leaders, who begin to count anew who is there every so many ticks.
+  static constexpr uint64_t kSpreadNs = 700'000'000;
+  static constexpr std::size_t kGiveUpsAtOnce = 8;  // In kSpreadNs.
+  static constexpr uint64_t kGiveUpLagMax = 256;    // What it lacks of a log under load.
+  uint64_t spread_turn_ = 0;                        // The last one looked at.
 
   static constexpr std::size_t kKnownBucketsMax = 16384;
   StringMap<stream::BucketStamp> known_buckets_;

@@ -18,6 +18,21 @@ bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
   return std::find(members.begin(), members.end(), one) != members.end();
 }
 
+std::vector<NodeId> OpenNodes(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf) {
+  std::vector<NodeId> open;
+  for (ReplicaId one : wanted) {
+    if (!Contains(conf.voters, one)) open.push_back(NodeOf(one));
+  }
+  for (const auto* members : {&conf.voters, &conf.voters_outgoing, &conf.learners}) {
+    for (ReplicaId one : *members) {
+      if (!Contains(wanted, one)) open.push_back(NodeOf(one));
+    }
+  }
+  std::ranges::sort(open);
+  open.erase(std::ranges::unique(open).begin(), open.end());
+  return open;
+}
+
 }  // namespace
 
 void Replica::NoteMembership() {
@@ -52,9 +67,9 @@ void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status
   proposals_.Add({proposal.first, proposal.term, 0, services_.loop->now_ns(), std::move(applied)});
 }
 
-// Learners first, and what is no member any more and never voted goes with that. Then, once every
-// learner is whole, all of them become voters and who isn't wanted goes, in one joint change: the
-// number of voters passes through no other.
+// Learners first, and what is no member any more and never voted goes with that. Then, in one joint
+// change, those of them that are whole become voters and who isn't wanted goes: the number of
+// voters passes through no other.
 void Replica::Reconcile(const std::vector<ReplicaId>& wanted,
                         Function<void(Result<MembersProgress>)> done) {
   raft::ConfChange change;
@@ -64,25 +79,22 @@ void Replica::Reconcile(const std::vector<ReplicaId>& wanted,
     if (!leads()) status = Status(StatusCode::kUnavailable, "this group has no leader here");
     services_.loop->Defer([done = std::move(done), status, progress]() mutable {
       if (!status.ok()) return done(status);
-      done(progress);
+      done(std::move(progress));
     });
     return;
   }
   ChangeMembers(change, [done = std::move(done), progress](Status status) mutable {
     if (!status.ok()) return done(std::move(status));
-    done(progress);
+    done(std::move(progress));
   });
 }
 
 MembersProgress Replica::PlanMembers(const std::vector<ReplicaId>& wanted,
-                                     raft::ConfChange* change) const {
-  MembersProgress progress;
+                                     raft::ConfChange* change) {
   const raft::ConfState conf = core_->Configuration();
-  if (!conf.voters_outgoing.empty()) return progress;
-  std::vector<ReplicaId> gone;
-  for (ReplicaId voter : conf.voters) {
-    if (!Contains(wanted, voter)) gone.push_back(voter);
-  }
+  MembersProgress progress{.open = OpenNodes(wanted, conf)};
+  progress.rests = progress.done();
+  if (progress.done() || !leads() || !conf.voters_outgoing.empty()) return progress;
   for (ReplicaId one : wanted) {
     if (Contains(conf.voters, one) || Contains(conf.learners, one)) continue;
     change->steps.push_back({raft::ConfChangeOp::kAddLearner, one});
@@ -91,36 +103,93 @@ MembersProgress Replica::PlanMembers(const std::vector<ReplicaId>& wanted,
     if (!Contains(wanted, learner)) change->steps.push_back({raft::ConfChangeOp::kRemove, learner});
   }
   if (!change->steps.empty()) return progress;
-  if (conf.learners.empty() && gone.empty()) {
-    progress.done = true;
+  if (!Contains(wanted, services_.self)) return LeaveLead(wanted, std::move(progress));
+  VotersSwap swap = PlanSwap(wanted, conf, &progress.waits_for);
+  if (swap.coming.empty() && swap.going.empty()) {
+    progress.rests = progress.waits_for == raft::kNoReplica;
     return progress;
   }
-  progress.waits_for = MissesFor(wanted);
-  if (progress.waits_for != raft::kNoReplica) return progress;
-  // An even number of voters survives no more than one less of them: two that join do so together.
-  if (!conf.learners.empty() && wanted.size() % 2 == 0) return progress;
-  for (ReplicaId learner : conf.learners) {
-    change->steps.push_back({raft::ConfChangeOp::kAddVoter, learner});
+  const ReplicaId away = KeepsFromMajority(conf, swap);
+  if (away != raft::kNoReplica) {
+    progress.waits_for = away;
+    return progress;
   }
-  for (ReplicaId voter : gone) change->steps.push_back({raft::ConfChangeOp::kRemove, voter});
+  for (ReplicaId one : swap.coming) change->steps.push_back({raft::ConfChangeOp::kAddVoter, one});
+  for (ReplicaId one : swap.going) change->steps.push_back({raft::ConfChangeOp::kRemove, one});
   return progress;
 }
 
-// A learner that isn't whole yet, or, of voters to be, one that keeps a majority of them from being
-// there: with those alone the group would come to a stop.
-ReplicaId Replica::MissesFor(const std::vector<ReplicaId>& wanted) const {
-  std::size_t active = 0;
+// Whoever isn't to stay doesn't lead the change that takes it out.
+MembersProgress Replica::LeaveLead(const std::vector<ReplicaId>& wanted, MembersProgress progress) {
+  for (ReplicaId one : wanted) {
+    if (hands_over() || HandOverTo(NodeOf(one), kBehindMax)) break;
+  }
+  progress.waits_for = services_.self;
+  return progress;
+}
+
+// Which voters come and which go now. Who is replaced goes with the coming of what replaces it; who
+// leaves, as soon as as many voters are left as there were, or as are wanted. Who only adds to them
+// comes when their number stays odd. `waits_for`: a learner that isn't whole.
+VotersSwap Replica::PlanSwap(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf,
+                             ReplicaId* waits_for) const {
+  std::vector<ReplicaId> gone;
+  for (ReplicaId voter : conf.voters) {
+    if (!Contains(wanted, voter)) gone.push_back(voter);
+  }
+  auto same_node = [](ReplicaId one) {
+    return [one](ReplicaId other) { return NodeOf(one) == NodeOf(other); };
+  };
+  std::vector<ReplicaId> ready;
+  for (ReplicaId learner : conf.learners) {
+    if (!Contains(wanted, learner)) continue;
+    if (!IsWholeHere(learner)) {
+      *waits_for = learner;
+    } else if (std::ranges::any_of(gone, same_node(learner))) {
+      ready.insert(ready.begin(), learner);
+    } else {
+      ready.push_back(learner);
+    }
+  }
+  const std::size_t least = std::min(conf.voters.size(), wanted.size());
+  while (true) {
+    VotersSwap swap{.coming = ready};
+    std::size_t count = conf.voters.size() + ready.size();
+    for (ReplicaId one : gone) {
+      const bool replaced = std::ranges::any_of(ready, same_node(one));
+      const bool leaves = std::ranges::none_of(wanted, same_node(one));
+      if (!replaced && (!leaves || count <= least)) continue;
+      swap.going.push_back(one);
+      --count;
+    }
+    if (count % 2 == 1 || count <= conf.voters.size() || ready.empty()) return swap;
+    ready.pop_back();
+  }
+}
+
+bool Replica::IsWholeHere(ReplicaId learner) const {
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (peer.id != learner) continue;
+    const bool level = peer.match + kBehindMax >= log_.last();
+    return peer.recently_active && level && whole_peers_.contains(learner);
+  }
+  return false;
+}
+
+// With a majority of the voters to be away the group would come to a stop.
+ReplicaId Replica::KeepsFromMajority(const raft::ConfState& conf, const VotersSwap& swap) const {
+  std::vector<ReplicaId> voters = conf.voters;
+  std::erase_if(voters, [&](ReplicaId voter) { return Contains(swap.going, voter); });
+  voters.insert(voters.end(), swap.coming.begin(), swap.coming.end());
+  std::size_t here = 0;
   ReplicaId away = raft::kNoReplica;
   for (const raft::PeerStatus& peer : core_->Peers()) {
-    if (!Contains(wanted, peer.id)) continue;
-    const bool here = peer.id == services_.self || peer.recently_active;
-    if (here) ++active;
-    if (!here) away = peer.id;
-    if (!peer.learner) continue;
-    const bool level = peer.match + kBehindMax >= log_.last();
-    if (!here || !level || !whole_peers_.contains(peer.id)) return peer.id;
+    if (!Contains(voters, peer.id)) continue;
+    const bool active = peer.id == services_.self || peer.recently_active;
+    here += active ? 1 : 0;
+    if (!active) away = peer.id;
   }
-  return 2 * active > wanted.size() ? raft::kNoReplica : away;
+  return 2 * here > voters.size() ? raft::kNoReplica : away;
 }
 
 void Replica::TellWhole() {

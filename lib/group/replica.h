@@ -238,8 +238,12 @@ class Replica final : private raft::Driver,
 
   // membership.cc
   void NoteMembership();
-  MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted, raft::ConfChange* change) const;
-  ReplicaId MissesFor(const std::vector<ReplicaId>& wanted) const;
+  MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted, raft::ConfChange* change);
+  MembersProgress LeaveLead(const std::vector<ReplicaId>& wanted, MembersProgress progress);
+  VotersSwap PlanSwap(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf,
+                      ReplicaId* waits_for) const;
+  bool IsWholeHere(ReplicaId learner) const;
+  ReplicaId KeepsFromMajority(const raft::ConfState& conf, const VotersSwap& swap) const;
   void TellWhole();
   void OnWholeness(ReplicaId from, const Wholeness& whole);
   void ForgetWholeness();

@@ -192,10 +192,9 @@ void Founding::JudgeMembers() {
 void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
   const FoundingPlan& theirs = member.record.plan;
   const std::vector<NodeId>& named = member.wish.founders;
-  // A cluster of one takes in those that its options name.
-  const bool grows = theirs.founders.size() == 1 &&
-                     std::find(named.begin(), named.end(), self_.node) != named.end();
-  const bool ours = grows || (theirs.founders.size() > 1 && theirs.Names(self_.node));
+  // Whom its options name it may take in: a cluster of one by itself, others by an operator's word.
+  const bool named_there = std::find(named.begin(), named.end(), self_.node) != named.end();
+  const bool ours = named_there || (theirs.founders.size() > 1 && theirs.Names(self_.node));
   const std::string cluster = Number(theirs.cluster_id);
   if (!ours) {
     return Refuse(Name(node) + " is a member of cluster " + cluster + ", which " +

@@ -115,6 +115,12 @@ class Encoder {
     PutVarint(out_, c.lives_before);
     PutFixed<uint8_t>(out_, static_cast<uint8_t>(c.step));
   }
+  void operator()(const MarkNode& c) {
+    PutVarint(out_, c.node);
+    PutVarint(out_, c.lives_before);
+    PutFixed<uint8_t>(out_, static_cast<uint8_t>(c.mark));
+    PutVarint(out_, c.keeps);
+  }
   void operator()(const OpenNode& c) {
     PutVarint(out_, c.node);
     PutVarint(out_, c.lives_before);

@@ -241,6 +241,7 @@ struct StepClock {
 
 // This directory, which is empty, is the node's next one: the same again is no other life. Refused
 // if another one was admitted since it had so many: what comes late takes nobody's place.
+// Refused for a node that leaves or has left, until it is invited again.
 struct AdmitNode {
   uint64_t node = 0;
   uint64_t directory = 0;
@@ -249,13 +250,25 @@ struct AdmitNode {
 };
 
 // kWhole: every group has the node's replica of this life as a voter, and none of before.
-// kLeave: every group is to be without the node; kGone: they are.
+// kGone: no group has any of it.
 struct SettleNode {
-  enum class Step : uint8_t { kWhole = 1, kLeave = 2, kGone = 3 };
+  enum class Step : uint8_t { kWhole = 1, kGone = 2 };
   uint64_t node = 0;
   uint64_t lives_before = 0;
   Step step = Step::kWhole;
   friend bool operator==(const SettleNode&, const SettleNode&) = default;
+};
+
+// An operator's word. kInvite: a new directory of this node, which is none of the cluster's, may be
+// admitted. kLeave: every group is to be without it; `keeps`, which stays, must be staying still,
+// so that the last one never leaves. kCordon: it is to lead nothing.
+struct MarkNode {
+  enum class Mark : uint8_t { kInvite = 1, kLeave = 2, kCordon = 3, kUncordon = 4 };
+  uint64_t node = 0;
+  uint64_t lives_before = 0;
+  Mark mark = Mark::kInvite;
+  uint64_t keeps = 0;  // kLeave.
+  friend bool operator==(const MarkNode&, const MarkNode&) = default;
 };
 
 // The node's directory was opened. Refused where a later opening of it was told of, or, right
@@ -277,7 +290,7 @@ struct Command {
   using Body = std::variant<CreateBucket, DeleteBucket, FenceBucket, UnfenceBucket, CreateStream,
                             CreateFork, Append, Delete, Expire, Touch, Reserve, Confirm, Unreserve,
                             ResolveFork, DropReleases, SettleFences, SetLimits, SetFeatureLevel,
-                            SetHistory, StepClock, AdmitNode, SettleNode, OpenNode>;
+                            SetHistory, StepClock, AdmitNode, SettleNode, OpenNode, MarkNode>;
 
   int64_t now_ms = 0;  // Unix time, stamped by the leader that proposes it. Not negative.
   Body body = {};

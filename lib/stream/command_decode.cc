@@ -148,8 +148,17 @@ void Get(Reader* in, SettleNode* c) {
   c->node = in->Varint();
   c->lives_before = in->Varint();
   const uint8_t step = in->Fixed<uint8_t>();
-  if (step < 1 || step > 3) in->Fail();
+  if (step < 1 || step > 2) in->Fail();
   c->step = static_cast<SettleNode::Step>(step);
+}
+
+void Get(Reader* in, MarkNode* c) {
+  c->node = in->Varint();
+  c->lives_before = in->Varint();
+  const uint8_t mark = in->Fixed<uint8_t>();
+  if (mark < 1 || mark > 4) in->Fail();
+  c->mark = static_cast<MarkNode::Mark>(mark);
+  c->keeps = in->Varint();
 }
 
 void Get(Reader* in, OpenNode* c) {

@@ -66,12 +66,13 @@ struct BucketInfo {
 
 // What the meta group has been told of a node.
 struct NodeState {
-  enum class Stage : uint8_t { kMember = 1, kJoining = 2, kLeaving = 3, kGone = 4 };
+  enum class Stage : uint8_t { kMember = 1, kJoining, kLeaving, kGone, kInvited };
   uint64_t lives_before = 0;
   Stage stage = Stage::kMember;
   uint64_t directory = 0;  // Admitted; 0: of the node's first life, or founding.
   uint64_t opening = 0;    // The last that was told of; 0: none.
   uint64_t nonce = 0;      // Of that.
+  bool cordoned = false;   // It is to lead nothing.
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 
@@ -242,6 +243,7 @@ class Machine {
   Reply Decide(const AdmitNode& command, int64_t now) const;
   Reply Decide(const SettleNode& command, int64_t now) const;
   Reply Decide(const OpenNode& command, int64_t now) const;
+  Reply Decide(const MarkNode& command, int64_t now) const;
 
   void Commit(Index index, const CreateBucket& command, ApplyResult* result);
   void Commit(Index index, const DeleteBucket& command, ApplyResult* result);
@@ -266,6 +268,7 @@ class Machine {
   void Commit(Index index, const AdmitNode& command, ApplyResult* result);
   void Commit(Index index, const SettleNode& command, ApplyResult* result);
   void Commit(Index index, const OpenNode& command, ApplyResult* result);
+  void Commit(Index index, const MarkNode& command, ApplyResult* result);
 
   // condition.cc; `stream` null: there is none.
   bool Matches(const StateMatch& match, const StreamState& stream) const;

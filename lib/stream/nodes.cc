@@ -5,6 +5,8 @@
 
 namespace ursula::stream {
 
+using Stage = NodeState::Stage;
+
 NodeState Machine::FindNode(uint64_t node) const {
   auto found = nodes_.find(node);
   return found == nodes_.end() ? NodeState() : found->second;
@@ -18,10 +20,10 @@ void Machine::PutNode(uint64_t node, const NodeState& state) {
 Reply Machine::Decide(const AdmitNode& command, int64_t) const {
   Reply reply;
   const NodeState state = FindNode(command.node);
-  const bool same = command.directory != 0 && state.directory == command.directory &&
-                    state.stage != NodeState::Stage::kGone;
-  reply.lives_before = same ? state.lives_before : state.lives_before + 1;
-  if (!same && state.lives_before != command.lives_before) {
+  const bool out = state.stage == Stage::kLeaving || state.stage == Stage::kGone;
+  const bool same = command.directory != 0 && state.directory == command.directory && !out;
+  reply.lives_before = same || out ? state.lives_before : state.lives_before + 1;
+  if (out || (!same && state.lives_before != command.lives_before)) {
     reply.lives_before = state.lives_before;
     reply.outcome = Outcome::kConflict;
   }
@@ -29,21 +31,20 @@ Reply Machine::Decide(const AdmitNode& command, int64_t) const {
 }
 
 void Machine::Commit(Index, const AdmitNode& command, ApplyResult* result) {
-  if (result->reply.lives_before == FindNode(command.node).lives_before) return;
+  const NodeState state = FindNode(command.node);
+  if (result->reply.lives_before == state.lives_before) return;
   PutNode(command.node, {.lives_before = result->reply.lives_before,
-                         .stage = NodeState::Stage::kJoining,
-                         .directory = command.directory});
+                         .stage = Stage::kJoining,
+                         .directory = command.directory,
+                         .cordoned = state.cordoned});
 }
 
 Reply Machine::Decide(const SettleNode& command, int64_t) const {
   Reply reply;
   const NodeState state = FindNode(command.node);
   reply.lives_before = state.lives_before;
-  using Stage = NodeState::Stage;
   const bool fits = command.step == SettleNode::Step::kWhole
                         ? state.stage == Stage::kJoining || state.stage == Stage::kMember
-                    : command.step == SettleNode::Step::kLeave
-                        ? true
                         : state.stage == Stage::kLeaving || state.stage == Stage::kGone;
   if (!fits || state.lives_before != command.lives_before) reply.outcome = Outcome::kConflict;
   return reply;
@@ -51,15 +52,42 @@ Reply Machine::Decide(const SettleNode& command, int64_t) const {
 
 void Machine::Commit(Index, const SettleNode& command, ApplyResult*) {
   NodeState state = FindNode(command.node);
-  switch (command.step) {
-    case SettleNode::Step::kWhole:
-      state.stage = NodeState::Stage::kMember;
+  state.stage = command.step == SettleNode::Step::kWhole ? Stage::kMember : Stage::kGone;
+  PutNode(command.node, state);
+}
+
+Reply Machine::Decide(const MarkNode& command, int64_t) const {
+  Reply reply;
+  const NodeState state = FindNode(command.node);
+  reply.lives_before = state.lives_before;
+  const bool there = state.stage == Stage::kMember || state.stage == Stage::kJoining;
+  bool fits = there;
+  if (command.mark == MarkNode::Mark::kInvite) {
+    fits = !nodes_.contains(command.node) || state.stage == Stage::kGone ||
+           state.stage == Stage::kInvited;
+  } else if (command.mark == MarkNode::Mark::kLeave) {
+    const Stage keeps = FindNode(command.keeps).stage;
+    const bool last = command.keeps == command.node || keeps != Stage::kMember;
+    fits = (there && !last) || state.stage == Stage::kLeaving || state.stage == Stage::kInvited;
+  }
+  if (!fits || state.lives_before != command.lives_before) reply.outcome = Outcome::kConflict;
+  return reply;
+}
+
+void Machine::Commit(Index, const MarkNode& command, ApplyResult*) {
+  NodeState state = FindNode(command.node);
+  switch (command.mark) {
+    case MarkNode::Mark::kInvite:
+      state = {.lives_before = state.lives_before, .stage = Stage::kInvited};
       break;
-    case SettleNode::Step::kLeave:
-      if (state.stage != NodeState::Stage::kGone) state.stage = NodeState::Stage::kLeaving;
+    case MarkNode::Mark::kLeave:
+      state.stage = state.stage == Stage::kInvited ? Stage::kGone : Stage::kLeaving;
       break;
-    case SettleNode::Step::kGone:
-      state.stage = NodeState::Stage::kGone;
+    case MarkNode::Mark::kCordon:
+      state.cordoned = true;
+      break;
+    case MarkNode::Mark::kUncordon:
+      state.cordoned = false;
       break;
   }
   PutNode(command.node, state);
@@ -69,7 +97,8 @@ Reply Machine::Decide(const OpenNode& command, int64_t) const {
   Reply reply;
   const NodeState state = FindNode(command.node);
   reply.lives_before = state.lives_before;
-  if (state.stage == NodeState::Stage::kGone || state.lives_before != command.lives_before) {
+  const bool out = state.stage == Stage::kGone || state.stage == Stage::kInvited;
+  if (out || state.lives_before != command.lives_before) {
     reply.outcome = Outcome::kGone;
     return reply;
   }

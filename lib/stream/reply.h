@@ -63,8 +63,9 @@ struct Reply {
   // not, or nothing was. Resolve it again.
   bool unresolved = false;
 
-  // AdmitNode, SettleNode, OpenNode: of the node, as it is now. Refused, an OpenNode is kGone where
-  // another directory has taken this one's place, and kConflict where this one was put back.
+  // AdmitNode, SettleNode, OpenNode, MarkNode: of the node, as it is now. Refused, an OpenNode is
+  // kGone where another directory has taken this one's place, and kConflict where this one was put
+  // back.
   uint64_t lives_before = 0;
 
   // DeleteBucket: kBegin's attempt; after kFinish and kAbort, SettleFences may say this.

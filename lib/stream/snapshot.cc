@@ -69,17 +69,19 @@ void PutNodeState(std::string* out, const NodeState& state) {
   PutFixed<uint64_t>(out, state.directory);
   PutVarint(out, state.opening);
   PutFixed<uint64_t>(out, state.nonce);
+  PutFixed<uint8_t>(out, state.cordoned ? 1 : 0);
 }
 
 NodeState GetNodeState(Reader* in) {
   NodeState state;
   state.lives_before = in->Varint();
   const uint8_t stage = in->Fixed<uint8_t>();
-  if (stage < 1 || stage > 4) in->Fail();
+  if (stage < 1 || stage > 5) in->Fail();
   state.stage = static_cast<NodeState::Stage>(stage);
   state.directory = in->Fixed<uint64_t>();
   state.opening = in->Varint();
   state.nonce = in->Fixed<uint64_t>();
+  state.cordoned = GetBool(in);
   return state;
 }
 

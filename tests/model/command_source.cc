@@ -220,12 +220,15 @@ Command::Body CommandSource::ClusterBody() {
 }
 
 Command::Body CommandSource::Configuration() {
-  switch (random_.Below(9)) {
+  switch (random_.Below(10)) {
+    case 9:
+      return MarkNode{1 + random_.Below(3), random_.Below(3),
+                      static_cast<MarkNode::Mark>(1 + random_.Below(4)), 1 + random_.Below(4)};
     case 6:
       return AdmitNode{1 + random_.Below(3), random_.Below(4), random_.Below(3)};
     case 7:
       return SettleNode{1 + random_.Below(3), random_.Below(4),
-                        static_cast<SettleNode::Step>(1 + random_.Below(3))};
+                        static_cast<SettleNode::Step>(1 + random_.Below(2))};
     case 8:
       return OpenNode{1 + random_.Below(3), random_.Below(4), random_.Below(6), random_.Below(3),
                       random_.Below(3)};

@@ -94,6 +94,7 @@ class StreamModel {
     uint64_t directory = 0;
     uint64_t opening = 0;
     uint64_t nonce = 0;
+    bool cordoned = false;
   };
   const std::map<uint64_t, Node>& nodes() const { return nodes_; }
   uint64_t history() const { return history_; }
@@ -121,6 +122,7 @@ class StreamModel {
   void Do(uint64_t index, const AdmitNode& command, ModelResult* result);
   void Do(uint64_t index, const SettleNode& command, ModelResult* result);
   void Do(uint64_t index, const OpenNode& command, ModelResult* result);
+  void Do(uint64_t index, const MarkNode& command, ModelResult* result);
   void Do(uint64_t index, const StepClock& command, ModelResult* result);
 
   StreamInfo InfoOf(const ModelStream& stream) const;

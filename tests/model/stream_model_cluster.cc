@@ -216,12 +216,13 @@ void StreamModel::Do(uint64_t, const SetHistory& command, ModelResult* result) {
 void StreamModel::Do(uint64_t, const AdmitNode& command, ModelResult* result) {
   auto there = nodes_.find(command.node);
   if (there != nodes_.end() && command.directory != 0 && there->second.stage != "gone" &&
-      there->second.directory == command.directory) {
+      there->second.stage != "leaving" && there->second.directory == command.directory) {
     result->reply.lives_before = there->second.lives_before;
     return;
   }
   const uint64_t lives = there == nodes_.end() ? 0 : there->second.lives_before;
-  if (lives != command.lives_before) {
+  const std::string stage = there == nodes_.end() ? "member" : there->second.stage;
+  if (lives != command.lives_before || stage == "leaving" || stage == "gone") {
     result->reply.outcome = Outcome::kConflict;
     result->reply.lives_before = lives;
     return;
@@ -230,6 +231,7 @@ void StreamModel::Do(uint64_t, const AdmitNode& command, ModelResult* result) {
   next.lives_before = lives + 1;
   next.stage = "joining";
   next.directory = command.directory;
+  next.cordoned = there != nodes_.end() && there->second.cordoned;
   nodes_[command.node] = next;
   result->reply.lives_before = next.lives_before;
 }
@@ -242,8 +244,6 @@ void StreamModel::Do(uint64_t, const SettleNode& command, ModelResult* result) {
   std::string next;
   if (command.step == SettleNode::Step::kWhole) {
     if (stage == "joining" || stage == "member") next = "member";
-  } else if (command.step == SettleNode::Step::kLeave) {
-    next = stage == "gone" ? "gone" : "leaving";
   } else if (stage == "leaving" || stage == "gone") {
     next = "gone";
   }
@@ -258,7 +258,8 @@ void StreamModel::Do(uint64_t, const SettleNode& command, ModelResult* result) {
 void StreamModel::Do(uint64_t, const OpenNode& command, ModelResult* result) {
   Node node = nodes_.count(command.node) > 0 ? nodes_[command.node] : Node();
   result->reply.lives_before = node.lives_before;
-  if (command.lives_before != node.lives_before || node.stage == "gone") {
+  if (command.lives_before != node.lives_before || node.stage == "gone" ||
+      node.stage == "invited") {
     result->reply.outcome = Outcome::kGone;
     return;
   }
@@ -274,6 +275,38 @@ void StreamModel::Do(uint64_t, const OpenNode& command, ModelResult* result) {
   node.opening = command.opening;
   node.nonce = command.nonce;
   nodes_[command.node] = node;
+}
+
+void StreamModel::Do(uint64_t, const MarkNode& command, ModelResult* result) {
+  const bool known = nodes_.count(command.node) > 0;
+  Node node = known ? nodes_[command.node] : Node();
+  result->reply.lives_before = node.lives_before;
+  bool refused = command.lives_before != node.lives_before;
+  const bool away = node.stage == "gone" || node.stage == "invited";
+  const bool present = !away && node.stage != "leaving";
+  if (command.mark == MarkNode::Mark::kInvite) {
+    refused = refused || (known && !away);
+    Node invited;
+    invited.lives_before = node.lives_before;
+    invited.stage = "invited";
+    node = invited;
+  } else if (command.mark == MarkNode::Mark::kLeave) {
+    if (node.stage == "gone") refused = true;
+    if (present) {
+      const bool stays =
+          nodes_.count(command.keeps) == 0 || nodes_[command.keeps].stage == "member";
+      if (!stays || command.keeps == command.node) refused = true;
+    }
+    node.stage = node.stage == "invited" ? "gone" : "leaving";
+  } else {
+    refused = refused || !present;
+    node.cordoned = command.mark == MarkNode::Mark::kCordon;
+  }
+  if (refused) {
+    result->reply.outcome = Outcome::kConflict;
+  } else {
+    nodes_[command.node] = node;
+  }
 }
 
 void StreamModel::Do(uint64_t, const StepClock& command, ModelResult*) {

@@ -84,7 +84,8 @@ std::vector<AnswerLetter> Answers() {
         ask::LeadersAnswer(stream::Incarnation{12}),
         ask::LeadersAnswer(HomeOfFork{stream::Incarnation{3}, 10'000}),
         ask::LeadersAnswer(int64_t{-5}), ask::LeadersAnswer(BucketReply{Outcome::kBucketNotEmpty}),
-        ask::LeadersAnswer(group::MembersProgress{true, ReplicaId{65538}})}) {
+        ask::LeadersAnswer(
+            group::MembersProgress{{NodeId{1}, NodeId{2}}, true, ReplicaId{65538}})}) {
     answers.push_back({id, {}, std::move(answer)});
   }
   return answers;

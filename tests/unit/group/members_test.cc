@@ -103,7 +103,7 @@ bool Step(ClusterWorld& cluster, const std::vector<ReplicaId>& wanted, Look look
     look();
     return progress.has_value();
   });
-  return progress->ok() && (*progress)->done;
+  return progress->ok() && (*progress)->done();
 }
 bool Step(ClusterWorld& cluster, const std::vector<ReplicaId>& wanted) {
   return Step(cluster, wanted, [] {});
