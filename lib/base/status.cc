@@ -24,6 +24,8 @@ std::string_view StatusCodeName(StatusCode code) {
       return "DATA_LOSS";
     case StatusCode::kIoError:
       return "IO_ERROR";
+    case StatusCode::kBehind:
+      return "BEHIND";
     case StatusCode::kInternal:
       return "INTERNAL";
   }

@@ -53,6 +53,11 @@ bool IsJsonMessage(std::string_view text) {
   return scanner.AtEnd() && !scanner.saw_line_end() && IsUtf8(text);
 }
 
+Status CheckStaleness(uint64_t staleness_ms_max) {
+  if (staleness_ms_max <= kStalenessMsMax) return {};
+  return Invalid("staleness_ms_max is at most an hour");
+}
+
 Status First(Status one, Status other) { return one.ok() ? std::move(other) : std::move(one); }
 
 }  // namespace
@@ -131,11 +136,17 @@ Status Check(const AppendRequest& request) {
   return Invalid("an append without content that doesn't close the stream");
 }
 
-Status Check(const ReadRequest& request) { return CheckStream(request.stream); }
+Status Check(const HeadRequest& request) {
+  return First(CheckStream(request.stream), CheckStaleness(request.staleness_ms_max));
+}
+
+Status Check(const ReadRequest& request) {
+  return First(CheckStream(request.stream), CheckStaleness(request.staleness_ms_max));
+}
 
 Status Check(const FollowRequest& request) {
   if (request.unread_bytes_max == 0) return Invalid("unread_bytes_max is 0: nothing could come");
-  return CheckStream(request.stream);
+  return First(CheckStream(request.stream), CheckStaleness(request.staleness_ms_max));
 }
 
 }  // namespace ursula::engine

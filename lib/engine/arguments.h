@@ -21,6 +21,7 @@ Status CheckJson(std::span<const Bytes> messages);
 Status Check(const CreateRequest& request);
 Status Check(const DeleteRequest& request);
 Status Check(const AppendRequest& request);
+Status Check(const HeadRequest& request);
 Status Check(const ReadRequest& request);
 Status Check(const FollowRequest& request);
 

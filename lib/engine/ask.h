@@ -44,6 +44,7 @@ struct Located {
   std::string content_type = {};
   std::optional<stream::Placement> placement = {};
   StreamInfo info = {};
+  uint64_t fresh_ns = group::kFreshNow;  // As in GroupReadReply.
 };
 
 // What a fork's home group says of its reservation.
@@ -60,6 +61,14 @@ struct AppendWork {
   bool json_checked = false;
 
   stream::Append& append() { return std::get<stream::Append>(command.body); }
+};
+
+// A read or a head on its way. `again`: behind barriers, since what came of it wasn't to be told.
+template <class Request>
+struct ReadWork {
+  Request request = {};
+  uint64_t fresh_ns = group::kFreshNow;  // Of the least fresh group so far.
+  bool again = false;
 };
 
 namespace ask {
@@ -126,7 +135,7 @@ using LeadersAnswer = std::variant<stream::Reply, stream::Incarnation, HomeOfFor
                                    BucketReply, group::MembersProgress>;
 using LeadersDone = Function<void(Result<LeadersAnswer>)>;
 
-// ---- of any replica, behind its barrier --------------------------------------------------------
+// ---- of any replica, behind its barrier or where it is fresh enough ----------------------------
 
 // What a create would meet under its name.
 struct Compare {
@@ -138,6 +147,7 @@ struct Compare {
 struct Locate {
   using Answer = Located;
   StreamId id = {};
+  std::optional<group::Staleness> bound = {};  // None: behind the barrier.
 };
 
 struct Read {

@@ -80,23 +80,11 @@ void Engine::Create(CreateRequest request, Done<CreateReply> done) {
   });
 }
 
-void Engine::Head(StreamId stream, Done<HeadReply> done) {
-  Status valid = CheckStream(stream);
-  GroupId home = Home(stream);
-  auto call = Admit(home, std::move(stream), std::move(done));
-  Enter(home, call, std::move(valid), [this, call] {
-    Locate(call->request, [this, call](Result<std::pair<GroupId, Located>> located) {
-      if (!located.ok()) return call->done(located.status());
-      HeadReply reply;
-      using Kind = stream::LookupResult::Kind;
-      Kind kind = located->second.kind;
-      reply.outcome = kind == Kind::kFound         ? Outcome::kOk
-                      : kind == Kind::kSoftDeleted ? Outcome::kSoftDeleted
-                                                   : Outcome::kNotFound;
-      reply.info = std::move(located->second.info);
-      AnswerOfStream(call, call->request.bucket, std::move(reply));
-    });
-  });
+void Engine::Head(HeadRequest request, Done<HeadReply> done) {
+  Status valid = Check(request);
+  GroupId home = Home(request.stream);
+  auto call = Admit(home, ReadWork<HeadRequest>{std::move(request)}, std::move(done));
+  Enter(home, call, std::move(valid), [this, call] { HeadFlow(call); });
 }
 
 void Engine::Delete(DeleteRequest request, Done<DeleteReply> done) {
@@ -153,7 +141,7 @@ Ticket Engine::Read(ReadRequest request, Done<ReadReply> done) {
   GroupId home = Home(request.stream);
   Ticket ticket = MakeTicket(ShardOf(home).loop().core(), false,
                              next_ticket_.fetch_add(1, std::memory_order_relaxed));
-  auto call = Admit(home, std::move(request), std::move(done));
+  auto call = Admit(home, ReadWork<ReadRequest>{std::move(request)}, std::move(done));
   Enter(home, call, std::move(valid), [this, call, home, ticket] { ReadAt(home, call, ticket); });
   return ticket;
 }

@@ -112,7 +112,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void DeleteBucket(std::string bucket, Done<BucketReply> done) override;
   void List(ListRequest request, Done<ListReply> done) override;
   void Create(CreateRequest request, Done<CreateReply> done) override;
-  void Head(StreamId stream, Done<HeadReply> done) override;
+  void Head(HeadRequest request, Done<HeadReply> done) override;
   void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
@@ -137,7 +137,8 @@ class Engine final : public StreamEngine, private ForwarderHost {
   friend class Return;
   using AppendCall = CallPtr<AppendWork, AppendReply>;
   using CreateCall = CallPtr<CreateRequest, CreateReply>;
-  using ReadCall = CallPtr<ReadRequest, ReadReply>;
+  using ReadCall = CallPtr<ReadWork<ReadRequest>, ReadReply>;
+  using HeadCall = CallPtr<ReadWork<HeadRequest>, HeadReply>;
   using NameCall = CallPtr<std::string, BucketReply>;
   using ListCall = CallPtr<ListRequest, ListReply>;
 
@@ -226,8 +227,10 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply);
   // read_flow.cc
   void ReadAt(GroupId group, ReadCall call, Ticket ticket);
+  void OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result);
+  void HeadFlow(HeadCall call);
   // Follows a confirmed placement: where the stream's state is, or that there is none.
-  void Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done);
+  void Locate(ask::Locate ask, Function<void(Result<std::pair<GroupId, Located>>)> done);
   void DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call);
   void ListFlow(ListCall call);
   struct Listing;

@@ -45,6 +45,10 @@ void FollowTask::ReadNext() {
   read.wait_ms = kWaitMs;
   read.boundaries = request_.boundaries;
   read.incarnation = incarnation_;
+  if (!incarnation_) {  // The first.
+    read.consistency = request_.consistency;
+    read.staleness_ms_max = request_.staleness_ms_max;
+  }
   read_ticket_ = engine_.Read(
       std::move(read),
       [self = shared_from_this()](Result<ReadReply> result) { self->OnRead(std::move(result)); });

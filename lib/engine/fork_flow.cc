@@ -97,7 +97,7 @@ class ForkProposal {
 }  // namespace
 
 void Engine::CreateFork(CreateCall call, stream::BucketStamp bucket) {
-  Locate(call->request.fork->source,
+  Locate(ask::Locate{call->request.fork->source},
          [this, call, bucket](Result<std::pair<GroupId, Located>> source) {
            if (!source.ok()) return call->done(source.status());
            ForkFrom(call, bucket, source->first, std::move(source->second));

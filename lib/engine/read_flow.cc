@@ -2,25 +2,108 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <iterator>
 #include <utility>
 #include <vector>
 
+#include "lib/base/sometimes.h"
+#include "lib/engine/arguments.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 
+namespace {
+
+constexpr uint64_t kNsPerMs = 1'000'000;
+
+template <class Request>
+bool IsLocal(const Request& request) {
+  return request.consistency == Consistency::kLocal;
+}
+
+// What it was at the most, by now.
+uint64_t StalenessMs(const io::Loop& loop, uint64_t fresh_ns) {
+  if (fresh_ns == group::kFreshNow) return 0;
+  const uint64_t now_ns = loop.fresh_ns();
+  return (now_ns - std::min(now_ns, fresh_ns) + kNsPerMs - 1) / kNsPerMs;
+}
+
+// Older than it may be, or it denies what may only be unknown here: then it isn't told.
+template <class Request, class Reply>
+bool IsToAskAgain(const ReadWork<Request>& work, const Reply& reply, bool denies) {
+  if (!IsLocal(work.request) || work.again || work.fresh_ns == group::kFreshNow) return false;
+  return denies || reply.staleness_ms > work.request.staleness_ms_max;
+}
+
+template <class Request>
+void AskAgain(ReadWork<Request>* work) {
+  work->again = true;
+  work->fresh_ns = group::kFreshNow;
+  work->request.staleness_ms_max = 0;
+}
+
+}  // namespace
+
 void Engine::ReadAt(GroupId group, ReadCall call, Ticket ticket) {
-  ask::Read ask{std::shared_ptr<const ReadRequest>(call, &call->request), ticket};
+  ask::Read ask{std::shared_ptr<const ReadRequest>(call, &call->request.request), ticket};
   CallGroup(group, std::move(ask), [this, call, ticket](Result<group::GroupReadReply> result) {
     if (!result.ok()) return call->done(result.status());
+    call->request.fresh_ns = std::min(call->request.fresh_ns, result->fresh_ns);
     if (result->placement) {
       bool there = result->placement->confirmed && call->attempts++ == 0;
       if (there) return ReadAt(result->placement->target, call, ticket);
       result->reply.outcome = Outcome::kNotFound;
     }
-    AnswerOfStream(call, call->request.stream.bucket, std::move(result->reply));
+    OnRead(call, ticket, std::move(*result));
+  });
+}
+
+void Engine::OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result) {
+  ReadWork<ReadRequest>& work = call->request;
+  ReadRequest& request = work.request;
+  ReadReply& reply = result.reply;
+  reply.staleness_ms = StalenessMs(*runtime_.Current(), work.fresh_ns);
+  const bool refused = reply.outcome != Outcome::kOk;
+  const bool past_tail = !request.from_tail && request.from > reply.info.tail;
+  const bool ended = result.waited && refused;  // For good.
+  if (ended || !IsToAskAgain(work, reply, refused || past_tail)) {
+    return AnswerOfStream(call, request.stream.bucket, std::move(reply));
+  }
+  URSULA_SOMETIMES("engine: a local read was asked for again");
+  AskAgain(&work);
+  call->attempts = 0;
+  if (result.waited) {  // It goes on where it waited, and its time is over, or data is there.
+    request.wait_ms = 0;
+    request.from = reply.start;
+    request.from_tail = request.from_append_start = false;
+    request.incarnation = reply.info.incarnation;
+  }
+  ReadAt(Home(request.stream), call, ticket);
+}
+
+void Engine::HeadFlow(HeadCall call) {
+  const HeadRequest& request = call->request.request;
+  ask::Locate ask{request.stream};
+  if (IsLocal(request)) ask.bound = group::Staleness::OfMs(request.staleness_ms_max);
+  Locate(std::move(ask), [this, call](Result<std::pair<GroupId, Located>> located) {
+    if (!located.ok()) return call->done(located.status());
+    HeadReply reply;
+    using Kind = stream::LookupResult::Kind;
+    Kind kind = located->second.kind;
+    reply.outcome = kind == Kind::kFound         ? Outcome::kOk
+                    : kind == Kind::kSoftDeleted ? Outcome::kSoftDeleted
+                                                 : Outcome::kNotFound;
+    reply.info = std::move(located->second.info);
+    ReadWork<HeadRequest>& work = call->request;
+    work.fresh_ns = located->second.fresh_ns;
+    reply.staleness_ms = StalenessMs(*runtime_.Current(), work.fresh_ns);
+    if (!IsToAskAgain(work, reply, reply.outcome != Outcome::kOk)) {
+      return AnswerOfStream(call, work.request.stream.bucket, std::move(reply));
+    }
+    AskAgain(&work);
+    HeadFlow(call);
   });
 }
 
@@ -34,39 +117,45 @@ void Engine::CarryOut(group::Replica& replica, ask::Compare ask, group::ProposeD
 
 void Engine::CarryOut(group::Replica& replica, ask::Locate ask,
                       Function<void(Result<Located>)> done) {
-  replica.Lookup(std::move(ask.id),
-                 [&replica, done = std::move(done)](Result<stream::LookupResult> found) mutable {
-                   if (!found.ok()) return done(found.status());
-                   Located located;
-                   located.kind = found->kind;
-                   located.incarnation = found->incarnation;
-                   located.content_type = std::string(found->content_type);
-                   located.placement = found->placement;
-                   if (found->kind == stream::LookupResult::Kind::kFound) {
-                     located.info = replica.Info(found->incarnation);
-                   }
-                   done(std::move(located));
-                 });
+  const bool local = ask.bound.has_value();
+  replica.Lookup(
+      std::move(ask.id), ask.bound,
+      [&replica, local, done = std::move(done)](Result<stream::LookupResult> found) mutable {
+        if (!found.ok()) return done(found.status());
+        Located located;
+        if (local) located.fresh_ns = replica.FreshNs().value_or(0);
+        located.kind = found->kind;
+        located.incarnation = found->incarnation;
+        located.content_type = std::string(found->content_type);
+        located.placement = found->placement;
+        if (found->kind == stream::LookupResult::Kind::kFound) {
+          located.info = replica.Info(found->incarnation);
+        }
+        done(std::move(located));
+      });
 }
 
-void Engine::Locate(StreamId id, Function<void(Result<std::pair<GroupId, Located>>)> done) {
-  GroupId home = Home(id);
-  auto at_home = [this, home, id, done = std::move(done)](Result<Located> located) mutable {
+void Engine::Locate(ask::Locate ask, Function<void(Result<std::pair<GroupId, Located>>)> done) {
+  GroupId home = Home(ask.id);
+  auto at_home = [this, home, ask, done = std::move(done)](Result<Located> located) mutable {
     if (!located.ok()) return done(located.status());
     using Kind = stream::LookupResult::Kind;
     if (located->kind != Kind::kElsewhere) return done(std::pair(home, std::move(*located)));
     if (!located->placement->confirmed) {
       Located none;  // Nobody was told that it exists.
+      none.fresh_ns = located->fresh_ns;
       return done(std::pair(home, std::move(none)));
     }
     GroupId target = located->placement->target;
-    CallGroup(target, ask::Locate{std::move(id)},
-              [target, done = std::move(done)](Result<Located> there) mutable {
+    CallGroup(target, std::move(ask),
+              [target, fresh_ns = located->fresh_ns,
+               done = std::move(done)](Result<Located> there) mutable {
                 if (!there.ok()) return done(there.status());
+                there->fresh_ns = std::min(there->fresh_ns, fresh_ns);
                 done(std::pair(target, std::move(*there)));
               });
   };
-  CallGroup(home, ask::Locate{std::move(id)}, std::move(at_home));
+  CallGroup(home, std::move(ask), std::move(at_home));
 }
 
 void Engine::DeleteAt(GroupId group, CallPtr<DeleteRequest, DeleteReply> call) {

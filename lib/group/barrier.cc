@@ -18,6 +18,7 @@ void Barrier::StartRound(raft::Core* core, uint64_t now_ns) {
   if (next_.empty()) return;
   Round& round = rounds_.emplace_back();
   round.number = ++last_number_;
+  round.begun_ns = now_ns;
   round.deadline_ns = now_ns + kDeadlineNs;
   round.waiting = std::exchange(next_, {});
   // Refused where there is no leader, or too many wait: AskAgain goes on until the deadline.
@@ -47,6 +48,8 @@ std::vector<BarrierDone> Barrier::TakeReached(Index applied) {
   std::vector<BarrierDone> reached;
   while (HasReached(applied)) {
     for (BarrierDone& done : rounds_.front().waiting) reached.push_back(std::move(done));
+    // Not when it was confirmed: the index may be of a moment right after the beginning.
+    fresh_ns_ = rounds_.front().begun_ns;
     rounds_.pop_front();
   }
   return reached;

@@ -8,11 +8,15 @@
 // even, is taken for another round's. A round that isn't answered is asked again under the same
 // context, of whoever leads by then: every answer is of a time after the round's beginning. At its
 // deadline it ends.
+//
+// What such a round has proved goes on to be worth something: as of its beginning, this replica was
+// fresh. Reads that may be a little old live on that.
 
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,9 +62,14 @@ class Barrier {
 
   bool empty() const { return next_.empty() && rounds_.empty(); }
 
+  // When the newest round began of those that TakeReached has seen: all that had been acknowledged
+  // by then, anywhere, was applied here. None: there was no such round yet.
+  const std::optional<uint64_t>& fresh_ns() const { return fresh_ns_; }
+
  private:
   struct Round {
     uint64_t number = 0;
+    uint64_t begun_ns = 0;  // Before anybody was asked.
     uint64_t deadline_ns = 0;
     bool confirmed = false;
     Index index{};
@@ -75,6 +84,7 @@ class Barrier {
   std::vector<BarrierDone> next_;
   std::deque<Round> rounds_;
   uint64_t last_number_ = 0;
+  std::optional<uint64_t> fresh_ns_;
 };
 
 }  // namespace ursula::group

@@ -212,6 +212,7 @@ void Replica::AfterApply() {
   if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
     for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
   }
+  if (!fresh_.empty() && !RenewHeld()) AnswerFresh();
   while (!woken_.empty()) {
     stream::Incarnation incarnation = *woken_.begin();
     woken_.erase(woken_.begin());

@@ -125,7 +125,7 @@ void StreamRead::Start() {
 void StreamRead::Look(const stream::LookupResult& found) {
   using Kind = stream::LookupResult::Kind;
   if (found.kind == Kind::kElsewhere) {
-    GroupReadReply reply;
+    GroupReadReply reply = NewReply();
     reply.placement = found.placement;
     return Finish(std::move(reply));
   }
@@ -329,7 +329,7 @@ void StreamRead::Reply() {
     if (gathered_.parts.front().empty()) gathered_.parts.erase(gathered_.parts.begin());
     gathered_.bytes -= 1;
   }
-  GroupReadReply result;
+  GroupReadReply result = NewReply();
   ReadReply& reply = result.reply;
   reply.start.bytes = start_;
   reply.next.bytes = start_ + gathered_.bytes;
@@ -361,8 +361,16 @@ void StreamRead::FillEnds(ReadReply* reply) const {
   }
 }
 
+GroupReadReply StreamRead::NewReply() const {
+  GroupReadReply reply;
+  const bool local = request_.consistency == Consistency::kLocal;
+  if (local) reply.fresh_ns = replica_.FreshNs().value_or(0);
+  reply.waited = waited_;
+  return reply;
+}
+
 void StreamRead::FinishWith(Outcome outcome) {
-  GroupReadReply result;
+  GroupReadReply result = NewReply();
   result.reply.outcome = outcome;
   if (incarnation_ != stream::kNoIncarnation &&
       replica_.machine_->FindIncarnation(incarnation_).kind == stream::LookupResult::Kind::kFound) {

@@ -19,8 +19,19 @@ namespace ursula::group {
 
 class Replica;
 
+// How old what a replica answers of may be. 0: nothing is fresh enough without asking.
+struct Staleness {
+  static constexpr Staleness OfMs(uint64_t ms) { return {ms * 1'000'000}; }
+  uint64_t ns = 0;
+};
+
+// FreshNs of what is complete by its nature: behind a barrier, or where nobody else acknowledges.
+inline constexpr uint64_t kFreshNow = UINT64_MAX;
+
 struct GroupReadReply {
   ReadReply reply = {};
+  uint64_t fresh_ns = kFreshNow;                    // Replica::FreshNs when a local reply was made.
+  bool waited = false;                              // At the tail.
   std::optional<stream::Placement> placement = {};  // Set: the stream's state is in that group.
 };
 using GroupReadDone = Function<void(Result<GroupReadReply>)>;
@@ -98,6 +109,7 @@ class StreamRead final : public ReadTask {
   void Wait();
   void OnTimeout();
   void Reply();
+  GroupReadReply NewReply() const;
   void FillEnds(ReadReply* reply) const;
   void FinishWith(Outcome outcome);
   void Finish(Result<GroupReadReply> result);

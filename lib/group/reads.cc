@@ -1,23 +1,86 @@
 // The part of Replica that keeps its reads and wakes those that wait.
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/group/replica.h"
 
 namespace ursula::group {
 
-ReadTask* Replica::AddTask(std::unique_ptr<ReadTask> task) {
+// ---- how current ---------------------------------------------------------------------------
+
+// Where nobody else votes, all that is acknowledged was applied here: by what leads, for until then
+// a leader that it has voted out may have acknowledged more.
+std::optional<uint64_t> Replica::FreshNs() const {
+  return sole_voter() && leads() ? kFreshNow : barrier_.fresh_ns();
+}
+
+bool Replica::IsFresh(Staleness bound) const {
+  const std::optional<uint64_t> fresh_ns = FreshNs();
+  if (!fresh_ns) return false;
+  if (*fresh_ns == kFreshNow) return true;
+  const uint64_t now_ns = services_.loop->now_ns();
+  return bound.ns > 0 && now_ns - std::min(now_ns, *fresh_ns) <= bound.ns;
+}
+
+void Replica::AfterFreshness(Staleness bound, BarrierDone done) {
+  EngineStats& stats = services_.budget->stats;
+  ++stats.local_reads;
+  if (RefuseReads().ok() && IsFresh(bound)) {
+    fresh_.push_back(std::move(done));
+    return Schedule();
+  }
+  ++stats.local_reads_waited;
+  AfterBarrier([this, done = std::move(done)](Status status) mutable {
+    if (status.code() != StatusCode::kUnavailable || !RefuseReads().ok()) {
+      return done(std::move(status));
+    }
+    URSULA_SOMETIMES("group: a replica can't say how old it is");
+    ++services_.budget->stats.local_reads_behind;
+    done(Status(StatusCode::kBehind, status.message()));
+  });
+}
+
+void Replica::AnswerFresh() {
+  for (BarrierDone& done : std::exchange(fresh_, {})) done(RefuseReads());
+}
+
+void Replica::Lookup(StreamId id, std::optional<Staleness> bound,
+                     Function<void(Result<stream::LookupResult>)> done) {
+  auto look = [this, id = std::move(id), bound, done = std::move(done)](Status status) mutable {
+    if (!status.ok()) return done(std::move(status));
+    stream::LookupResult found = machine_->Lookup(id, NowMs());
+    if (found.kind != stream::LookupResult::Kind::kExpired) return done(std::move(found));
+    Settle(found.incarnation, false,
+           [this, id = std::move(id), bound, done = std::move(done)](Status settled) mutable {
+             if (!settled.ok()) return done(std::move(settled));
+             Lookup(std::move(id), bound, std::move(done));
+           });
+  };
+  if (bound) return AfterFreshness(*bound, std::move(look));
+  AfterBarrier(std::move(look));
+}
+
+// ---- tasks -----------------------------------------------------------------------------------
+
+ReadTask* Replica::AddTask(std::unique_ptr<ReadTask> task, std::optional<Staleness> bound) {
   ReadTask* raw = task.get();
   bool added = tasks_.emplace(raw->id(), std::move(task)).second;
   URSULA_CHECK(added);
-  AfterBarrier([this, id = raw->id()](Status status) {
+  auto start = [this, id = raw->id()](Status status) {
     auto found = tasks_.find(id);
     if (found == tasks_.end()) return;
     ReadTask* read = found->second.get();
     if (!status.ok()) read->Cancel(std::move(status));
     read->Start();
-  });
+  };
+  if (bound) {
+    AfterFreshness(*bound, std::move(start));
+  } else {
+    AfterBarrier(std::move(start));
+  }
   return raw;
 }
 
@@ -29,7 +92,9 @@ void Replica::RemoveTask(uint64_t read_id) {
 
 void Replica::Read(ReadRequest request, uint64_t read_id, GroupReadDone done) {
   if (read_id == 0) read_id = ++next_internal_id_;
-  AddTask(std::make_unique<StreamRead>(this, read_id, std::move(request), std::move(done)));
+  std::optional<Staleness> bound;
+  if (request.consistency == Consistency::kLocal) bound = Staleness::OfMs(request.staleness_ms_max);
+  AddTask(std::make_unique<StreamRead>(this, read_id, std::move(request), std::move(done)), bound);
 }
 
 bool Replica::CancelRead(uint64_t read_id) {

@@ -229,31 +229,22 @@ void Replica::DropProposing() {
   }
 }
 
+Status Replica::RefuseReads() const {
+  if (state_ == State::kStopping || state_ == State::kStopped || stop_done_) return Stopping();
+  if (state_ == State::kStarting) return Starting();
+  return state_ == State::kFailed && unreadable_ ? failure_ : Status();
+}
+
 void Replica::AfterBarrier(BarrierDone done) {
-  Status refusal;
-  if (state_ == State::kStarting) refusal = Starting();
-  if (state_ == State::kStopping || state_ == State::kStopped || stop_done_) refusal = Stopping();
+  Status refusal = RefuseReads();
   // With peers a majority would have to be asked, and one that has failed is silent.
-  if (state_ == State::kFailed && (unreadable_ || !sole_voter())) refusal = failure_;
+  if (state_ == State::kFailed && !sole_voter()) refusal = failure_;
   if (!refusal.ok()) {
     services_.loop->Defer([done = std::move(done), refusal]() mutable { done(refusal); });
     return;
   }
   barrier_.Add(std::move(done));
   Schedule();
-}
-
-void Replica::Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done) {
-  AfterBarrier([this, id = std::move(id), done = std::move(done)](Status status) mutable {
-    if (!status.ok()) return done(std::move(status));
-    stream::LookupResult found = machine_->Lookup(id, NowMs());
-    if (found.kind != stream::LookupResult::Kind::kExpired) return done(std::move(found));
-    Settle(found.incarnation, false,
-           [this, id = std::move(id), done = std::move(done)](Status settled) mutable {
-             if (!settled.ok()) return done(std::move(settled));
-             Lookup(std::move(id), std::move(done));
-           });
-  });
 }
 
 uint64_t Replica::EvictTo(uint64_t bytes) {
@@ -358,6 +349,7 @@ void Replica::MaybeFinishStop() {
   if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;
   if (state_ != State::kFailed && (!proposals_.empty() || !barrier_.empty())) return;
+  if (!fresh_.empty()) return;
   if (handing_over || (state_ == State::kStopping && now_ns < farewell_ns_)) return;
   state_ = State::kStopped;
   EndSettling(Stopping());
@@ -373,6 +365,7 @@ void Replica::Abandon() {
     if (task->linked()) task->Unlink();
   }
   waiters_.clear();
+  fresh_.clear();
   settling_.clear();
   tasks_.clear();
   stop_done_ = nullptr;

@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -96,15 +97,27 @@ class Replica final : private raft::Driver,
   // `done(ok)`: every command acknowledged before this call is in machine(). kUnavailable.
   void AfterBarrier(BarrierDone done);
 
-  // Behind the barrier: what the name is now. An expired stream is expired by a command first, so
-  // that the answer is never kExpired.
-  void Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done);
+  // The same of commands acknowledged `bound` ago, or earlier: at once, which is later in this
+  // turn, where that is known to hold, else behind a barrier. kBehind: neither.
+  void AfterFreshness(Staleness bound, BarrierDone done);
+  // A moment of the loop's clock: every command acknowledged before it is in machine(). kFreshNow:
+  // so is every command. None: nothing is known of what others have acknowledged.
+  std::optional<uint64_t> FreshNs() const;
+
+  // Behind one of the two: what the name is now. An expired stream is expired by a command first,
+  // so that the answer is never kExpired.
+  void Lookup(StreamId id, Function<void(Result<stream::LookupResult>)> done) {
+    Lookup(std::move(id), std::nullopt, std::move(done));
+  }
+  void Lookup(StreamId id, std::optional<Staleness> bound,
+              Function<void(Result<stream::LookupResult>)> done);
 
   // Behind the barrier: no stream is past its deadline at this moment, so that what a query hides
   // is gone for every other one, too.
   void AfterExpiry(BarrierDone done);
 
-  // A whole Read, waiting included; `placement` in its reply sends the caller elsewhere.
+  // A whole Read, waiting included; `placement` in its reply sends the caller elsewhere. A local
+  // one isn't asked for again here, whatever comes of it.
   void Read(ReadRequest request, uint64_t read_id, GroupReadDone done);
   // True if it was found here; its `done` then ends with kCancelled.
   bool CancelRead(uint64_t read_id);
@@ -276,6 +289,7 @@ class Replica final : private raft::Driver,
   void DropProposing();
   void Schedule() { services_.loop->AtTurnEnd(this); }
   void Reject(ProposeDone done, Status status);
+  Status RefuseReads() const;
 
   // drive.cc: the Ready contract.
   void Pump();
@@ -330,7 +344,9 @@ class Replica final : private raft::Driver,
   bool IsHeld(stream::Incarnation incarnation) const;
 
   // reads.cc
-  ReadTask* AddTask(std::unique_ptr<ReadTask> task);
+  ReadTask* AddTask(std::unique_ptr<ReadTask> task, std::optional<Staleness> bound = {});
+  bool IsFresh(Staleness bound) const;
+  void AnswerFresh();
   void RemoveTask(uint64_t read_id);
   bool AddWaiter(ReadTask* task, stream::Incarnation incarnation);
   void RemoveWaiter(ReadTask* task, stream::Incarnation incarnation);
@@ -370,6 +386,7 @@ class Replica final : private raft::Driver,
   Index opened_at_{};  // Entries above it have come since this opening.
   Term applied_term_{};
   Barrier barrier_;
+  std::vector<BarrierDone> fresh_;  // What is here is fresh enough for these.
   bool sole_voter_ = false;
   bool alone_ = false;   // And there is no learner.
   bool learns_ = false;  // Or is no member yet, or any more.

@@ -81,6 +81,10 @@ Refusal RefusalOf(StatusCode code) {
       return {503, "UNAVAILABLE",
               "nothing was applied: the stream's group has no leader now, or this server's log has "
               "failed; try again after a pause"};
+    case StatusCode::kBehind:
+      return {503, "BEHIND",
+              "what this server has of the stream is older than may be told, and the leader of its "
+              "group doesn't answer; try again, or another server"};
     case StatusCode::kResourceExhausted:
       return {503, "OVERLOADED", "a limit is reached; try again after a pause"};
     case StatusCode::kStorageFull:

@@ -45,6 +45,12 @@ FakeEngine::Stream* FakeEngine::Find(const StreamId& id) {
   return found == streams_.end() ? nullptr : &found->second;
 }
 
+FakeEngine::Stream* FakeEngine::FindFor(const StreamId& id, Consistency consistency) {
+  auto found = old_.find(id);
+  const bool old = consistency == Consistency::kLocal && found != old_.end();
+  return old ? &found->second : Find(id);
+}
+
 void FakeEngine::CreateBucket(std::string bucket, Done<BucketReply> done) {
   bool created = buckets_.emplace(std::move(bucket), true).second;
   Later<BucketReply>(std::move(done), BucketReply{created ? Outcome::kOk : Outcome::kExisted});
@@ -97,16 +103,17 @@ void FakeEngine::Create(CreateRequest request, Done<CreateReply> done) {
   Later<CreateReply>(std::move(done), std::move(reply));
 }
 
-void FakeEngine::Head(StreamId stream, Done<HeadReply> done) {
-  if (!holding_) return DoHead(stream, std::move(done));
-  held_.push_back([this, stream = std::move(stream), done = std::move(done)]() mutable {
-    DoHead(stream, std::move(done));
+void FakeEngine::Head(HeadRequest request, Done<HeadReply> done) {
+  if (!holding_) return DoHead(request, std::move(done));
+  held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {
+    DoHead(request, std::move(done));
   });
 }
 
-void FakeEngine::DoHead(const StreamId& stream, Done<HeadReply> done) {
+void FakeEngine::DoHead(const HeadRequest& request, Done<HeadReply> done) {
   HeadReply reply;
-  Stream* found = Find(stream);
+  Stream* found = FindFor(request.stream, request.consistency);
+  if (request.consistency == Consistency::kLocal) reply.staleness_ms = staleness_ms;
   if (found == nullptr) reply.outcome = Outcome::kNotFound;
   if (found != nullptr) reply.info = found->info;
   Later<HeadReply>(std::move(done), std::move(reply));
@@ -189,6 +196,7 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
   reply.cut = !std::binary_search(stream.ends.begin(), stream.ends.end(), from + size);
   reply.up_to_date = reply.next == stream.info.tail;
   reply.info = stream.info;
+  if (request.consistency == Consistency::kLocal) reply.staleness_ms = staleness_ms;
   return reply;
 }
 
@@ -198,7 +206,7 @@ bool FakeEngine::IsWanted(const ReadRequest& request, const Stream& stream) {
 
 Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
   ++reads;
-  Stream* stream = Find(request.stream);
+  Stream* stream = FindFor(request.stream, request.consistency);
   if (stream == nullptr || !IsWanted(request, *stream)) {
     ReadReply reply;
     reply.outcome = Outcome::kNotFound;

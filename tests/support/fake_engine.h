@@ -28,7 +28,7 @@ class FakeEngine final : public StreamEngine {
   void DeleteBucket(std::string bucket, Done<BucketReply> done) override;
   void List(ListRequest request, Done<ListReply> done) override;
   void Create(CreateRequest request, Done<CreateReply> done) override;
-  void Head(StreamId stream, Done<HeadReply> done) override;
+  void Head(HeadRequest request, Done<HeadReply> done) override;
   void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
@@ -51,6 +51,10 @@ class FakeEngine final : public StreamEngine {
   Status ready = {};
   uint64_t cancelled = 0;
   uint64_t reads = 0;
+  // What local reads and heads come to, as on a replica that is cut off: how old they are, of what
+  // was there before StandStill. Others are of now.
+  void StandStill() { old_ = streams_; }
+  uint64_t staleness_ms = 0;
 
  private:
   struct Stream {
@@ -70,10 +74,11 @@ class FakeEngine final : public StreamEngine {
   template <class Reply>
   void Later(Done<Reply> done, Result<Reply> reply);
   Stream* Find(const StreamId& id);
+  Stream* FindFor(const StreamId& id, Consistency consistency);
   bool HasBucket(const std::string& bucket) const;
   static bool IsWanted(const ReadRequest& request, const Stream& stream);
   ReadReply ReplyOf(const ReadRequest& request, const Stream& stream) const;
-  void DoHead(const StreamId& stream, Done<HeadReply> done);
+  void DoHead(const HeadRequest& request, Done<HeadReply> done);
   void DoAppend(AppendRequest request, Done<AppendReply> done);
   void Wake(const StreamId& id);
   void Finish(Ticket ticket);
@@ -81,6 +86,7 @@ class FakeEngine final : public StreamEngine {
   io::Loop* const loop_;
   std::map<std::string, bool> buckets_;
   std::map<StreamId, Stream> streams_;
+  std::map<StreamId, Stream> old_;
   std::map<Ticket, std::unique_ptr<Waiter>> waiters_;
   uint64_t incarnation_ = 0;
   Ticket last_ticket_ = 0;

@@ -23,6 +23,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ursula/bytes.h"
@@ -171,9 +172,33 @@ struct CreateReply {
   StreamInfo info = {};
 };
 
+// How current the answer of a read or a head is. Any node gives both.
+enum class Consistency : uint8_t {
+  kLinearizable,  // Every write acknowledged before the call is in it.
+  // Every write acknowledged `staleness_ms` before the answer, or earlier, is in it: the node
+  // answers of what it has while it can prove that much, without a word to others, and asks its
+  // group's leader where it can't. So it goes on for `staleness_ms_max` without a leader; then
+  // kBehind. What says no (not found, deleted, gone), and an answer to an offset past the tail, is
+  // linearizable all the same: nothing is denied for having come lately.
+  kLocal,
+};
+
+inline constexpr uint64_t kStalenessMsDefault = 5'000;
+inline constexpr uint64_t kStalenessMsMax = 3'600'000;
+
+struct HeadRequest {
+  HeadRequest() = default;
+  HeadRequest(StreamId id) : stream(std::move(id)) {}  // NOLINT: implicit on purpose.
+
+  StreamId stream = {};
+  Consistency consistency = Consistency::kLinearizable;
+  uint64_t staleness_ms_max = kStalenessMsDefault;  // As in ReadRequest.
+};
+
 struct HeadReply {
   Outcome outcome = Outcome::kOk;  // kOk, kNotFound, kSoftDeleted or kBucketNotFound.
   StreamInfo info = {};
+  uint64_t staleness_ms = 0;  // As in ReadReply.
 };
 
 struct DeleteRequest {
@@ -234,6 +259,10 @@ struct ReadRequest {
   bool touch = true;        // Renews a sliding TTL.
   bool boundaries = false;  // Fill ReadReply::message_ends.
   std::optional<uint64_t> incarnation = {};  // Set: another incarnation is kNotFound.
+  Consistency consistency = Consistency::kLinearizable;
+  // kLocal: an older answer isn't given without asking. At most kStalenessMsMax. 0: it is asked in
+  // any case.
+  uint64_t staleness_ms_max = kStalenessMsDefault;
 };
 
 struct ReadReply {
@@ -248,6 +277,10 @@ struct ReadReply {
   std::vector<Offset> message_ends = {};
   bool up_to_date = false;  // `next` was the tail when the reply was made.
   StreamInfo info = {};
+  // kLocal: how long ago, by this node's own clock, that began of which the answer is known to hold
+  // all; 0 on a node that is alone. Over staleness_ms_max only where the leader was asked since the
+  // call. kLinearizable: 0.
+  uint64_t staleness_ms = 0;
 };
 
 // Names one waiting Read or one Follow. 0 names none.
@@ -271,6 +304,9 @@ struct FollowRequest {
   bool from_tail = false;
   uint64_t unread_bytes_max = 1 << 20;
   bool boundaries = false;
+  // Of what is there at the beginning; what comes later comes as it is applied here.
+  Consistency consistency = Consistency::kLinearizable;
+  uint64_t staleness_ms_max = kStalenessMsDefault;  // As in ReadRequest.
 };
 
 // ---- the engine ------------------------------------------------------------------------------
@@ -442,11 +478,12 @@ class StreamEngine {
   virtual void List(ListRequest request, Done<ListReply> done) = 0;
 
   virtual void Create(CreateRequest request, Done<CreateReply> done) = 0;
-  virtual void Head(StreamId stream, Done<HeadReply> done) = 0;
+  virtual void Head(HeadRequest request, Done<HeadReply> done) = 0;
   virtual void Delete(DeleteRequest request, Done<DeleteReply> done) = 0;
   virtual void Append(AppendRequest request, Done<AppendReply> done) = 0;
 
-  // Linearizable. A read that waits may be ended with Cancel(ticket): kCancelled.
+  // Linearizable, unless asked otherwise. A read that waits may be ended with Cancel(ticket):
+  // kCancelled.
   virtual Ticket Read(ReadRequest request, Done<ReadReply> done) = 0;
 
   // `follower` is borrowed until its OnEnd has returned. Its calls run where a `done` would.

@@ -72,6 +72,10 @@ struct EngineStats {
   uint64_t refused_disk_full = 0;
   uint64_t refused_waiters = 0;
   uint64_t refused_reads = 0;  // At inflight_read_bytes_max, or with too many under way.
+  // Of reads and heads that may be a little old, as each group that they asked met them.
+  uint64_t local_reads = 0;
+  uint64_t local_reads_waited = 0;  // What was here was too old: the leader was asked.
+  uint64_t local_reads_behind = 0;  // And didn't answer.
   // Of a node with peers.
   uint64_t groups_led = 0;         // Now.
   uint64_t groups_leaderless = 0;  // Now: it knows of no leader.
@@ -113,6 +117,9 @@ inline void EngineStats::Add(const EngineStats& other) {
   refused_disk_full += other.refused_disk_full;
   refused_waiters += other.refused_waiters;
   refused_reads += other.refused_reads;
+  local_reads += other.local_reads;
+  local_reads_waited += other.local_reads_waited;
+  local_reads_behind += other.local_reads_behind;
   groups_led += other.groups_led;
   groups_leaderless += other.groups_leaderless;
   forwarded_calls += other.forwarded_calls;

@@ -28,6 +28,7 @@ enum class StatusCode : uint8_t {
   kDataLoss,            // Bytes on disk fail their checksum; they are never served.
   kIoError,             // The disk refused; the message names the file and errno.
   kInternal,
+  kBehind,  // Of reads that may be a little old: what is here is older, or nobody can say how old.
 };
 
 // The code's name as it stands in messages and logs: "UNAVAILABLE".

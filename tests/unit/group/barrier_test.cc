@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -122,6 +123,45 @@ TEST_F(BarrierTest, OneAnswerConfirmsEarlierRoundsToo) {
   EXPECT_EQ(said_, "++");
   EXPECT_FALSE(barrier.empty());
   barrier.FailAll(Status(StatusCode::kUnavailable, ""));
+}
+
+TEST_F(BarrierTest, ItIsFreshAsOfTheBeginningOfWhatItHasReached) {
+  Barrier barrier(ReplicaId{1}, 5);
+  Add(&barrier);
+  barrier.StartRound(core_.get(), 100);
+  EXPECT_EQ(barrier.fresh_ns(), std::nullopt);
+  barrier.Expire(500);  // As time goes on, it is asked again; an answer may be to the first time.
+  barrier.AskAgain(core_.get());
+  const std::string first = Contexts().at(0);
+  barrier.OnRead({Index{7}, Bytes::Copy(first)});
+  Finish(&barrier, 6);
+  EXPECT_EQ(barrier.fresh_ns(), std::nullopt);  // Not all of it is applied.
+  Finish(&barrier, 7);
+  EXPECT_EQ(barrier.fresh_ns(), std::optional<uint64_t>(100));
+  for (uint64_t begun_ns : {600, 700}) {
+    Add(&barrier);
+    barrier.StartRound(core_.get(), begun_ns);
+  }
+  const std::vector<std::string> asked = Contexts();
+  barrier.OnRead({Index{8}, Bytes::Copy(asked.at(0))});
+  Finish(&barrier, 8);
+  EXPECT_EQ(barrier.fresh_ns(), std::optional<uint64_t>(600));  // The other isn't confirmed.
+  barrier.OnRead({Index{8}, Bytes::Copy(asked.at(1))});
+  Finish(&barrier, 8);
+  EXPECT_EQ(barrier.fresh_ns(), std::optional<uint64_t>(700));
+}
+
+TEST_F(BarrierTest, ARoundThatEndsWithoutAnAnswerMakesNothingFresh) {
+  Barrier barrier(ReplicaId{1}, 5);
+  Add(&barrier);
+  barrier.StartRound(core_.get(), 100);
+  barrier.Expire(Barrier::kDeadlineNs + 100);
+  Add(&barrier);
+  barrier.StartRound(core_.get(), 200);
+  barrier.FailAll(Status(StatusCode::kUnavailable, ""));
+  Finish(&barrier, 100);
+  EXPECT_EQ(said_, "--");
+  EXPECT_EQ(barrier.fresh_ns(), std::nullopt);
 }
 
 TEST_F(BarrierTest, WithoutAnAnswerARoundEndsAtItsDeadline) {

@@ -121,6 +121,44 @@ TEST(ReplicationTest, WithoutAMajorityNothingIsAcknowledgedAndWhatWaitsEnds) {
   EXPECT_EQ(cluster.Content(2, "s"), content);
 }
 
+// Its question is answered at once, and it stands still before it hears that: as of the answer
+// others have acknowledged more, and nothing of that reaches it.
+TEST(ReplicationTest, AFollowerIsFreshAsOfWhenItAskedAndNotOfWhenItHeard) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AppendNow("s", "old"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t follower = Other(cluster, leader);
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.consistency = Consistency::kLocal;
+  const uint64_t asked_ns = cluster.now_ns();
+  const AskedRead first = cluster.node(follower).Read(request);
+  const uint64_t frames = cluster.network().frames();
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.network().frames() > frames; }));
+  ASSERT_FALSE(first->reply);  // It has asked, and isn't answered yet.
+  cluster.Pause(follower, 3 * kSecond);
+  const uint64_t wakes_ns = cluster.now_ns() + 3 * kSecond;
+  cluster.RunFor(kSecond / 100);
+  cluster.network().Cut(NodeId{leader}, NodeId{follower});
+  ASSERT_TRUE(cluster.AppendNow("s", "new"));
+  cluster.RunFor(wakes_ns - cluster.now_ns() - 1000);
+  cluster.network().Heal();  // Else the answer, which is under way, would be lost too.
+  ASSERT_TRUE(cluster.RunUntil([&] { return first->reply.has_value(); }));
+  cluster.network().Cut(NodeId{leader}, NodeId{follower});
+  ASSERT_EQ(first->text(), "old");  // Of when it was asked; and it says so.
+  EXPECT_LE((*first->reply)->fresh_ns, asked_ns + kSecond / 1000);
+  request.staleness_ms_max = 2000;
+  const AskedRead second = cluster.node(follower).Read(request);
+  cluster.RunFor(kSecond);
+  EXPECT_FALSE(second->reply) << second->text();
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.RunUntil([&] { return second->reply.has_value(); }));
+  EXPECT_EQ(second->text(), "oldnew");
+}
+
 TEST(ReplicationTest, AnIsolatedLeaderServesNoStaleRead) {
   ClusterWorld cluster(3);
   cluster.OpenAll();
