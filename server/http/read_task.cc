@@ -41,6 +41,7 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
   if (protocol::MissedIncarnation(action_, reply)) {
     return AnswerMissedRead(context_, exchange_, &action_);
   }
+  if (protocol::WantsNewer(&action_, reply)) return Read();
   if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
   if (reply.ok()) protocol::EndAtCharacter(&*reply);
   protocol::Response response =

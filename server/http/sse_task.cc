@@ -45,7 +45,7 @@ void SseTask::OnReply(Result<ReadReply> reply) {
     }
     const ReadRequest& request = action_.request;
     const bool exact = !request.from_append_start && reply->start == request.from;
-    Begin(reply->info, {reply->start, exact});
+    Begin(*reply, {reply->start, exact});
   }
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndWithControl();
@@ -61,7 +61,8 @@ void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal)
   exchange_->Reply(std::move(refusal));
 }
 
-void SseTask::Begin(const StreamInfo& info, protocol::Position start) {
+void SseTask::Begin(const ReadReply& first, protocol::Position start) {
+  const StreamInfo& info = first.info;
   uint64_t now_ns = context_->loop->now_ns();
   uint64_t rotation_ms = context_->live->rotation_ms;
   uint64_t jitter_ms = context_->Now().random % (rotation_ms / 5 + 1);  // Of ±10 %.
@@ -71,7 +72,7 @@ void SseTask::Begin(const StreamInfo& info, protocol::Position start) {
   encoder_.emplace(form_);
   context_->counters->subscribers_open.Add();
   state_ = State::kReading;
-  exchange_->StartStream(protocol::SseHead(action_, info));
+  exchange_->StartStream(protocol::SseHead(action_, first));
   SendPiece(Chunk::Of(protocol::EncodeSsePriming(start)));
   last_piece_ns_ = now_ns;
   StartHeartbeat();
@@ -89,6 +90,7 @@ void SseTask::Deliver(const ReadReply& reply, const Frame& frame) {
   action_.request.from_tail = false;
   action_.request.from_append_start = false;
   action_.request.incarnation = reply.info.incarnation;
+  action_.request.consistency = Consistency::kLinearizable;  // From here on it goes on as any tail.
   ReadOn();
 }
 

@@ -50,7 +50,7 @@ class SseTask final : public Task, private LiveMember {
   void Read(uint64_t wait_ms);
   void OnReply(Result<ReadReply> reply);
   void Refuse(const Result<ReadReply>& reply, protocol::Response refusal);
-  void Begin(const StreamInfo& info, protocol::Position start);
+  void Begin(const ReadReply& first, protocol::Position start);
   void Deliver(const ReadReply& reply, const Frame& frame);
   Frame FrameOf(const ReadReply& reply, uint64_t cursor);
   SharedFrames::Encoded Encode(const ReadReply& reply, uint64_t cursor);

@@ -64,7 +64,10 @@ void CallTask<protocol::ListAction>::Start() {
 
 template <>
 void CallTask<protocol::HeadAction>::Start() {
-  engine().Head(action_.stream, Answer<HeadReply, protocol::MapHeadReply>());
+  engine().Head(action_.request, [this](Result<HeadReply> reply) {
+    if (protocol::WantsNewer(&action_, reply)) return Start();
+    exchange_->Reply(protocol::MapHeadReply(action_, reply, config()));
+  });
 }
 
 template <>

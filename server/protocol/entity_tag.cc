@@ -43,10 +43,11 @@ bool TakePrefix(std::string_view* text, std::string_view prefix) {
   return true;
 }
 
-// Of ends that name a state.
-bool TakeEnd(std::string_view* text, bool* closed) {
-  *closed = TakePrefix(text, kClosedEnd);
-  return *closed || TakePrefix(text, kTailEnd);
+std::optional<RangeEnd> TakeEnd(std::string_view* text) {
+  for (RangeEnd end : {RangeEnd::kPage, RangeEnd::kTail, RangeEnd::kClosed}) {
+    if (TakePrefix(text, EndMark(end))) return end;
+  }
+  return std::nullopt;
 }
 
 // As CodedEntityTag puts it behind a tag.
@@ -57,32 +58,41 @@ bool IsCodingSuffix(std::string_view text) {
          text == ContentCodingName(ContentCoding::kZstd);
 }
 
-StateMatch Match(uint64_t incarnation, uint64_t tail, bool closed) {
-  return {.incarnation = incarnation, .tail = Offset{tail}, .closed = closed};
-}
+// What a tag of either kind tells.
+struct TagParts {
+  uint64_t incarnation = 0;
+  uint64_t end = 0;
+  RangeEnd ends_at = RangeEnd::kPage;
+};
 
-std::optional<StateMatch> ParseStateTag(std::string_view text) {
+std::optional<TagParts> ParseStateTag(std::string_view text) {
   if (text.size() <= kIncarnationDigits) return std::nullopt;
   std::optional<uint64_t> incarnation = ParseHex(text.substr(0, kIncarnationDigits));
   text.remove_prefix(kIncarnationDigits);
   if (!incarnation || !TakePrefix(&text, "-")) return std::nullopt;
   std::optional<uint64_t> tail = TakeHex(&text);
-  bool closed = false;
-  if (!tail || !TakeEnd(&text, &closed) || !text.empty()) return std::nullopt;
-  return Match(*incarnation, *tail, closed);
+  std::optional<RangeEnd> end = TakeEnd(&text);
+  if (!tail || !end || *end == RangeEnd::kPage || !text.empty()) return std::nullopt;
+  return TagParts{*incarnation, *tail, *end};
 }
 
-std::optional<StateMatch> ParseReadTag(std::string_view text) {
+std::optional<TagParts> ParseReadTag(std::string_view text) {
   std::optional<uint64_t> incarnation = TakeHex(&text);
   if (!incarnation || !TakePrefix(&text, "-")) return std::nullopt;
   std::optional<uint64_t> start = TakeHex(&text);
   if (!start || !TakePrefix(&text, "-")) return std::nullopt;
   std::optional<uint64_t> end = TakeHex(&text);
-  bool closed = false;
-  if (!end || !TakeEnd(&text, &closed)) return std::nullopt;
+  std::optional<RangeEnd> ends_at = TakeEnd(&text);
+  if (!end || !ends_at) return std::nullopt;
   TakePrefix(&text, "l");
   if (!IsCodingSuffix(text)) return std::nullopt;
-  return Match(*incarnation, *end, closed);
+  return TagParts{*incarnation, *end, *ends_at};
+}
+
+std::optional<TagParts> ParseTag(std::string_view tag) {
+  if (tag.size() < 2 || !tag.starts_with('"') || !tag.ends_with('"')) return std::nullopt;
+  std::string_view text = tag.substr(1, tag.size() - 2);
+  return TakePrefix(&text, kStateMark) ? ParseStateTag(text) : ParseReadTag(text);
 }
 
 }  // namespace
@@ -119,9 +129,17 @@ std::string CodedEntityTag(std::string_view tag, ContentCoding coding) {
 }
 
 std::optional<StateMatch> StateNamedBy(std::string_view tag) {
-  if (tag.size() < 2 || !tag.starts_with('"') || !tag.ends_with('"')) return std::nullopt;
-  std::string_view text = tag.substr(1, tag.size() - 2);
-  return TakePrefix(&text, kStateMark) ? ParseStateTag(text) : ParseReadTag(text);
+  std::optional<TagParts> parts = ParseTag(tag);
+  if (!parts || parts->ends_at == RangeEnd::kPage) return std::nullopt;
+  return StateMatch{.incarnation = parts->incarnation,
+                    .tail = Offset{parts->end},
+                    .closed = parts->ends_at == RangeEnd::kClosed};
+}
+
+std::optional<StreamState> KnownBy(std::string_view tag) {
+  std::optional<TagParts> parts = ParseTag(tag);
+  if (!parts) return std::nullopt;
+  return StreamState{parts->incarnation, {parts->end}, parts->ends_at == RangeEnd::kClosed};
 }
 
 ShortText IncarnationText(uint64_t incarnation) {

@@ -55,6 +55,10 @@ std::string CodedEntityTag(std::string_view tag, ContentCoding coding);
 // of a page for instance.
 std::optional<StateMatch> StateNamedBy(std::string_view tag);
 
+// The least that whoever has `tag` knows of the stream: any tag of this server's says how far it
+// went. `closed`: to the close.
+std::optional<StreamState> KnownBy(std::string_view tag);
+
 // Stream-Incarnation: 16 hexadecimal digits. Written in lower case, read in any.
 ShortText IncarnationText(uint64_t incarnation);
 std::string FormatIncarnation(uint64_t incarnation);

@@ -16,7 +16,7 @@ constexpr std::string_view kCommonHeaders =
     "Cross-Origin-Resource-Policy: cross-origin\r\n"
     "Access-Control-Expose-Headers: Stream-Next-Offset, Stream-Up-To-Date, Stream-Closed, "
     "Stream-Cursor, Stream-TTL, Stream-Expires-At, Stream-SSE-Data-Encoding, Stream-Incarnation, "
-    "Stream-Outcome, "
+    "Stream-Outcome, Stream-Staleness-Ms, "
     "Producer-Epoch, Producer-Seq, Producer-Expected-Seq, Producer-Received-Seq, ETag, Location, "
     "Allow, "
     "Retry-After, Content-Encoding, X-Request-Id, Date\r\n";

@@ -211,6 +211,17 @@ bool Permits(const Conditions& conditions, const StreamState& state, std::string
   return false;
 }
 
+bool KnowsMore(const Conditions& conditions, const StreamState& state) {
+  if (!conditions.none_match) return false;
+  for (const ListedTag& listed : conditions.none_match->tags) {
+    const std::optional<StreamState> known = KnownBy(listed.tag);
+    if (!known) continue;
+    const bool more = known->tail > state.tail || (known->closed && !state.closed);
+    if (more || known->incarnation != state.incarnation) return true;
+  }
+  return false;
+}
+
 std::optional<std::string> MatchedTag(const Conditions& conditions, std::string_view own) {
   if (!conditions.none_match) return std::nullopt;
   if (conditions.none_match->any) return std::string(own);

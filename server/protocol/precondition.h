@@ -60,6 +60,10 @@ Precondition PreconditionOf(const Conditions& conditions);
 // would answer; may be empty.
 bool Permits(const Conditions& conditions, const StreamState& state, std::string_view tag);
 
+// A tag in If-None-Match is of more than `state` has, or of another life: then it is an old one
+// that the answer would be of, or the tag is not of this stream.
+bool KnowsMore(const Conditions& conditions, const StreamState& state);
+
 // The member of If-None-Match that matches, weak or strong, as the client wrote it without W/;
 // `own` for "*". Of a read those are the tags equal to `own` under any coding, of HEAD those that
 // name `state`. Empty: none.

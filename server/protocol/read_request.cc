@@ -1,10 +1,12 @@
 // GET on a stream (catch-up, long-poll, SSE) and HEAD.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/offset.h"
 #include "server/protocol/precondition.h"
@@ -88,6 +90,35 @@ Refusal TakePosition(const Request& request, const Query& query, ReadAction* act
   return std::nullopt;
 }
 
+Refusal BadStaleness() {
+  return ErrorResponse(400, "INVALID_STALENESS",
+                       absl::StrCat("max_staleness_ms is a number up to ", kStalenessMsMax));
+}
+
+// In the query, not in headers: what is kept of an answer is kept under what was asked.
+Refusal TakeConsistency(const Query& query, Consistency* consistency, uint64_t* staleness_ms_max) {
+  std::string value;
+  const Query::Presence presence = query.Find("consistency", &value);
+  if (presence == Query::Presence::kAbsent) return std::nullopt;
+  if (presence == Query::Presence::kBad || (value != "local" && value != "linearizable")) {
+    return ErrorResponse(400, "INVALID_CONSISTENCY", "consistency is linearizable or local");
+  }
+  if (value == "linearizable") return std::nullopt;
+  *consistency = Consistency::kLocal;
+  switch (query.Find("max_staleness_ms", &value)) {
+    case Query::Presence::kAbsent:
+      return std::nullopt;
+    case Query::Presence::kBad:
+      return BadStaleness();
+    case Query::Presence::kOnce:
+      break;
+  }
+  std::optional<uint64_t> bound_ms = ParseDigits(value, kStalenessMsMax);
+  if (!bound_ms) return BadStaleness();
+  *staleness_ms_max = *bound_ms;
+  return std::nullopt;
+}
+
 Action Guarded(StreamId stream, Response refusal) {
   return GuardedRefusal{std::move(stream), std::move(refusal)};
 }
@@ -96,10 +127,18 @@ Action Guarded(StreamId stream, Response refusal) {
 
 Action MapHead(const Request& request, StreamId stream) {
   HeadAction action;
+  Query query(request.query());
+  HeadRequest& head = action.request;
+  if (Refusal refusal = TakeConsistency(query, &head.consistency, &head.staleness_ms_max)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
   if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
-  action.stream = std::move(stream);
+  action.local = head.consistency == Consistency::kLocal;
+  // What is to be compared is to be of now.
+  if (action.conditions.match) head.staleness_ms_max = 0;
+  head.stream = std::move(stream);
   return action;
 }
 
@@ -114,18 +153,24 @@ Action MapRead(const Request& request, const ProtocolConfig& config, StreamId st
   if (Refusal refusal = TakePosition(request, query, &action)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
+  ReadRequest& read = action.request;
+  if (Refusal refusal = TakeConsistency(query, &read.consistency, &read.staleness_ms_max)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
   if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
+  action.local = read.consistency == Consistency::kLocal;
+  if (action.conditions.match) read.staleness_ms_max = 0;
   std::string cursor;
   if (query.Find("cursor", &cursor) == Query::Presence::kOnce) {
     action.cursor = ParseDigits(cursor, kJavaScriptIntegerMax);  // Garbage is as good as none.
   }
   bool sse = action.live == LiveMode::kSse;
-  action.request.stream = std::move(stream);
-  action.request.incarnation = action.conditions.incarnation;
-  action.request.bytes_max = sse ? config.sse_read_bytes_max : config.read_bytes_max;
-  action.request.wait_ms = action.live == LiveMode::kLongPoll ? config.long_poll_ms : 0;
+  read.stream = std::move(stream);
+  read.incarnation = action.conditions.incarnation;
+  read.bytes_max = sse ? config.sse_read_bytes_max : config.read_bytes_max;
+  read.wait_ms = action.live == LiveMode::kLongPoll ? config.long_poll_ms : 0;
   if (!sse) {
     action.ndjson = WantsNdjson(request.headers.Joined("Accept"));
     action.coding = ChooseCoding(request.headers.Joined("Accept-Encoding"));

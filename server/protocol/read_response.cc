@@ -90,6 +90,7 @@ void AddPosition(Response* response, const ReadAction& action, const ReadReply& 
   if (action.live == LiveMode::kLongPoll && !closed) {
     headers.Add("Stream-Cursor", absl::StrCat(NextCursor(action.cursor, context)));
   }
+  AddStaleness(response, action.local, reply.staleness_ms);
   AddIncarnation(response, reply.info.incarnation);
 }
 
@@ -134,12 +135,15 @@ std::string CachePage(const Lifetime& lifetime, int64_t now_ms) {
 }
 
 // A stored page was asked for by its URL, what is accepted, and the incarnation that it is of.
-void AddCaching(Response* response, const ReadReply& reply, bool has_tag, int64_t now_ms) {
+void AddCaching(Response* response, const ReadAction& action, const ReadReply& reply, bool has_tag,
+                int64_t now_ms) {
   bool json = IsJson(reply.info.content_type);
   response->headers.Add("Vary", json ? "Accept, Accept-Encoding, Stream-Incarnation"
                                      : "Accept-Encoding, Stream-Incarnation");
-  std::string control(reply.up_to_date ? kCacheTail : kCacheNever);
-  if (!reply.up_to_date && has_tag) control = CachePage(reply.info.lifetime, now_ms);
+  // Of a TTL nobody knows here how much is left, and the read may not have renewed it.
+  const bool may_end = action.local && reply.info.lifetime.ttl_seconds;
+  std::string control(kCacheTail);
+  if (!reply.up_to_date && !may_end) control = CachePage(reply.info.lifetime, now_ms);
   response->headers.Add("Cache-Control", has_tag ? control : kCacheNever);
 }
 
@@ -148,7 +152,7 @@ Response NotModified(const ReadAction& action, const ReadReply& reply, const Rep
   Response response;
   response.status = 304;
   AddPosition(&response, action, reply, context);
-  AddCaching(&response, reply, !tag.empty(), context.now_ms);
+  AddCaching(&response, action, reply, !tag.empty(), context.now_ms);
   if (!tag.empty()) response.headers.Add("ETag", tag);
   return response;
 }
@@ -210,6 +214,15 @@ void EndAtCharacter(ReadReply* reply) {
   }
 }
 
+bool WantsNewer(ReadAction* action, const Result<ReadReply>& reply) {
+  ReadRequest& request = action->request;
+  if (request.consistency != Consistency::kLocal || request.staleness_ms_max == 0) return false;
+  const bool more = reply.ok() && reply->outcome == Outcome::kOk &&
+                    KnowsMore(action->conditions, StateOf(reply->info));
+  if (more) request.staleness_ms_max = 0;
+  return more;
+}
+
 bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply) {
   return action.conditions.incarnation && reply.ok() && reply->outcome == Outcome::kNotFound;
 }
@@ -238,7 +251,7 @@ Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
   }
   AddPosition(&response, action, reply, context);
   std::string tag = TagOf(action, reply);
-  AddCaching(&response, reply, !tag.empty(), context.now_ms);
+  AddCaching(&response, action, reply, !tag.empty(), context.now_ms);
   if (!tag.empty()) response.headers.Add("ETag", tag);
   return response;
 }
@@ -251,11 +264,13 @@ std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& r
   response.headers.Add("Cache-Control", kCacheNever);
   response.headers.Add("Stream-Next-Offset", OffsetText({reply.next}).view());
   response.headers.Add("Stream-Closed", "true");
+  AddStaleness(&response, action.local, reply.staleness_ms);
   AddIncarnation(&response, reply.info.incarnation);
   return response;
 }
 
-Response SseHead(const ReadAction&, const StreamInfo& info) {
+Response SseHead(const ReadAction& action, const ReadReply& first) {
+  const StreamInfo& info = first.info;
   Response response;
   response.headers = {{"Content-Type", "text/event-stream"},
                       {"Cache-Control", "no-cache, no-transform"},
@@ -263,6 +278,7 @@ Response SseHead(const ReadAction&, const StreamInfo& info) {
   if (SseFormOf(info.content_type) == SseForm::kBase64) {
     response.headers.Add("Stream-SSE-Data-Encoding", "base64");
   }
+  AddStaleness(&response, action.local, first.staleness_ms);
   AddIncarnation(&response, info.incarnation);
   return response;
 }

@@ -12,7 +12,8 @@
 //                      Then engine.Create(request), then MapCreateReply.
 //   AppendAction       engine.Append(request), then MapAppendReply.
 //   HeadAction, DeleteAction     likewise.
-//   ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
+//   HeadAction, ReadAction       after each reply: if WantsNewer(&action, reply), the same call
+//   again. ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
 //                      live kSse: read or follow from `request`; see sse.h, RefuseRead and SseHead.
 //                      If MissedIncarnation(reply): engine.Head(stream), then MapMissedRead.
 //   GuardedRefusal     engine.Head(stream), then MapGuardedRefusal: the stream's own refusals (404,
@@ -75,8 +76,9 @@ struct AppendAction {
 };
 
 struct HeadAction {
-  StreamId stream = {};
+  HeadRequest request = {};
   Conditions conditions = {};
+  bool local = false;  // The answer says how old it is.
 };
 struct DeleteAction {
   DeleteRequest request = {};
@@ -91,6 +93,7 @@ struct ReadAction {
   std::optional<uint64_t> cursor = {};  // As sent.
   Conditions conditions = {};
   ContentCoding coding = ContentCoding::kIdentity;  // What the client would like best.
+  bool local = false;                               // The answer says how old it is.
 };
 
 struct GuardedRefusal {

@@ -216,6 +216,15 @@ Response MapAppendReply(const AppendAction& action, const Result<AppendReply>& r
   return WithOutcome(reply, AppendResponse(action, reply, config));
 }
 
+bool WantsNewer(HeadAction* action, const Result<HeadReply>& reply) {
+  HeadRequest& request = action->request;
+  if (request.consistency != Consistency::kLocal || request.staleness_ms_max == 0) return false;
+  const bool more = reply.ok() && reply->outcome == Outcome::kOk &&
+                    KnowsMore(action->conditions, StateOf(reply->info));
+  if (more) request.staleness_ms_max = 0;
+  return more;
+}
+
 Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
                       const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
@@ -224,6 +233,7 @@ Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
   if (!Permits(action.conditions, state, {})) return PreconditionFailedResponse(state);
   Response response = Empty(200);
   AddInfo(&response, reply->info);
+  AddStaleness(&response, action.local, reply->staleness_ms);
   if (std::optional<std::string> matched = MatchedState(action.conditions, state)) {
     response.status = 304;
     response.headers.Remove("Content-Type");

@@ -35,6 +35,11 @@ Response MapAppendReply(const AppendAction&, const Result<AppendReply>&, const P
 Response MapHeadReply(const HeadAction&, const Result<HeadReply>&, const ProtocolConfig&);
 Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>&, const ProtocolConfig&);
 
+// A local reply is older than what the client has, as its tags say: it isn't to be told, and the
+// same call with the action's request, which is for a newer one now, is to be made.
+bool WantsNewer(ReadAction* action, const Result<ReadReply>& reply);
+bool WantsNewer(HeadAction* action, const Result<HeadReply>& reply);
+
 // The answer to a read that gives no data: the engine's refusal, or a condition that doesn't hold.
 // Empty: go on. Of SSE that is all that is asked before the head.
 std::optional<Response> RefuseRead(const ReadAction& action, const Result<ReadReply>& reply,
@@ -61,7 +66,7 @@ std::optional<Response> EndOfEvents(const ReadAction& action, const ReadReply& r
 
 // The head of an SSE stream, once the first read has found the stream. It has no body: frames
 // follow (sse.h).
-Response SseHead(const ReadAction& action, const StreamInfo& info);
+Response SseHead(const ReadAction& action, const ReadReply& first);
 
 Response MapGuardedRefusal(const GuardedRefusal&, const Result<HeadReply>&, const ProtocolConfig&);
 

@@ -1,5 +1,6 @@
 #include "server/protocol/response_parts.h"
 
+#include "absl/strings/str_cat.h"
 #include "server/protocol/errors.h"
 #include "server/protocol/offset.h"
 
@@ -9,6 +10,10 @@ StreamState StateOf(const StreamInfo& info) { return {info.incarnation, info.tai
 
 StreamState StateOf(const AppendReply& reply) {
   return {reply.incarnation, reply.tail, reply.closed};
+}
+
+void AddStaleness(Response* response, bool local, uint64_t staleness_ms) {
+  if (local) response->headers.Add("Stream-Staleness-Ms", absl::StrCat(staleness_ms));
 }
 
 void AddIncarnation(Response* response, uint64_t incarnation) {

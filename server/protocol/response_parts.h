@@ -18,6 +18,9 @@ StreamState StateOf(const AppendReply& reply);
 // Stream-Incarnation, unless it is 0: the answer is about no stream.
 void AddIncarnation(Response* response, uint64_t incarnation);
 
+// Stream-Staleness-Ms, of answers that may be a little old.
+void AddStaleness(Response* response, bool local, uint64_t staleness_ms);
+
 // Stream-Next-Offset, Stream-Closed; and of a stream with an incarnation ETag and
 // Stream-Incarnation.
 void AddState(Response* response, const StreamState& state);

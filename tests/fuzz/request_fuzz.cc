@@ -169,7 +169,7 @@ class Checker {
     URSULA_CHECK(append.producer->epoch <= kJavaScriptIntegerMax);
     URSULA_CHECK(append.producer->sequence <= kJavaScriptIntegerMax);
   }
-  void operator()(const HeadAction& action) const { CheckStream(action.stream); }
+  void operator()(const HeadAction& action) const { CheckStream(action.request.stream); }
   void operator()(const DeleteAction& action) const {
     CheckStream(action.request.stream);
     CheckCondition(action.request.condition);

@@ -110,6 +110,57 @@ class Failures(unittest.TestCase):
             traffic.check()
 
 
+class LocalReads(unittest.TestCase):
+    """At `?consistency=local` a node answers of what it has, and says how old that is."""
+
+    TARGET = "/v1/stream/local"
+
+    def read(self, node, bound_ms, method="GET"):
+        return node.ask(method, "%s?offset=-1&consistency=local&max_staleness_ms=%d"
+                        % (self.TARGET, bound_ms))
+
+    def test_a_node_without_a_majority_goes_on_until_its_bound_is_over(self):
+        with nodes.Cluster() as cluster:
+            self.assertEqual(cluster[2].ask("PUT", self.TARGET)[0], 201)
+            self.assertEqual(cluster[3].append(self.TARGET, b"abc")[0], 204)
+            status, headers, body = self.read(cluster[1], 0)
+            self.assertEqual((status, body), (200, b"abc"))
+            self.assertLess(int(headers["Stream-Staleness-Ms"]), 5000)
+            for node in (2, 3):
+                cluster[node].process.send_signal(signal.SIGSTOP)
+            try:
+                self.grow_old(cluster[1])
+            finally:
+                for node in (2, 3):
+                    cluster[node].process.send_signal(signal.SIGCONT)
+            harness.wait_until(lambda: self.read(cluster[1], 3000)[0] == 200)
+            self.assertEqual(cluster[1].read_all(self.TARGET), b"abc")
+
+    def grow_old(self, node):
+        """Of one whose majority stands still."""
+        self.assertEqual(self.read(node, 3000, "HEAD")[0], 200)
+        ages = []
+        while True:
+            status, headers, body = self.read(node, 3000)
+            if status != 200:
+                break
+            self.assertEqual(body, b"abc")
+            ages.append(int(headers["Stream-Staleness-Ms"]))
+        self.assertEqual(status, 503)
+        self.assertIn(b'"BEHIND"', body)
+        self.assertIn("Retry-After", headers)
+        self.assertEqual(ages, sorted(ages))
+        self.assertLessEqual(ages[-1], 3000)
+        self.assertGreater(ages[-1], 2000)
+        # A larger bound is another question; what isn't known here isn't denied.
+        self.assertEqual(self.read(node, 3600000)[2], b"abc")
+        status, _, body = node.ask("HEAD", "/v1/stream/other?consistency=local")
+        self.assertEqual(status, 503)
+        status, _, body = node.ask("GET", self.TARGET)
+        self.assertEqual(status, 503)
+        self.assertIn(b'"UNAVAILABLE"', body)
+
+
 class Refusals(unittest.TestCase):
     def refused(self, server, *words):
         """It ends by itself with status 1 and a line that has these words."""

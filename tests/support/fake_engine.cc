@@ -45,10 +45,10 @@ FakeEngine::Stream* FakeEngine::Find(const StreamId& id) {
   return found == streams_.end() ? nullptr : &found->second;
 }
 
-FakeEngine::Stream* FakeEngine::FindFor(const StreamId& id, Consistency consistency) {
-  auto found = old_.find(id);
-  const bool old = consistency == Consistency::kLocal && found != old_.end();
-  return old ? &found->second : Find(id);
+template <class Request>
+FakeEngine::Stream* FakeEngine::FindFor(const Request& request) {
+  auto found = old_.find(request.stream);
+  return IsOfOld(request) && found != old_.end() ? &found->second : Find(request.stream);
 }
 
 void FakeEngine::CreateBucket(std::string bucket, Done<BucketReply> done) {
@@ -112,8 +112,8 @@ void FakeEngine::Head(HeadRequest request, Done<HeadReply> done) {
 
 void FakeEngine::DoHead(const HeadRequest& request, Done<HeadReply> done) {
   HeadReply reply;
-  Stream* found = FindFor(request.stream, request.consistency);
-  if (request.consistency == Consistency::kLocal) reply.staleness_ms = staleness_ms;
+  Stream* found = FindFor(request);
+  if (IsOfOld(request)) reply.staleness_ms = staleness_ms;
   if (found == nullptr) reply.outcome = Outcome::kNotFound;
   if (found != nullptr) reply.info = found->info;
   Later<HeadReply>(std::move(done), std::move(reply));
@@ -196,7 +196,7 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
   reply.cut = !std::binary_search(stream.ends.begin(), stream.ends.end(), from + size);
   reply.up_to_date = reply.next == stream.info.tail;
   reply.info = stream.info;
-  if (request.consistency == Consistency::kLocal) reply.staleness_ms = staleness_ms;
+  if (IsOfOld(request)) reply.staleness_ms = staleness_ms;
   return reply;
 }
 
@@ -206,7 +206,7 @@ bool FakeEngine::IsWanted(const ReadRequest& request, const Stream& stream) {
 
 Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
   ++reads;
-  Stream* stream = FindFor(request.stream, request.consistency);
+  Stream* stream = FindFor(request);
   if (stream == nullptr || !IsWanted(request, *stream)) {
     ReadReply reply;
     reply.outcome = Outcome::kNotFound;

@@ -52,7 +52,7 @@ class FakeEngine final : public StreamEngine {
   uint64_t cancelled = 0;
   uint64_t reads = 0;
   // What local reads and heads come to, as on a replica that is cut off: how old they are, of what
-  // was there before StandStill. Others are of now.
+  // was there before StandStill. Others are of now, and so are those of a bound of 0.
   void StandStill() { old_ = streams_; }
   uint64_t staleness_ms = 0;
 
@@ -74,7 +74,12 @@ class FakeEngine final : public StreamEngine {
   template <class Reply>
   void Later(Done<Reply> done, Result<Reply> reply);
   Stream* Find(const StreamId& id);
-  Stream* FindFor(const StreamId& id, Consistency consistency);
+  template <class Request>
+  static bool IsOfOld(const Request& request) {
+    return request.consistency == Consistency::kLocal && request.staleness_ms_max > 0;
+  }
+  template <class Request>
+  Stream* FindFor(const Request& request);
   bool HasBucket(const std::string& bucket) const;
   static bool IsWanted(const ReadRequest& request, const Stream& stream);
   ReadReply ReplyOf(const ReadRequest& request, const Stream& stream) const;

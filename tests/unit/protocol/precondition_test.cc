@@ -393,7 +393,7 @@ TEST(ConditionalGetTest, SseIsRefusedBeforeItsHead) {
   EXPECT_EQ(refusal({{"If-None-Match", "\"abc-3-10.t\""}}), std::nullopt);
   EXPECT_EQ(ErrorOf(*refusal({{"If-Match", "\"x\""}})), "412 PRECONDITION_FAILED");
   EXPECT_EQ(refusal({{"If-None-Match", "*"}})->status, 304);
-  EXPECT_EQ(HeaderOf(SseHead(Reading({}, query), Tail().info), "Stream-Incarnation"), kIncarnation);
+  EXPECT_EQ(HeaderOf(SseHead(Reading({}, query), Tail()), "Stream-Incarnation"), kIncarnation);
 }
 
 TEST(ConditionalGetTest, CachesKeepPagesOfEachIncarnationApart) {

@@ -306,17 +306,18 @@ TEST(ReadReplyTest, Refusals) {
 
 // Rule 6: the type is exact, and nothing between may keep or change the events.
 TEST(SseHeadTest, Rule06ExactTypeAndNoCache) {
-  StreamInfo info;
+  ReadReply first;
+  StreamInfo& info = first.info;
   info.content_type = "text/plain";
-  Response response = SseHead(ReadAction{}, info);
+  Response response = SseHead(ReadAction{}, first);
   EXPECT_EQ(HeaderOf(response, "Content-Type"), "text/event-stream");
   EXPECT_NE(HeaderOf(response, "Cache-Control").find("no-cache"), std::string::npos);
   EXPECT_EQ(HeaderOf(response, "X-Accel-Buffering"), "no");
   EXPECT_EQ(HeaderOf(response, "Stream-SSE-Data-Encoding"), "(none)");
   info.content_type = "application/json";
-  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, info), "Stream-SSE-Data-Encoding"), "(none)");
+  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, first), "Stream-SSE-Data-Encoding"), "(none)");
   info.content_type = "application/octet-stream";
-  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, info), "Stream-SSE-Data-Encoding"), "base64");
+  EXPECT_EQ(HeaderOf(SseHead(ReadAction{}, first), "Stream-SSE-Data-Encoding"), "base64");
 }
 
 }  // namespace

@@ -529,7 +529,7 @@ TEST(MapReadTest, NegotiationGoesAlong) {
 }
 
 TEST(MapRequestTest, HeadAndDeleteNameTheStream) {
-  EXPECT_EQ(Take<HeadAction>(Map(MakeRequest(Method::kHead, "/demo/a/b"))).stream,
+  EXPECT_EQ(Take<HeadAction>(Map(MakeRequest(Method::kHead, "/demo/a/b"))).request.stream,
             (StreamId{"demo", "a", "b"}));
   EXPECT_EQ(Take<DeleteAction>(Map(MakeRequest(Method::kDelete, kPath))).request.stream,
             (StreamId{"v1", "", "s"}));

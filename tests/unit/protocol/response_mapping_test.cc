@@ -42,6 +42,7 @@ TEST(StatusResponseTest, RetryAfterOnlyWhereNothingWasApplied) {
                         Case{StatusCode::kFailedPrecondition, "503 STOPPING", true},
                         Case{StatusCode::kUnavailable, "503 UNAVAILABLE", true},
                         Case{StatusCode::kResourceExhausted, "503 OVERLOADED", true},
+                        Case{StatusCode::kBehind, "503 BEHIND", true},
                         Case{StatusCode::kStorageFull, "507 STORAGE_FULL", true},
                         Case{StatusCode::kCancelled, "503 STOPPING", true},
                         Case{StatusCode::kOutcomeUnknown, "504 OUTCOME_UNKNOWN", false},

@@ -9,6 +9,8 @@ PLANTED_BUGS = {
     "fetches_no_payload": "catching_up.cc",
     "forgets_members_that_it_acknowledged": "drive.cc",
     "installs_what_is_not_durable": "install.cc",
+    "is_fresh_as_of_when_it_asked_last": "barrier.cc",
+    "is_fresh_before_it_has_applied": "barrier.cc",
     "uses_contexts_of_reads_again": "barrier.cc",
     "waits_for_a_majority_for_ever": "peering.cc",
 }
