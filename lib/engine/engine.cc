@@ -84,7 +84,10 @@ void Engine::Head(HeadRequest request, Done<HeadReply> done) {
   Status valid = Check(request);
   GroupId home = Home(request.stream);
   auto call = Admit(home, ReadWork<HeadRequest>{std::move(request)}, std::move(done));
-  Enter(home, call, std::move(valid), [this, call] { HeadFlow(call); });
+  Enter(home, call, std::move(valid), [this, call] {
+    call->request.asked_ns = runtime_.Current()->fresh_ns();
+    HeadFlow(call);
+  });
 }
 
 void Engine::Delete(DeleteRequest request, Done<DeleteReply> done) {
@@ -142,7 +145,10 @@ Ticket Engine::Read(ReadRequest request, Done<ReadReply> done) {
   Ticket ticket = MakeTicket(ShardOf(home).loop().core(), false,
                              next_ticket_.fetch_add(1, std::memory_order_relaxed));
   auto call = Admit(home, ReadWork<ReadRequest>{std::move(request)}, std::move(done));
-  Enter(home, call, std::move(valid), [this, call, home, ticket] { ReadAt(home, call, ticket); });
+  Enter(home, call, std::move(valid), [this, call, home, ticket] {
+    call->request.asked_ns = runtime_.Current()->fresh_ns();
+    ReadAt(home, call, ticket);
+  });
   return ticket;
 }
 

@@ -30,10 +30,12 @@ uint64_t StalenessMs(const io::Loop& loop, uint64_t fresh_ns) {
   return (now_ns - std::min(now_ns, fresh_ns) + kNsPerMs - 1) / kNsPerMs;
 }
 
-// Older than it may be, or it denies what may only be unknown here: then it isn't told.
+// Older than it may be, or it denies what may only be unknown here: then it isn't told. What was
+// found out since the call is of now, but for one that has waited since.
 template <class Request, class Reply>
-bool IsToAskAgain(const ReadWork<Request>& work, const Reply& reply, bool denies) {
+bool IsToAskAgain(const ReadWork<Request>& work, const Reply& reply, bool denies, bool waited) {
   if (!IsLocal(work.request) || work.again || work.fresh_ns == group::kFreshNow) return false;
+  if (work.fresh_ns > work.asked_ns && !waited) return false;
   return denies || reply.staleness_ms > work.request.staleness_ms_max;
 }
 
@@ -68,7 +70,7 @@ void Engine::OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result) 
   const bool refused = reply.outcome != Outcome::kOk;
   const bool past_tail = !request.from_tail && request.from > reply.info.tail;
   const bool ended = result.waited && refused;  // For good.
-  if (ended || !IsToAskAgain(work, reply, refused || past_tail)) {
+  if (ended || !IsToAskAgain(work, reply, refused || past_tail, result.waited)) {
     return AnswerOfStream(call, request.stream.bucket, std::move(reply));
   }
   URSULA_SOMETIMES("engine: a local read was asked for again");
@@ -99,7 +101,7 @@ void Engine::HeadFlow(HeadCall call) {
     ReadWork<HeadRequest>& work = call->request;
     work.fresh_ns = located->second.fresh_ns;
     reply.staleness_ms = StalenessMs(*runtime_.Current(), work.fresh_ns);
-    if (!IsToAskAgain(work, reply, reply.outcome != Outcome::kOk)) {
+    if (!IsToAskAgain(work, reply, reply.outcome != Outcome::kOk, false)) {
       return AnswerOfStream(call, work.request.stream.bucket, std::move(reply));
     }
     AskAgain(&work);

@@ -38,6 +38,7 @@ class Barrier {
 
   void Add(BarrierDone done) { next_.push_back(std::move(done)); }
 
+  bool HasNew() const { return !next_.empty(); }
   // Begins a round for all that were added since the last one, and asks the core for it.
   void StartRound(raft::Core* core, uint64_t now_ns);
 

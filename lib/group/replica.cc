@@ -196,7 +196,7 @@ void Replica::OnTurnEnd() {
   if (state_ == State::kStopped) return;
   ProposeTouches();
   ProposeStaged();
-  barrier_.StartRound(core_.get(), services_.loop->now_ns());
+  if (barrier_.HasNew()) barrier_.StartRound(core_.get(), services_.loop->fresh_ns());
   Pump();
 }
 
