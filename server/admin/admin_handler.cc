@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/admin/metrics.h"
+#include "server/admin/node_text.h"
 #include "server/admin/opening_text.h"
 #include "server/admin/transfer_text.h"
 #include "server/protocol/errors.h"
@@ -48,9 +49,11 @@ void AdminHandler::Reply(http::Exchange* exchange, const Pass& pass,
 void AdminHandler::Change(http::Exchange* exchange, Pass pass) {
   const std::string_view path = exchange->request().path();
   const bool step = path == "/clock/step";
-  if (!step && path != "/cluster/transfer") {
+  const bool node = path == "/cluster/node";
+  if (!step && !node && path != "/cluster/transfer") {
     auto response = protocol::ErrorResponse(
-        405, "METHOD_NOT_ALLOWED", "only /clock/step and /cluster/transfer are there to POST to");
+        405, "METHOD_NOT_ALLOWED",
+        "only /clock/step, /cluster/transfer and /cluster/node are there to POST to");
     response.headers.Set("Allow", "GET, HEAD");
     return Reply(exchange, pass, std::move(response));
   }
@@ -59,6 +62,7 @@ void AdminHandler::Change(http::Exchange* exchange, Pass pass) {
                  protocol::ErrorResponse(503, "UNAVAILABLE", Readiness().message()));
   }
   if (step) return StepClock(exchange, std::move(pass));
+  if (node) return ChangeNode(exchange, std::move(pass));
   Transfer(exchange, std::move(pass));
 }
 
@@ -85,12 +89,27 @@ void AdminHandler::Transfer(http::Exchange* exchange, Pass pass) {
       });
 }
 
+void AdminHandler::ChangeNode(http::Exchange* exchange, Pass pass) {
+  Result<MemberChange> wanted = ParseNodeChange(exchange->request().query());
+  if (!wanted.ok()) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(400, "INVALID_REQUEST", wanted.status().message()));
+  }
+  const MemberChange change = *wanted;
+  view_->engine->ChangeMember(change, [this, exchange, pass, change](Result<MemberReply> reply) {
+    Reply(exchange, pass, NodeResponse(change, view_->node, reply));
+  });
+}
+
 // ---- questions ---------------------------------------------------------------------------------
 
 std::vector<std::string> AdminHandler::Warnings() const {
   constexpr uint64_t kAheadMs = 10'000;
   std::vector<std::string> warnings;
-  if (view_->peers) warnings = UnconnectedSentences(view_->peers());
+  if (view_->peers) {
+    warnings = UnconnectedSentences(
+        serving() ? PeersExpected(view_->peers(), view_->engine->Cluster()) : view_->peers());
+  }
   if (!serving()) return warnings;
   const uint64_t ahead_ms = view_->engine->Stats().clock_ahead_ms;
   if (ahead_ms <= kAheadMs) return warnings;

@@ -2,8 +2,9 @@
 //
 // The admin listener's requests (docs/operating/admin.md): /healthz (the process answers), /readyz
 // (it has recovered, can commit and is not stopping; else why, or how far it is), /metrics,
-// /cluster (JSON: groups and peers), POST /clock/step and POST /cluster/transfer. Without the CORS
-// headers of the client listener: pages of other origins have no business here.
+// /cluster (JSON: groups, members and peers), POST /clock/step, /cluster/transfer and
+// /cluster/node. Without the CORS headers of the client listener: pages of other origins have no
+// business here.
 
 #pragma once
 
@@ -55,6 +56,7 @@ class AdminHandler final : public http::Handler {
   void Change(http::Exchange* exchange, Pass pass);
   void StepClock(http::Exchange* exchange, Pass pass);
   void Transfer(http::Exchange* exchange, Pass pass);
+  void ChangeNode(http::Exchange* exchange, Pass pass);
   void Reply(http::Exchange* exchange, const Pass& pass, protocol::Response response) const;
   protocol::Response Answer(const protocol::Request& request) const;
 

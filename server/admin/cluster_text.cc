@@ -1,5 +1,6 @@
 #include "server/admin/cluster_text.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
@@ -58,6 +59,8 @@ void AppendGroup(const GroupStatus& group, std::string* out) {
   object.End();
 }
 
+}  // namespace
+
 const char* NameOf(MemberStatus::Stage stage) {
   switch (stage) {
     case MemberStatus::Stage::kMember:
@@ -66,14 +69,19 @@ const char* NameOf(MemberStatus::Stage stage) {
       return "joining";
     case MemberStatus::Stage::kLeaving:
       return "leaving";
+    case MemberStatus::Stage::kInvited:
+      return "invited";
   }
   return "";
 }
+
+namespace {
 
 void AppendMember(const MemberStatus& member, std::string* out) {
   Object object(out);
   object.Number("node", static_cast<uint64_t>(member.node));
   object.Text("stage", NameOf(member.stage));
+  object.Flag("cordoned", member.cordoned);
   object.Number("lives_before", member.lives_before);
   object.Number("openings", member.openings);
   object.End();
@@ -155,6 +163,16 @@ std::string LeaderlessText(const ClusterStatus& status) {
   if (count == 0) return {};
   return std::to_string(count) + " of " + std::to_string(status.groups.size()) +
          " groups have no leader: " + named + (count > kNamedMax ? " and more" : "");
+}
+
+std::vector<PeerState> PeersExpected(std::vector<PeerState> peers, const ClusterStatus& status) {
+  if (status.members.empty()) return peers;
+  std::erase_if(peers, [&status](const PeerState& peer) {
+    return std::ranges::none_of(status.members, [&peer](const MemberStatus& member) {
+      return member.node == peer.node && member.stage != MemberStatus::Stage::kInvited;
+    });
+  });
+  return peers;
 }
 
 std::vector<std::string> UnconnectedSentences(const std::vector<PeerState>& peers) {

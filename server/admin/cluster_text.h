@@ -44,10 +44,16 @@ struct ClusterView {
   std::vector<PeerState> peers = {};
 };
 
+const char* NameOf(MemberStatus::Stage stage);  // As it stands in JSON and metrics.
+
 std::string ClusterJson(const ClusterView& view);
 
 // "2 of 64 groups have no leader: 3, 17". Empty: all have one. Names 8 at most.
 std::string LeaderlessText(const ClusterStatus& status);
+
+// Those of the peers that a connection is to be with: not one that is no member of the cluster, or
+// may only join. All of them, as long as it isn't known who the members are.
+std::vector<PeerState> PeersExpected(std::vector<PeerState> peers, const ClusterStatus& status);
 
 // "node 3 isn't connected: can't reach 10.0.0.3:4439: Connection refused", for each that isn't.
 std::vector<std::string> UnconnectedSentences(const std::vector<PeerState>& peers);

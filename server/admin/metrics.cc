@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -155,10 +156,24 @@ void AddGroups(const ClusterStatus& cluster, Families* out) {
        [](const GroupStatus& group) { return group.applied; });
 }
 
+void AddMembers(const ClusterStatus& cluster, Families* out) {
+  if (cluster.members.empty()) return;  // It recovers.
+  out->Family("members", "Nodes of the cluster, as this one knows, by stage.", MetricType::Gauge);
+  using Stage = MemberStatus::Stage;
+  for (Stage stage : {Stage::kMember, Stage::kJoining, Stage::kLeaving, Stage::kInvited}) {
+    const auto count = std::ranges::count(cluster.members, stage, &MemberStatus::stage);
+    out->Labelled("stage", NameOf(stage), MetricType::Gauge, static_cast<double>(count));
+  }
+  out->Gauge(
+      "members_cordoned", "Nodes of the cluster that are to lead nothing.",
+      static_cast<double>(std::ranges::count(cluster.members, true, &MemberStatus::cordoned)));
+}
+
 // Of a node of a cluster.
 void AddCluster(const MetricsInput& input, Families* out) {
   if (input.peers.empty()) return;
   AddGroups(input.cluster, out);
+  AddMembers(input.cluster, out);
   const EngineStats& engine = input.engine;
   out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
   out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",
@@ -171,6 +186,12 @@ void AddCluster(const MetricsInput& input, Families* out) {
   out->Counter("peer_dropped_letters_total",
                "Messages for other nodes that were not sent: no connection, or too many waiting.",
                engine.peer_dropped_letters);
+  out->Family("peer_connected", "1 while the peer, a member, can be sent to and can send.",
+              MetricType::Gauge);
+  for (const PeerState& peer : PeersExpected(input.peers, input.cluster)) {
+    out->Labelled("peer", std::to_string(static_cast<uint64_t>(peer.node)), MetricType::Gauge,
+                  peer.connected && peer.connected_from ? 1 : 0);
+  }
   auto each = [&](const char* name, const char* help, MetricType type, auto value) {
     out->Family(name, help, type);
     for (const PeerState& peer : input.peers) {
@@ -179,8 +200,6 @@ void AddCluster(const MetricsInput& input, Families* out) {
     }
   };
   const MetricType counter = MetricType::Counter, gauge = MetricType::Gauge;
-  each("peer_connected", "1 while the peer can be sent to and can send.", gauge,
-       [](const PeerState& peer) { return peer.connected && peer.connected_from ? 1 : 0; });
   each("peer_round_trip_seconds", "To the peer and back, when it connected.", gauge,
        [](const PeerState& peer) {
          return static_cast<double>(peer.round_trip_us) * kSecondsPerMicrosecond;

@@ -142,6 +142,11 @@ void FakeEngine::TransferLeader(GroupId, NodeId to, Done<TransferReply> done) {
   Later<TransferReply>(std::move(done), TransferReply{TransferOutcome::kBegun, to});
 }
 
+void FakeEngine::ChangeMember(MemberChange change, Done<MemberReply> done) {
+  member_change = change;
+  Later<MemberReply>(std::move(done), member_reply);
+}
+
 void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
   if (!holding_) return DoAppend(std::move(request), std::move(done));
   held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {

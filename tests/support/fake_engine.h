@@ -37,9 +37,10 @@ class FakeEngine final : public StreamEngine {
   void Cancel(Ticket ticket) override;
   void StepClock(Done<ClockReply> done) override;
   void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
+  void ChangeMember(MemberChange change, Done<MemberReply> done) override;
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
-  ClusterStatus Cluster() const override { return {}; }
+  ClusterStatus Cluster() const override { return cluster; }
   void Stop(Done<Stopped> done) override;
 
   // Appends and Heads wait until Release, to see what others do meanwhile.
@@ -49,6 +50,9 @@ class FakeEngine final : public StreamEngine {
   std::size_t waiting() const { return waiters_.size(); }
 
   Status ready = {};
+  ClusterStatus cluster = {};
+  Result<MemberReply> member_reply = MemberReply{};
+  MemberChange member_change = {};  // The last one.
   uint64_t cancelled = 0;
   uint64_t reads = 0;
   // What local reads and heads come to, as on a replica that is cut off: how old they are, of what

@@ -49,12 +49,17 @@ class AdminHandlerTest : public ::testing::Test {
   }
 
   AdminView view_;
+  ClusterStatus cluster_;  // As the engine has it, and the next one: before the first request.
+  Result<MemberReply> member_reply_ = MemberReply{};
+  const testing::FakeEngine& engine() const { return *engine_; }
 
  private:
   void Start() {
     rig_ = std::make_unique<http::HttpRig>(http::HttpOptions{},
                                            [this](io::Loop* loop, http::CoreCounters*) {
                                              engine_ = std::make_unique<testing::FakeEngine>(loop);
+                                             engine_->cluster = cluster_;
+                                             engine_->member_reply = member_reply_;
                                              view_.opening = &opening_;
                                              view_.engine = engine_.get();
                                              view_.http_stats = [] { return http::HttpStats{}; };
@@ -103,12 +108,52 @@ TEST_F(AdminHandlerTest, ChangesAreAskedForByName) {
   EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/transfer?group=3&to=2")), 503);
 }
 
+TEST_F(AdminHandlerTest, ANodeIsChangedByName) {
+  view().node = NodeId{1};
+  EXPECT_EQ(http::BodyOf(Ask("POST", "/cluster/node?node=4&change=remove")),
+            "{\"node\":4,\"change\":\"remove\",\"outcome\":\"accepted\"}\n");
+  EXPECT_EQ(engine().member_change.node, NodeId{4});
+  EXPECT_EQ(engine().member_change.kind, MemberChange::Kind::kRemove);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/node?node=4")), 400);
+  EXPECT_EQ(http::StatusOf(Ask("GET", "/cluster/node?node=5&change=add")), 404);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/node?node=5&change=add", "Origin: http://x\r\n")),
+            403);
+  view().serving = false;
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/node?node=5&change=add")), 503);
+  EXPECT_EQ(engine().member_change.node, NodeId{4}) << "only the first one was asked of the engine";
+}
+
+TEST_F(AdminHandlerTest, WhoAsksAServerThatIsAloneLearnsThat) {
+  member_reply_ = Status(StatusCode::kFailedPrecondition, "it is alone");
+  const std::string answer = Ask("POST", "/cluster/node?node=4&change=add");
+  EXPECT_EQ(http::StatusOf(answer), 409);
+  EXPECT_NE(answer.find("NO_CLUSTER"), std::string::npos);
+}
+
+TEST_F(AdminHandlerTest, NobodyIsWarnedOfAPeerThatIsNoMember) {
+  view().node = NodeId{1};
+  view().peers = [] {
+    return std::vector<PeerState>{{.node = NodeId{2}, .refusal = "no"},
+                                  {.node = NodeId{3}, .refusal = "no"}};
+  };
+  cluster_.members = {{.node = NodeId{1}}, {.node = NodeId{2}}};
+  const std::string readiness = Ask("GET", "/readyz");
+  EXPECT_NE(readiness.find("warning: node 2 isn't connected"), std::string::npos);
+  EXPECT_EQ(readiness.find("node 3"), std::string::npos);
+  view().serving = false;
+  EXPECT_NE(Ask("GET", "/readyz").find("node 3"), std::string::npos) << "it isn't known yet";
+}
+
 TEST_F(AdminHandlerTest, WithASecretQuestionsAndChangesAreProven) {
   view().gate = {.node = NodeId{3}, .secret = kSecret, .reachable = true};
   for (const char* target : {"/cluster", "/nothing"}) {
     EXPECT_EQ(http::StatusOf(Ask("GET", target)), 401) << target;
   }
   EXPECT_EQ(http::StatusOf(Ask("POST", "/clock/step")), 401);
+  EXPECT_EQ(http::StatusOf(Ask("POST", "/cluster/node?node=4&change=add")), 401);
+  EXPECT_EQ(engine().member_change.node, NodeId{0});
+  EXPECT_EQ(http::StatusOf(AskProven("POST", "/cluster/node?node=4&change=add")), 200);
+  EXPECT_EQ(engine().member_change.node, NodeId{4});
   EXPECT_EQ(http::StatusOf(Ask("GET", "/metrics")), 200);
   EXPECT_EQ(http::StatusOf(AskProven("GET", "/cluster")), 200);
   EXPECT_EQ(http::StatusOf(AskProven("POST", "/clock/step")), 200);

@@ -13,7 +13,8 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.node = NodeId{1};
   view.status.cluster_id = 0xab;
   view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
-  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, 3, 4}};
+  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, true, 3, 4},
+                         {NodeId{4}, MemberStatus::Stage::kInvited}};
   view.status.groups_settled = 5;
   view.status.members_wait_for = "node 2";
   view.version = "1";
@@ -28,7 +29,9 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
                       "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
                       "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
                       "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
-                      "{\"node\":2,\"stage\":\"joining\",\"lives_before\":3,\"openings\":4}],"
+                      "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
+                      "\"openings\":4},{\"node\":4,\"stage\":\"invited\",\"cordoned\":false,"
+                      "\"lives_before\":0,\"openings\":0}],"
                       "\"groups_settled\":5,\"members_wait_for\":\"node 2\",\"peers\":["
                       "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
             0u)
@@ -50,6 +53,22 @@ TEST(ClusterTextTest, GroupsWithoutLeaderAreCountedAndSomeAreNamed) {
   for (GroupStatus& group : status.groups) group.leader = NodeId{0};
   EXPECT_EQ(LeaderlessText(status),
             "10 of 10 groups have no leader: 0, 1, 2, 3, 4, 5, 6, 7 and more");
+}
+
+TEST(ClusterTextTest, OnlyOfMembersAConnectionIsExpected) {
+  std::vector<PeerState> peers(4);
+  for (std::size_t i = 0; i < peers.size(); ++i) peers[i].node = NodeId{i + 2};
+  ClusterStatus status;
+  EXPECT_EQ(PeersExpected(peers, status).size(), 4u) << "it isn't known yet";
+  using Stage = MemberStatus::Stage;
+  status.members = {{NodeId{1}},
+                    {NodeId{2}, Stage::kJoining},
+                    {NodeId{3}, Stage::kLeaving},
+                    {NodeId{4}, Stage::kInvited}};
+  const std::vector<PeerState> expected = PeersExpected(peers, status);
+  ASSERT_EQ(expected.size(), 2u);
+  EXPECT_EQ(expected[0].node, NodeId{2});
+  EXPECT_EQ(expected[1].node, NodeId{3});
 }
 
 TEST(ClusterTextTest, PeersThatAreNotConnectedAreNamedWithTheReason) {

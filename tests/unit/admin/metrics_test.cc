@@ -71,6 +71,28 @@ TEST(MetricsTest, GroupsAreTimeSeriesOfTheirOwnUntilTheyAreVeryMany) {
   EXPECT_EQ(text.find("ursula_group_applied_index"), std::string::npos);
 }
 
+TEST(MetricsTest, MembersAreCountedByStage) {
+  MetricsInput input;
+  input.peers.resize(2);
+  input.peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
+  input.peers[1] = {.node = NodeId{3}};
+  EXPECT_EQ(MetricsText(input).find("ursula_members"), std::string::npos) << "it recovers";
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_peer_connected{peer=\"3\"} 0"));
+  using Stage = MemberStatus::Stage;
+  input.cluster.members = {{NodeId{1}},
+                           {NodeId{2}, Stage::kMember, true},
+                           {NodeId{4}, Stage::kInvited},
+                           {NodeId{5}, Stage::kLeaving, true}};
+  const std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"member\"} 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"joining\"} 0"));
+  EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"invited\"} 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"leaving\"} 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_members_cordoned 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
+  EXPECT_EQ(text.find("ursula_peer_connected{peer=\"3\"}"), std::string::npos) << "no member";
+}
+
 TEST(MetricsTest, TheProcessIsToldUnderTheNamesThatAllExportersUse) {
   MetricsInput input;
   ASSERT_TRUE(ParseStatm("5 3 2 1 0 4 0\n", 4096, &input.process));
