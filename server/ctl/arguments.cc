@@ -14,16 +14,26 @@ namespace {
 
 constexpr uint64_t kMsMax = 3'600'000;
 constexpr std::size_t kAddressesMax = 64;
+constexpr uint64_t kNodeMax = 65'535;
 
 struct NamedCommand {
   std::string_view words;
   Command command;
 };
 constexpr std::array kCommands = {
-    NamedCommand{"status", Command::kStatus},        NamedCommand{"groups", Command::kGroups},
-    NamedCommand{"leaders", Command::kLeaders},      NamedCommand{"lag", Command::kLag},
-    NamedCommand{"health", Command::kHealth},        NamedCommand{"transfer", Command::kTransfer},
+    NamedCommand{"status", Command::kStatus},
+    NamedCommand{"groups", Command::kGroups},
+    NamedCommand{"leaders", Command::kLeaders},
+    NamedCommand{"lag", Command::kLag},
+    NamedCommand{"health", Command::kHealth},
+    NamedCommand{"transfer", Command::kTransfer},
     NamedCommand{"clock step", Command::kClockStep},
+    NamedCommand{"node add", Command::kNodeAdd},
+    NamedCommand{"node remove", Command::kNodeRemove},
+    NamedCommand{"node cordon", Command::kNodeCordon},
+    NamedCommand{"node uncordon", Command::kNodeUncordon},
+    NamedCommand{"node drain", Command::kNodeDrain},
+    NamedCommand{"replicas", Command::kReplicas},
 };
 
 class ArgumentReader {
@@ -146,7 +156,7 @@ class ArgumentReader {
     if (words_.empty()) return Mistake("say what to do, for example: ursulactl status");
     std::size_t used = 1;
     std::string name = words_[0];
-    if (name == "clock" && words_.size() > 1) name += " " + words_[used++];
+    if ((name == "clock" || name == "node") && words_.size() > 1) name += " " + words_[used++];
     bool known = false;
     for (const NamedCommand& one : kCommands) {
       if (one.words != name) continue;
@@ -157,6 +167,8 @@ class ArgumentReader {
     const bool transfer = arguments.command == Command::kTransfer;
     if (arguments.all && !transfer) Mistake("--all-from is for transfer");
     if (transfer && !arguments.all) return TakeTransfer(used);
+    if (name.starts_with("node ")) return TakeNode(name, used);
+    if (arguments.command == Command::kReplicas) return TakeReplicas(used);
     if (words_.size() > used) Mistake("'" + words_[used] + "' is too much after " + name);
     if (arguments.command == Command::kClockStep && arguments.admin.size() > 1) {
       Mistake(
@@ -174,6 +186,18 @@ class ArgumentReader {
     Arguments& arguments = read_.arguments;
     TakeNumber("transfer", words_[used], 0, UINT32_MAX, "a group's number", &arguments.group);
     TakeNumber("transfer", words_[used + 1], 1, UINT64_MAX, "a node's number", &arguments.to);
+  }
+
+  void TakeNode(const std::string& name, std::size_t used) {
+    if (words_.size() != used + 1) return Mistake(name + ": say which node, by its number");
+    TakeNumber(name, words_[used], 1, kNodeMax, "a node's number", &read_.arguments.node);
+  }
+
+  void TakeReplicas(std::size_t used) {
+    uint64_t* const replicas = &read_.arguments.replicas;
+    if (words_.size() == used + 1) *replicas = server::ParseNumber(words_[used]).value_or(0);
+    if (*replicas == 1 || *replicas == 3 || *replicas == 5) return;
+    Mistake("replicas: say how many nodes are to have all of the data: 1, 3 or 5");
   }
 
   ArgumentsInput input_;
@@ -205,6 +229,12 @@ Commands
   health                   Exit status 0: healthy; 1: not, and why.
   transfer GROUP NODE      The node is to lead the group.
   transfer --all-from NODE All that the node leads is to be led by others.
+  node add N               Node N may join, with an empty directory; ends when it has.
+  node remove N            The cluster is to be without node N; ends when it is.
+  node cordon N            Node N is to lead nothing. node uncordon N: it may again.
+  node drain N             Cordon it; ends when it leads nothing.
+  replicas N               N nodes, 1, 3 or 5, are to have all of the data: adds those
+                           that wait.
   clock step               Set the streams' time to the clock of the one node asked.
 
 Options
@@ -215,7 +245,7 @@ Options
                            As the nodes have it. Also URSULACTL_SECRET_FILE.
   --json                   One JSON document on stdout.
   --timeout-ms N           For each question. [5000]
-  --wait-ms N              For a transfer to have happened. [10000]
+  --wait-ms N              For a change to have come about. [10000]
   --help, --version
 
 Exit status: 0 done, or healthy; 1 refused, not done in time, or not healthy;

@@ -25,6 +25,12 @@ enum class Command : uint8_t {
   kHealth,
   kTransfer,
   kClockStep,
+  kNodeAdd,
+  kNodeRemove,
+  kNodeCordon,
+  kNodeUncordon,
+  kNodeDrain,
+  kReplicas,
 };
 
 struct Arguments {
@@ -39,6 +45,8 @@ struct Arguments {
   uint32_t group = 0;
   uint64_t to = 0;
   uint64_t all_from = 0;
+  uint64_t node = 0;      // Of kNode….
+  uint64_t replicas = 0;  // Of kReplicas.
 };
 
 struct ArgumentsInput {

@@ -45,7 +45,9 @@ int Main(std::span<const char* const> words) {
                      [timeout_ms](const server::HostPort& address, const std::string& request) {
                        return HttpCall(address, request, timeout_ms);
                      });
-  const Printed printed = Run(arguments, &client);
+  Progress progress;
+  if (!arguments.json) progress = [](const std::string& line) { Print(stderr, line); };
+  const Printed printed = Run(arguments, &client, std::move(progress));
   Print(stderr, printed.error);
   return Print(stdout, printed.out) ? printed.exit_status : kExitNo;
 }

@@ -93,6 +93,26 @@ bool TakeGroup(element from, GroupSeen* group) {
   return all.ok();
 }
 
+MemberSeen::Stage StageOf(const std::string& name) {
+  using Stage = MemberSeen::Stage;
+  if (name == "member") return Stage::kMember;
+  if (name == "joining") return Stage::kJoining;
+  if (name == "leaving") return Stage::kLeaving;
+  return name == "invited" ? Stage::kInvited : Stage::kOther;
+}
+
+bool TakeMember(element from, MemberSeen* member) {
+  object members;
+  if (from.get(members) != simdjson::SUCCESS) return false;
+  std::string stage;
+  Members all(members);
+  all.Number("node", UINT64_MAX, &member->node);
+  all.Text("stage", &stage);
+  all.Flag("cordoned", &member->cordoned);
+  member->stage = StageOf(stage);
+  return all.ok() && member->node != 0;
+}
+
 bool TakePeer(element from, PeerSeen* peer) {
   object members;
   if (from.get(members) != simdjson::SUCCESS) return false;
@@ -130,12 +150,19 @@ std::optional<NodeView> ParseNodeView(std::string_view json) {
   all.Sentences("warnings", &view.warnings);
   all.Each("groups", kGroupsMax,
            [&](element one) { return TakeGroup(one, &view.groups.emplace_back()); });
+  all.Each("members", kMembersMax,
+           [&](element one) { return TakeMember(one, &view.members.emplace_back()); });
+  all.Number("groups_settled", UINT64_MAX, &view.groups_settled);
+  all.Text("members_wait_for", &view.members_wait_for);
   all.Each("peers", kPeersMax,
            [&](element one) { return TakePeer(one, &view.peers.emplace_back()); });
   if (!all.ok()) return std::nullopt;
   std::ranges::sort(view.groups, {}, &GroupSeen::group);
   const auto twice = std::ranges::adjacent_find(view.groups, {}, &GroupSeen::group);
   if (twice != view.groups.end()) return std::nullopt;
+  std::ranges::sort(view.members, {}, &MemberSeen::node);
+  const auto again = std::ranges::adjacent_find(view.members, {}, &MemberSeen::node);
+  if (again != view.members.end()) return std::nullopt;
   return view;
 }
 

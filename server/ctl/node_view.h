@@ -17,6 +17,7 @@ namespace ursula::ctl {
 
 inline constexpr std::size_t kGroupsMax = 65'536;
 inline constexpr std::size_t kPeersMax = 64;
+inline constexpr std::size_t kMembersMax = 64;
 inline constexpr std::size_t kSentencesMax = 64;
 
 struct GroupSeen {
@@ -33,6 +34,14 @@ struct PeerSeen {
   std::string refusal = {};
 };
 
+struct MemberSeen {
+  // kOther: of a newer release.
+  enum class Stage : uint8_t { kMember, kJoining, kLeaving, kInvited, kOther };
+  uint64_t node = 0;
+  Stage stage = Stage::kOther;
+  bool cordoned = false;
+};
+
 // GET /cluster.
 struct NodeView {
   uint64_t node = 0;  // 0: it is alone.
@@ -43,7 +52,10 @@ struct NodeView {
   std::vector<std::string> reasons = {};
   std::vector<std::string> warnings = {};
   std::string opening = {};
-  std::vector<GroupSeen> groups = {};  // By number, each once.
+  std::vector<GroupSeen> groups = {};    // By number, each once.
+  std::vector<MemberSeen> members = {};  // By node, each once.
+  uint64_t groups_settled = 0;
+  std::string members_wait_for = {};
   std::vector<PeerSeen> peers = {};
 };
 std::optional<NodeView> ParseNodeView(std::string_view json);
@@ -55,7 +67,8 @@ struct ErrorSeen {
 };
 std::optional<ErrorSeen> ParseError(std::string_view json);
 
-std::optional<std::string> ParseOutcome(std::string_view json);  // POST /cluster/transfer.
-std::optional<int64_t> ParseMoved(std::string_view json);        // POST /clock/step.
+// POST /cluster/transfer and /cluster/node.
+std::optional<std::string> ParseOutcome(std::string_view json);
+std::optional<int64_t> ParseMoved(std::string_view json);  // POST /clock/step.
 
 }  // namespace ursula::ctl

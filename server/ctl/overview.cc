@@ -45,7 +45,11 @@ class Judge {
  public:
   explicit Judge(Overview* overview) : overview_(*overview) {}
 
+  // That one which is no member is away, or not ready, is no harm to the cluster.
   void Look(const NodeSeen& seen) {
+    const bool of_it = !seen.view || seen.view->cluster_id.empty() ||
+                       seen.view->cluster_id == overview_.cluster_id;
+    if (of_it && overview_.members.IsOutside(seen.node)) return;
     if (!seen.view) {
       const char* const code =
           seen.code == StatusCode::kFailedPrecondition ? "secret" : "unreachable";
@@ -61,9 +65,7 @@ class Judge {
     for (const std::string& warning : view.warnings) {
       Say("warning", view.node, who + ": " + warning);
     }
-    if (view.cluster_id.empty()) return;
-    if (overview_.cluster_id.empty()) overview_.cluster_id = view.cluster_id;
-    if (view.cluster_id == overview_.cluster_id) return;
+    if (view.cluster_id.empty() || view.cluster_id == overview_.cluster_id) return;
     Say("other_cluster", view.node,
         who + " is of cluster " + view.cluster_id + ", others of " + overview_.cluster_id +
             ": name the nodes of one cluster with --admin");
@@ -86,7 +88,7 @@ class Judge {
 
   void LookAtLag() {
     for (const auto& [node, row] : overview_.nodes) {
-      if (row.worst_lag <= kLagMax) continue;
+      if (row.worst_lag <= kLagMax || overview_.members.IsOutside(node)) continue;
       Say("behind", node,
           Name(node) + " is behind in " + std::to_string(row.groups_behind) + " groups, by " +
               std::to_string(row.worst_lag) + " entries in group " +
@@ -107,11 +109,10 @@ class Judge {
 
 Overview Summarize(const Survey& survey) {
   Overview overview;
-  Judge judge(&overview);
   std::map<uint32_t, GroupRow> rows;
   for (const NodeSeen& seen : survey) {
-    judge.Look(seen);
     if (!seen.view) continue;
+    if (overview.cluster_id.empty()) overview.cluster_id = seen.view->cluster_id;
     ++overview.answered;
     overview.nodes[seen.view->node];
     if (seen.view->cluster_id == overview.cluster_id) AddGroups(*seen.view, &rows);
@@ -120,6 +121,11 @@ Overview Summarize(const Survey& survey) {
     AddToNodes(row, &overview.nodes);
     overview.groups.push_back(std::move(row));
   }
+  const bool has_first = !overview.groups.empty() && overview.groups.front().group == 0;
+  overview.members =
+      MembersOf(survey, overview.cluster_id, has_first ? overview.groups.front().leader : 0);
+  Judge judge(&overview);
+  for (const NodeSeen& seen : survey) judge.Look(seen);
   judge.LookAtGroups();
   judge.LookAtLag();
   return overview;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "server/ctl/members.h"
 #include "server/ctl/survey.h"
 
 namespace ursula::ctl {
@@ -46,7 +47,8 @@ struct Overview {
   std::size_t answered = 0;
   std::map<uint64_t, NodeRow> nodes = {};  // Of those that answered.
   std::vector<GroupRow> groups = {};       // By number.
-  std::vector<Reason> reasons = {};        // Empty: healthy.
+  Members members = {};
+  std::vector<Reason> reasons = {};  // Empty: healthy.
 };
 
 Overview Summarize(const Survey& survey);

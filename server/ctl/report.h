@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "server/config/server_config.h"
+#include "server/ctl/node_changes.h"
 #include "server/ctl/overview.h"
 #include "server/ctl/survey.h"
 #include "server/ctl/transfers.h"
@@ -21,6 +22,7 @@ std::string LeadersText(const Overview& overview);
 std::string LagText(const Survey& survey, const Overview& overview);
 std::string HealthText(const Overview& overview);
 std::string TransfersText(const std::vector<Transfer>& transfers);
+std::string NodeChangesText(const std::vector<NodeChange>& changes);
 std::string ClockText(const server::HostPort& admin, int64_t moved_ms);
 
 std::string StatusJson(const Survey& survey, const Overview& overview);
@@ -29,6 +31,7 @@ std::string LeadersJson(const Overview& overview);
 std::string LagJson(const Survey& survey, const Overview& overview);
 std::string HealthJson(const Overview& overview);
 std::string TransfersJson(const std::vector<Transfer>& transfers);
+std::string NodeChangesJson(const std::vector<NodeChange>& changes);
 std::string ClockJson(const server::HostPort& admin, int64_t moved_ms);
 
 // {"error":{"code":"…","message":"…"}}

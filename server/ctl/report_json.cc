@@ -49,6 +49,31 @@ void PutHealth(const Overview& overview, JsonWriter* out) {
   out->End(']');
 }
 
+const char* NameOf(NodeChange::State state) {
+  switch (state) {
+    case NodeChange::State::kDone:
+      return "done";
+    case NodeChange::State::kWasSo:
+      return "was_so";
+    case NodeChange::State::kRefused:
+      return "refused";
+    case NodeChange::State::kLate:
+    case NodeChange::State::kPending:
+      break;
+  }
+  return "late";
+}
+
+void PutMembers(const Members& members, JsonWriter* out) {
+  out->Name("members").Begin('[');
+  for (const MemberSeen& member : members.all) {
+    out->Begin('{').Name("node").Number(member.node);
+    out->Name("stage").Text(NameOf(member.stage));
+    out->Name("cordoned").Flag(member.cordoned).End('}');
+  }
+  out->End(']');
+}
+
 void PutLag(const NodeRow& row, JsonWriter* out) {
   out->Name("groups_behind").Number(row.groups_behind);
   out->Name("lag_entries").Number(row.lag_entries);
@@ -94,7 +119,9 @@ std::string StatusJson(const Survey& survey, const Overview& overview) {
     }
     out.End('}');
   }
-  return out.End(']').End('}').Take();
+  out.End(']');
+  PutMembers(overview.members, &out);
+  return out.End('}').Take();
 }
 
 std::string GroupsJson(const Overview& overview) {
@@ -151,6 +178,7 @@ std::string HealthJson(const Overview& overview) {
   JsonWriter out;
   out.Begin('{');
   PutHealth(overview, &out);
+  PutMembers(overview.members, &out);
   return out.End('}').Take();
 }
 
@@ -171,6 +199,23 @@ std::string TransfersJson(const std::vector<Transfer>& transfers) {
   }
   out.End(']').Name("done").Number(done);
   return out.Name("failed").Number(transfers.size() - done).End('}').Take();
+}
+
+std::string NodeChangesJson(const std::vector<NodeChange>& changes) {
+  JsonWriter out;
+  std::size_t done = 0;
+  out.Begin('{').Name("changes").Begin('[');
+  for (const NodeChange& change : changes) {
+    const bool is_so =
+        change.state == NodeChange::State::kDone || change.state == NodeChange::State::kWasSo;
+    if (is_so) ++done;
+    out.Begin('{').Name("node").Number(change.node).Name("change").Text(NameOf(change.kind));
+    out.Name("outcome").Text(NameOf(change.state));
+    out.Name("code").Text(is_so ? "" : change.code);
+    out.Name("text").Text(is_so ? "" : change.text).End('}');
+  }
+  out.End(']').Name("done").Number(done);
+  return out.Name("failed").Number(changes.size() - done).End('}').Take();
 }
 
 std::string ClockJson(const server::HostPort& admin, int64_t moved_ms) {

@@ -47,6 +47,30 @@ std::string StateOf(const NodeSeen& seen) {
   return seen.view->opening.empty() ? "not ready" : "recovering";
 }
 
+// "member", "joining, cordoned", "no".
+std::string MemberOf(const Members& members, uint64_t node) {
+  if (members.all.empty() || node == 0) return "-";
+  const MemberSeen* const member = members.Find(node);
+  if (member == nullptr) return "no";
+  return std::string(NameOf(member->stage)) + (member->cordoned ? ", cordoned" : "");
+}
+
+std::string_view DoneText(NodeChange::Kind kind) {
+  switch (kind) {
+    case NodeChange::Kind::kAdd:
+      return "it is a member";
+    case NodeChange::Kind::kRemove:
+      return "it is no member any more: stop it, if it runs";
+    case NodeChange::Kind::kCordon:
+      return "it is to lead nothing: others take over what it leads";
+    case NodeChange::Kind::kUncordon:
+      return "it may lead again";
+    case NodeChange::Kind::kDrain:
+      break;
+  }
+  return "it leads nothing, until it is uncordoned";
+}
+
 std::string AddressOf(const NodeSeen& seen) {
   return seen.admin.port == 0 ? "-" : server::FormatHostPort(seen.admin);
 }
@@ -58,15 +82,21 @@ std::string StatusText(const Survey& survey, const Overview& overview) {
   text += Number(overview.groups.size()) + " groups; " + Number(overview.answered) + " of " +
           Number(survey.size()) + " nodes answer; " +
           (overview.reasons.empty() ? "healthy" : "not healthy") + "\n";
-  Table table({"NODE", "ADMIN", "STATE", "LEADS", "BEHIND", "VERSION"});
+  const Members& members = overview.members;
+  Table table({"NODE", "ADMIN", "STATE", "MEMBER", "LEADS", "BEHIND", "VERSION"});
   for (const NodeSeen& seen : survey) {
     if (!seen.view) {
-      table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), "-", "-", "-"});
+      table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), MemberOf(members, seen.node),
+                 "-", "-", "-"});
       continue;
     }
     const NodeRow& row = overview.nodes.at(seen.node);
-    table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), Number(row.groups_led),
-               Number(row.lag_entries), seen.view->version});
+    table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), MemberOf(members, seen.node),
+               Number(row.groups_led), Number(row.lag_entries), seen.view->version});
+  }
+  for (const MemberSeen& member : members.all) {
+    if (std::ranges::find(survey, member.node, &NodeSeen::node) != survey.end()) continue;
+    table.Row({Number(member.node), "-", "-", MemberOf(members, member.node), "-", "-", "-"});
   }
   text += table.Text();
   for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";
@@ -124,9 +154,12 @@ std::string LagText(const Survey& survey, const Overview& overview) {
 }
 
 std::string HealthText(const Overview& overview) {
-  if (overview.reasons.empty()) return "healthy\n";
-  std::string text = "not healthy\n";
+  std::string text = overview.reasons.empty() ? "healthy\n" : "not healthy\n";
   for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";
+  for (const MemberSeen& member : overview.members.all) {
+    if (member.stage == MemberSeen::Stage::kMember && !member.cordoned) continue;
+    text += "node " + Number(member.node) + ": " + MemberOf(overview.members, member.node) + "\n";
+  }
   return text;
 }
 
@@ -147,6 +180,29 @@ std::string TransfersText(const std::vector<Transfer>& transfers) {
       case Transfer::State::kLate:
       case Transfer::State::kPending:
         text += "not handed over: " + transfer.text;
+        break;
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string NodeChangesText(const std::vector<NodeChange>& changes) {
+  if (changes.empty()) return "nothing to do: the cluster has as many nodes\n";
+  std::string text;
+  for (const NodeChange& change : changes) {
+    text += "node " + Number(change.node) + ": ";
+    switch (change.state) {
+      case NodeChange::State::kDone:
+        text += DoneText(change.kind);
+        break;
+      case NodeChange::State::kWasSo:
+        text += "already: " + std::string(DoneText(change.kind));
+        break;
+      case NodeChange::State::kRefused:
+      case NodeChange::State::kLate:
+      case NodeChange::State::kPending:
+        text += "not done (" + std::string(NameOf(change.kind)) + "): " + change.text;
         break;
     }
     text += "\n";

@@ -1,11 +1,14 @@
 #include "server/ctl/run.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "server/ctl/deadline.h"
+#include "server/ctl/node_changes.h"
 #include "server/ctl/overview.h"
 #include "server/ctl/report.h"
 #include "server/ctl/survey.h"
@@ -80,6 +83,84 @@ Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey)
   return printed;
 }
 
+NodeChange::Kind KindOf(Command command) {
+  switch (command) {
+    case Command::kNodeRemove:
+      return NodeChange::Kind::kRemove;
+    case Command::kNodeCordon:
+      return NodeChange::Kind::kCordon;
+    case Command::kNodeUncordon:
+      return NodeChange::Kind::kUncordon;
+    case Command::kNodeDrain:
+      return NodeChange::Kind::kDrain;
+    default:
+      return NodeChange::Kind::kAdd;
+  }
+}
+
+// What each of those that are pending waits for, where that isn't as it was told before.
+void TellProgress(const std::vector<NodeChange>& changes, std::map<uint64_t, std::string>* told,
+                  Progress* progress) {
+  if (!*progress) return;
+  for (const NodeChange& change : changes) {
+    if (change.state != NodeChange::State::kPending || change.text.empty()) continue;
+    std::string& before = (*told)[change.node];
+    if (change.text == before) continue;
+    before = change.text;
+    (*progress)(change.text + "\n");
+  }
+}
+
+// For as long as group 0 has no leader that answers, nobody knows what the members are.
+std::vector<NodeChange> ChangesToReplicas(uint64_t count, AdminClient* client, Survey* survey,
+                                          ErrorSeen* why) {
+  std::vector<NodeChange> changes = ChangesTo(count, Summarize(*survey), *survey, why);
+  for (int round = 0; round < kSettleRounds && why->code == "NO_LEADER"; ++round) {
+    Deadline(kSettleMs).Await();
+    LookAround(client, survey);
+    *why = {};
+    changes = ChangesTo(count, Summarize(*survey), *survey, why);
+  }
+  return changes;
+}
+
+Printed ChangeNodes(const Arguments& arguments, AdminClient* client, Survey survey,
+                    Progress progress) {
+  if (survey.size() == 1 && survey.front().node == 0) {
+    return Failure(arguments, kExitNo, "ALONE",
+                   "this server is alone: start it with --node-id and --peers to make it one of "
+                   "several");
+  }
+  std::vector<NodeChange> wanted;
+  if (arguments.command == Command::kReplicas) {
+    ErrorSeen why;
+    wanted = ChangesToReplicas(arguments.replicas, client, &survey, &why);
+    if (!why.code.empty()) return Failure(arguments, kExitNo, why.code, why.message);
+  } else {
+    wanted.push_back({.kind = KindOf(arguments.command), .node = arguments.node});
+  }
+  const Deadline end(arguments.wait_ms);
+  std::map<uint64_t, std::string> told;
+  NodeChanges changes(client, std::move(survey), std::move(wanted));
+  while (changes.Round()) {
+    TellProgress(changes.changes(), &told, &progress);
+    if (end.passed()) {
+      changes.GiveUp();
+      break;
+    }
+    Deadline(kRoundMs).Await();
+  }
+  Printed printed;
+  for (const NodeChange& change : changes.changes()) {
+    const bool is_so =
+        change.state == NodeChange::State::kDone || change.state == NodeChange::State::kWasSo;
+    if (!is_so) printed.exit_status = kExitNo;
+  }
+  printed.out =
+      arguments.json ? NodeChangesJson(changes.changes()) : NodeChangesText(changes.changes());
+  return printed;
+}
+
 // While a group is handed over, or its leader has just ended, it has none for a moment: that is not
 // what an operator is to be woken for.
 bool MaySettle(const Overview& overview) {
@@ -100,7 +181,7 @@ Overview Settled(AdminClient* client, Survey* survey) {
 
 }  // namespace
 
-Printed Run(const Arguments& arguments, AdminClient* client) {
+Printed Run(const Arguments& arguments, AdminClient* client, Progress progress) {
   if (arguments.command == Command::kClockStep) return StepClock(arguments, client);
   Survey survey = LookAtAll(client, arguments.admin);
   const bool judges =
@@ -131,6 +212,13 @@ Printed Run(const Arguments& arguments, AdminClient* client) {
       break;
     case Command::kTransfer:
       return HandOver(arguments, client, std::move(survey));
+    case Command::kNodeAdd:
+    case Command::kNodeRemove:
+    case Command::kNodeCordon:
+    case Command::kNodeUncordon:
+    case Command::kNodeDrain:
+    case Command::kReplicas:
+      return ChangeNodes(arguments, client, std::move(survey), std::move(progress));
     case Command::kClockStep:
     case Command::kHelp:
     case Command::kVersion:

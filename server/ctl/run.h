@@ -8,6 +8,7 @@
 
 #include "server/ctl/admin_client.h"
 #include "server/ctl/arguments.h"
+#include "ursula/function.h"
 
 namespace ursula::ctl {
 
@@ -22,7 +23,10 @@ struct Printed {
   std::string error = {};  // For stderr.
 };
 
+// Takes a line, for stderr, on what is waited for: when it isn't the same any more.
+using Progress = Function<void(const std::string& line)>;
+
 // REQUIRES: neither kHelp nor kVersion.
-Printed Run(const Arguments& arguments, AdminClient* client);
+Printed Run(const Arguments& arguments, AdminClient* client, Progress progress = {});
 
 }  // namespace ursula::ctl

@@ -36,7 +36,7 @@ void Look(AdminClient* client, NodeSeen* seen) {
 struct Missing {
   std::string peer_address = {};
   std::vector<server::HostPort> guesses = {};
-  std::string cluster_id = {};  // Of who names it.
+  std::string cluster_id = {};  // Of who names it; empty: that is of none yet.
 };
 
 bool IsNameless(const NodeSeen& seen) { return seen.node == 0 && !seen.view; }
@@ -59,7 +59,7 @@ std::map<uint64_t, Missing> MissingOf(Survey* survey) {
       }
       Missing& one = missing[peer.node];
       one.peer_address = peer.address;
-      one.cluster_id = seen.view->cluster_id;
+      if (!seen.view->cluster_id.empty()) one.cluster_id = seen.view->cluster_id;
       if (!guess || same != survey->end()) continue;
       if (std::ranges::find(one.guesses, *guess) == one.guesses.end()) {
         one.guesses.push_back(*guess);
@@ -79,6 +79,12 @@ bool AreNamed(const std::map<uint64_t, Missing>& missing, Survey* survey) {
   return true;
 }
 
+// One that recovers, or waits to be taken in, says of no cluster that it is its own.
+bool IsOf(const std::string& cluster_id, const NodeView& view) {
+  if (cluster_id.empty() || view.cluster_id == cluster_id) return true;
+  return view.cluster_id.empty() && !view.opening.empty();
+}
+
 NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
   NodeSeen found;
   found.node = node;
@@ -87,7 +93,7 @@ NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
     NodeSeen one;
     one.admin = guess;
     Look(client, &one);
-    if (one.view && one.node == node && one.view->cluster_id == missing.cluster_id) return one;
+    if (one.view && one.node == node && IsOf(missing.cluster_id, *one.view)) return one;
     tried += (tried.empty() ? "" : ", ") + server::FormatHostPort(guess);
   }
   found.code = StatusCode::kUnavailable;
@@ -95,6 +101,12 @@ NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
                   ") doesn't answer" + (tried.empty() ? "" : " at " + tried) +
                   ": start it, or name its --admin-listen address too, with --admin";
   return found;
+}
+
+void LookForMissing(AdminClient* client, Survey* survey) {
+  const std::map<uint64_t, Missing> missing = MissingOf(survey);
+  if (AreNamed(missing, survey)) return;
+  for (const auto& [node, one] : missing) survey->push_back(Find(client, node, one));
 }
 
 void Settle(Survey* survey) {
@@ -129,10 +141,7 @@ Survey LookAtAll(AdminClient* client, const std::vector<server::HostPort>& addre
     seen.admin = address;
     Look(client, &seen);
   }
-  const std::map<uint64_t, Missing> missing = MissingOf(&survey);
-  if (!AreNamed(missing, &survey)) {
-    for (const auto& [node, one] : missing) survey.push_back(Find(client, node, one));
-  }
+  LookForMissing(client, &survey);
   Settle(&survey);
   return survey;
 }
@@ -141,6 +150,17 @@ void LookAgain(AdminClient* client, Survey* survey) {
   for (NodeSeen& seen : *survey) {
     if (seen.admin.port != 0) Look(client, &seen);
   }
+}
+
+void LookAround(AdminClient* client, Survey* survey) {
+  Survey found;
+  for (NodeSeen& seen : *survey) {
+    if (seen.admin.port != 0) found.push_back(std::move(seen));
+  }
+  LookAgain(client, &found);
+  LookForMissing(client, &found);
+  Settle(&found);
+  *survey = std::move(found);
 }
 
 }  // namespace ursula::ctl

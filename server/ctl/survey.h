@@ -29,11 +29,15 @@ using Survey = std::vector<NodeSeen>;
 
 // A node that none of the addresses is of is looked for where its peers' address and the layout of
 // the nodes that are known say that its admin listener is: at the same distance from its peers'
-// port. What answers there counts only if it says that it is that node, of the same cluster.
+// port. What answers there counts only if it says that it is that node, of the same cluster or of
+// none yet.
 Survey LookAtAll(AdminClient* client, const std::vector<server::HostPort>& addresses);
 
 // Asks again who is known to be somewhere.
 void LookAgain(AdminClient* client, Survey* survey);
+
+// Asks all of them again, and looks for those that weren't found, or are named since.
+void LookAround(AdminClient* client, Survey* survey);
 
 // None: it can't be said.
 std::optional<server::HostPort> GuessAdmin(const server::HostPort& admin,

@@ -14,6 +14,13 @@ bool IsForGood(const std::string& code) {
          code == "NOT_FOUND" || code == "METHOD_NOT_ALLOWED" || code == "FORBIDDEN";
 }
 
+// Where nobody says who the members are, all of them may.
+bool MayLead(const Members& members, uint64_t node) {
+  const MemberSeen* const member = members.Find(node);
+  if (member == nullptr) return members.all.empty();
+  return member->stage == MemberSeen::Stage::kMember && !member->cordoned;
+}
+
 }  // namespace
 
 std::vector<Transfer> TransfersFrom(const Overview& overview, const Survey& survey, uint64_t from,
@@ -23,6 +30,7 @@ std::vector<Transfer> TransfersFrom(const Overview& overview, const Survey& surv
   for (const NodeSeen& seen : survey) {
     known = known || seen.node == from;
     if (!seen.view || !seen.view->ready || seen.node == from || seen.node == 0) continue;
+    if (!MayLead(overview.members, seen.node)) continue;
     led[seen.node] = overview.nodes.at(seen.node).groups_led;
   }
   if (!known) {

@@ -11,9 +11,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/base/check.h"
 #include "server/auth/admin_auth.h"
+#include "server/ctl/node_changes.h"
 #include "server/ctl/node_view.h"
 #include "server/ctl/overview.h"
 #include "server/ctl/report.h"
@@ -69,6 +71,8 @@ void CheckBody(std::string_view body) {
   if (!seen.view) return;
   seen.node = seen.view->node;
   URSULA_CHECK(seen.view->groups.size() <= kGroupsMax && seen.view->peers.size() <= kPeersMax);
+  URSULA_CHECK(seen.view->members.size() <= kMembersMax);
+  CheckPlain(seen.view->members_wait_for);
   for (const PeerSeen& peer : seen.view->peers) {
     GuessAdmin(seen.admin, seen.view->peer_address, peer.address);
   }
@@ -78,14 +82,18 @@ void CheckBody(std::string_view body) {
   other.problem = "gone";
   const Survey survey = {seen, other};
   const Overview overview = Summarize(survey);
+  ErrorSeen why;
+  const std::vector<NodeChange> changes = ChangesTo(5, overview, survey, &why);
+  URSULA_CHECK(changes.size() <= kMembersMax + 5);
+  CheckPlain(why.message);
   for (const std::string& text :
-       {StatusText(survey, overview), GroupsText(overview), LeadersText(overview),
-        LagText(survey, overview), HealthText(overview)}) {
+       {NodeChangesText(changes), StatusText(survey, overview), GroupsText(overview),
+        LeadersText(overview), LagText(survey, overview), HealthText(overview)}) {
     CheckPlain(text);
   }
   for (const std::string& json :
-       {StatusJson(survey, overview), GroupsJson(overview), LeadersJson(overview),
-        LagJson(survey, overview), HealthJson(overview)}) {
+       {NodeChangesJson(changes), StatusJson(survey, overview), GroupsJson(overview),
+        LeadersJson(overview), LagJson(survey, overview), HealthJson(overview)}) {
     CheckJson(json);
   }
 }

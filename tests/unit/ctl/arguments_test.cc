@@ -57,6 +57,20 @@ TEST(ArgumentsTest, EachCommandIsKnown) {
   EXPECT_EQ(Read({"clock", "step"}).arguments.command, Command::kClockStep);
   EXPECT_EQ(Read({"--version"}).arguments.command, Command::kVersion);
   EXPECT_EQ(Read({"fly", "--help"}).arguments.command, Command::kHelp);
+  EXPECT_EQ(Read({"node", "add", "4"}).arguments.command, Command::kNodeAdd);
+  EXPECT_EQ(Read({"node", "remove", "4"}).arguments.command, Command::kNodeRemove);
+  EXPECT_EQ(Read({"node", "cordon", "4"}).arguments.command, Command::kNodeCordon);
+  EXPECT_EQ(Read({"node", "uncordon", "4"}).arguments.command, Command::kNodeUncordon);
+  auto drain = Read({"node", "--json", "drain", "65535"});
+  EXPECT_TRUE(drain.mistakes.empty());
+  EXPECT_EQ(drain.arguments.command, Command::kNodeDrain);
+  EXPECT_EQ(drain.arguments.node, 65'535u);
+  for (const char* count : {"1", "3", "5"}) {
+    auto replicas = Read({"replicas", count});
+    EXPECT_TRUE(replicas.mistakes.empty()) << count;
+    EXPECT_EQ(replicas.arguments.command, Command::kReplicas);
+    EXPECT_EQ(std::to_string(replicas.arguments.replicas), count);
+  }
   auto all = Read({"transfer", "--all-from", "2"});
   EXPECT_TRUE(all.mistakes.empty());
   EXPECT_TRUE(all.arguments.all);
@@ -93,6 +107,18 @@ TEST(ArgumentsTest, EachMistakeHasItsSentence) {
             "node;");
   EXPECT_EQ(MistakesOf({"transfer", "-1", "0"}),
             "transfer: '-1' is not a group's number;transfer: '0' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"node"}), "'node' is not a command (see --help);");
+  EXPECT_EQ(MistakesOf({"node", "4"}), "'node 4' is not a command (see --help);");
+  EXPECT_EQ(MistakesOf({"node", "add"}), "node add: say which node, by its number;");
+  EXPECT_EQ(MistakesOf({"node", "drain", "1", "2"}), "node drain: say which node, by its number;");
+  EXPECT_EQ(MistakesOf({"node", "add", "0"}), "node add: '0' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"node", "add", "65536"}), "node add: '65536' is not a node's number;");
+  for (auto words : std::vector<std::vector<const char*>>{
+           {"replicas"}, {"replicas", "4"}, {"replicas", "0"}, {"replicas", "3", "5"}}) {
+    EXPECT_EQ(MistakesOf(words),
+              "replicas: say how many nodes are to have all of the data: 1, 3 or 5;");
+  }
+  EXPECT_EQ(MistakesOf({"node", "add", "4", "--all-from", "1"}), "--all-from is for transfer;");
   EXPECT_EQ(MistakesOf({"status", "--cluster-secret-file", "x"}),
             "--cluster-secret-file x: No such file;");
   EXPECT_NE(MistakesOf({"clock", "step", "--admin", "h:1,g:2"}).find("the one node"),

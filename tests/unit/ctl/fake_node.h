@@ -84,4 +84,25 @@ inline std::string ClusterJson(uint64_t node, const std::vector<Words>& groups,
   return json + "]}";
 }
 
+// `json`, an object, with these members too.
+inline std::string With(const std::string& json, const std::string& more) {
+  return "{" + more + "," + json.substr(1);
+}
+
+struct MemberWords {
+  uint64_t node;
+  const char* stage = "member";
+  bool cordoned = false;
+};
+
+inline std::string MembersJson(const std::vector<MemberWords>& members) {
+  std::string json = "\"members\":[";
+  for (const MemberWords& words : members) {
+    if (json.back() != '[') json += ',';
+    json += "{\"node\":" + std::to_string(words.node) + ",\"stage\":\"" + words.stage +
+            "\",\"cordoned\":" + (words.cordoned ? "true" : "false") + "}";
+  }
+  return json + "]";
+}
+
 }  // namespace ursula::ctl

@@ -60,6 +60,51 @@ TEST(NodeViewTest, WhatIsNotThatIsNone) {
       << "a group twice";
 }
 
+TEST(NodeViewTest, MembersAreReadByNumber) {
+  const std::string good = ClusterJson(1, {}, {2});
+  auto view = ParseNodeView(With(
+      good,
+      MembersJson(
+          {{5, "invited"}, {2, "joining"}, {1, "member", true}, {3, "leaving"}, {4, "sleeping"}}) +
+          ",\"groups_settled\":7,\"members_wait_for\":\"node\\u00072\""));
+  ASSERT_TRUE(view.has_value());
+  ASSERT_EQ(view->members.size(), 5u);
+  using Stage = MemberSeen::Stage;
+  const Stage stages[] = {Stage::kMember, Stage::kJoining, Stage::kLeaving, Stage::kOther,
+                          Stage::kInvited};
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(view->members[i].node, i + 1);
+    EXPECT_EQ(view->members[i].stage, stages[i]);
+    EXPECT_EQ(view->members[i].cordoned, i == 0);
+  }
+  EXPECT_EQ(view->groups_settled, 7u);
+  EXPECT_EQ(view->members_wait_for, "node?2");
+  view = ParseNodeView(good);
+  ASSERT_TRUE(view.has_value()) << "of an older release";
+  EXPECT_TRUE(view->members.empty());
+  view = ParseNodeView(With(good, "\"members\":[{\"node\":1}]"));
+  ASSERT_TRUE(view.has_value());
+  EXPECT_FALSE(view->members[0].cordoned);
+}
+
+TEST(NodeViewTest, MembersThatAreNoneAreNotBelieved) {
+  const std::string good = ClusterJson(1, {}, {2});
+  for (const char* members :
+       {"{}", "7", "[7]", "[{}]", "[{\"node\":0}]", "[{\"node\":-1}]", "[{\"node\":\"1\"}]",
+        "[{\"node\":1},{\"node\":1}]", "[{\"node\":1,\"stage\":7}]",
+        "[{\"node\":1,\"cordoned\":\"true\"}]", "[{\"node\":1,\"stage\":[[[]]]}]"}) {
+    EXPECT_FALSE(ParseNodeView(With(good, "\"members\":" + std::string(members))).has_value())
+        << members;
+  }
+  EXPECT_FALSE(ParseNodeView(With(good, "\"groups_settled\":-1")).has_value());
+  EXPECT_FALSE(ParseNodeView(With(good, "\"members_wait_for\":1")).has_value());
+  std::vector<MemberWords> many;
+  for (uint64_t node = 1; node <= 64; ++node) many.push_back({node});
+  EXPECT_TRUE(ParseNodeView(With(good, MembersJson(many))).has_value());
+  many.push_back({65});
+  EXPECT_FALSE(ParseNodeView(With(good, MembersJson(many))).has_value());
+}
+
 TEST(NodeViewTest, ListsAreBoundedAndTextIsPlain) {
   EXPECT_TRUE(ParseNodeView(ClusterJson(1, {}, std::vector<uint64_t>(64, 2))).has_value());
   EXPECT_FALSE(ParseNodeView(ClusterJson(1, {}, std::vector<uint64_t>(65, 2))).has_value());

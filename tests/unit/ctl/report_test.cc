@@ -34,10 +34,10 @@ class ReportTest : public ::testing::Test {
 TEST_F(ReportTest, PeopleGetTables) {
   EXPECT_EQ(StatusText(survey_, overview_),
             "cluster ab, 2 groups; 2 of 3 nodes answer; not healthy\n"
-            "NODE  ADMIN          STATE        LEADS  BEHIND  VERSION\n"
-            "1     10.0.0.1:4438  ready        1      0       1.0\n"
-            "2     10.0.0.2:4438  ready        0      5       1.0\n"
-            "3     -              unreachable  -      -       -\n"
+            "NODE  ADMIN          STATE        MEMBER  LEADS  BEHIND  VERSION\n"
+            "1     10.0.0.1:4438  ready        -       1      0       1.0\n"
+            "2     10.0.0.2:4438  ready        -       0      5       1.0\n"
+            "3     -              unreachable  -       -      -       -\n"
             "unreachable: gone\n"
             "group_without_leader: 1 of 2 groups have no leader: 1: a majority of the nodes must "
             "run and reach each other\n");
@@ -74,7 +74,7 @@ TEST_F(ReportTest, ProgramsGetJson) {
       "{\"node\":2,\"admin\":\"10.0.0.2:4438\",\"answers\":true,\"problem\":\"\","
       "\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":[],\"warnings\":[],"
       "\"groups_led\":0,\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,\"worst_group\":0},"
-      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\"}]}\n");
+      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\"}],\"members\":[]}\n");
   EXPECT_EQ(GroupsJson(overview_),
             "{\"groups\":[{\"group\":0,\"leader\":1,\"term\":2,\"replicas\":["
             "{\"node\":1,\"applied\":30,\"lag\":0},{\"node\":2,\"applied\":25,\"lag\":5}]},"
@@ -86,10 +86,76 @@ TEST_F(ReportTest, ProgramsGetJson) {
             "{\"nodes\":[{\"node\":2,\"admin\":\"10.0.0.2:4438\",\"answers\":true,"
             "\"problem\":\"\",\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,"
             "\"worst_group\":0}]}\n");
-  EXPECT_EQ(HealthJson(Overview{}), "{\"healthy\":true,\"reasons\":[]}\n");
+  EXPECT_EQ(HealthJson(Overview{}), "{\"healthy\":true,\"reasons\":[],\"members\":[]}\n");
   EXPECT_EQ(ClockJson({"h", 1}, -5), "{\"admin\":\"h:1\",\"moved_ms\":-5}\n");
   EXPECT_EQ(FailureJson("A", "b \"c\""),
             "{\"error\":{\"code\":\"A\",\"message\":\"b \\\"c\\\"\"}}\n");
+}
+
+TEST_F(ReportTest, MembersAreToldWithTheirStages) {
+  using Stage = MemberSeen::Stage;
+  overview_.reasons.clear();
+  overview_.members.all = {{1, Stage::kMember},
+                           {2, Stage::kJoining, true},
+                           {4, Stage::kInvited},
+                           {5, Stage::kLeaving},
+                           {6, Stage::kOther}};
+  EXPECT_EQ(StatusText(survey_, overview_),
+            "cluster ab, 2 groups; 2 of 3 nodes answer; healthy\n"
+            "NODE  ADMIN          STATE        MEMBER             LEADS  BEHIND  VERSION\n"
+            "1     10.0.0.1:4438  ready        member             1      0       1.0\n"
+            "2     10.0.0.2:4438  ready        joining, cordoned  0      5       1.0\n"
+            "3     -              unreachable  no                 -      -       -\n"
+            "4     -              -            invited            -      -       -\n"
+            "5     -              -            leaving            -      -       -\n"
+            "6     -              -            unknown            -      -       -\n");
+  EXPECT_EQ(HealthText(overview_),
+            "healthy\n"
+            "node 2: joining, cordoned\n"
+            "node 4: invited\n"
+            "node 5: leaving\n"
+            "node 6: unknown\n");
+  const std::string members =
+      "\"members\":[{\"node\":1,\"stage\":\"member\",\"cordoned\":false},"
+      "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true},"
+      "{\"node\":4,\"stage\":\"invited\",\"cordoned\":false},"
+      "{\"node\":5,\"stage\":\"leaving\",\"cordoned\":false},"
+      "{\"node\":6,\"stage\":\"unknown\",\"cordoned\":false}]}\n";
+  EXPECT_EQ(HealthJson(overview_), "{\"healthy\":true,\"reasons\":[]," + members);
+  EXPECT_TRUE(StatusJson(survey_, overview_).ends_with("}]," + members));
+}
+
+TEST(NodeChangesReportTest, EachEndIsTold) {
+  using Kind = NodeChange::Kind;
+  using State = NodeChange::State;
+  const std::vector<NodeChange> changes = {
+      {.kind = Kind::kAdd, .node = 4, .state = State::kDone, .code = "OTHER_CHANGE"},
+      {.kind = Kind::kRemove, .node = 5, .state = State::kDone},
+      {.kind = Kind::kCordon, .node = 1, .state = State::kDone},
+      {.kind = Kind::kUncordon, .node = 1, .state = State::kWasSo},
+      {.kind = Kind::kDrain, .node = 2, .state = State::kWasSo},
+      {.kind = Kind::kRemove, .node = 6, .state = State::kRefused, .code = "N", .text = "no"},
+      {.kind = Kind::kDrain, .node = 3, .state = State::kLate, .code = "LATE", .text = "it leads"}};
+  EXPECT_EQ(NodeChangesText(changes),
+            "node 4: it is a member\n"
+            "node 5: it is no member any more: stop it, if it runs\n"
+            "node 1: it is to lead nothing: others take over what it leads\n"
+            "node 1: already: it may lead again\n"
+            "node 2: already: it leads nothing, until it is uncordoned\n"
+            "node 6: not done (remove): no\n"
+            "node 3: not done (drain): it leads\n");
+  auto one = [](int node, const char* change, const char* outcome, const char* code = "",
+                const char* text = "") {
+    return "{\"node\":" + std::to_string(node) + ",\"change\":\"" + change + "\",\"outcome\":\"" +
+           outcome + "\",\"code\":\"" + code + "\",\"text\":\"" + text + "\"}";
+  };
+  EXPECT_EQ(NodeChangesJson(changes),
+            "{\"changes\":[" + one(4, "add", "done") + "," + one(5, "remove", "done") + "," +
+                one(1, "cordon", "done") + "," + one(1, "uncordon", "was_so") + "," +
+                one(2, "drain", "was_so") + "," + one(6, "remove", "refused", "N", "no") + "," +
+                one(3, "drain", "late", "LATE", "it leads") + "],\"done\":5,\"failed\":2}\n");
+  EXPECT_EQ(NodeChangesText({}), "nothing to do: the cluster has as many nodes\n");
+  EXPECT_EQ(NodeChangesJson({}), "{\"changes\":[],\"done\":0,\"failed\":0}\n");
 }
 
 TEST(TransferReportTest, EachEndIsTold) {

@@ -86,6 +86,31 @@ TEST_F(SurveyTest, LookingAgainAsksWhoIsKnown) {
   EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 no, 2 - no");
 }
 
+// Before it is a member, a node says of no cluster that it is its own.
+TEST_F(SurveyTest, ANodeThatWaitsToBeTakenInIsFound) {
+  const std::string opening = "\"opening\":\"founding\"";
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {4, 5}));
+  nodes_.Say("10.0.0.4:4438", With(ClusterJson(4, {}, {1}, ""), opening));
+  nodes_.Say("10.0.0.5:4438", ClusterJson(5, {}, {1}, ""));
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}})), "1 10.0.0.1:4438 yes, 4 10.0.0.4:4438 yes, 5 - no");
+  EXPECT_EQ(Told(Look({{"10.0.0.4", 4438}})), "1 10.0.0.1:4438 yes, 4 10.0.0.4:4438 yes");
+}
+
+TEST_F(SurveyTest, LookingAroundFindsWhoHasComeAndKeepsWhoIsKnown) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
+  nodes_.Say("10.0.0.2:4438", ClusterJson(2, {}, {1, 3}));
+  AdminClient client = nodes_.Client();
+  Survey survey = LookAtAll(&client, {{"10.0.0.1", 4438}});
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 yes, 2 10.0.0.2:4438 yes, 3 - no");
+  nodes_.Say("10.0.0.3:4438", ClusterJson(3, {}, {1, 2}));
+  LookAround(&client, &survey);
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 yes, 2 10.0.0.2:4438 yes, 3 10.0.0.3:4438 yes");
+  nodes_.answers.erase("10.0.0.1:4438");
+  LookAround(&client, &survey);
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 no, 2 10.0.0.2:4438 yes, 3 10.0.0.3:4438 yes")
+      << "the one that was named is gone, and the others are known still";
+}
+
 TEST(GuessTest, PortsThatAreNoneAreNotGuessed) {
   const server::HostPort admin = {"10.0.0.1", 4438};
   EXPECT_EQ(GuessAdmin(admin, "10.0.0.1:4439", "h:5000"), (server::HostPort{"h", 4999}));

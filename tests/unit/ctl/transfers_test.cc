@@ -114,6 +114,23 @@ TEST_F(TransfersTest, AllOfANodeGoToWhoLeadsLeast) {
   EXPECT_EQ(why, "there is no node 9: ursulactl status shows which there are");
 }
 
+TEST_F(TransfersTest, NothingGoesToANodeThatIsToLeadNothing) {
+  const std::vector<Words> groups = {{0, 1, 1, 1}, {1, 1, 1, 1}};
+  Say(groups);
+  nodes_.Say("10.0.0.1:4438",
+             With(ClusterJson(1, groups, {2, 3}), MembersJson({{1}, {2, "member", true}, {3}})));
+  std::string why;
+  Survey survey = Look();
+  const auto transfers = TransfersFrom(Summarize(survey), survey, 1, &why);
+  ASSERT_EQ(transfers.size(), 2u);
+  EXPECT_EQ(transfers[0].to, 3u);
+  EXPECT_EQ(transfers[1].to, 3u);
+  nodes_.Say("10.0.0.1:4438", With(ClusterJson(1, groups, {2, 3}),
+                                   MembersJson({{1}, {2, "member", true}, {3, "leaving"}})));
+  survey = Look();
+  EXPECT_TRUE(TransfersFrom(Summarize(survey), survey, 1, &why).empty());
+}
+
 TEST_F(TransfersTest, NothingGoesToANodeThatIsNotReady) {
   Say({{0, 1, 1, 1}});
   nodes_.answers.erase("10.0.0.2:4438");

@@ -1,0 +1,444 @@
+#include "server/ctl/node_changes.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/unit/ctl/fake_node.h"
+
+namespace ursula::ctl {
+namespace {
+
+using Kind = NodeChange::Kind;
+using State = NodeChange::State;
+
+constexpr const char* kAccepted = "{\"outcome\":\"accepted\"}";
+constexpr const char* kIsSo = "{\"outcome\":\"is_so\"}";
+
+std::string Error(const std::string& code) {
+  return "{\"error\":{\"code\":\"" + code + "\",\"message\":\"" + code + " it is\"}}";
+}
+
+// Nodes 1 to 3 are a cluster; node 1 leads groups 0 and 1, node 2 group 2 and node 3 group 3.
+class NodeChangesTest : public ::testing::Test {
+ protected:
+  static std::string At(uint64_t node) { return "10.0.0." + std::to_string(node) + ":4438"; }
+
+  // Peers that don't run aren't connected.
+  std::string Connected(std::string json) const {
+    const std::string yes = ":4439\",\"connected\":true";
+    for (uint64_t node : peers_) {
+      const std::string address = "10.0.0." + std::to_string(node);
+      const std::size_t at = json.find(address + yes);
+      if (running_.contains(node) || at == std::string::npos) continue;
+      json.replace(at + address.size() + yes.size() - 4, 4, "false");
+    }
+    return json;
+  }
+  // What the nodes say from now on.
+  void Say() {
+    for (uint64_t node : running_) {
+      std::vector<uint64_t> peers = peers_;
+      std::erase(peers, node);
+      std::string json =
+          With(Connected(ClusterJson(node, groups_, peers)),
+               MembersJson(members_) + ",\"groups_settled\":" + std::to_string(settled_) +
+                   ",\"members_wait_for\":\"" + wait_for_ + "\"");
+      if (waiting_.contains(node)) {
+        json = With(ClusterJson(node, {}, peers, ""), "\"opening\":\"founding\"");
+      }
+      nodes_.Say(At(node), json);
+    }
+  }
+  void Stop(uint64_t node) {
+    running_.erase(node);
+    nodes_.answers.erase(At(node));
+  }
+  void Answer(uint64_t asked, const std::string& change, uint64_t node, int status,
+              const std::string& body) {
+    nodes_.Say(At(asked), "POST /cluster/node?node=" + std::to_string(node) + "&change=" + change,
+               status, body);
+  }
+  void AnswerAll(const std::string& change, uint64_t node, int status, const std::string& body) {
+    for (uint64_t asked : running_) Answer(asked, change, node, status, body);
+  }
+  NodeChanges New(Kind kind, uint64_t node) {
+    Say();
+    return NodeChanges(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}}),
+                       {{.kind = kind, .node = node}});
+  }
+  const NodeChange& Of(const NodeChanges& changes) { return changes.changes().at(0); }
+  // A round after which it still waits: for what.
+  std::string WaitsFor(NodeChanges* changes) {
+    Say();
+    EXPECT_TRUE(changes->Round());
+    return Of(*changes).text;
+  }
+  std::vector<std::string> Posts() const {
+    std::vector<std::string> posts;
+    for (const std::string& one : nodes_.asked) {
+      if (one.find("POST") != std::string::npos) posts.push_back(one);
+    }
+    return posts;
+  }
+
+  FakeNodes nodes_;
+  AdminClient client_ = nodes_.Client();
+  std::set<uint64_t> running_ = {1, 2, 3};
+  std::set<uint64_t> waiting_ = {};
+  std::vector<uint64_t> peers_ = {1, 2, 3, 4, 5};
+  std::vector<Words> groups_ = {{0, 1, 1, 1}, {1, 1, 1, 1}, {2, 2, 1, 1}, {3, 3, 1, 1}};
+  std::vector<MemberWords> members_ = {{1}, {2}, {3}};
+  uint64_t settled_ = 0;
+  std::string wait_for_ = "";
+};
+
+// ---- add ---------------------------------------------------------------------------------------
+
+TEST_F(NodeChangesTest, AnAddedNodeIsWaitedForUntilItIsAMember) {
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes = New(Kind::kAdd, 4);
+  EXPECT_EQ(WaitsFor(&changes), "");
+  members_.push_back({4, "invited"});
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 4 may join, and isn't there yet: start it with an empty directory and this "
+            "cluster's --peers");
+  running_.insert(4);
+  waiting_.insert(4);
+  EXPECT_EQ(WaitsFor(&changes), "node 4 is there, and waits to be taken in: its log says for what");
+  members_.push_back({5, "joining"});
+  members_[3].stage = "joining";
+  waiting_.clear();
+  settled_ = 3;
+  wait_for_ = "node 4";
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 4 is joining: 3 of 4 groups are done, and it waits for node 4");
+  members_[3].stage = "member";
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+  EXPECT_EQ(Posts(), std::vector<std::string>{At(1) + " POST /cluster/node?node=4&change=add"});
+}
+
+TEST_F(NodeChangesTest, WhyAnInvitedNodeIsNotThereIsToldAsFarAsItIsKnown) {
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes = New(Kind::kAdd, 4);
+  members_.push_back({4, "invited"});
+  WaitsFor(&changes);
+  std::string json = ClusterJson(1, groups_, {2, 3, 4});
+  json.replace(json.rfind("\"connected\":true"), 16,
+               "\"connected\":false,\"refusal\":\"no route\"");
+  nodes_.Say(At(1), With(json, MembersJson(members_)));
+  for (uint64_t node : {2, 3}) nodes_.Say(At(node), ClusterJson(node, groups_, {1}));
+  EXPECT_TRUE(changes.Round());
+  EXPECT_EQ(Of(changes).text,
+            "node 4 may join, and isn't there yet: start it with an empty directory and this "
+            "cluster's --peers (node 1: no route)");
+  nodes_.Say(At(1), With(ClusterJson(1, groups_, {2, 3, 4}), MembersJson(members_)));
+  EXPECT_TRUE(changes.Round());
+  EXPECT_EQ(Of(changes).text, "node 4 is there, and waits to be taken in: its log says for what")
+      << "its peers are connected with it";
+  nodes_.Say(At(1), With(ClusterJson(1, groups_, {2, 3}), MembersJson(members_)));
+  EXPECT_TRUE(changes.Round());
+  EXPECT_EQ(Of(changes).text,
+            "node 4 may join, and no member knows where it is: name it in their --peers, and start "
+            "them again, one after the other");
+  running_.insert(4);
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 4 may join, and runs with a directory of before: stop it, and start it with an "
+            "empty directory and this cluster's --peers");
+}
+
+TEST_F(NodeChangesTest, ALoneNodeBesideAnOddNumberIsToldToWaitForAnother) {
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes = New(Kind::kAdd, 4);
+  WaitsFor(&changes);
+  members_.push_back({4, "joining"});
+  wait_for_ = "node 4";
+  EXPECT_EQ(WaitsFor(&changes).find("even number"), std::string::npos) << "it isn't whole yet";
+  wait_for_ = "";
+  const std::string lone =
+      "node 4 is joining: 0 of 4 groups are done; an even number of voters survives no more "
+      "failures than the odd one below it: it holds everything and votes once there is another "
+      "one; ";
+  EXPECT_EQ(WaitsFor(&changes), lone + "ursulactl node add 5");
+  members_.push_back({5, "invited"});
+  EXPECT_EQ(WaitsFor(&changes), lone + "start node 5, which may join");
+  members_.pop_back();
+  peers_ = {1, 2, 3, 4};
+  EXPECT_EQ(WaitsFor(&changes), lone + "ursulactl node add N");
+  changes.GiveUp();
+  EXPECT_EQ(Of(changes).state, State::kLate);
+  EXPECT_EQ(Of(changes).code, "LATE");
+  EXPECT_EQ(Of(changes).text,
+            lone + "ursulactl node add N; it goes on: see ursulactl status, or ask again");
+}
+
+TEST_F(NodeChangesTest, WhatWasAskedForBeforeIsWaitedForAllTheSame) {
+  AnswerAll("add", 4, 409, Error("IS_MEMBER"));
+  members_.push_back({4, "joining"});
+  NodeChanges joins = New(Kind::kAdd, 4);
+  WaitsFor(&joins);
+  EXPECT_NE(WaitsFor(&joins), "");
+  members_[3].stage = "member";
+  Say();
+  EXPECT_FALSE(joins.Round());
+  EXPECT_EQ(Of(joins).state, State::kDone);
+  NodeChanges is_so = New(Kind::kAdd, 4);
+  EXPECT_TRUE(is_so.Round());
+  EXPECT_FALSE(is_so.Round());
+  EXPECT_EQ(Of(is_so).state, State::kWasSo);
+}
+
+// ---- remove ------------------------------------------------------------------------------------
+
+TEST_F(NodeChangesTest, ARemovedNodeIsWaitedForUntilTheLeaderHasItNoMore) {
+  AnswerAll("remove", 3, 200, kAccepted);
+  NodeChanges changes = New(Kind::kRemove, 3);
+  EXPECT_EQ(WaitsFor(&changes), "");
+  EXPECT_EQ(WaitsFor(&changes), "node 3 is to leave, and hasn't begun to");
+  members_[2].stage = "leaving";
+  settled_ = 900;
+  wait_for_ = "node 2";
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 3 is leaving: 4 of 4 groups are done, and it waits for node 2")
+      << "more groups than there are";
+  // Another than the leader has it no more: that is not enough.
+  Say();
+  nodes_.Say(At(2), With(ClusterJson(2, groups_, {1, 3}), MembersJson({{1}, {2}})));
+  EXPECT_TRUE(changes.Round());
+  members_.pop_back();
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+}
+
+TEST_F(NodeChangesTest, WhoIsNamedMayGoAwayInTheMiddle) {
+  Answer(2, "remove", 1, 200, kAccepted);
+  NodeChanges changes = New(Kind::kRemove, 1);
+  EXPECT_EQ(WaitsFor(&changes), "");
+  EXPECT_EQ(Posts().size(), 1u) << "who is to go is asked last";
+  Stop(1);
+  EXPECT_EQ(WaitsFor(&changes),
+            "group 0 has no leader that answers, so nobody tells who the members are: ursulactl "
+            "health says why");
+  groups_[0] = {0, 2, 2, 2};
+  members_.erase(members_.begin());
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+}
+
+TEST_F(NodeChangesTest, WhatGivesUpSaysWhatItWaitsFor) {
+  AnswerAll("remove", 3, 200, kAccepted);
+  NodeChanges changes = New(Kind::kRemove, 3);
+  changes.Round();
+  changes.GiveUp();
+  EXPECT_EQ(Of(changes).code, "LATE");
+  EXPECT_EQ(Of(changes).text,
+            "the cluster has taken it, and hasn't told more yet; it goes on: see ursulactl status, "
+            "or ask again");
+}
+
+// ---- cordon and drain --------------------------------------------------------------------------
+
+TEST_F(NodeChangesTest, ACordonIsDoneOnceItIsTaken) {
+  AnswerAll("cordon", 3, 200, kAccepted);
+  AnswerAll("uncordon", 3, 200, kIsSo);
+  NodeChanges cordon = New(Kind::kCordon, 3);
+  EXPECT_FALSE(cordon.Round());
+  EXPECT_EQ(Of(cordon).state, State::kDone);
+  NodeChanges uncordon = New(Kind::kUncordon, 3);
+  EXPECT_FALSE(uncordon.Round());
+  EXPECT_EQ(Of(uncordon).state, State::kWasSo);
+}
+
+TEST_F(NodeChangesTest, ADrainEndsWhenTheNodeLeadsNothing) {
+  AnswerAll("cordon", 1, 200, kIsSo);
+  NodeChanges changes = New(Kind::kDrain, 1);
+  EXPECT_EQ(WaitsFor(&changes), "");
+  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups");
+  groups_[0].leader = 2;
+  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 1 of 4 groups");
+  groups_[1].leader = 0;
+  EXPECT_EQ(WaitsFor(&changes), "node 1 leads none, and 1 of 4 groups have no leader at all")
+      << "it may be its again";
+  groups_[1].leader = 3;
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone) << "it was cordoned, and led all the same";
+  NodeChanges again = New(Kind::kDrain, 1);
+  EXPECT_TRUE(again.Round());
+  EXPECT_FALSE(again.Round());
+  EXPECT_EQ(Of(again).state, State::kWasSo);
+}
+
+TEST_F(NodeChangesTest, WhereNobodyAnswersNothingIsDrained) {
+  AnswerAll("cordon", 1, 200, kAccepted);
+  NodeChanges changes = New(Kind::kDrain, 1);
+  changes.Round();
+  for (uint64_t node : {1, 2, 3}) Stop(node);
+  EXPECT_EQ(WaitsFor(&changes), "no node that answers tells who leads");
+}
+
+// ---- who is asked, and what it answers ---------------------------------------------------------
+
+TEST_F(NodeChangesTest, TheNextIsAskedWhereOneCannot) {
+  Answer(1, "cordon", 3, 503, Error("UNAVAILABLE"));
+  nodes_.on_asked = [this] {  // Away since it was looked at.
+    if (!Posts().empty()) nodes_.answers.erase(At(2));
+  };
+  Answer(3, "cordon", 3, 200, kAccepted);
+  NodeChanges changes = New(Kind::kCordon, 3);
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+  EXPECT_EQ(Posts().size(), 3u);
+}
+
+TEST_F(NodeChangesTest, WhoIsNotReadyOrNoMemberIsNotAskedFirst) {
+  running_ = {1, 2, 3, 4, 5};
+  waiting_ = {5};
+  members_ = {{1}, {2}, {3}, {4, "invited"}};
+  Say();
+  const std::string body = nodes_.answers[At(1)]["GET /cluster"].body;
+  std::string unready = body;
+  unready.replace(unready.find("\"ready\":true"), 12, "\"ready\":false");
+  nodes_.Say(At(1), unready);
+  AnswerAll("cordon", 2, 503, Error("UNAVAILABLE"));
+  NodeChanges changes(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}}),
+                      {{.kind = Kind::kCordon, .node = 2}});
+  EXPECT_TRUE(changes.Round());
+  const std::string post = " POST /cluster/node?node=2&change=cordon";
+  EXPECT_EQ(Posts(), (std::vector<std::string>{At(3) + post, At(1) + post, At(2) + post}));
+}
+
+TEST_F(NodeChangesTest, WhatMayPassIsAskedForAgainAndNotAtOnce) {
+  for (const char* code : {"OTHER_CHANGE", "OUTCOME_UNKNOWN", "UNAVAILABLE"}) {
+    nodes_.asked.clear();
+    const int status = std::string(code) == "UNAVAILABLE" ? 503 : 504;
+    for (uint64_t node : {1, 2, 3}) Answer(node, "add", 4, status, Error(code));
+    NodeChanges changes = New(Kind::kAdd, 4);
+    EXPECT_EQ(WaitsFor(&changes), std::string(code) + " it is");
+    const std::size_t once = Posts().size();
+    EXPECT_EQ(once, status == 503 ? 3u : 1u);
+    for (int i = 0; i < 4; ++i) WaitsFor(&changes);
+    EXPECT_EQ(Posts().size(), once);
+    WaitsFor(&changes);
+    EXPECT_EQ(Posts().size(), 2 * once);
+    changes.GiveUp();
+    EXPECT_EQ(Of(changes).state, State::kLate);
+    EXPECT_EQ(Of(changes).code, code);
+    EXPECT_EQ(Of(changes).text, std::string(code) + " it is");
+  }
+}
+
+TEST_F(NodeChangesTest, ARefusalForGoodEndsIt) {
+  for (const char* code : {"NO_MEMBER", "TOO_MANY_NODES", "LAST_NODE", "NO_CLUSTER", "FORBIDDEN",
+                           "INVALID_REQUEST", "METHOD_NOT_ALLOWED", "NOT_FOUND", "IS_MEMBER"}) {
+    Answer(1, "remove", 4, 409, Error(code));
+    NodeChanges changes = New(Kind::kRemove, 4);
+    EXPECT_FALSE(changes.Round()) << code;
+    EXPECT_EQ(Of(changes).state, State::kRefused);
+    EXPECT_EQ(Of(changes).code, code);
+    EXPECT_EQ(Of(changes).text, std::string(code) + " it is");
+  }
+  for (const char* odd : {"", "?", "[]", "{\"outcome\":7}", "{\"error\":{}}"}) {
+    for (int status : {200, 500}) {
+      Answer(1, "remove", 4, status, odd);
+      NodeChanges changes = New(Kind::kRemove, 4);
+      EXPECT_FALSE(changes.Round()) << odd;
+      EXPECT_EQ(Of(changes).code, "ODD_ANSWER");
+    }
+  }
+}
+
+// Asked again, the node is gone: it was the first one that did it.
+TEST_F(NodeChangesTest, ARemovalWhoseOutcomeWasUnknownMayHaveComeAbout) {
+  AnswerAll("remove", 3, 504, Error("OUTCOME_UNKNOWN"));
+  NodeChanges changes = New(Kind::kRemove, 3);
+  WaitsFor(&changes);
+  members_.pop_back();
+  AnswerAll("remove", 3, 404, Error("NO_MEMBER"));
+  for (int i = 0; i < 5; ++i) WaitsFor(&changes);
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+}
+
+TEST_F(NodeChangesTest, NobodyToAskIsTold) {
+  NodeChanges changes = New(Kind::kCordon, 3);
+  for (uint64_t node : {1, 2, 3}) Stop(node);
+  EXPECT_TRUE(changes.Round());
+  EXPECT_EQ(Of(changes).code, "UNREACHABLE");
+  EXPECT_NE(Of(changes).text.find("Connection refused"), std::string::npos);
+  for (int i = 0; i < 5; ++i) WaitsFor(&changes);
+  EXPECT_EQ(Of(changes).text,
+            "no member of the cluster answers: ursulactl status shows which there are");
+}
+
+// ---- replicas ----------------------------------------------------------------------------------
+
+class ReplicasTest : public NodeChangesTest {
+ protected:
+  // "add 4, add 5", or "CODE: why".
+  std::string Plan(uint64_t count) {
+    Say();
+    const Survey survey = LookAtAll(&client_, {{"10.0.0.1", 4438}});
+    ErrorSeen why;
+    std::string text;
+    for (const NodeChange& change : ChangesTo(count, Summarize(survey), survey, &why)) {
+      text += (text.empty() ? "" : ", ") + std::string(NameOf(change.kind)) + " " +
+              std::to_string(change.node);
+    }
+    return why.code.empty() ? text : why.code + ": " + why.message;
+  }
+};
+
+TEST_F(ReplicasTest, ThoseThatWaitAreAddedIfTheyAreJustAsMany) {
+  running_ = {1, 2, 3, 4, 5};
+  waiting_ = {4, 5};
+  peers_ = {1, 2, 3, 4, 5, 6};
+  EXPECT_EQ(Plan(5), "add 4, add 5") << "whoever else is named";
+  for (uint64_t node : {4, 5}) Stop(node);
+  EXPECT_EQ(Plan(5),
+            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and those that could "
+            "be are: 4, 5, 6; say which: ursulactl node add N, one after the other");
+  peers_ = {1, 2, 3, 4, 5};
+  EXPECT_EQ(Plan(5), "add 4, add 5") << "named, and there are no others";
+  peers_ = {1, 2, 3};
+  EXPECT_EQ(Plan(5),
+            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and none is known "
+            "that could be; say which: ursulactl node add N, one after the other");
+}
+
+TEST_F(ReplicasTest, ThoseThatAreOnTheirWayCountAndAreWaitedFor) {
+  EXPECT_EQ(Plan(3), "");
+  members_ = {{1}, {2}, {3}, {4, "invited"}};
+  EXPECT_EQ(Plan(5), "add 4, add 5");
+  members_ = {{1}, {2}, {3}, {4, "joining"}, {5, "invited"}};
+  EXPECT_EQ(Plan(5), "add 4, add 5");
+  members_ = {{1}, {2}, {3}, {4}, {5, "leaving"}};
+  EXPECT_EQ(Plan(5),
+            "WHICH_NODE: the cluster has 4 nodes, so 1 more is to be added, and none is known "
+            "that could be; say which: ursulactl node add N, one after the other");
+}
+
+TEST_F(ReplicasTest, WhichToLoseIsTheOperatorsToSay) {
+  EXPECT_EQ(Plan(1),
+            "WHICH_NODE: the cluster has 3 nodes, and which of them to lose is yours to say: "
+            "ursulactl node remove N, one after the other");
+}
+
+TEST_F(ReplicasTest, WithoutALeaderNobodyKnowsHowManyThereAre) {
+  groups_[0].leader = 0;
+  EXPECT_EQ(Plan(5).substr(0, 11), "NO_LEADER: ");
+  groups_[0].leader = 1;
+  members_.clear();
+  EXPECT_EQ(Plan(5).substr(0, 11), "NO_LEADER: ");
+}
+
+}  // namespace
+}  // namespace ursula::ctl
