@@ -2,6 +2,7 @@
 
 #include "lib/engine/forwarder.h"
 
+#include <algorithm>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -108,16 +109,18 @@ void Forwarder::Route(const ErrandPtr& errand) {
   if (!SendCall(errand, leader)) Wait(errand, NoLeader());
 }
 
-// The leader, as far as it is known. A replica that has failed hears of none: the others are asked
-// in turn, who say whom they know.
+// The leader, as far as it is known. A replica that has failed hears of none, nor does one that its
+// group hasn't taken in yet: the others are asked in turn, who say whom they know.
 NodeId Forwarder::LeaderFor(Errand* errand, const group::Replica& replica) {
   const NodeId hint = std::exchange(errand->hint, kNoNode);
   if (hint != kNoNode && hint != replica.node()) return hint;
-  if (!replica.failed()) {
-    return replica.leader() == replica.node() ? kNoNode : replica.leader();
-  }
+  const NodeId leader = replica.leader() == replica.node() ? kNoNode : replica.leader();
+  if (!replica.failed() && leader != kNoNode) return leader;
+  const raft::ConfState members = replica.members();
+  const bool votes = std::ranges::find(members.voters, replica.self()) != members.voters.end();
+  if (!replica.failed() && votes) return kNoNode;
   std::vector<NodeId> others;
-  for (ReplicaId voter : replica.members().voters) {
+  for (ReplicaId voter : members.voters) {
     if (NodeOf(voter) != replica.node()) others.push_back(NodeOf(voter));
   }
   if (others.empty()) return kNoNode;

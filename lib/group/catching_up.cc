@@ -137,6 +137,9 @@ void Replica::Swap(const raft::SnapshotMeta& meta) {
   applied_term_ = meta.term;
   hard_.commit = std::max(hard_.commit, meta.index);
   clock_.Restart(machine_->now_ms());
+  clock_.Forget();
+  opened_at_ = std::max(opened_at_, meta.index);
+  heard_ = false;
   renewed_until_ms_ = INT64_MIN;
   touched_.clear();
   payload_checked_ = true;

@@ -141,7 +141,8 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
         stream::Decode(entry.payload, own ? stream::Checksum::kIgnore : stream::Checksum::kVerify);
     if (!command.ok()) return Corrupt(command.status());
     // What precedes a step of our own was stamped by us, before it.
-    if (clock_steps_ == 0) clock_.Observe(command->now_ms, entry.index > opened_at_);
+    const bool live = entry.index > opened_at_ && entry.term >= opened_term_;
+    if (clock_steps_ == 0) clock_.Observe(command->now_ms, live);
     result = machine_->Apply(entry.index, *command);
     if (std::holds_alternative<stream::StepClock>(command->body) && clock_steps_ == 0) {
       clock_.Restart(machine_->now_ms());

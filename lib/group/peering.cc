@@ -77,9 +77,19 @@ bool Replica::Listens(const raft::Message& message) {
   return true;
 }
 
+// What the first leader that is heard of had committed by then, or has from leaders before it, may
+// have been stamped long ago: it doesn't tell what time it is.
+void Replica::NotePast(const raft::Message& append) {
+  if (heard_) return;
+  heard_ = true;
+  opened_at_ = std::max(opened_at_, append.commit);
+  opened_term_ = append.term;
+}
+
 void Replica::OnPeerMessage(raft::Message message) {
   if (!Listens(message)) return;
   Schedule();
+  if (message.kind == raft::MessageKind::kAppend) NotePast(message);
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {
     (void)core_->Step(std::move(message));

@@ -238,6 +238,7 @@ class Replica final : private raft::Driver,
   void SendToPeer(raft::Message message);
   bool Write(ReplicaId to, Channel channel, Letter letter);  // False: it was dropped.
   void OnPeerMessage(raft::Message message);
+  void NotePast(const raft::Message& append);
   bool Listens(const raft::Message& message);
   void ReportUnreachable(NodeId node);
   void PlanCampaign(NodeId gone);
@@ -383,7 +384,10 @@ class Replica final : private raft::Driver,
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
   Index recovered_index_{};
-  Index opened_at_{};  // Entries above it have come since this opening.
+  // Entries above it have been stamped since this opening, if their term isn't below that one.
+  Index opened_at_{};
+  Term opened_term_{};
+  bool heard_ = false;  // Of a leader, since then.
   Term applied_term_{};
   Barrier barrier_;
   std::vector<BarrierDone> fresh_;  // What is here is fresh enough for these.

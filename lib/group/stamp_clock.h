@@ -61,6 +61,9 @@ class StampClock {
     read_ns_ = loop_.now_ns();
   }
 
+  // What was stamped last may be long past: the next term begins as the first one did.
+  void Forget() { seen_live_ = false; }
+
   // Of the wall clock; negative: behind it.
   int64_t AheadMs() {
     NowMs();

@@ -198,10 +198,10 @@ void World::ForgetTheDoubtful() {
   std::erase_if(models_, [&](const Model& model) { return !seen.insert(model.Hash()).second; });
 }
 
-bool World::Observe(Operation* operation) {
+bool World::Observe(Operation* operation, std::size_t node) {
   ++counts_.looks;
   operation->number = next_number_++;
-  Begin(operation);
+  Begin(operation, node);
   if (!site_.RunUntil([this] { return open_ == 0; }, 20'000'000'000)) {
     Violate("no answer\n" + Describe({*operation}));
     return false;
@@ -223,10 +223,10 @@ bool World::Observe(Operation* operation) {
   return true;
 }
 
-void World::LookAt(const StreamId& id) {
+void World::LookAt(const StreamId& id, std::size_t node) {
   Operation head;
   head.request = HeadRequest{id};
-  if (!Observe(&head)) return;
+  if (!Observe(&head, node)) return;
   const HeadReply* reply = ReplyOf<HeadReply>(head);
   if (reply->outcome != Outcome::kOk) return;
   ReadRequest request;
@@ -238,7 +238,7 @@ void World::LookAt(const StreamId& id) {
   for (bool whole = false; !whole && ok();) {
     Operation read;
     read.request = request;
-    if (!Observe(&read)) return;
+    if (!Observe(&read, node)) return;
     const ReadReply* got = ReplyOf<ReadReply>(read);
     whole = got->outcome != Outcome::kOk || got->up_to_date;
     request.from = got->next;
@@ -273,6 +273,16 @@ void World::LookAtBucket(const std::string& bucket) {
   }
   if (after.empty()) return Violate(difference);
   models_ = std::move(after);
+}
+
+// After directories were lost: all of it, read by each node from what it has.
+void World::LookFromEachNode() {
+  if (random_.OneIn(2)) site_.Evict();
+  for (std::size_t node = 0; node < site_.size(); ++node) {
+    for (const StreamId& id : profile_.names) {
+      if (ok()) LookAt(id, node);
+    }
+  }
 }
 
 void World::Look(bool everything) {

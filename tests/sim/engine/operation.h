@@ -43,6 +43,8 @@ struct Operation {
   int64_t until_ms = 0;
 
   std::size_t node = 0;  // Of which it was asked.
+  uint64_t process = 0;  // Of that node.
+  bool lost = false;     // That process has ended without an answer.
 
   // The engine crashed before what it left for later (a renewal) was on disk.
   bool cut_short = false;

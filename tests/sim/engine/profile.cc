@@ -43,6 +43,11 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
   }
   profile.lifetimes = !random->OneIn(3);
   profile.conditions = !random->OneIn(3);
+  if (nodes > 1) {
+    profile.story_one_in = random->OneIn(4) ? 0 : static_cast<uint32_t>(1 + random->Below(4));
+    // With little of it the log keeps little for peers, and a new one needs a snapshot.
+    if (random->OneIn(2)) profile.hot_bytes = 1 << 20;
+  }
   return profile;
 }
 

@@ -21,12 +21,14 @@ struct Profile {
   uint64_t latency_min_ns = 0;
   uint64_t latency_max_ns = 0;
   uint64_t network_delay_ns_max = 200'000;  // Of a cluster.
+  uint64_t hot_bytes = 4 << 20;
 
   std::vector<StreamId> names = {};
   uint32_t batches = 0;
   uint32_t batch_max = 4;        // Operations under way together.
   uint64_t window_ns = 0;        // Within which a batch begins.
   uint32_t restart_one_in = 30;  // Batches.
+  uint32_t story_one_in = 0;     // Troubles of a cluster; 0: none. What befalls its members.
   uint32_t evict_one_in = 6;     //
   uint32_t advance_one_in = 4;   //
   uint64_t payload_max = 300;    // Mostly.

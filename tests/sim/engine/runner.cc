@@ -18,6 +18,7 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
            {"looks", counts.looks},
            {"restarts", counts.restarts},
            {"troubles", counts.troubles},
+           {"directories lost", counts.losses},
            {"evictions", counts.evictions},
            {"models at most", counts.models, true}}};
 }

@@ -15,26 +15,25 @@ namespace {
 constexpr const char* kPath = "/data";
 constexpr uint64_t kMessageBytesMax = 64 << 10;
 constexpr uint64_t kWalBytesPerCore = 8 << 20;
-constexpr uint64_t kHotBytes = 4 << 20;
 constexpr int64_t kWallOffsetMs = 1'700'000'000'000;
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kLeadersNs = 30'000 * kMs;
-constexpr uint64_t kStopNs = 10'000 * kMs;
 constexpr uint64_t kSettleNs = 35'000 * kMs;
+constexpr uint64_t kOpenNs = 60'000 * kMs;  // Then it has hung.
 
-testing::NetworkFaults NetworkOf(const Profile& profile) {
+}  // namespace
+
+testing::NetworkFaults Site::Network() const {
   testing::NetworkFaults faults;
-  faults.delay_ns_max = profile.network_delay_ns_max;
+  faults.delay_ns_max = profile_.network_delay_ns_max;
   faults.delay_ns_min = faults.delay_ns_max / 10;
   return faults;
 }
 
-}  // namespace
-
 Site::Site(const Profile* profile, Random* random)
     : profile_(*profile),
       random_(*random),
-      network_(random->Next(), NetworkOf(*profile)),
+      network_(random->Next(), Network()),
       nodes_(profile->nodes) {
   Wipe();
 }
@@ -45,45 +44,69 @@ Site::~Site() {
   }
 }
 
-void Site::Wipe() {
+std::unique_ptr<testing::FaultDisk> Site::NewDisk() {
   testing::FaultDisk::Faults faults;
   faults.latency_min_ns = profile_.latency_min_ns;
   faults.latency_max_ns = profile_.latency_max_ns;
+  return std::make_unique<testing::FaultDisk>(random_.Next(), faults);
+}
+
+void Site::Wipe() {
   for (Node& node : nodes_) {
     URSULA_CHECK(node.engine == nullptr);
     node.runtime.reset();
-    node.disk = std::make_unique<testing::FaultDisk>(random_.Next(), faults);
+    node.disk = NewDisk();
+    node.empty = false;
   }
   founded_ = false;
 }
 
-Status Site::OpenNode(std::size_t index) {
+Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   Node& node = nodes_[index];
   const auto cores = static_cast<uint16_t>(1 + random_.Below(profile_.cores_max));
   node.runtime = std::make_unique<testing::ManualRuntime>(cores, node.disk.get(), random_.Next());
   node.runtime->AdvanceTo(now_ns_);
   node.lazy_core = static_cast<uint16_t>(random_.Below(cores));
   node.lazy_one_in = random_.OneIn(2) ? 1 : 1 + random_.Below(20);
+  node.paused_until_ns = 0;
   node.stopping = node.stopped = false;
+  node.opening = std::make_unique<Opening>();
   EngineOptions options;
+  options.opening = node.opening.get();
   options.runtime = node.runtime.get();
   options.data_dir = profile_.durable ? kPath : "";
   options.group_count = profile_.groups;
-  options.hot_bytes_max = kHotBytes;
+  options.hot_bytes_max = profile_.hot_bytes;
   options.wal_bytes_max = cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
   if (cluster()) {
     options.cluster.transport = network_.Join(IdOf(index), node.runtime.get());
     options.cluster.node = IdOf(index);
+    for (std::size_t i = 0; i < nodes_.size(); ++i) options.cluster.founders.push_back(IdOf(i));
+    node.runtime->SetStep([this, index, begun_ns = now_ns_, patience_ns] {
+      return StepOfOpening(index, begun_ns, patience_ns);
+    });
   }
   Result<std::unique_ptr<StreamEngine>> opened = StreamEngine::Open(std::move(options));
   now_ns_ = std::max(now_ns_, node.runtime->now_ns());
+  node.runtime->SetStep(nullptr);  // Its end is waited for on its own.
   if (!opened.ok()) {
     if (cluster()) network_.Leave(IdOf(index), true);
+    node.runtime.reset();
     return opened.status();
   }
   node.engine = std::move(*opened);
+  node.empty = false;
   return {};
+}
+
+// The others' turns come meanwhile, and all that befalls them.
+bool Site::StepOfOpening(std::size_t index, uint64_t begun_ns, uint64_t patience_ns) {
+  if (now_ns_ >= begun_ns + patience_ns) nodes_[index].opening->Cancel();
+  if (now_ns_ >= begun_ns + patience_ns + kOpenNs) return false;
+  if (meanwhile_) meanwhile_();
+  Step(begun_ns + patience_ns + kOpenNs);
+  return true;
 }
 
 Status Site::Open() {
@@ -94,7 +117,7 @@ Status Site::Open() {
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (up(i)) continue;
-    Status status = OpenNode(i);
+    Status status = OpenNode(i, kOpenNs);
     if (!status.ok()) return status;
   }
   if (!cluster() || RunUntil([this] { return HasLeaders(); }, kLeadersNs)) return {};
@@ -104,7 +127,7 @@ Status Site::Open() {
 bool Site::HasLeaders() const {
   std::map<GroupId, NodeId> leaders;
   for (const Node& node : nodes_) {
-    if (!node.engine->Ready().ok()) return false;
+    if (node.engine == nullptr || !node.engine->Ready().ok()) return false;
     for (const GroupStatus& group : node.engine->Cluster().groups) {
       if (group.leader == NodeId{}) return false;
       if (leaders.emplace(group.group, group.leader).first->second != group.leader) return false;
@@ -119,7 +142,7 @@ bool Site::RunSomeTurn() {
   const std::size_t first_node = random_.Below(nodes_.size());
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     Node& node = nodes_[(first_node + i) % nodes_.size()];
-    if (node.engine == nullptr || node.paused_until_ns > now_ns_) continue;
+    if (node.runtime == nullptr || node.paused_until_ns > now_ns_) continue;
     const uint16_t cores = node.runtime->core_count();
     const auto first = static_cast<uint16_t>(random_.Below(cores));
     for (uint16_t j = 0; j < cores; ++j) {
@@ -134,16 +157,17 @@ bool Site::RunSomeTurn() {
 }
 
 void Site::Step(uint64_t limit_ns) {
+  if (!events_.empty()) LetHappen();
   if (RunSomeTurn()) return;
-  uint64_t next_ns = limit_ns;
+  uint64_t next_ns = std::min(limit_ns, NextEventNs());
   for (Node& node : nodes_) {
-    if (node.engine == nullptr) continue;
+    if (node.runtime == nullptr) continue;
     const bool paused = node.paused_until_ns > now_ns_;
     next_ns = std::min(next_ns, paused ? node.paused_until_ns : node.runtime->NextEventNs());
   }
   now_ns_ = std::max(now_ns_, next_ns);
   for (Node& node : nodes_) {
-    if (node.engine != nullptr) node.runtime->manual_loop(CoreId{0}).clock().now_ns = now_ns_;
+    if (node.runtime != nullptr) node.runtime->manual_loop(CoreId{0}).clock().now_ns = now_ns_;
   }
 }
 
@@ -151,8 +175,8 @@ void Site::Advance(uint64_t ns) {
   (void)RunUntil([] { return false; }, ns);
 }
 
-std::size_t Site::Call(Function<void(StreamEngine&)> call) {
-  std::size_t index = random_.Below(nodes_.size());
+std::size_t Site::Call(Function<void(StreamEngine&)> call, std::size_t wanted) {
+  std::size_t index = wanted == kAnyNode ? random_.Below(nodes_.size()) : wanted;
   while (!up(index) || nodes_[index].stopped) index = (index + 1) % nodes_.size();
   Node& node = nodes_[index];
   if (random_.OneIn(2)) {
@@ -183,6 +207,7 @@ void Site::CloseNode(std::size_t index) {
   Node& node = nodes_[index];
   URSULA_CHECK(node.stopped);
   node.engine.reset();
+  ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), true);
   node.runtime.reset();
 }
@@ -201,62 +226,13 @@ void Site::CrashNode(std::size_t index, Fall fall) {
   node.runtime->Crash();
   static_cast<Engine&>(*node.engine).Abandon();
   node.engine.reset();
+  ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), fall == Fall::kProcess);
   node.runtime.reset();
 }
 
 void Site::Crash(Fall fall) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) CrashNode(i, fall);
-}
-
-std::string Site::Trouble() {
-  const std::size_t node = random_.Below(nodes_.size());
-  const std::size_t other = (node + 1 + random_.Below(nodes_.size() - 1)) % nodes_.size();
-  const std::string name = std::to_string(node + 1);
-  switch (random_.Below(8)) {
-    case 0:
-      CrashNode(node, Fall::kPower);
-      return "node " + name + " loses power";
-    case 1:
-      CrashNode(node, Fall::kProcess);
-      return "node " + name + "'s process ends";
-    case 2:
-      CrashNode(node, Fall::kPower);
-      CrashNode(other, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
-      return "node " + name + " and another crash";
-    case 3:
-      StopNode(node);
-      return "node " + name + " stops";
-    case 4:
-      network_.Isolate(IdOf(node));
-      return "node " + name + " is cut off";
-    case 5:
-      network_.set_faults(
-          {.delay_ns_min = kMs, .delay_ns_max = 30 * kMs, .break_per_million = 50'000});
-      return "the network is slow, and connections break";
-    case 6:
-      network_.Cut(IdOf(node), IdOf(other));
-      return "node " + name + " isn't heard by another";
-    default:
-      nodes_[node].paused_until_ns = now_ns_ + (1 + random_.Below(6000)) * kMs;
-      return "node " + name + " stands still";
-  }
-}
-
-Status Site::Mend() {
-  network_.Heal();
-  network_.set_faults(NetworkOf(profile_));
-  for (Node& node : nodes_) node.paused_until_ns = 0;
-  for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (!up(i) || !nodes_[i].stopping) continue;
-    if (!RunUntil([&] { return nodes_[i].stopped; }, kStopNs)) {
-      return Status(StatusCode::kInternal, "a stop doesn't end");
-    }
-    CloseNode(i);
-  }
-  Status status = Open();
-  if (status.ok()) Settle();
-  return status;
 }
 
 void Site::Settle() { Advance(kSettleNs); }

@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/base/random.h"
@@ -31,6 +33,10 @@ class Site {
   // All nodes that aren't open; of a cluster, until its groups have leaders.
   Status Open();
   bool up(std::size_t node) const { return nodes_[node].engine != nullptr; }
+  // How many of its processes have ended: what was asked of one isn't answered by the next.
+  uint64_t ended(std::size_t node) const { return nodes_[node].ended; }
+  // Called, too, while a node is being opened and the others go on.
+  void SetMeanwhile(Function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }
 
   // A turn of some core, or else time, up to `limit_ns`.
   void Step(uint64_t limit_ns);
@@ -48,8 +54,9 @@ class Site {
   uint64_t now_ns() const { return now_ns_; }
   int64_t wall_ms() const;
 
-  // Runs `call` at some node that is up, in a turn of a core or at once from outside. Which node.
-  std::size_t Call(Function<void(StreamEngine&)> call);
+  static constexpr std::size_t kAnyNode = SIZE_MAX;
+  // Runs `call` at a node that is up, in a turn of a core or at once from outside. Which node.
+  std::size_t Call(Function<void(StreamEngine&)> call, std::size_t node = kAnyNode);
 
   // ---- all nodes ----
   void BeginStop();
@@ -59,10 +66,19 @@ class Site {
   void Crash(Fall fall);
   void Wipe();  // REQUIRES: none is open.
 
-  // ---- of a cluster ----
-  // Something happens to some of its nodes, or between them. What it was.
-  std::string Trouble();
-  // Everything is well again, and whatever was under way has come to its end.
+  // ---- of a cluster (troubles.cc, members.cc) ----
+  std::size_t size() const { return nodes_.size(); }
+  // What is to happen to its members; kNone: nothing, or nothing may now.
+  enum class Story : uint8_t { kNone, kLoss };
+  Story PickStory();
+  // Something happens to some of its nodes, or between them, and goes on happening. What it was.
+  std::string Trouble(Story story);
+  std::string TakeNews() {
+    return std::exchange(news_, {});
+  }  // What has happened since, a line each.
+  bool AwaitsEvents() const { return !events_.empty(); }
+  // Everything is well again, every node is a whole member, and whatever was under way has come to
+  // its end.
   Status Mend();
   // Until nothing that was asked before is carried out any more: calls have deadlines, and what
   // leaders resolve for others (forks, deletions of buckets) has ended.
@@ -75,23 +91,54 @@ class Site {
  private:
   struct Node {
     std::unique_ptr<testing::FaultDisk> disk = {};
-    std::unique_ptr<testing::ManualRuntime> runtime = {};
+    std::unique_ptr<testing::ManualRuntime> runtime = {};  // There while it opens, too.
     std::unique_ptr<StreamEngine> engine = {};
+    std::unique_ptr<Opening> opening = {};
     uint16_t lazy_core = 0;  // Has fewer turns than others, in some openings.
     uint64_t lazy_one_in = 1;
     uint64_t paused_until_ns = 0;
+    uint64_t ended = 0;
+    bool empty = false;  // Its directory is a new one, which no opening has come to an end with.
     bool stopping = false;
     bool stopped = false;
+  };
+  struct Event {
+    enum class Kind : uint8_t { kPower, kProcess, kEmpty, kOpen, kPause, kIsolate, kDeaf, kHeal };
+    Kind kind = Kind::kHeal;
+    std::size_t node = 0;
+    std::size_t other = 0;  // That one doesn't hear.
+    uint64_t ns = 0;        // Of a pause.
   };
 
   bool cluster() const { return nodes_.size() > 1; }
   NodeId IdOf(std::size_t node) const { return NodeId{node + 1}; }
-  Status OpenNode(std::size_t node);
+  testing::NetworkFaults Network() const;  // Where nothing befalls it.
+  bool opens(std::size_t node) const { return nodes_[node].runtime != nullptr && !up(node); }
+  std::unique_ptr<testing::FaultDisk> NewDisk();
+  // One that is to be taken in by the others gives up after `patience_ns`: kCancelled.
+  Status OpenNode(std::size_t node, uint64_t patience_ns);
   void CrashNode(std::size_t node, Fall fall);
   void StopNode(std::size_t node);
   void CloseNode(std::size_t node);
   bool HasLeaders() const;
   bool RunSomeTurn();
+  bool StepOfOpening(std::size_t node, uint64_t begun_ns, uint64_t patience_ns);
+
+  // troubles.cc
+  std::string Trouble();
+  void Plan(uint64_t in_ns, Event event);
+  void PlanMore(std::size_t lost, uint64_t within_ns);
+  bool MayHappen(const Event& event);
+  void Tell(const Event& event);
+  void Happen(const Event& event);
+  void LetHappen();
+  uint64_t NextEventNs() const;
+
+  // members.cc
+  void Empty(std::size_t node);
+  bool AreMembers() const;  // As group 0's leader says.
+  std::string DescribeMembers() const;
+  Status MendMembers();
   template <class Each>
   void OnReplicas(Each each);
 
@@ -100,6 +147,10 @@ class Site {
   testing::TestNetwork network_;
   std::vector<Node> nodes_;
   uint64_t now_ns_ = 1'000'000'000;
+  std::multimap<uint64_t, Event> events_;  // To come, of a trouble.
+  Function<void()> meanwhile_;
+  Status unexpected_;  // Of an opening.
+  std::string news_;
   bool founded_ = false;
 };
 

@@ -14,6 +14,7 @@ namespace {
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kAnswerNsMax = 20'000 * kMs;  // Of time in which only this happens.
 constexpr uint64_t kTroubleNsMax = 40'000 * kMs;
+constexpr uint64_t kStoryNs = 6'000 * kMs;  // In which a batch begins that members change beside.
 // A group's time may differ from the clock's by rounding.
 constexpr int64_t kClockErrorMs = 2;
 // A read at a follower renews at its leader: after a letter, and a tick of each of the two.
@@ -70,7 +71,8 @@ void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* star
     operation.number = next_number_++;
     operation.request = workload_.Next(operation.number);
     operations->push_back(std::move(operation));
-    starts->push_back(profile_.window_ns == 0 ? 0 : random_.Below(profile_.window_ns));
+    const uint64_t window_ns = story_ == Site::Story::kNone ? profile_.window_ns : kStoryNs;
+    starts->push_back(window_ns == 0 ? 0 : random_.Below(window_ns));
   }
   std::ranges::sort(*starts);
 }
@@ -78,14 +80,16 @@ void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* star
 void World::RunBatch() {
   std::vector<Operation> operations;
   std::vector<uint64_t> starts;
-  Plan(&operations, &starts);
   Ending ending = Ending::kNone;
+  story_ = Site::Story::kNone;
   if (random_.OneIn(profile_.restart_one_in)) {
     static constexpr Ending kEndings[] = {Ending::kStop, Ending::kPower, Ending::kProcess};
     ending = kEndings[random_.Below(3)];
     if (profile_.nodes > 1 && !random_.OneIn(6)) ending = Ending::kTrouble;
+    if (ending == Ending::kTrouble) story_ = site_.PickStory();
     site_.Advance(20 * kMs);  // What earlier reads left for later is done.
   }
+  Plan(&operations, &starts);
   touched_names_.clear();
   for (const Operation& operation : operations) {
     for (const StreamId& id : NamesOf(operation)) touched_names_.push_back(id);
@@ -102,6 +106,7 @@ void World::RunBatch() {
     Say(ToText(operation));
   }
   Check(&operations, ending);
+  if (ok() && story_ != Site::Story::kNone) LookFromEachNode();
 }
 
 template <class Reply>
@@ -114,11 +119,11 @@ Done<Reply> World::Answered(Operation* operation) {
   };
 }
 
-void World::Begin(Operation* operation) {
+void World::Begin(Operation* operation, std::size_t node) {
   operation->invoked = ++event_;
   operation->from_ms = site_.wall_ms() - kClockErrorMs;
   ++open_;
-  operation->node = site_.Call([this, operation](StreamEngine& engine) {
+  auto call = [this, operation](StreamEngine& engine) {
     std::visit(
         [&](const auto& request) {
           using Type = std::decay_t<decltype(request)>;
@@ -147,40 +152,72 @@ void World::Begin(Operation* operation) {
           }
         },
         operation->request);
-  });
+  };
+  operation->node = site_.Call(std::move(call), node);
+  operation->process = site_.ended(operation->node);
+}
+
+bool World::BeginNext(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
+                      uint64_t begin_ns, std::size_t* begun) {
+  if (*begun == operations->size() || site_.now_ns() < begin_ns + starts[*begun]) return false;
+  if (open_ > 0) ++counts_.together;
+  Begin(&(*operations)[(*begun)++]);
+  return true;
+}
+
+// What was asked of a process that has ended isn't answered any more.
+void World::CountLost(std::vector<Operation>* operations, std::size_t begun) {
+  for (std::size_t i = 0; i < begun; ++i) {
+    Operation& operation = (*operations)[i];
+    if (operation.was_answered() || operation.lost) continue;
+    operation.lost = site_.ended(operation.node) != operation.process;
+    if (!operation.lost) continue;
+    --open_;
+    ++counts_.lost;
+  }
 }
 
 bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
                   Ending ending) {
   const uint64_t begin_ns = site_.now_ns();
-  const uint64_t window_ns = profile_.window_ns + 2 * profile_.latency_max_ns + 1;
+  const uint64_t least_ns = story_ == Site::Story::kNone ? profile_.window_ns : kStoryNs;
+  const uint64_t window_ns = least_ns + 2 * profile_.latency_max_ns + 1;
+  const uint64_t strike_ns = profile_.window_ns + 2 * profile_.latency_max_ns + 1;
   const uint64_t ending_ns =
-      ending == Ending::kNone ? UINT64_MAX : begin_ns + random_.Below(2 * window_ns);
+      ending == Ending::kNone ? UINT64_MAX : begin_ns + random_.Below(2 * strike_ns);
   uint64_t steps_left = random_.OneIn(2) ? UINT64_MAX : random_.Below(60);  // Before the ending.
   const uint64_t limit_ns =
       begin_ns + window_ns + (ending == Ending::kTrouble ? kTroubleNsMax : kAnswerNsMax);
   bool struck = false;
   std::size_t begun = 0;
-  while (begun < operations->size() || open_ > 0) {
+  site_.SetMeanwhile([&] {
+    while (BeginNext(operations, starts, begin_ns, &begun)) {
+    }
+  });
+  auto goes_on = [&] {
+    return begun < operations->size() || open_ > 0 ||
+           (struck && site_.AwaitsEvents() && site_.now_ns() < begin_ns + window_ns);
+  };
+  while (goes_on()) {
     if (!struck && ending != Ending::kNone && (site_.now_ns() >= ending_ns || steps_left-- == 0)) {
       if (ending != Ending::kTrouble) break;
-      Strike(operations, begun);
+      Strike();
       struck = true;
+      CountLost(operations, begun);
       continue;
     }
-    if (begun < operations->size() && site_.now_ns() >= begin_ns + starts[begun]) {
-      if (open_ > 0) ++counts_.together;
-      Begin(&(*operations)[begun++]);
-      continue;
-    }
+    if (BeginNext(operations, starts, begin_ns, &begun)) continue;
     if (site_.now_ns() >= limit_ns) {
+      site_.SetMeanwhile(nullptr);
       Violate("no answer\n" + Describe(*operations));
       return false;
     }
     uint64_t until_ns = struck ? limit_ns : std::min(limit_ns, ending_ns);
     if (begun < operations->size()) until_ns = std::min(until_ns, begin_ns + starts[begun]);
     site_.Step(until_ns);
+    if (ending == Ending::kTrouble) CountLost(operations, begun);
   }
+  site_.SetMeanwhile(nullptr);
   operations->resize(begun);
   if (ending == Ending::kStop) {
     if (open_ > 0) URSULA_SOMETIMES("engine: a stop with operations under way");
@@ -193,26 +230,23 @@ bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t
   return true;
 }
 
-// What was asked of a node that is gone isn't answered any more.
-void World::Strike(std::vector<Operation>* operations, std::size_t begun) {
+void World::Strike() {
   if (open_ > 0) URSULA_SOMETIMES("forward: trouble with operations under way");
-  Say(site_.Trouble());
+  Say(site_.Trouble(story_));
   ++counts_.troubles;
-  for (std::size_t i = 0; i < begun; ++i) {
-    const Operation& operation = (*operations)[i];
-    if (operation.was_answered() || site_.up(operation.node)) continue;
-    --open_;
-    ++counts_.lost;
-  }
+  if (story_ != Site::Story::kNone) ++counts_.losses;
+}
+
+void World::Mend() {
+  wiped_ = false;
+  const Status mended = site_.Mend();
+  Say("meanwhile\n" + site_.TakeNews());
+  if (!mended.ok()) return Violate("isn't mended: " + mended.ToString());
+  Say("mended");
 }
 
 void World::Reopen(Ending ending) {
-  if (ending == Ending::kTrouble) {
-    wiped_ = false;
-    const Status mended = site_.Mend();
-    if (!mended.ok()) return Violate("isn't mended: " + mended.ToString());
-    return Say("mended");
-  }
+  if (ending == Ending::kTrouble) return Mend();
   if (ending == Ending::kStop) {
     site_.Close();
   } else if (ending == Ending::kPower) {

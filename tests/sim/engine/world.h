@@ -28,6 +28,7 @@ struct Counts {
   uint64_t looks = 0;     // Heads, reads and listings that compare.
   uint64_t restarts = 0;
   uint64_t troubles = 0;  // Of a cluster's nodes.
+  uint64_t losses = 0;    // Of those, of directories.
   uint64_t evictions = 0;
   uint64_t models = 0;  // The most that could be the truth at once.
 };
@@ -51,10 +52,14 @@ class World {
   // Begins each at its time; ends when all are answered, or the engine has stopped or crashed.
   bool Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
              Ending ending);
-  void Begin(Operation* operation);
+  bool BeginNext(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
+                 uint64_t begin_ns, std::size_t* begun);
+  void CountLost(std::vector<Operation>* operations, std::size_t begun);
+  void Begin(Operation* operation, std::size_t node = Site::kAnyNode);
   template <class Reply>
   Done<Reply> Answered(Operation* operation);
-  void Strike(std::vector<Operation>* operations, std::size_t begun);
+  void Strike();
+  void Mend();
   void Reopen(Ending ending);
 
   // checks.cc
@@ -64,10 +69,12 @@ class World {
   void MarkWiped(const Operation& operation) const;
   void MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before);
   void Look(bool everything);
-  void LookAt(const StreamId& id);
+  // From any node, or from one.
+  void LookAt(const StreamId& id, std::size_t node = Site::kAnyNode);
+  void LookFromEachNode();
   void LookAtBucket(const std::string& bucket);
   // Runs it alone and filters the models by it. The answer stands in the operation.
-  bool Observe(Operation* operation);
+  bool Observe(Operation* operation, std::size_t node);
   void ForgetTheDoubtful();
 
   void Violate(const std::string& what);
@@ -90,8 +97,9 @@ class World {
   uint64_t batch_ = 0;
   uint64_t next_number_ = 1;
   uint64_t event_ = 0;
-  std::size_t open_ = 0;  // Begun and not answered.
-  bool wiped_ = false;    // The last opening began with nothing.
+  std::size_t open_ = 0;                    // Begun and not answered.
+  Site::Story story_ = Site::Story::kNone;  // Of the trouble that is to come.
+  bool wiped_ = false;                      // The last opening began with nothing.
   Counts counts_;
   std::string violation_;
   uint64_t trace_ = 0;

@@ -101,6 +101,17 @@ TEST_F(StampClockTest, ANewLeaderGoesOnFromWhatWasStampedWhileItFollowed) {
   EXPECT_EQ(clock_.NowMs(), kWall + 69'000);
 }
 
+// What it was given of the past says nothing of the present.
+TEST_F(StampClockTest, AfterAnothersStateATermBeginsAtTheWallClockIfThatIsLater) {
+  clock_.Observe(kWall, true);
+  Pass(3'600'000);
+  clock_.Restart(kWall);
+  clock_.Forget();
+  Pass(1000);
+  clock_.BeginTerm();
+  EXPECT_EQ(clock_.NowMs(), loop_.wall_ms());
+}
+
 TEST_F(StampClockTest, ATermBeginsAtTheWallClockIfThatIsLater) {
   EXPECT_EQ(clock_.NowMs(), kWall);
   Jump(kYearMs);  // A week switched off, or a year.
