@@ -29,7 +29,8 @@ struct Profile {
   uint64_t window_ns = 0;        // Within which a batch begins.
   uint32_t restart_one_in = 30;  // Batches.
   uint32_t story_one_in = 0;     // Troubles of a cluster; 0: none. What befalls its members.
-  uint32_t evict_one_in = 6;     //
+  uint32_t keep_one_in = 0;      // Ends of a node's process; 0: none. Its directory is copied.
+  uint32_t evict_one_in = 6;     // Batches.
   uint32_t advance_one_in = 4;   //
   uint64_t payload_max = 300;    // Mostly.
 

@@ -19,6 +19,7 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
            {"restarts", counts.restarts},
            {"troubles", counts.troubles},
            {"directories lost", counts.losses},
+           {"put back", counts.put_back},
            {"evictions", counts.evictions},
            {"models at most", counts.models, true}}};
 }

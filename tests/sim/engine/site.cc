@@ -12,7 +12,6 @@
 namespace ursula::engine::sim {
 namespace {
 
-constexpr const char* kPath = "/data";
 constexpr uint64_t kMessageBytesMax = 64 << 10;
 constexpr uint64_t kWalBytesPerCore = 8 << 20;
 constexpr int64_t kWallOffsetMs = 1'700'000'000'000;
@@ -56,7 +55,8 @@ void Site::Wipe() {
     URSULA_CHECK(node.engine == nullptr);
     node.runtime.reset();
     node.disk = NewDisk();
-    node.empty = false;
+    node.kept.reset();
+    node.empty = node.stale = node.refused = false;
   }
   founded_ = false;
 }
@@ -74,7 +74,7 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   EngineOptions options;
   options.opening = node.opening.get();
   options.runtime = node.runtime.get();
-  options.data_dir = profile_.durable ? kPath : "";
+  options.data_dir = profile_.durable ? kDataPath : "";
   options.group_count = profile_.groups;
   options.hot_bytes_max = profile_.hot_bytes;
   options.wal_bytes_max = cores * kWalBytesPerCore;
@@ -113,7 +113,7 @@ Status Site::Open() {
   if (cluster() && !std::exchange(founded_, true)) {
     std::vector<testing::FaultDisk*> disks;
     for (Node& node : nodes_) disks.push_back(node.disk.get());
-    testing::FoundDirectories(disks, kPath, profile_.groups, random_.Next());
+    testing::FoundDirectories(disks, kDataPath, profile_.groups, random_.Next());
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (up(i)) continue;
@@ -210,6 +210,7 @@ void Site::CloseNode(std::size_t index) {
   ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), true);
   node.runtime.reset();
+  Keep(index);
 }
 
 void Site::Close() {
@@ -229,6 +230,7 @@ void Site::CrashNode(std::size_t index, Fall fall) {
   ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), fall == Fall::kProcess);
   node.runtime.reset();
+  Keep(index);
 }
 
 void Site::Crash(Fall fall) {

@@ -69,7 +69,7 @@ class Site {
   // ---- of a cluster (troubles.cc, members.cc) ----
   std::size_t size() const { return nodes_.size(); }
   // What is to happen to its members; kNone: nothing, or nothing may now.
-  enum class Story : uint8_t { kNone, kLoss };
+  enum class Story : uint8_t { kNone, kLoss, kPutBack };
   Story PickStory();
   // Something happens to some of its nodes, or between them, and goes on happening. What it was.
   std::string Trouble(Story story);
@@ -89,6 +89,8 @@ class Site {
   void Checkpoint();
 
  private:
+  static constexpr const char* kDataPath = "/data";
+
   struct Node {
     std::unique_ptr<testing::FaultDisk> disk = {};
     std::unique_ptr<testing::ManualRuntime> runtime = {};  // There while it opens, too.
@@ -98,7 +100,11 @@ class Site {
     uint64_t lazy_one_in = 1;
     uint64_t paused_until_ns = 0;
     uint64_t ended = 0;
-    bool empty = false;  // Its directory is a new one, which no opening has come to an end with.
+    bool empty = false;    // Its directory is a new one, which no opening has come to an end with.
+    bool stale = false;    // Its directory isn't the cluster's any more.
+    bool refused = false;  // And has been told so.
+    std::unique_ptr<testing::FaultDisk> kept = {};  // A copy.
+    MemberStatus kept_as = {};                      // What it was of.
     bool stopping = false;
     bool stopped = false;
   };
@@ -136,9 +142,14 @@ class Site {
 
   // members.cc
   void Empty(std::size_t node);
-  bool AreMembers() const;  // As group 0's leader says.
+  void Keep(std::size_t node);
+  void PutBack(std::size_t node);
+  bool IsOld(const Node& node, const std::vector<MemberStatus>& members) const;  // What it keeps.
+  std::vector<MemberStatus> Members() const;  // As group 0's leader says; none: there is none.
+  bool AreMembers() const;
   std::string DescribeMembers() const;
   Status MendMembers();
+  Status MendStale(std::size_t node);
   template <class Each>
   void OnReplicas(Each each);
 
@@ -150,6 +161,7 @@ class Site {
   std::multimap<uint64_t, Event> events_;  // To come, of a trouble.
   Function<void()> meanwhile_;
   Status unexpected_;  // Of an opening.
+  std::size_t story_node_ = 0;
   std::string news_;
   bool founded_ = false;
 };

@@ -20,14 +20,23 @@ constexpr uint64_t kRetryNs = 300 * kMs;
 
 std::string Site::Trouble(Story story) {
   if (story == Story::kNone) return Trouble();
-  const std::size_t node = random_.Below(nodes_.size());
-  const std::string name = std::to_string(node + 1);
+  const std::size_t node = story_node_;
+  std::unique_ptr<testing::FaultDisk> kept = std::move(nodes_[node].kept);
   CrashNode(node, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
-  Empty(node);
+  std::string what = "node " + std::to_string(node + 1);
+  if (story == Story::kPutBack) {
+    nodes_[node].kept = std::move(kept);
+    PutBack(node);
+    what += " gets an older directory back";
+  } else {
+    if (kept != nullptr) nodes_[node].kept = std::move(kept);
+    Empty(node);
+    what += " loses its directory";
+  }
   Plan(random_.OneIn(2) ? 0 : random_.Below(1500) * kMs,
        {.kind = Event::Kind::kOpen, .node = node});
-  PlanMore(node, 4000 * kMs);
-  return "node " + name + " loses its directory";
+  PlanMore(node, (story == Story::kPutBack && random_.OneIn(2) ? 400 : 4000) * kMs);
+  return what;
 }
 
 std::string Site::Trouble() {
@@ -165,10 +174,12 @@ void Site::Happen(const Event& event) {
       if (node.runtime == nullptr) Empty(event.node);
       return;
     case Kind::kOpen: {
-      if (node.runtime != nullptr) return;
+      if (node.runtime != nullptr || node.refused) return;
       const Status opened = OpenNode(event.node, kPatienceNs);
-      if (opened.code() == StatusCode::kCancelled) {
-        return Plan(kRetryNs, event);
+      if (opened.code() == StatusCode::kCancelled) return Plan(kRetryNs, event);
+      if (opened.code() == StatusCode::kFailedPrecondition && node.stale) {
+        node.refused = true;
+        return;
       }
       if (!opened.ok() && unexpected_.ok()) unexpected_ = opened;
       return;

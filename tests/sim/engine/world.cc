@@ -234,7 +234,8 @@ void World::Strike() {
   if (open_ > 0) URSULA_SOMETIMES("forward: trouble with operations under way");
   Say(site_.Trouble(story_));
   ++counts_.troubles;
-  if (story_ != Site::Story::kNone) ++counts_.losses;
+  if (story_ == Site::Story::kLoss) ++counts_.losses;
+  if (story_ == Site::Story::kPutBack) ++counts_.put_back;
 }
 
 void World::Mend() {
