@@ -84,7 +84,8 @@ std::string Engine::RefusalOf(const meta::FoundingHello& member) {
   if (known.stage == Stage::kGone || known.stage == Stage::kInvited) return kRemoved;
   if (member.openings == 0) return {};
   const bool same = known.opening == member.openings && known.nonce == member.from.opening;
-  return known.opening >= member.openings && !same ? kPutBack : "";
+  const bool follows = known.opening + 1 == member.openings && known.nonce == member.predecessor;
+  return known.opening + 1 >= member.openings && !same && !follows ? kPutBack : "";
 }
 
 void Engine::RefuseDirectory(const std::string& why) {

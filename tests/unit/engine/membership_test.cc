@@ -61,6 +61,16 @@ class MembershipTest : public ::testing::Test {
     return text;
   }
 
+  // Asks for it, where it isn't so yet.
+  bool Lead(uint32_t group, uint64_t node) {
+    const uint64_t leader = cluster_.LeaderOf(GroupId{group}).value_or(node);
+    if (leader == node) return cluster_.LeaderOf(GroupId{group}).has_value();
+    (void)cluster_.Await<TransferReply>([&](auto done) {
+      cluster_.node(leader).TransferLeader(GroupId{group}, NodeId{node}, std::move(done));
+    });
+    return false;
+  }
+
   TestCluster cluster_;
 };
 
@@ -155,6 +165,23 @@ TEST_F(MembershipTest, AnOlderStateOfADirectoryThatIsPutBackTakesNoPart) {
   ASSERT_TRUE(cluster_.Open(2).ok());
   ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
   EXPECT_TRUE(Read(2, Id("s")).starts_with("kept")) << Read(2, Id("s"));
+}
+
+// The leader of group 0 isn't heard; peers go by what they have applied, as it does.
+TEST_F(MembershipTest, WhatIsPutBackAndOpenedTwiceIsFoundOut) {
+  ASSERT_TRUE(cluster_.RunUntil([&] { return Lead(0, 1); }));
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  cluster_.Keep(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  cluster_.Advance(3000);
+  cluster_.Crash(2);
+  cluster_.PutBack(2);
+  cluster_.Cut(1, 2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  cluster_.Kill(2);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  EXPECT_TRUE(cluster_.RunUntil(
+      [&] { return cluster_.node(2).Ready().code() == StatusCode::kFailedPrecondition; }));
 }
 
 TEST_F(MembershipTest, ADirectoryThatWasReplacedTakesNoPart) {
