@@ -33,10 +33,11 @@ def free_ports(count):
 class Cluster:
     """`count` nodes, numbered from 1, with their directories in one of this object's. `each`: more
     flags of single nodes; `variables`: of all in their environment, "%d" is the node; `homes`:
-    directories of single nodes. `network`: the network.Network that they are in, else loopback."""
+    directories of single nodes. `network`: the network.Network that they are in, else loopback.
+    `founders`: only the first so many are there and know of each other; see `name_all`, `begin`."""
 
     def __init__(self, count=3, flags=(), groups=8, each=None, wait=True, network=None,
-                 fixed_ports=False, small=True, variables=None, homes=None):
+                 fixed_ports=False, small=True, variables=None, homes=None, founders=None):
         self.homes = homes or {}
         self.directory = tempfile.TemporaryDirectory(prefix="ursula-cluster-")
         self.network = network
@@ -44,18 +45,32 @@ class Cluster:
         self.flags = [*(SMALL if small else ()), "--raft-group-count", str(groups), *flags]
         if network is not None:
             self.flags += ["--allow-unauthenticated", "--cluster-secret-file", self.secret()]
-        ports = free_ports(count) if fixed_ports else [0] * count
-        self.nodes = {}
-        for node in range(1, count + 1):
-            more = {} if network is None else {"host": network.client_host(node),
-                                               "before": network.entrance(node)}
-            self.nodes[node] = harness.Server(
-                *self.flags, *self.place(node), *(each or {}).get(node, []),
-                data_dir=self.data_dir(node), admin=True, wait=False, port=ports[node - 1],
-                variables={name: value.replace("%d", str(node))
-                           for name, value in (variables or {}).items()}, **more)
+        self.ports = free_ports(count) if fixed_ports else [0] * count
+        self.each, self.variables, self.nodes = each or {}, variables or {}, {}
+        self.named = founders or count  # Nodes that --peers names.
+        for node in range(1, self.named + 1):
+            self.begin(node)
         for node in self.nodes.values() if wait else ():
             node.await_listening()
+
+    def begin(self, node):
+        """The node's first start. It isn't waited for."""
+        more = {} if self.network is None else {"host": self.network.client_host(node),
+                                                "before": self.network.entrance(node)}
+        self.nodes[node] = harness.Server(
+            *self.flags, *self.place(node), *self.each.get(node, []),
+            data_dir=self.data_dir(node), admin=True, wait=False, port=self.ports[node - 1],
+            variables={name: value.replace("%d", str(node))
+                       for name, value in self.variables.items()}, **more)
+
+    def name_all(self):
+        """Restarts those that are there, one after the other, with all nodes among their peers."""
+        self.named = len(self.peer_ports)
+        for node, server in self.nodes.items():
+            server.stop()
+            server.flags += self.place(node)
+            server.start()
+            self.await_leaders()
 
     def secret(self):
         path = os.path.join(self.directory.name, "secret")
@@ -73,7 +88,7 @@ class Cluster:
     def place(self, node):
         """The options that say which node this is."""
         peers = ",".join("%d=%s" % (peer, self.peer_address(peer))
-                         for peer in range(1, len(self.peer_ports) + 1))
+                         for peer in range(1, self.named + 1))
         return ["--node-id", str(node), "--peers", peers, "--peer-listen", self.peer_address(node)]
 
     def __getitem__(self, node):

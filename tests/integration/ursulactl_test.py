@@ -46,7 +46,9 @@ class Asked(unittest.TestCase):
     def test_each_command_for_people_and_for_programs(self):
         with nodes.Cluster(groups=4) as cluster:
             cluster.await_leaders()
-            self.assertEqual(self.await_health(cluster, 0), {"healthy": True, "reasons": []})
+            self.assertEqual(self.await_health(cluster, 0), {
+                "healthy": True, "reasons": [], "members": [
+                    {"node": n, "stage": "member", "cordoned": False} for n in ALL]})
             status = self.json(cluster, "status")
             self.assertEqual((status["groups"], status["groups_without_leader"]), (4, 0))
             self.assertEqual(status["cluster_id"], cluster.view(1)["cluster_id"])
@@ -105,6 +107,12 @@ class Asked(unittest.TestCase):
             done = ursulactl(*admin, "--json", "transfer", 0, 2)
             self.assertEqual((done.returncode, json.loads(done.stdout)["error"]["code"]),
                              (1, "ALONE"))
+            done = ursulactl(*admin, "--json", "node", "add", 2)
+            self.assertEqual((done.returncode, json.loads(done.stdout)["error"]["code"]),
+                             (1, "ALONE"))
+            status, _, body = server.ask("POST", "/cluster/node?node=2&change=add",
+                                         port=server.admin_port())
+            self.assertEqual((status, json.loads(body)["error"]["code"]), (409, "NO_CLUSTER"))
             version = subprocess.run([harness.ursulad_path, "--version"], text=True,
                                      capture_output=True, env=harness.environment()).stdout
             self.assertEqual(ursulactl("--version").stdout.split()[1], version.split()[1])
@@ -219,6 +227,124 @@ class Transfers(unittest.TestCase):
                 *admin, "transfer", 0, gone).stdout)
 
 
+class Membership(unittest.TestCase):
+    """Nodes come and go by an operator's word."""
+
+    def ctl(self, cluster, *words, status=0, wait_ms=600_000):
+        """What it says of nodes that run or have run."""
+        done = ursulactl("--admin", admin_of(cluster, *cluster.nodes), "--json", "--wait-ms",
+                         wait_ms, *words)
+        self.assertEqual(done.returncode, status, done)
+        return json.loads(done.stdout)
+
+    def outcomes(self, told):
+        return [(c["node"], c["change"], c["outcome"]) for c in told["changes"]]
+
+    def members(self, cluster):
+        return [(m["node"], m["stage"]) for m in self.ctl(cluster, "status")["members"]]
+
+    def await_health(self, cluster):
+        harness.wait_until(lambda: ursulactl("--admin", admin_of(cluster, *cluster.nodes),
+                                             "health").returncode == 0)
+
+    def append(self, cluster, node, data):
+        """Until it is taken: a leader may just have gone."""
+        harness.wait_until(lambda: cluster[node].append("/v1/stream/s", data)[0] == 204)
+
+    def await_waiting(self, cluster, *which):
+        for node in which:
+            harness.wait_until(lambda: cluster.view(node)["opening"] and all(
+                peer["connected"] for peer in cluster.view(node)["peers"]
+                if peer["node"] in ALL))
+
+    def test_three_become_five_and_three_again(self):
+        with nodes.Cluster(count=5, founders=3) as cluster:
+            cluster.await_leaders()
+            self.assertEqual(cluster[1].ask("PUT", "/v1/stream/s")[0], 201)
+            self.append(cluster, 1, b"of three,")
+            cluster.name_all()
+            self.await_health(cluster)  # That two are named and aren't there is no harm.
+            for node in (4, 5):
+                cluster.begin(node)
+            self.await_waiting(cluster, 4, 5)
+            self.assertEqual(self.outcomes(self.ctl(cluster, "replicas", 5)),
+                             [(4, "add", "done"), (5, "add", "done")])
+            self.assertEqual(self.members(cluster), [(n, "member") for n in (1, 2, 3, 4, 5)])
+            self.assertEqual(self.ctl(cluster, "replicas", 5)["changes"], [])
+            told = self.ctl(cluster, "replicas", 3, status=1)
+            self.assertEqual(told["error"]["code"], "WHICH_NODE")
+            for node in (4, 5):
+                cluster[node].await_listening()
+            for node in (1, 3):  # What is left is a majority that has everything.
+                cluster[node].kill()
+            self.append(cluster, 4, b"of five,")
+            for node in (2, 4, 5):
+                self.assertRegex(cluster[node].read_all("/v1/stream/s"), b"of three,.*of five,")
+            for node in (1, 3):
+                cluster[node].start()
+            self.await_health(cluster)
+            self.drained_and_back(cluster, 2)
+            for node in (5, 4):
+                self.assertEqual(self.outcomes(self.ctl(cluster, "node", "remove", node)),
+                                 [(node, "remove", "done")])
+                cluster.await_text(node, "this node was removed from the cluster")
+            self.assertEqual(self.members(cluster), [(n, "member") for n in ALL])
+            self.await_health(cluster)
+            for node in (4, 5, 3):
+                cluster[node].kill()
+            self.append(cluster, 1, b"of three again")
+            self.assertTrue(cluster[2].read_all("/v1/stream/s").endswith(b"of three again"))
+
+    def drained_and_back(self, cluster, node):
+        told = self.ctl(cluster, "node", "drain", node)
+        self.assertEqual([c["change"] for c in told["changes"]], ["drain"])
+        leaders = self.ctl(cluster, "leaders")
+        self.assertNotIn(node, [one["node"] for one in leaders["leaders"]])
+        self.assertEqual(leaders["without_leader"], [])
+        member = [m for m in self.ctl(cluster, "health")["members"] if m["node"] == node][0]
+        self.assertEqual((member["stage"], member["cordoned"]), ("member", True))
+        self.assertEqual(self.outcomes(self.ctl(cluster, "node", "drain", node)),
+                         [(node, "drain", "was_so")])
+        self.assertEqual(self.outcomes(self.ctl(cluster, "node", "uncordon", node)),
+                         [(node, "uncordon", "done")])
+        harness.wait_until(lambda: node in [
+            one["node"] for one in self.ctl(cluster, "leaders")["leaders"]])
+
+    def test_what_a_change_waits_for_is_told(self):
+        with nodes.Cluster(count=5, founders=3, groups=4) as cluster:
+            cluster.await_leaders()
+            self.assertEqual(cluster[1].ask("PUT", "/v1/stream/s")[0], 201)
+            cluster.name_all()
+            admin = ["--admin", admin_of(cluster), "--wait-ms", "1500"]
+            for words, code in ((("remove", 9), "NO_MEMBER"), (("cordon", 9), "NO_MEMBER")):
+                told = self.ctl(cluster, "node", *words, status=1)
+                self.assertEqual((told["changes"][0]["outcome"], told["changes"][0]["code"]),
+                                 ("refused", code))
+            self.assertEqual(self.outcomes(self.ctl(cluster, "node", "add", 1)),
+                             [(1, "add", "was_so")])
+            done = ursulactl(*admin, "node", "add", 4)
+            self.assertEqual(done.returncode, 1, done)
+            self.assertIn("node 4 may join, and isn't there yet: start it with an empty directory",
+                          done.stdout)
+            self.assertIn("node 4 may join", done.stderr)
+            self.assertIn((4, "invited"), self.members(cluster))
+            cluster.begin(4)
+            # Beside three it follows, and another one makes them five.
+            harness.wait_until(lambda: "an even number of voters" in ursulactl(
+                *admin, "node", "add", 4).stdout)
+            cluster[4].await_listening()
+            self.assertIn((4, "joining"), self.members(cluster))
+            self.append(cluster, 4, b"any node takes it")
+            self.assertEqual(self.outcomes(self.ctl(cluster, "node", "remove", 4)),
+                             [(4, "remove", "done")])
+            self.assertEqual(self.members(cluster), [(n, "member") for n in ALL])
+            # Invited and not any more: at once.
+            self.assertEqual(self.ctl(cluster, "node", "add", 5, status=1,
+                                      wait_ms=500)["changes"][0]["code"], "LATE")
+            self.assertEqual(self.outcomes(self.ctl(cluster, "node", "remove", 5)),
+                             [(5, "remove", "done")])
+
+
 class Secret(unittest.TestCase):
     """Who doesn't know it learns nothing and changes nothing."""
 
@@ -258,7 +384,8 @@ class Secret(unittest.TestCase):
             port = cluster[1].admin_port()
             for method, target, status in (
                     ("GET", "/healthz", 200), ("GET", "/metrics", 200), ("GET", "/cluster", 401),
-                    ("POST", "/clock/step", 401), ("POST", "/cluster/transfer?group=0&to=1", 401)):
+                    ("POST", "/clock/step", 401), ("POST", "/cluster/transfer?group=0&to=1", 401),
+                    ("POST", "/cluster/node?node=1&change=cordon", 401)):
                 self.assertEqual(cluster[1].ask(method, target, port=port)[0], status, target)
 
     def test_the_guide_shows_how_by_hand(self):
@@ -414,6 +541,8 @@ class Hostile(unittest.TestCase):
                             ([], "say what to do"),
                             (["transfer", "1"], "which group and to which node"),
                             (["transfer", "x", "1"], "is not a group's number"),
+                            (["node", "add"], "say which node"),
+                            (["replicas", "4"], "1, 3 or 5"),
                             (["--cluster-secret-file", "/nowhere", "status"], "No such file"),
                             (["--timeout-ms", "0", "health"], "is not a number")):
             done = ursulactl(*words)

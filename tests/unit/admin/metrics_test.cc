@@ -82,13 +82,13 @@ TEST(MetricsTest, MembersAreCountedByStage) {
   input.cluster.members = {{NodeId{1}},
                            {NodeId{2}, Stage::kMember, true},
                            {NodeId{4}, Stage::kInvited},
-                           {NodeId{5}, Stage::kLeaving, true}};
+                           {NodeId{5}, Stage::kLeaving}};
   const std::string text = MetricsText(input);
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"member\"} 2"));
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"joining\"} 0"));
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"invited\"} 1"));
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"leaving\"} 1"));
-  EXPECT_TRUE(HasLine(text, "ursula_members_cordoned 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_members_cordoned 1"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
   EXPECT_EQ(text.find("ursula_peer_connected{peer=\"3\"}"), std::string::npos) << "no member";
 }

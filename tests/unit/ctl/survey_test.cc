@@ -96,6 +96,14 @@ TEST_F(SurveyTest, ANodeThatWaitsToBeTakenInIsFound) {
   EXPECT_EQ(Told(Look({{"10.0.0.4", 4438}})), "1 10.0.0.1:4438 yes, 4 10.0.0.4:4438 yes");
 }
 
+TEST_F(SurveyTest, WhoWaitsNamesNobodyOfAnotherCluster) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 4}));
+  nodes_.Say("10.0.0.4:4438", With(ClusterJson(4, {}, {1, 2}, ""), "\"opening\":\"founding\""));
+  nodes_.Say("10.0.0.2:4438", ClusterJson(2, {}, {}, "cd"));
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}, {"10.0.0.4", 4438}})),
+            "1 10.0.0.1:4438 yes, 2 - no, 4 10.0.0.4:4438 yes");
+}
+
 TEST_F(SurveyTest, LookingAroundFindsWhoHasComeAndKeepsWhoIsKnown) {
   nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
   nodes_.Say("10.0.0.2:4438", ClusterJson(2, {}, {1, 3}));
