@@ -91,7 +91,7 @@ void Engine::OnFenceRefused(NameCall call, BucketAttempt attempt) {
     auto missing = std::make_shared<std::size_t>(names->placements.size() + 1);
     auto resolved = [this, call, attempt, missing](const Status&) {
       if (--*missing > 0) return;
-      RunLater(runtime_.Current(), kPauseNs * static_cast<uint64_t>(call->attempts - 1),
+      RunLater(kPauseNs * static_cast<uint64_t>(call->attempts - 1),
                [this, call, attempt] { FenceAll(call, attempt); });
     };
     for (const stream::PendingReservation& one : names->placements) {

@@ -114,7 +114,7 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
 // more, a little later.
 void Engine::RetryCreate(CreateCall call) {
   if (++call->attempts > kAttemptsMax) return call->done(Crowded());
-  RunLater(runtime_.Current(), uint64_t{20'000'000} * static_cast<uint64_t>(call->attempts),
+  RunLater(uint64_t{20'000'000} * static_cast<uint64_t>(call->attempts),
            [this, call] { CreateFlow(call); });
 }
 

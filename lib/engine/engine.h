@@ -166,6 +166,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   Shard& ShardOf(GroupId group) {
     return *shards_[Raw(CoreOf(group, static_cast<uint16_t>(shards_.size())))];
   }
+  Shard& ShardHere() { return *shards_[Raw(runtime_.Current()->core())]; }
   // The shared state of a call whose answer goes to where it came from. Null if the engine is
   // stopping or has stopped: then `done` is told, later.
   template <class Request, class Reply>
@@ -200,6 +201,10 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void ProposeAt(GroupId group, stream::Command::Body body, group::ProposeDone done);
   void CancelAt(Shard* shard, Ticket ticket);
   void CallEnded();  // It leaves the gate; the last one's end is the engine's.
+  // On this loop, inside the gate.
+  void RunLater(uint64_t delay_ns, Function<void()> function) {
+    ShardHere().RunLater(delay_ns, std::move(function));
+  }
 
   // ---- what was asked, at a replica and on its core; each beside the flow that asks it ----
   void CarryOut(group::Replica& replica, ask::Propose ask, group::ProposeDone done);

@@ -347,6 +347,7 @@ void Shard::Abandon() {
 
 void Shard::Close() {
   if (turn_log_.linked()) turn_log_.Unlink();
+  pauses_.Clear();
   replicas_.clear();
   forwarder_.reset();
   snapshots_.reset();

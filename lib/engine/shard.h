@@ -15,6 +15,7 @@
 #include "lib/base/strings.h"
 #include "lib/engine/follow_task.h"
 #include "lib/engine/forwarder.h"
+#include "lib/engine/pauses.h"
 #include "lib/engine/turn_log.h"
 #include "lib/group/replica.h"
 #include "lib/group/services.h"
@@ -81,6 +82,11 @@ class Shard final : private storage::Wal::Listener {
 
   std::map<Ticket, std::shared_ptr<FollowTask>>& follows() { return follows_; }
 
+  // What hasn't run by Close never does.
+  void RunLater(uint64_t delay_ns, Function<void()> function) {
+    pauses_.Run(&loop_, delay_ns, std::move(function));
+  }
+
   // Called every tick of this core, for work that spans groups.
   void SetTickHook(Function<void()> hook) { tick_hook_ = std::move(hook); }
 
@@ -144,6 +150,7 @@ class Shard final : private storage::Wal::Listener {
   StringMap<stream::BucketStamp> known_buckets_;
   std::map<Ticket, std::shared_ptr<FollowTask>> follows_;
 
+  Pauses pauses_;
   TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;

@@ -6,28 +6,6 @@
 #include "lib/stream/media_type.h"
 
 namespace ursula::engine {
-namespace {
-
-// Owns itself until it has fired.
-class Pause {
- public:
-  Pause(io::Loop* loop, uint64_t delay_ns, Function<void()> function)
-      : function_(std::move(function)) {
-    loop->StartTimer(timer_.Then<&Pause::OnDue>(this), loop->now_ns() + delay_ns);
-  }
-
- private:
-  void OnDue() {
-    Function<void()> function = std::move(function_);
-    delete this;
-    function();
-  }
-
-  Function<void()> function_;
-  io::Timer timer_;
-};
-
-}  // namespace
 
 stream::CreateStream StreamCommand(const CreateRequest& request, stream::BucketStamp bucket) {
   stream::CreateStream create;
@@ -93,10 +71,6 @@ void CompareAt(group::Replica* replica, ask::Compare ask, group::ProposeDone don
                                     PreviewCreate(replica, std::move(fork), std::move(done));
                                   });
       });
-}
-
-void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function) {
-  new Pause(loop, delay_ns, std::move(function));
 }
 
 }  // namespace ursula::engine

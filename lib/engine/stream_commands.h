@@ -26,7 +26,4 @@ stream::Framing FramingOf(std::string_view content_type);
 // its barrier.
 void CompareAt(group::Replica* replica, ask::Compare ask, group::ProposeDone done);
 
-// Runs `function` on this loop after `delay_ns`. Loop thread only.
-void RunLater(io::Loop* loop, uint64_t delay_ns, Function<void()> function);
-
 }  // namespace ursula::engine
