@@ -133,6 +133,10 @@ class Replica final : private raft::Driver,
   // By what streams are judged to have expired: a leader's time; elsewhere what leaders have
   // stamped, or said when they confirmed a read.
   int64_t NowMs() { return follows() ? std::max(machine_->now_ms(), leaders_ms_) : clock_.NowMs(); }
+  // What NowMs goes on from where this replica leads, or would; and whether others have stamped
+  // anything since it began.
+  int64_t clock_ms() const { return clock_.PeekMs(); }
+  bool knows_time() const { return clock_.seen_live(); }
   int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
   bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }

@@ -61,6 +61,15 @@ class StampClock {
     read_ns_ = loop_.now_ns();
   }
 
+  // For whoever watches: NowMs as it would be if nothing changed, and whether anything was stamped
+  // since this process began.
+  int64_t PeekMs() const {
+    StampClock copy = *this;
+    copy.Advance();
+    return copy.last_ms_;
+  }
+  bool seen_live() const { return seen_live_; }
+
   // What was stamped last may be long past: the next term begins as the first one did.
   void Forget() { seen_live_ = false; }
 

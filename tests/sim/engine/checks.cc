@@ -53,6 +53,9 @@ std::string World::Describe(const std::vector<Operation>& operations) const {
     text += " in group " + std::to_string(there->group) + " tail=" + std::to_string(there->tail()) +
             " type=" + there->content_type;
     if (there->closed) text += " closed";
+    for (const Interval& one : operations.front().times) {
+      text += " [" + std::to_string(one.from) + "," + std::to_string(one.until) + "]";
+    }
     if (const std::optional<Interval> deadline = there->Deadline()) {
       text +=
           " until [" + std::to_string(deadline->from) + "," + std::to_string(deadline->until) + "]";
@@ -176,6 +179,9 @@ void World::MarkOrders(const std::vector<Operation>& operations, const std::vect
 
 void World::ForgetTheDoubtful() {
   const int64_t now_ms = site_.wall_ms();
+  const Intervals now = Now();
+  Moments expired_ms;
+  for (const Interval& one : now) expired_ms.push_back(one.from - kSweepMs);
   if (!doubtful_names_.empty()) {
     std::erase_if(doubtful_names_, [&](const auto& one) { return one.second < now_ms; });
     if (doubtful_names_.empty()) {
@@ -185,14 +191,13 @@ void World::ForgetTheDoubtful() {
   std::erase_if(doubtful_buckets_, [&](const auto& one) {
     if (one.second >= now_ms) return false;
     std::vector<Model> after;
-    for (const Model& model : models_)
-      model.EndDeletion(one.first, {now_ms - 2, now_ms + 2}, &after);
+    for (const Model& model : models_) model.EndDeletion(one.first, now, &after);
     models_ = std::move(after);
     return true;
   });
   for (Model& model : models_) {
     model.Settle();
-    model.ExpireAll(now_ms - kSweepMs, MarkExpired);
+    model.ExpireAll(expired_ms, MarkExpired);
   }
   std::set<uint64_t> seen;
   std::erase_if(models_, [&](const Model& model) { return !seen.insert(model.Hash()).second; });
@@ -201,6 +206,7 @@ void World::ForgetTheDoubtful() {
 bool World::Observe(Operation* operation, std::size_t node) {
   ++counts_.looks;
   operation->number = next_number_++;
+  site_.WatchTime();
   Begin(operation, node);
   if (!site_.RunUntil([this] { return open_ == 0; }, 20'000'000'000)) {
     Violate("no answer\n" + Describe({*operation}));
@@ -215,8 +221,7 @@ bool World::Observe(Operation* operation, std::size_t node) {
   std::vector<Operation> alone{*operation};
   std::vector<Model> after = Linearizer(alone).Run(models_);
   if (after.empty()) {
-    Violate("looks otherwise, in [" + std::to_string(operation->from_ms) + "," +
-            std::to_string(operation->until_ms) + "]\n" + Describe(alone));
+    Violate("looks otherwise\n" + Describe(alone));
     return false;
   }
   models_ = std::move(after);
@@ -250,7 +255,8 @@ void World::LookAtBucket(const std::string& bucket) {
   ListRequest request;
   request.bucket = bucket;
   request.limit = static_cast<uint32_t>(random_.OneIn(2) ? 1000 : 1 + random_.Below(3));
-  const int64_t from_ms = site_.wall_ms() - 2;
+  site_.WatchTime();
+  Intervals times = Now();
   do {
     ++counts_.looks;
     std::optional<Result<ListReply>> reply;
@@ -267,8 +273,10 @@ void World::LookAtBucket(const std::string& bucket) {
   } while (whole.more);
   std::string difference;
   std::vector<Model> after;
+  const Intervals end = Now();
+  for (std::size_t i = 0; i < times.size(); ++i) times[i].until = end[i].until;
   for (const Model& model : models_) {
-    std::string one = model.ExplainList(bucket, whole, {from_ms, site_.wall_ms() + 2}, &after);
+    std::string one = model.ExplainList(bucket, whole, times, &after);
     if (difference.empty()) difference = std::move(one);
   }
   if (after.empty()) return Violate(difference);

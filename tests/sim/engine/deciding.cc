@@ -31,7 +31,6 @@ void Extend(ModelStream* stream, std::string_view bytes) {
 }  // namespace
 
 void Model::Explain(const Operation& operation, std::vector<Model>* after) const {
-  const Interval now{operation.from_ms, operation.until_ms};
   Deciding deciding(operation, after);
   std::vector<StreamId> names = NamesOf(operation);
   std::string bucket;  // That is looked at.
@@ -42,7 +41,7 @@ void Model::Explain(const Operation& operation, std::vector<Model>* after) const
   }
   for (StreamId& id : NamesIn(bucket)) names.push_back(std::move(id));
   std::vector<Model> variants;
-  for (const Model& aged : Aged(names, now)) aged.WithEnding(bucket, &variants);
+  for (const Model& aged : Aged(names, operation.times)) aged.WithEnding(bucket, &variants);
   for (const Model& variant : variants) deciding.Decide(variant);
 }
 
@@ -84,11 +83,11 @@ bool Deciding::InfoFits(Model* model, const ModelStream& stream, const StreamInf
 void Deciding::Renew(Model* model, uint64_t number, bool certainly) const {
   if (!model->Numbered(number)->effective.ttl_seconds) return;
   ModelStream* stream = model->Edit(number);
+  const Interval now = operation_.times[stream->group];
   // A read's renewal may come as late as the next one could.
-  const int64_t until_ms =
-      operation_.until_ms + (certainly ? 0 : RenewalWindowMs(*stream) + kTickMs);
+  const int64_t until_ms = now.until + (certainly ? 0 : RenewalWindowMs(*stream) + kTickMs);
   stream->last_use.until = std::max(stream->last_use.until, until_ms);
-  if (certainly) stream->last_use.from = std::max(stream->last_use.from, operation_.from_ms);
+  if (certainly) stream->last_use.from = std::max(stream->last_use.from, now.from);
 }
 
 // ---- buckets ---------------------------------------------------------------------------------
@@ -251,6 +250,7 @@ void Deciding::Make(Model model, const CreateRequest& request, const Creation& c
     stream->source = source.number;
     stream->confirmed = stream->group == source.group;
     stream->group = source.group;
+    stream->last_use = operation_.times[stream->group];
     stream->point = request.fork;
     if (request.lifetime == Lifetime{}) stream->effective = source.effective;
     for (uint64_t end : source.append_ends) {
@@ -424,7 +424,7 @@ void Deciding::Do(const Model& model, const ReadRequest& request) {
   if (renews && stream->effective.ttl_seconds) {
     Renew(&next, stream->number, false);
     ModelStream* renewed = next.Edit(stream->number);
-    const int64_t from_ms = operation_.from_ms - RenewalWindowMs(*renewed);
+    const int64_t from_ms = operation_.times[renewed->group].from - RenewalWindowMs(*renewed);
     if (request.touch && !operation_.cut_short) {
       renewed->last_use.from = std::max(renewed->last_use.from, from_ms);
     }

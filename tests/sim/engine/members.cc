@@ -141,7 +141,8 @@ Status Site::MendStale(std::size_t index) {
       return node.engine->Ready().code() == StatusCode::kFailedPrecondition;
     };
     if (!RunUntil(is_refused, kRefusedNs)) {
-      return Status(StatusCode::kInternal, "a directory that was put back isn't refused");
+      return Status(StatusCode::kInternal,
+                    "a directory that was put back isn't refused" + DescribeMembers());
     }
     CrashNode(index, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
     const Status again = OpenNode(index, kJoinNs);

@@ -127,7 +127,7 @@ ModelStream* Model::Add(const Operation& operation, const CreateRequest& request
       request.content_type.empty() ? "application/octet-stream" : request.content_type;
   stream->closed = request.closed;
   stream->given = stream->effective = request.lifetime;
-  stream->last_use = {operation.from_ms, operation.until_ms};
+  stream->last_use = operation.times[stream->group];
   stream->sequence = request.sequence;
   ModelStream* raw = stream.get();
   streams_.push_back(std::move(stream));
@@ -187,18 +187,18 @@ void Model::ConfirmAll() {
   }
 }
 
-void Model::ExpireAll(int64_t now_ms, void (*expired)(const ModelStream&)) {
+void Model::ExpireAll(const Moments& now_ms, void (*expired)(const ModelStream&)) {
   std::vector<uint64_t> due;
   for (const auto& stream : streams_) {
     const std::optional<Interval> deadline = stream->Deadline();
-    if (!deadline || deadline->until > now_ms) continue;
+    if (!deadline || deadline->until > now_ms[stream->group]) continue;
     expired(*stream);
     due.push_back(stream->number);
   }
   for (uint64_t number : due) End(number, Life::kDetached);
 }
 
-std::vector<Model> Model::Aged(const std::vector<StreamId>& names, Interval now) const {
+std::vector<Model> Model::Aged(const std::vector<StreamId>& names, const Intervals& now) const {
   std::vector<Model> variants{*this};
   for (const StreamId& id : names) {
     std::vector<Model> more;
@@ -210,7 +210,7 @@ std::vector<Model> Model::Aged(const std::vector<StreamId>& names, Interval now)
 
 // What the name is may hang on the name's own deadline; on the deadlines of forks, which hold what
 // was deleted; and on whether a fork of another group is known here yet.
-void Model::AgeOne(const StreamId& id, Interval now, std::vector<Model>* variants) const {
+void Model::AgeOne(const StreamId& id, const Intervals& now, std::vector<Model>* variants) const {
   if (const ModelStream* hidden = Hidden(id); hidden != nullptr && Find(id) == nullptr) {
     Model known = *this;
     known.Confirm(hidden->maker);
@@ -219,23 +219,25 @@ void Model::AgeOne(const StreamId& id, Interval now, std::vector<Model>* variant
   const ModelStream* stream = Find(id);
   if (stream == nullptr) return variants->push_back(*this);
   if (const std::optional<Interval> deadline = stream->Deadline()) {
-    if (deadline->from <= now.until) {
+    const Interval here = now[stream->group];
+    if (deadline->from <= here.until) {
       Model expired = *this;
       expired.End(stream->number, Life::kDetached);
       expired.AgeOne(id, now, variants);  // The name may be free now, or hide another.
     }
-    if (deadline->until <= now.from) return;
+    if (deadline->until <= here.from) return;
     Model alive = *this;
-    if (stream->effective.ttl_seconds && deadline->from <= now.from) {
+    if (stream->effective.ttl_seconds && deadline->from <= here.from) {
       const auto ttl_ms = static_cast<int64_t>(*stream->effective.ttl_seconds) * 1000;
-      alive.Edit(stream->number)->last_use.from = now.from - ttl_ms;
+      alive.Edit(stream->number)->last_use.from = here.from - ttl_ms;
     }
     return variants->push_back(std::move(alive));
   }
   if (stream->life == Life::kSoftDeleted) {
     for (const auto& fork : streams_) {
       const std::optional<Interval> deadline = fork->Deadline();
-      if (!deadline || deadline->from > now.until || !Reads(*fork, stream->number)) continue;
+      if (!deadline || deadline->from > now[fork->group].until || !Reads(*fork, stream->number))
+        continue;
       Model expired = *this;
       expired.End(fork->number, Life::kDetached);
       expired.AgeOne(id, now, variants);
@@ -286,14 +288,15 @@ void Model::WithEnding(const std::string& bucket, std::vector<Model>* variants) 
   variants->push_back(std::move(ended));
 }
 
-void Model::EndDeletion(const std::string& bucket, Interval now, std::vector<Model>* after) const {
+void Model::EndDeletion(const std::string& bucket, const Intervals& now,
+                        std::vector<Model>* after) const {
   if (!ending_.contains(bucket)) return after->push_back(*this);
   for (const Model& aged : Aged(NamesIn(bucket), now)) aged.WithEnding(bucket, after);
   for (Model& model : *after) model.ending_.erase(bucket);
 }
 
-std::string Model::ExplainList(const std::string& bucket, const ListReply& reply, Interval now,
-                               std::vector<Model>* after) const {
+std::string Model::ExplainList(const std::string& bucket, const ListReply& reply,
+                               const Intervals& now, std::vector<Model>* after) const {
   std::string difference;
   std::vector<Model> variants;
   for (const Model& aged : Aged(NamesIn(bucket), now)) aged.WithEnding(bucket, &variants);

@@ -22,11 +22,6 @@
 
 namespace ursula::engine::sim {
 
-struct Interval {
-  int64_t from = 0;
-  int64_t until = 0;
-};
-
 struct ModelStream {
   // Detached: expired, and only forks read from it. Soft-deleted: likewise, but its name is taken.
   enum class Life : uint8_t { kLive, kSoftDeleted, kDetached };
@@ -76,14 +71,15 @@ class Model {
   void Confirm(uint64_t maker);
 
   // Deadlines that have passed for certain at `now_ms`, for good.
-  void ExpireAll(int64_t now_ms, void (*expired)(const ModelStream&));
+  void ExpireAll(const Moments& now_ms, void (*expired)(const ModelStream&));
   // Forks whose name's group was still to hear of them have been made known, or are given up.
   void ConfirmAll();
   // A deletion of the bucket that was cut off has ended, one way or the other.
-  void EndDeletion(const std::string& bucket, Interval now, std::vector<Model>* after) const;
+  void EndDeletion(const std::string& bucket, const Intervals& now,
+                   std::vector<Model>* after) const;
 
   // As Explain, of a listing of all of the bucket at a time in `now`. Empty, or how it differs.
-  std::string ExplainList(const std::string& bucket, const ListReply& reply, Interval now,
+  std::string ExplainList(const std::string& bucket, const ListReply& reply, const Intervals& now,
                           std::vector<Model>* after) const;
 
   // Of the logical state; equal for equal ones, in whichever order they came about.
@@ -115,8 +111,8 @@ class Model {
   void WithEnding(const std::string& bucket, std::vector<Model>* variants) const;
   std::string CompareList(const std::string& bucket, const ListReply& reply) const;
   // The variants of this model as of `now`, as far as those names are concerned.
-  std::vector<Model> Aged(const std::vector<StreamId>& names, Interval now) const;
-  void AgeOne(const StreamId& id, Interval now, std::vector<Model>* variants) const;
+  std::vector<Model> Aged(const std::vector<StreamId>& names, const Intervals& now) const;
+  void AgeOne(const StreamId& id, const Intervals& now, std::vector<Model>* variants) const;
   bool Learn(uint64_t number, uint64_t incarnation);
   uint64_t HashOf(const ModelStream& stream) const;
 

@@ -13,6 +13,14 @@
 
 namespace ursula::engine::sim {
 
+struct Interval {
+  int64_t from = 0;
+  int64_t until = 0;
+};
+// By group, whose times may differ.
+using Moments = std::vector<int64_t>;
+using Intervals = std::vector<Interval>;
+
 struct HeadRequest {
   StreamId stream = {};
 };
@@ -38,9 +46,8 @@ struct Operation {
   // Order of events, for what came before what.
   uint64_t invoked = 0;
   uint64_t answered = kNever;
-  // The group's time when it took effect lies between the two.
-  int64_t from_ms = 0;
-  int64_t until_ms = 0;
+  // A group's time when it took effect there lies in between.
+  Intervals times = {};
 
   std::size_t node = 0;  // Of which it was asked.
   uint64_t process = 0;  // Of that node.

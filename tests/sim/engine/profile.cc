@@ -46,6 +46,7 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
   if (nodes > 1) {
     profile.story_one_in = random->OneIn(4) ? 0 : static_cast<uint32_t>(1 + random->Below(4));
     if (profile.story_one_in > 0 && random->OneIn(2)) profile.keep_one_in = 4;
+    profile.clocks = random->OneIn(3);
     // With little of it the log keeps little for peers, and a new one needs a snapshot.
     if (random->OneIn(2)) profile.hot_bytes = 1 << 20;
   }

@@ -14,7 +14,6 @@ namespace {
 
 constexpr uint64_t kMessageBytesMax = 64 << 10;
 constexpr uint64_t kWalBytesPerCore = 8 << 20;
-constexpr int64_t kWallOffsetMs = 1'700'000'000'000;
 constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kLeadersNs = 30'000 * kMs;
 constexpr uint64_t kSettleNs = 35'000 * kMs;
@@ -59,6 +58,8 @@ void Site::Wipe() {
     node.empty = node.stale = node.refused = false;
   }
   founded_ = false;
+  checked_.clear();
+  stamps_.clear();
 }
 
 Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
@@ -66,6 +67,8 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   const auto cores = static_cast<uint16_t>(1 + random_.Below(profile_.cores_max));
   node.runtime = std::make_unique<testing::ManualRuntime>(cores, node.disk.get(), random_.Next());
   node.runtime->AdvanceTo(now_ns_);
+  ++openings_;
+  if (profile_.clocks) SetClock(index, true);
   node.lazy_core = static_cast<uint16_t>(random_.Below(cores));
   node.lazy_one_in = random_.OneIn(2) ? 1 : 1 + random_.Below(20);
   node.paused_until_ns = 0;
@@ -136,8 +139,6 @@ bool Site::HasLeaders() const {
   return true;
 }
 
-int64_t Site::wall_ms() const { return kWallOffsetMs + static_cast<int64_t>(now_ns_ / kMs); }
-
 bool Site::RunSomeTurn() {
   const std::size_t first_node = random_.Below(nodes_.size());
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
@@ -167,8 +168,11 @@ void Site::Step(uint64_t limit_ns) {
   }
   now_ns_ = std::max(now_ns_, next_ns);
   for (Node& node : nodes_) {
-    if (node.runtime != nullptr) node.runtime->manual_loop(CoreId{0}).clock().now_ns = now_ns_;
+    if (node.runtime == nullptr) continue;
+    node.runtime->manual_loop(CoreId{0}).clock().now_ns = now_ns_;
+    if (profile_.clocks) ShowClock(&node);
   }
+  if (profile_.clocks) SampleTimes();
 }
 
 void Site::Advance(uint64_t ns) {
@@ -219,6 +223,7 @@ void Site::Close() {
 
 void Site::CrashNode(std::size_t index, Fall fall) {
   Node& node = nodes_[index];
+  if (profile_.clocks) SampleTimes();
   if (fall == Fall::kPower) {
     node.disk->Crash();
   } else {
@@ -237,7 +242,8 @@ void Site::Crash(Fall fall) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) CrashNode(i, fall);
 }
 
-void Site::Settle() { Advance(kSettleNs); }
+// Some of what ends does so by groups' time, which may run at half the speed.
+void Site::Settle() { Advance(profile_.clocks ? 2 * kSettleNs : kSettleNs); }
 
 template <class Each>
 void Site::OnReplicas(Each each) {

@@ -15,6 +15,7 @@
 
 #include "lib/base/random.h"
 #include "lib/engine/engine.h"
+#include "tests/sim/engine/operation.h"
 #include "tests/sim/engine/profile.h"
 #include "tests/support/fault_disk.h"
 #include "tests/support/manual_loop.h"
@@ -52,7 +53,16 @@ class Site {
   }
   void Advance(uint64_t ns);
   uint64_t now_ns() const { return now_ns_; }
-  int64_t wall_ms() const;
+  int64_t wall_ms() const;  // Of a clock that is right.
+
+  // ---- clocks.cc ----
+  // What the times of groups are, and have been since WatchTime: whoever decides from now on does
+  // so at `from` or later, and whoever has decided since did so by `until`.
+  Intervals Times() const;
+  void WatchTime();
+  std::string MoveClock();  // A step of some node's wall clock, forwards or backwards.
+  // Whether groups' times have gone on as they must; empty: they have.
+  std::string CheckTime();
 
   static constexpr std::size_t kAnyNode = SIZE_MAX;
   // Runs `call` at a node that is up, in a turn of a core or at once from outside. Which node.
@@ -100,6 +110,9 @@ class Site {
     uint64_t lazy_one_in = 1;
     uint64_t paused_until_ns = 0;
     uint64_t ended = 0;
+    int64_t clock_ahead_ms = 0;  // Of the right time, when that was
+    uint64_t clock_set_ns = 0;   // this; from there it drifts.
+    int64_t drift_per_million = 0;
     bool empty = false;    // Its directory is a new one, which no opening has come to an end with.
     bool stale = false;    // Its directory isn't the cluster's any more.
     bool refused = false;  // And has been told so.
@@ -140,6 +153,19 @@ class Site {
   void LetHappen();
   uint64_t NextEventNs() const;
 
+  // clocks.cc
+  struct GroupTime {
+    int64_t low_ms = 0;      // Of those who may lead.
+    int64_t high_ms = 0;     //
+    int64_t stamped_ms = 0;  // Highest that was applied.
+    bool known = true;       // All of them have heard of stamps since their process began.
+  };
+  std::vector<GroupTime> ReadTimes() const;
+  void SampleTimes();
+  void SetClock(std::size_t node, bool anew);
+  void ShowClock(Node* node);
+  int64_t HighestWallMs() const;
+
   // members.cc
   void Empty(std::size_t node);
   void Keep(std::size_t node);
@@ -160,6 +186,19 @@ class Site {
   uint64_t now_ns_ = 1'000'000'000;
   std::multimap<uint64_t, Event> events_;  // To come, of a trouble.
   Function<void()> meanwhile_;
+  struct Stamp {
+    int64_t ms = 0;
+    uint64_t ns = 0;  // When it was first seen.
+  };
+  std::vector<Stamp> stamps_;  // The last, of each group.
+  Moments highest_ms_;         // Of each group's time, since WatchTime.
+  // At the last CheckTime, and since.
+  std::vector<GroupTime> checked_;
+  Moments checked_idle_ms_;  // Since the last stamp.
+  uint64_t checked_ns_ = 0;
+  uint64_t checked_openings_ = 0;
+  uint64_t openings_ = 0;
+  int64_t highest_wall_ms_ = INT64_MIN;
   Status unexpected_;  // Of an opening.
   std::size_t story_node_ = 0;
   std::string news_;

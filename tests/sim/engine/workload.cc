@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/engine/placement.h"
+
 namespace ursula::engine::sim {
 
-void Workload::BeginBatch(const Model& model, int64_t now_ms) {
+void Workload::BeginBatch(const Model& model, Moments now_ms) {
   model_ = &model;
-  now_ms_ = now_ms;
+  now_ms_ = std::move(now_ms);
   focus_.clear();
   const uint64_t count = 1 + random_.Below(2);
   for (uint64_t i = 0; i < count; ++i) {
@@ -75,13 +77,13 @@ std::string Workload::ContentType() {
   return kTypes[random_.Below(4)];
 }
 
-Lifetime Workload::SomeLifetime() {
+Lifetime Workload::SomeLifetime(uint32_t group) {
   Lifetime lifetime;
   if (!profile_.lifetimes || !random_.OneIn(3)) return lifetime;
   if (random_.OneIn(2)) {
     lifetime.ttl_seconds = 1 + random_.Below(4);
   } else {
-    lifetime.expires_at_ms = now_ms_ - 500 + static_cast<int64_t>(random_.Below(6000));
+    lifetime.expires_at_ms = now_ms_[group] - 500 + static_cast<int64_t>(random_.Below(6000));
     lifetime.expires_at_text = "at " + std::to_string(*lifetime.expires_at_ms);
   }
   return lifetime;
@@ -114,7 +116,7 @@ CreateRequest Workload::Create(uint64_t number) {
   } else {
     request.stream = id;
     request.content_type = ContentType();
-    request.lifetime = SomeLifetime();
+    request.lifetime = SomeLifetime(Raw(GroupOf(id, profile_.groups)));
     request.closed = random_.OneIn(15);
     request.messages = Messages(number, 3);
     if (random_.OneIn(8)) request.sequence = "m";
@@ -134,7 +136,10 @@ CreateRequest Workload::Fork(uint64_t number) {
     request.fork = Point(profile_.names[random_.Below(profile_.names.size())]);
   }
   if (random_.OneIn(8)) request.content_type = ContentType();
-  if (random_.OneIn(3)) request.lifetime = SomeLifetime();
+  const ModelStream* source = There(request.fork->source);
+  const uint32_t group =
+      source != nullptr ? source->group : Raw(GroupOf(request.fork->source, profile_.groups));
+  if (random_.OneIn(3)) request.lifetime = SomeLifetime(group);
   request.closed = random_.OneIn(20);
   if (random_.OneIn(3)) request.messages = Messages(number, 2);
   if (profile_.conditions && random_.OneIn(8)) request.condition = Condition(there);

@@ -23,7 +23,7 @@ class Workload {
   Workload(const Profile* profile, Random* random) : profile_(*profile), random_(*random) {}
 
   // Chooses what the next operations are mostly about; `model` is what there may be.
-  void BeginBatch(const Model& model, int64_t now_ms);
+  void BeginBatch(const Model& model, Moments now_ms);
   Request Next(uint64_t number);
 
  private:
@@ -32,7 +32,7 @@ class Workload {
   Bytes Payload(uint64_t number);
   std::vector<Bytes> Messages(uint64_t number, uint64_t count_max);
   std::string ContentType();
-  Lifetime SomeLifetime();
+  Lifetime SomeLifetime(uint32_t group);
   CreateRequest Create(uint64_t number);
   CreateRequest Fork(uint64_t number);
   CreateRequest Again(const ModelStream& stream);
@@ -48,7 +48,7 @@ class Workload {
   const Profile& profile_;
   Random& random_;
   const Model* model_ = nullptr;
-  int64_t now_ms_ = 0;
+  Moments now_ms_ = {};  // By group.
   std::vector<StreamId> focus_;
   std::string bucket_;  // Not empty: the batch is about it.
 };

@@ -57,7 +57,9 @@ bool World::Run() {
     if (random_.OneIn(profile_.advance_one_in)) {
       site_.Advance(random_.OneIn(20) ? 23'000 * kMs : random_.Below(3000) * kMs);
     }
+    if (profile_.clocks && random_.OneIn(5)) Say(site_.MoveClock());
     Look(random_.OneIn(8));
+    if (std::string what = site_.CheckTime(); ok() && !what.empty()) Violate(what);
   }
   if (ok()) Look(true);
   return ok();
@@ -65,7 +67,9 @@ bool World::Run() {
 
 void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
   const uint64_t count = 1 + random_.Below(profile_.batch_max);
-  workload_.BeginBatch(models_[random_.Below(models_.size())], site_.wall_ms());
+  Moments now_ms;
+  for (const Interval& one : Now()) now_ms.push_back(one.until);
+  workload_.BeginBatch(models_[random_.Below(models_.size())], std::move(now_ms));
   for (uint64_t i = 0; i < count; ++i) {
     Operation operation;
     operation.number = next_number_++;
@@ -75,6 +79,19 @@ void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* star
     starts->push_back(window_ns == 0 ? 0 : random_.Below(window_ns));
   }
   std::ranges::sort(*starts);
+}
+
+Intervals World::Now() const {
+  Intervals now;
+  for (const Interval& time : site_.Times()) {
+    now.push_back({time.from - kClockErrorMs, time.until + kClockErrorMs});
+  }
+  return now;
+}
+
+void World::TakeUntil(Operation* operation, int64_t error_ms) const {
+  const Intervals now = site_.Times();
+  for (std::size_t i = 0; i < now.size(); ++i) operation->times[i].until = now[i].until + error_ms;
 }
 
 void World::RunBatch() {
@@ -89,6 +106,7 @@ void World::RunBatch() {
     if (ending == Ending::kTrouble) story_ = site_.PickStory();
     site_.Advance(20 * kMs);  // What earlier reads left for later is done.
   }
+  site_.WatchTime();
   Plan(&operations, &starts);
   touched_names_.clear();
   for (const Operation& operation : operations) {
@@ -99,7 +117,7 @@ void World::RunBatch() {
   if (!ok()) return;
   counts_.operations += operations.size();
   for (Operation& operation : operations) {
-    if (IsUnknown(operation)) operation.until_ms = site_.wall_ms() + kClockErrorMs;
+    if (IsUnknown(operation)) TakeUntil(&operation, kClockErrorMs);
     operation.cut_short =
         ending == Ending::kPower || ending == Ending::kProcess || ending == Ending::kTrouble;
     Trace(HashOf(operation));
@@ -114,14 +132,16 @@ Done<Reply> World::Answered(Operation* operation) {
   return [this, operation](Result<Reply> result) {
     operation->answer = std::move(result);
     operation->answered = ++event_;
-    operation->until_ms = site_.wall_ms() + (profile_.nodes > 1 ? kNewsMs : kClockErrorMs);
+    // A group's time may run at twice the speed.
+    const int64_t news_ms = profile_.clocks ? 2 * kNewsMs : kNewsMs;
+    TakeUntil(operation, profile_.nodes > 1 ? news_ms : kClockErrorMs);
     --open_;
   };
 }
 
 void World::Begin(Operation* operation, std::size_t node) {
   operation->invoked = ++event_;
-  operation->from_ms = site_.wall_ms() - kClockErrorMs;
+  operation->times = Now();
   ++open_;
   auto call = [this, operation](StreamEngine& engine) {
     std::visit(

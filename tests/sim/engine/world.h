@@ -78,6 +78,9 @@ class World {
   bool Observe(Operation* operation, std::size_t node);
   void ForgetTheDoubtful();
 
+  // Of each group, by its leader or whoever may lead next.
+  Intervals Now() const;
+  void TakeUntil(Operation* operation, int64_t error_ms) const;
   void Violate(const std::string& what);
   bool ok() const { return violation_.empty(); }
   void Trace(uint64_t value);
