@@ -159,6 +159,31 @@ TEST(ReplicationTest, AFollowerIsFreshAsOfWhenItAskedAndNotOfWhenItHeard) {
   EXPECT_EQ(second->text(), "oldnew");
 }
 
+// It is told the index that it has to reach, and its disk keeps it from that.
+TEST(ReplicationTest, AFollowerIsFreshOnceItHasAppliedWhatItWasToldOf) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AppendNow("s", "old"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t follower = Other(cluster, *cluster.Leader());
+  cluster.node(follower).disk.faults().latency_min_ns = 4 * kSecond;
+  cluster.node(follower).disk.faults().latency_max_ns = 4 * kSecond;
+  ASSERT_TRUE(cluster.AppendNow("s", "new"));
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.consistency = Consistency::kLocal;
+  const AskedRead first = cluster.node(follower).Read(request);
+  cluster.RunFor(kSecond);
+  EXPECT_FALSE(first->reply) << first->text();
+  const AskedRead second = cluster.node(follower).Read(request);
+  cluster.RunFor(kSecond);
+  EXPECT_FALSE(second->reply) << second->text();
+  ASSERT_TRUE(cluster.RunUntil([&] { return first->reply && second->reply; }));
+  EXPECT_EQ(first->text(), "oldnew");
+  EXPECT_EQ(second->text(), "oldnew");
+}
+
 TEST(ReplicationTest, AnIsolatedLeaderServesNoStaleRead) {
   ClusterWorld cluster(3);
   cluster.OpenAll();
