@@ -1,5 +1,5 @@
 #!/bin/bash
-# Three and five nodes under load while they are killed, stopped, cut off and slowed down, a disk hangs, is full, fails or loses power, and clocks jump. Needs root, for networks and file systems of its own.
+# Three and five nodes under load while they are killed, stopped, cut off and slowed down, directories are lost and put back, a disk hangs, is full, fails or loses power, and clocks jump. Needs root, for networks and file systems of its own.
 # usage: cluster-B.sh [MINUTES [NODES...]]
 # wanted: 30 minutes each with 3 and 5 nodes at 2000 appends/s or more: none lost, none twice, linearizable appends and reads, ordered tails; 100 reads at every reachable node in each fault; 80 % of the seconds outside faults plus 3 s succeed in every group
 set -euo pipefail

@@ -1,7 +1,9 @@
 """What can befall a cluster: its processes, its network, a disk of one of its nodes, its clocks."""
 import pathlib
+import shutil
 import signal
 import struct
+import subprocess
 import threading
 import time
 
@@ -237,6 +239,59 @@ class World:
         server.start()
         return [self.disk_node]
 
+    # ---- a node's directory ----
+    #
+    # One at a time: it is over once the cluster has taken the node in again. What the others have
+    # is all there is meanwhile.
+
+    def directory_is_lost(self):
+        node = self.some(1)[0]
+        before = self._whole(node)
+        self.cluster[node].kill()
+        time.sleep(self.seconds())
+        self._come_back_empty(node, before)
+        return [node]
+
+    def directory_is_put_back(self):
+        """An older state of it, which the node has acknowledged more than; the node finds out."""
+        node = self.some(1)[0]
+        before = self._whole(node)
+        server, directory = self.cluster[node], pathlib.Path(self.cluster.data_dir(node))
+        copy = directory.with_name("copy-%d" % node)
+        server.stop()
+        subprocess.run(["cp", "-a", "--sparse=always", directory, copy], check=True)
+        server.start()
+        time.sleep(self.seconds())
+        server.kill()
+        shutil.rmtree(directory)
+        copy.rename(directory)
+        server.start()
+        self.cluster.await_text(node, "an older state of this directory")
+        server.kill()
+        self._come_back_empty(node, before)
+        return [node]
+
+    def _come_back_empty(self, node, lives_before):
+        shutil.rmtree(self.cluster.data_dir(node))
+        self.cluster[node].start()
+        harness.wait_until(lambda: self._lives(node) > lives_before)
+
+    def _whole(self, node):
+        harness.wait_until(lambda: self._lives(node) >= 0)
+        return self._lives(node)
+
+    def _lives(self, node):
+        """Directories that it had before this one, if each of the others says that it is a member."""
+        lives = set()
+        for other in self.nodes:
+            if other == node:
+                continue
+            member = [one for one in self.cluster.view(other)["members"] if one["node"] == node]
+            if not member or member[0]["stage"] != "member":
+                return -1
+            lives.add(member[0]["lives_before"])
+        return min(lives)
+
     # ---- clocks ----
 
     def clock_jumps(self):
@@ -260,6 +315,7 @@ PROCESS_FAULTS = ["kill_leader", "kill_any", "kill_minority", "kill_majority", "
                   "stop_leader", "pause_leader", "pause_any", "pause_majority"]
 NETWORK_FAULTS = ["cut_leader", "cut_minority", "cut_all", "cut_one_way", "cut_leader_mute",
                   "cut_leader_deaf", "cut_pair", "flap", "slow_link", "lossy_link", "storm"]
+DIRECTORY_FAULTS = ["directory_is_lost", "directory_is_put_back"]
 DISK_FAULTS = ["disk_hangs", "disk_is_full", "disk_fails", "power_is_cut"]
 CLOCK_FAULTS = ["clock_jumps", "clocks_jump_apart"]
 # Where they strike no majority is left to ask.

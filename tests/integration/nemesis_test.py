@@ -40,14 +40,18 @@ class Faults(unittest.TestCase):
 
     def test_processes_are_killed_and_stopped(self):
         with nemesis.Setting(3, GROUPS, more=False) as setting:
-            self.suffer(setting, setting.kinds)
+            self.suffer(setting, faults.PROCESS_FAULTS)
+
+    def test_directories_are_lost_and_put_back(self):
+        with nemesis.Setting(3, GROUPS, more=False) as setting:
+            self.suffer(setting, faults.DIRECTORY_FAULTS)
 
     def test_networks_disks_and_clocks_fail(self):
         with nemesis.Setting(3, GROUPS, disk_megabytes=1024) as setting:
             if setting.missing:
                 self.skipTest("needs " + ", ".join(setting.missing.values()))
             self.suffer(setting, [kind for kind in setting.kinds
-                                  if kind not in faults.PROCESS_FAULTS])
+                                  if kind not in faults.PROCESS_FAULTS + faults.DIRECTORY_FAULTS])
 
 
 if __name__ == "__main__":
