@@ -43,7 +43,7 @@ class World:
         for node in self.chance.sample(self.nodes, len(self.nodes)):
             try:
                 led = [group["leader"] for group in self.cluster.view(node)["groups"]]
-            except (OSError, ValueError, KeyError):
+            except OSError:
                 continue
             known = [leader for leader in led if leader]
             if known:
@@ -239,7 +239,7 @@ class World:
         server.start()
         return [self.disk_node]
 
-    # ---- a node's directory ----
+    # ---- members: a node's directory, and what operators say ----
     #
     # One at a time: it is over once the cluster has taken the node in again. What the others have
     # is all there is meanwhile.
@@ -270,6 +270,19 @@ class World:
         server.kill()
         self._come_back_empty(node, before)
         return [node]
+
+    def leaders_are_led_away(self):
+        """A node leads nothing for a while, by an operator's word."""
+        node = self.leader()
+        self._change(node, "cordon")
+        time.sleep(self.seconds())
+        self._change(node, "uncordon")
+        return []
+
+    def _change(self, node, change):
+        target = "/cluster/node?node=%d&change=%s" % (node, change)
+        harness.wait_until(lambda: self.cluster.ask_admin(
+            self.chance.choice(self.nodes), target, "POST")[0] == 200)
 
     def _come_back_empty(self, node, lives_before):
         shutil.rmtree(self.cluster.data_dir(node))
@@ -315,7 +328,7 @@ PROCESS_FAULTS = ["kill_leader", "kill_any", "kill_minority", "kill_majority", "
                   "stop_leader", "pause_leader", "pause_any", "pause_majority"]
 NETWORK_FAULTS = ["cut_leader", "cut_minority", "cut_all", "cut_one_way", "cut_leader_mute",
                   "cut_leader_deaf", "cut_pair", "flap", "slow_link", "lossy_link", "storm"]
-DIRECTORY_FAULTS = ["directory_is_lost", "directory_is_put_back"]
+MEMBER_FAULTS = ["directory_is_lost", "directory_is_put_back", "leaders_are_led_away"]
 DISK_FAULTS = ["disk_hangs", "disk_is_full", "disk_fails", "power_is_cut"]
 CLOCK_FAULTS = ["clock_jumps", "clocks_jump_apart"]
 # Where they strike no majority is left to ask.

@@ -139,7 +139,7 @@ class Setting:
 
     def __init__(self, count, groups, disk_megabytes=4096, more=True):
         self.stack = contextlib.ExitStack()
-        self.kinds, self.missing = faults.PROCESS_FAULTS + faults.DIRECTORY_FAULTS, {}
+        self.kinds, self.missing = faults.PROCESS_FAULTS + faults.MEMBER_FAULTS, {}
         self.volume = self.disk_node = self.clocks = None
         try:
             self.cluster = self.stack.enter_context(nodes.Cluster(

@@ -42,16 +42,16 @@ class Faults(unittest.TestCase):
         with nemesis.Setting(3, GROUPS, more=False) as setting:
             self.suffer(setting, faults.PROCESS_FAULTS)
 
-    def test_directories_are_lost_and_put_back(self):
+    def test_members_change(self):
         with nemesis.Setting(3, GROUPS, more=False) as setting:
-            self.suffer(setting, faults.DIRECTORY_FAULTS)
+            self.suffer(setting, faults.MEMBER_FAULTS)
 
     def test_networks_disks_and_clocks_fail(self):
         with nemesis.Setting(3, GROUPS, disk_megabytes=1024) as setting:
             if setting.missing:
                 self.skipTest("needs " + ", ".join(setting.missing.values()))
             self.suffer(setting, [kind for kind in setting.kinds
-                                  if kind not in faults.PROCESS_FAULTS + faults.DIRECTORY_FAULTS])
+                                  if kind not in faults.PROCESS_FAULTS + faults.MEMBER_FAULTS])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
 """Clusters of real ursulad processes."""
+import hashlib
+import hmac
 import json
 import os
 import random
+import re
 import signal
 import socket
 import tempfile
@@ -11,6 +14,7 @@ import harness
 # Of node processes that run side by side on a small machine.
 SMALL = ["--core-count", "1", "--wal-bytes-max", "192MiB", "--body-bytes-max", "4MiB",
          "--hot-bytes-max", "16MiB", "--busy-poll-us", "0"]
+SECRET = "0123456789abcdef"
 
 
 def free_ports(count):
@@ -75,7 +79,7 @@ class Cluster:
     def secret(self):
         path = os.path.join(self.directory.name, "secret")
         with open(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
-            file.write("0123456789abcdef")
+            file.write(SECRET)
         return path
 
     def peer_address(self, node):
@@ -106,10 +110,22 @@ class Cluster:
         if crashed and kind is None:
             raise AssertionError("nodes crashed: %s" % crashed)
 
-    def ask_admin(self, node, target):
+    def ask_admin(self, node, target, method="GET"):
         server = self.nodes[node]
-        status, _, body = server.ask("GET", target, port=server.admin_port())
+        port = server.admin_port()
+        status, headers, body = server.ask(method, target, port=port)
+        if status == 401:
+            proof = self.proof(headers["WWW-Authenticate"], method, target)
+            status, headers, body = server.ask(method, target, headers=proof, port=port)
         return status, body.decode()
+
+    def proof(self, challenge, method, target):
+        """That we know the secret (docs/operating/admin.md), of a request without a body."""
+        node, nonce = re.search(r'node="(\d+)", nonce="([0-9a-f]+)"', challenge).groups()
+        text = "\n".join(["ursula admin request", node, nonce, method, target,
+                          hashlib.sha256(b"").hexdigest(), ""])
+        mac = hmac.new(SECRET.encode(), text.encode(), "sha256").hexdigest()
+        return {"Authorization": 'Ursula-HMAC-SHA256 nonce="%s", mac="%s"' % (nonce, mac)}
 
     def readiness(self, node):
         return self.ask_admin(node, "/readyz")
