@@ -119,6 +119,7 @@ NodeId Forwarder::LeaderFor(Errand* errand, const group::Replica& replica) {
   const raft::ConfState members = replica.members();
   const bool votes = std::ranges::find(members.voters, replica.self()) != members.voters.end();
   if (!replica.failed() && votes) return kNoNode;
+  if (!replica.failed()) URSULA_SOMETIMES("forward: a node asked for a group it isn't in yet");
   std::vector<NodeId> others;
   for (ReplicaId voter : members.voters) {
     if (NodeOf(voter) != replica.node()) others.push_back(NodeOf(voter));

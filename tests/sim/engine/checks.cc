@@ -288,7 +288,7 @@ void World::LookFromEachNode() {
   if (random_.OneIn(2)) site_.Evict();
   for (std::size_t node = 0; node < site_.size(); ++node) {
     for (const StreamId& id : profile_.names) {
-      if (ok()) LookAt(id, node);
+      if (ok() && site_.up(node)) LookAt(id, node);
     }
   }
 }

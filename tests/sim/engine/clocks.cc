@@ -29,7 +29,7 @@ void Site::SetClock(std::size_t index, bool anew) {
     node.drift_per_million = static_cast<int64_t>(random_.Below(1000)) - 500;
     node.clock_set_ns = now_ns_;
   }
-  ShowClock(&node);
+  if (node.runtime != nullptr) ShowClock(&node);
 }
 
 void Site::ShowClock(Node* node) {
@@ -59,7 +59,7 @@ std::vector<Site::GroupTime> Site::ReadTimes() const {
   std::vector<GroupTime> times(profile_.groups, {INT64_MAX, INT64_MIN, INT64_MIN, true});
   bool all = true;
   for (const Node& node : nodes_) {
-    all = all && node.engine != nullptr;
+    all = all && (node.engine != nullptr || !node.born);
     if (node.engine == nullptr) continue;
     auto& engine = static_cast<Engine&>(*node.engine);
     for (uint16_t core = 0; core < node.runtime->core_count(); ++core) {

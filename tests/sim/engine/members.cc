@@ -23,6 +23,7 @@ constexpr uint64_t kAskNs = 20 * kMs;          // Between looks at what the clus
 }  // namespace
 
 Site::Story Site::PickStory() {
+  if (!grown()) return random_.OneIn(2) ? Story::kGrowth : Story::kNone;
   if (profile_.story_one_in == 0 || !random_.OneIn(profile_.story_one_in)) return Story::kNone;
   if (!AreMembers()) return Story::kNone;
   story_node_ = random_.Below(nodes_.size());
@@ -45,10 +46,12 @@ void Site::Empty(std::size_t index) {
   node.stale = node.refused = false;
 }
 
-// The copy says itself which opening it was of.
+// The copy says itself which opening it was of. One of a cluster of one, which needs nobody's vote,
+// is left out (README.md).
 void Site::Keep(std::size_t index) {
   Node& node = nodes_[index];
-  if (profile_.keep_one_in == 0 || node.stale || !random_.OneIn(profile_.keep_one_in)) return;
+  if (profile_.keep_one_in == 0 || !grown() || node.stale || !random_.OneIn(profile_.keep_one_in))
+    return;
   std::unique_ptr<testing::FaultDisk> seen = node.disk->Clone(random_.Next());
   testing::ManualLoop loop(seen.get());
   storage::DirectoryOptions options;
@@ -59,6 +62,18 @@ void Site::Keep(std::size_t index) {
   node.kept = node.disk->Clone(random_.Next());
   node.kept_as.lives_before = LivesBefore((*opened)->replica_id());
   node.kept_as.openings = (*opened)->generation() - 1;
+}
+
+void Site::MarkPutBack(const Node& node) const {
+  const NodeId id = IdOf(static_cast<std::size_t>(&node - nodes_.data()));
+  for (const MemberStatus& member : Members()) {
+    if (member.node != id) continue;
+    if (member.lives_before != node.kept_as.lives_before) {
+      URSULA_SOMETIMES("members: a directory that was replaced came back");
+    } else {
+      URSULA_SOMETIMES("members: an older state of a directory came back");
+    }
+  }
 }
 
 void Site::PutBack(std::size_t index) {
@@ -108,6 +123,7 @@ bool Site::AreMembers() const {
 std::string Site::DescribeMembers() const {
   std::string text;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (!nodes_[i].born) continue;
     text += "\n  node " + std::to_string(i + 1) + ":";
     if (!up(i)) text += " isn't up";
     if (!up(i)) continue;
@@ -158,7 +174,7 @@ Status Site::MendStale(std::size_t index) {
 Status Site::MendMembers() {
   if (!unexpected_.ok()) return unexpected_;
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (up(i) || nodes_[i].empty || nodes_[i].stale) continue;
+    if (up(i) || nodes_[i].empty || nodes_[i].stale || !nodes_[i].born) continue;
     Status status = OpenNode(i, kJoinNs);
     if (!status.ok()) return status;
   }
@@ -168,11 +184,11 @@ Status Site::MendMembers() {
     if (!status.ok()) return status;
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (up(i)) continue;
+    if (up(i) || !nodes_[i].born) continue;
     Status status = OpenNode(i, kJoinNs);
     if (!status.ok()) return status;
   }
-  for (uint64_t waited_ns = 0; !AreMembers(); waited_ns += kAskNs) {
+  for (uint64_t waited_ns = 0; grown() && !AreMembers(); waited_ns += kAskNs) {
     if (waited_ns >= kMembersNs) {
       return Status(StatusCode::kUnavailable,
                     "not every node is a whole member" + DescribeMembers());

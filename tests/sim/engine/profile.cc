@@ -6,7 +6,7 @@ namespace ursula::engine::sim {
 
 Profile MakeProfile(Random* random, uint32_t nodes) {
   Profile profile;
-  profile.nodes = nodes;
+  profile.nodes = profile.founders = nodes;
   profile.durable = !random->OneIn(8) || nodes > 1;
   profile.groups = static_cast<uint32_t>(1 + random->Below(5));
   profile.cores_max = static_cast<uint16_t>(1 + random->Below(3));
@@ -46,6 +46,7 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
   if (nodes > 1) {
     profile.story_one_in = random->OneIn(4) ? 0 : static_cast<uint32_t>(1 + random->Below(4));
     if (profile.story_one_in > 0 && random->OneIn(2)) profile.keep_one_in = 4;
+    if (random->OneIn(6)) profile.founders = 1;
     profile.clocks = random->OneIn(3);
     // With little of it the log keeps little for peers, and a new one needs a snapshot.
     if (random->OneIn(2)) profile.hot_bytes = 1 << 20;

@@ -20,6 +20,7 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
            {"troubles", counts.troubles},
            {"directories lost", counts.losses},
            {"put back", counts.put_back},
+           {"grown", counts.grown},
            {"evictions", counts.evictions},
            {"models at most", counts.models, true}}};
 }
@@ -34,8 +35,8 @@ const ursula::sim::Simulation& EngineSimulation() {
 
 const ursula::sim::Simulation& EnginesSimulation() {
   static constexpr ursula::sim::Simulation kSimulation{
-      "engines_sim",
-      "forward: ", [](uint64_t seed, bool verbose) { return Run(seed, 3, verbose); }};
+      "engines_sim", "forward: ", [](uint64_t seed, bool verbose) { return Run(seed, 3, verbose); },
+      "members: "};
   return kSimulation;
 }
 

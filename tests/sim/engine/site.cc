@@ -50,9 +50,11 @@ std::unique_ptr<testing::FaultDisk> Site::NewDisk() {
 }
 
 void Site::Wipe() {
-  for (Node& node : nodes_) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    Node& node = nodes_[i];
     URSULA_CHECK(node.engine == nullptr);
     node.runtime.reset();
+    node.born = i < profile_.founders;
     node.disk = NewDisk();
     node.kept.reset();
     node.empty = node.stale = node.refused = false;
@@ -115,11 +117,13 @@ bool Site::StepOfOpening(std::size_t index, uint64_t begun_ns, uint64_t patience
 Status Site::Open() {
   if (cluster() && !std::exchange(founded_, true)) {
     std::vector<testing::FaultDisk*> disks;
-    for (Node& node : nodes_) disks.push_back(node.disk.get());
+    for (Node& node : nodes_) {
+      if (node.born) disks.push_back(node.disk.get());
+    }
     testing::FoundDirectories(disks, kDataPath, profile_.groups, random_.Next());
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
-    if (up(i)) continue;
+    if (up(i) || !nodes_[i].born) continue;
     Status status = OpenNode(i, kOpenNs);
     if (!status.ok()) return status;
   }
@@ -130,6 +134,7 @@ Status Site::Open() {
 bool Site::HasLeaders() const {
   std::map<GroupId, NodeId> leaders;
   for (const Node& node : nodes_) {
+    if (!node.born) continue;
     if (node.engine == nullptr || !node.engine->Ready().ok()) return false;
     for (const GroupStatus& group : node.engine->Cluster().groups) {
       if (group.leader == NodeId{}) return false;
@@ -200,11 +205,14 @@ void Site::StopNode(std::size_t index) {
 }
 
 void Site::BeginStop() {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) StopNode(i);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (up(i)) StopNode(i);
+  }
 }
 
 bool Site::stopped() const {
-  return std::ranges::all_of(nodes_, [](const Node& node) { return node.stopped; });
+  return std::ranges::all_of(
+      nodes_, [](const Node& node) { return node.engine == nullptr || node.stopped; });
 }
 
 void Site::CloseNode(std::size_t index) {
@@ -218,7 +226,9 @@ void Site::CloseNode(std::size_t index) {
 }
 
 void Site::Close() {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) CloseNode(i);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (up(i)) CloseNode(i);
+  }
 }
 
 void Site::CrashNode(std::size_t index, Fall fall) {
@@ -239,7 +249,9 @@ void Site::CrashNode(std::size_t index, Fall fall) {
 }
 
 void Site::Crash(Fall fall) {
-  for (std::size_t i = 0; i < nodes_.size(); ++i) CrashNode(i, fall);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (up(i)) CrashNode(i, fall);
+  }
 }
 
 // Some of what ends does so by groups' time, which may run at half the speed.
@@ -248,6 +260,7 @@ void Site::Settle() { Advance(profile_.clocks ? 2 * kSettleNs : kSettleNs); }
 template <class Each>
 void Site::OnReplicas(Each each) {
   for (Node& node : nodes_) {
+    if (node.engine == nullptr) continue;
     for (uint16_t core = 0; core < node.runtime->core_count(); ++core) {
       node.runtime->loop(CoreId{core}).Post([engine = node.engine.get(), core, each] {
         Shard& shard = static_cast<Engine&>(*engine).shard(CoreId{core});

@@ -79,7 +79,7 @@ class Site {
   // ---- of a cluster (troubles.cc, members.cc) ----
   std::size_t size() const { return nodes_.size(); }
   // What is to happen to its members; kNone: nothing, or nothing may now.
-  enum class Story : uint8_t { kNone, kLoss, kPutBack };
+  enum class Story : uint8_t { kNone, kLoss, kPutBack, kGrowth };
   Story PickStory();
   // Something happens to some of its nodes, or between them, and goes on happening. What it was.
   std::string Trouble(Story story);
@@ -113,6 +113,7 @@ class Site {
     int64_t clock_ahead_ms = 0;  // Of the right time, when that was
     uint64_t clock_set_ns = 0;   // this; from there it drifts.
     int64_t drift_per_million = 0;
+    bool born = true;      // There is such a node already.
     bool empty = false;    // Its directory is a new one, which no opening has come to an end with.
     bool stale = false;    // Its directory isn't the cluster's any more.
     bool refused = false;  // And has been told so.
@@ -144,7 +145,10 @@ class Site {
   bool StepOfOpening(std::size_t node, uint64_t begun_ns, uint64_t patience_ns);
 
   // troubles.cc
+  bool grown() const { return nodes_.back().born; }
   std::string Trouble();
+  std::string Grow();
+  void MarkFall(std::size_t node) const;
   void Plan(uint64_t in_ns, Event event);
   void PlanMore(std::size_t lost, uint64_t within_ns);
   bool MayHappen(const Event& event);
@@ -170,6 +174,7 @@ class Site {
   void Empty(std::size_t node);
   void Keep(std::size_t node);
   void PutBack(std::size_t node);
+  void MarkPutBack(const Node& node) const;
   bool IsOld(const Node& node, const std::vector<MemberStatus>& members) const;  // What it keeps.
   std::vector<MemberStatus> Members() const;  // As group 0's leader says; none: there is none.
   bool AreMembers() const;

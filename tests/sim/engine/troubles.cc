@@ -19,12 +19,18 @@ constexpr uint64_t kRetryNs = 300 * kMs;
 }  // namespace
 
 std::string Site::Trouble(Story story) {
+  if (story == Story::kGrowth) return Grow();
+  if (story == Story::kNone && !grown()) {
+    nodes_[0].paused_until_ns = now_ns_ + (1 + random_.Below(6000)) * kMs;
+    return "the only node stands still";
+  }
   if (story == Story::kNone) return Trouble();
   const std::size_t node = story_node_;
   std::unique_ptr<testing::FaultDisk> kept = std::move(nodes_[node].kept);
   CrashNode(node, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
   std::string what = "node " + std::to_string(node + 1);
   if (story == Story::kPutBack) {
+    MarkPutBack(nodes_[node]);
     nodes_[node].kept = std::move(kept);
     PutBack(node);
     what += " gets an older directory back";
@@ -37,6 +43,16 @@ std::string Site::Trouble(Story story) {
        {.kind = Event::Kind::kOpen, .node = node});
   PlanMore(node, (story == Story::kPutBack && random_.OneIn(2) ? 400 : 4000) * kMs);
   return what;
+}
+
+// Those that its options name come one after the other.
+std::string Site::Grow() {
+  for (std::size_t i = 1; i < nodes_.size(); ++i) {
+    nodes_[i].born = nodes_[i].empty = true;
+    Plan(random_.Below(2000) * kMs, {.kind = Event::Kind::kOpen, .node = i});
+  }
+  PlanMore(1 + random_.Below(2), 5000 * kMs);
+  return "the only node gets others";
 }
 
 std::string Site::Trouble() {
@@ -117,6 +133,7 @@ bool Site::MayHappen(const Event& event) {
   const bool falls =
       event.kind == Kind::kPower || event.kind == Kind::kProcess || event.kind == Kind::kEmpty;
   if (falls && opens(event.node)) {
+    if (nodes_[event.node].empty) URSULA_SOMETIMES("members: a joining node fell in its opening");
     nodes_[event.node].opening->Cancel();
     return false;
   }
@@ -156,6 +173,18 @@ void Site::Tell(const Event& event) {
            kNames[static_cast<std::size_t>(event.kind)] + "\n";
 }
 
+void Site::MarkFall(std::size_t node) const {
+  const std::vector<MemberStatus> members = Members();
+  for (const MemberStatus& member : members) {
+    if (member.stage != MemberStatus::Stage::kJoining) continue;
+    if (member.node == IdOf(node)) {
+      URSULA_SOMETIMES("members: a node fell while groups took it in");
+    } else {
+      URSULA_SOMETIMES("members: a node fell while groups took another in");
+    }
+  }
+}
+
 void Site::Happen(const Event& event) {
   using Kind = Event::Kind;
   Node& node = nodes_[event.node];
@@ -166,7 +195,10 @@ void Site::Happen(const Event& event) {
     case Kind::kPower:
     case Kind::kProcess: {
       const Fall fall = event.kind == Kind::kPower ? Fall::kPower : Fall::kProcess;
-      if (node.engine != nullptr && others_up > 0) return CrashNode(event.node, fall);
+      if (node.engine != nullptr && others_up > 0) {
+        MarkFall(event.node);
+        return CrashNode(event.node, fall);
+      }
       if (node.runtime == nullptr && fall == Fall::kPower) node.disk->Crash();
       return;
     }
@@ -176,8 +208,12 @@ void Site::Happen(const Event& event) {
     case Kind::kOpen: {
       if (node.runtime != nullptr || node.refused) return;
       const Status opened = OpenNode(event.node, kPatienceNs);
+      if (opened.code() == StatusCode::kCancelled) {
+        URSULA_SOMETIMES("members: a node waited to be taken in, and tried again");
+      }
       if (opened.code() == StatusCode::kCancelled) return Plan(kRetryNs, event);
       if (opened.code() == StatusCode::kFailedPrecondition && node.stale) {
+        URSULA_SOMETIMES("members: what was put back was refused at its next opening");
         node.refused = true;
         return;
       }

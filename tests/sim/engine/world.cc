@@ -256,6 +256,7 @@ void World::Strike() {
   ++counts_.troubles;
   if (story_ == Site::Story::kLoss) ++counts_.losses;
   if (story_ == Site::Story::kPutBack) ++counts_.put_back;
+  if (story_ == Site::Story::kGrowth) ++counts_.grown;
 }
 
 void World::Mend() {

@@ -29,7 +29,8 @@ struct Counts {
   uint64_t restarts = 0;
   uint64_t troubles = 0;  // Of a cluster's nodes.
   uint64_t losses = 0;    // Of those, of directories.
-  uint64_t put_back = 0;  // Of those, older directories.
+  uint64_t put_back = 0;  // Of older ones.
+  uint64_t grown = 0;     // Clusters, from one node to three.
   uint64_t evictions = 0;
   uint64_t models = 0;  // The most that could be the truth at once.
 };

@@ -114,7 +114,11 @@ void Add(const RangeResult& more, RangeResult* sum) {
 std::vector<std::string> Marks(const Simulation& simulation, bool reached) {
   std::vector<std::string> names;
   for (const SometimesMark& mark : SometimesMarks()) {
-    if (!std::string_view(mark.name).starts_with(simulation.marks)) continue;
+    const std::string_view name = mark.name;
+    const char* more = simulation.more_marks;
+    if (!name.starts_with(simulation.marks) && (more == nullptr || !name.starts_with(more))) {
+      continue;
+    }
     if (mark.reached.load() == reached) names.emplace_back(mark.name);
   }
   std::sort(names.begin(), names.end());

@@ -30,6 +30,7 @@ struct Simulation {
   const char* program = "";  // That replays a seed.
   const char* marks = "";    // Its URSULA_SOMETIMES marks begin so.
   SeedResult (*run)(uint64_t seed, bool verbose) = nullptr;
+  const char* more_marks = nullptr;  // Or so.
 };
 
 SeedResult RunSeed(const Simulation& simulation, uint64_t seed, bool verbose = false);
