@@ -37,6 +37,12 @@ PLANTED_IN_GROUPS = {
     "takes_old_stamps_for_the_present": "peering.cc",
 }
 
-PLANTED_IN_CLUSTER = PLANTED_IN_ENGINES.keys() + PLANTED_IN_GROUPS.keys()
+PLANTED_IN_DIRECTORIES = {
+    "uses_a_replica_id_again": "directory.cc",
+}
+
+PLANTED_IN_CLUSTER = (
+    PLANTED_IN_ENGINES.keys() + PLANTED_IN_GROUPS.keys() + PLANTED_IN_DIRECTORIES.keys()
+)
 
 PLANTED_BUGS = PLANTED_IN_ENGINE.keys() + PLANTED_IN_GROUP.keys() + PLANTED_IN_STREAM.keys()
