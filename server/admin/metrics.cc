@@ -180,6 +180,13 @@ void AddCluster(const MetricsInput& input, Families* out) {
              Number(engine.groups_leaderless));
   out->Counter("forwarded_calls_total", "Calls sent on to a group's leader on another node.",
                engine.forwarded_calls);
+  out->Counter("local_reads_total", "Reads that might be a little old, by group asked.",
+               engine.local_reads);
+  out->Counter("local_reads_waited_total",
+               "Of those: the group's leader was asked, for what was here was too old.",
+               engine.local_reads_waited);
+  out->Counter("local_reads_behind_total", "Of those: nobody could say how old it was.",
+               engine.local_reads_behind);
   out->Counter("peer_frames_total", "Frames for other nodes.", engine.peer_sent_frames);
   out->Counter("peer_frame_bytes_total", "Bytes of frames for other nodes.",
                engine.peer_sent_bytes);

@@ -39,6 +39,9 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   EXPECT_EQ(MetricsText(input).find("ursula_groups"), std::string::npos);
   input.engine.groups_led = 3;
   input.engine.groups_leaderless = 1;
+  input.engine.local_reads = 70;
+  input.engine.local_reads_waited = 6;
+  input.engine.local_reads_behind = 5;
   input.peers.resize(2);
   input.peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
   input.peers[0].sent_bytes = 10;
@@ -47,6 +50,9 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   std::string text = MetricsText(input);
   EXPECT_TRUE(HasLine(text, "ursula_groups_led 3"));
   EXPECT_TRUE(HasLine(text, "ursula_groups_leaderless 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_local_reads_total 70"));
+  EXPECT_TRUE(HasLine(text, "ursula_local_reads_waited_total 6"));
+  EXPECT_TRUE(HasLine(text, "ursula_local_reads_behind_total 5"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"3\"} 0"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_sent_bytes_total{peer=\"2\"} 10"));
