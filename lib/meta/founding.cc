@@ -223,18 +223,22 @@ void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
 }
 
 // A cluster of one whose options name several: who the others are is heard first, if they are
-// there, so that each cluster can be named.
+// there, so that each cluster can be named. It may have grown since: then they are of the same one.
 void Founding::JudgeAlone() {
   std::string others;
   bool all = true;
+  bool grown = false;
   for (const auto& [node, peer] : peers_) {
+    const bool member = peer.said && peer.said->record.state == FoundingState::kMember;
     if (!peer.said) {
       all = false;
-    } else if (peer.said->record.state == FoundingState::kMember) {
+    } else if (member && peer.said->record.plan.cluster_id == record_.plan.cluster_id) {
+      grown = true;
+    } else if (member) {
       others += ", " + Name(node) + " of cluster " + Number(peer.said->record.plan.cluster_id);
     }
   }
-  if (!all && others.empty() && ticks_ < kAloneTicks) return;
+  if (!all && !grown && others.empty() && ticks_ < kAloneTicks) return;
   if (others.empty()) {
     member_ = true;  // The others, who have no cluster yet, may join this one.
     return;

@@ -333,6 +333,19 @@ TEST_F(OneOfThree, ANodeThatIsAloneGrowsToThreeWhileItServes) {
   cluster_.Crash(1);
   ASSERT_TRUE(Append(2, Id("s"), "+without the first").ok());
   EXPECT_EQ(Read(3, Id("s")), "alone+two+one+three+without the first");
+  // Whose directory says that it founded alone.
+  ASSERT_TRUE(cluster_.Open(1).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  EXPECT_EQ(Read(1, Id("s")), "alone+two+one+three+without the first");
+}
+
+TEST_F(OneOfThree, ANodeThatIsLostWhileBothAreTakenInIsTakenInAgain) {
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  cluster_.Crash(2);
+  cluster_.Wipe(2);
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  EXPECT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
 }
 
 // Last: by what the suite as a whole came by.
