@@ -6,8 +6,10 @@
 // The meta group's word is the one that counts, but who was replaced isn't talked to any more: so
 // peers are asked, too, who answer by what they have applied.
 
+#include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "lib/base/sometimes.h"
 #include "lib/engine/engine.h"
@@ -65,10 +67,15 @@ void Engine::TellOpening() {
 void Engine::SayOpening(const group::Replica& meta) {
   const Bytes hello =
       meta::EncodeFoundingHello(HelloOfMember(*directory_, options_.cluster, founding_terms_));
-  for (ReplicaId member : WantedMembers(meta.machine())) {
-    if (NodeOf(member) == meta.node()) continue;
-    (void)options_.cluster.transport->Send(runtime_.Current()->core(), NodeOf(member),
-                                           Channel::kControl, {hello});
+  // Those that the options name, too: a copy of before the cluster grew knows of no others.
+  std::vector<NodeId> nodes = options_.cluster.founders;
+  for (ReplicaId member : WantedMembers(meta.machine())) nodes.push_back(NodeOf(member));
+  std::ranges::sort(nodes);
+  nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());
+  for (NodeId node : nodes) {
+    if (node == meta.node()) continue;
+    (void)options_.cluster.transport->Send(runtime_.Current()->core(), node, Channel::kControl,
+                                           {hello});
   }
 }
 

@@ -348,6 +348,27 @@ TEST_F(OneOfThree, ANodeThatIsLostWhileBothAreTakenInIsTakenInAgain) {
   EXPECT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
 }
 
+// It would be a majority by itself for as long as it ran.
+TEST_F(OneOfThree, ACopyOfBeforeItGrewIsRefused) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  ASSERT_TRUE(Append(1, Id("s"), "alone").ok());
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  cluster_.Keep(1);
+  ASSERT_TRUE(cluster_.Open(1).ok());
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return AllMembers(cluster_, 3); }));
+  ASSERT_TRUE(Append(2, Id("s"), "+three").ok());
+  cluster_.Crash(1);
+  cluster_.PutBack(1);
+  ASSERT_TRUE(cluster_.Open(1).ok());
+  ASSERT_TRUE(cluster_.RunUntil(
+      [&] { return cluster_.node(1).Ready().code() == StatusCode::kFailedPrecondition; }));
+  // What it is asked it passes on, and decides nothing.
+  const bool passed_on = Append(1, Id("s"), "+one").ok();
+  EXPECT_EQ(Read(2, Id("s")), passed_on ? "alone+three+one" : "alone+three");
+}
+
 // Last: by what the suite as a whole came by.
 TEST(MembershipMarks, EveryOneWasHit) {
   int marks = 0;
