@@ -119,6 +119,8 @@ TEST(MembersTest, ALearnerVotesOnceItLacksNothing) {
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(cluster.AppendNow("s", std::string(30'000, 'x')));
     for (uint64_t id = 1; id <= 3; ++id) cluster.replica(id).Checkpoint();
     cluster.RunFor(1'000'000'000);
+    // Slower than the steps are asked for: what is missing is so for long enough to be seen.
+    cluster.network().set_faults({.delay_ns_min = 9'000'000, .delay_ns_max = 11'000'000});
     const uint64_t leader = *cluster.Leader();
     const uint64_t gone = leader % 3 + 1;
     std::vector<ReplicaId> wanted;
