@@ -35,13 +35,16 @@ class OpeningTest : public ::testing::Test {
     options.message_bytes_max = 64 << 10;
     options.opening = opening;
     auto opened = StreamEngine::Open(std::move(options));
+    cancelling_ = nullptr;  // It may not outlive this.
     if (opened.ok()) engine_ = std::move(*opened);
     return opened.status();
   }
 
   // Turns of the first core, which has none before recovery has read everything.
   void CancelIn(int turns, Opening* opening) {
+    cancelling_ = opening;
     runtime_->loop(CoreId{0}).Post([this, turns, opening] {
+      if (cancelling_ != opening) return;
       if (opening->Progress().step == OpeningStep::kDone) return;
       if (turns > 0) return CancelIn(turns - 1, opening);
       at_cancel_ = opening->Progress();
@@ -137,6 +140,7 @@ class OpeningTest : public ::testing::Test {
   std::unique_ptr<StreamEngine> engine_;
   std::string expected_;
   OpeningProgress at_cancel_;
+  Opening* cancelling_ = nullptr;  // The one under way.
 };
 
 TEST_F(OpeningTest, TellsEachStepInOrderAndNeverMoreThanThereIs) {

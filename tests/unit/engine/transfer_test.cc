@@ -109,6 +109,9 @@ TEST_F(TransferTest, WhatIsAppendedMeanwhileIsAcknowledged) {
 
 TEST_F(TransferTest, ANodeThatLacksALittleIsWaitedForAndOneThatLacksMuchIsNot) {
   ASSERT_TRUE(CreateStream());
+  // Until leaders are spread nobody else hands one over.
+  cluster_.Advance(5000);
+  ASSERT_TRUE(cluster_.AwaitLeaders());
   const GroupId group = GroupOfStream();
   const uint64_t leader = cluster_.LeaderOf(group).value_or(0);
   const uint64_t to = After(leader);
