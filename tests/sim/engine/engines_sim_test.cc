@@ -1,5 +1,6 @@
 // The fixed seeds of a cluster. A failure names its seed; engines_sim replays it.
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -27,11 +28,13 @@ TEST(EnginesSimTest, SomeOrderExplainsEveryAnswerOfTheFixedSeeds) {
                              "looks", "directories lost", "put back", "grown"}) {
     EXPECT_GT(range.figure(figure), 0u) << figure;
   }
-  // Rare: a core of a cluster this small has no 16 MiB under way to one peer; and a leader falls
-  // with a call of its own under way in one seed of some fifty.
+  // Rare, and so missed without harm: a core of a cluster this small has no 16 MiB under way to one
+  // peer; and a leader falls with a call of its own under way in one seed of some fifty.
   const std::vector<std::string> rare{"forward: a call had no room on its way to a leader",
                                       "forward: a call met the end of its leadership"};
-  EXPECT_EQ(ursula::sim::Marks(EnginesSimulation(), false), rare);
+  for (const std::string& mark : ursula::sim::Marks(EnginesSimulation(), false)) {
+    EXPECT_NE(std::ranges::find(rare, mark), rare.end()) << mark;
+  }
   std::printf("%s\n", range.Describe().c_str());
 }
 
