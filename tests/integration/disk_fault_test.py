@@ -38,9 +38,12 @@ class Client:
     def streams(self):
         return sorted(self.content)
 
+    def next_stream(self):
+        return self.streams()[self.number % len(self.content)]
+
     def append(self):
         """(status, code of the error, headers) of one append."""
-        stream = self.streams()[self.number % len(self.content)]
+        stream = self.next_stream()
         self.number += 1
         data = (b"%08d" % self.number) * (BODY_BYTES // 8)
         status, headers, body = self.server.append(stream, data)
@@ -163,12 +166,15 @@ class Faults(unittest.TestCase):
         client.append_some(100 if kind == "ext4" else 10)
         served.disk.command(command)
         refused = 0
+        behind = set()  # Streams whose log has no room at the moment, and so doesn't meet the fault.
         for _ in range(40 * len(STREAMS)):
+            stream = client.next_stream()
             status, code, headers = client.append()
             # The other core's log may not have met the fault yet, or not any more.
             if status == 503:
                 refused += 1
-                self.assertEqual(code, "UNAVAILABLE")
+                self.assertIn(code, ("UNAVAILABLE", "OVERLOADED"))
+                (behind.add if code == "OVERLOADED" else behind.discard)(stream)
                 self.assertEqual(headers["Retry-After"], "1")
             else:
                 self.assertEqual((status, code), (504, "OUTCOME_UNKNOWN"))
@@ -181,7 +187,10 @@ class Faults(unittest.TestCase):
         # What has failed stays so: a retried sync would report success for data that was dropped.
         served.disk.command("on")
         for _ in range(4 * len(STREAMS)):
-            self.assertEqual(client.append()[:2], (503, "UNAVAILABLE"))
+            stream = client.next_stream()
+            answer = client.append()[:2]
+            if stream not in behind:
+                self.assertEqual(answer, (503, "UNAVAILABLE"))
         client.check()
         self.assertIsNone(server.process.poll())
         server.stop()
@@ -190,7 +199,11 @@ class Faults(unittest.TestCase):
         server.start()
         client.check()
         self.assertEqual(server.ask("HEAD", STREAMS[0])[0], 200)
-        self.assertEqual(server.append(STREAMS[0], b"again")[0], 204)
+        # A log's first segment is small: on a slow disk the next one may not be there yet.
+        status, _, body = server.append(STREAMS[0], b"again")
+        while status == 503 and b"OVERLOADED" in body:
+            status, _, body = server.append(STREAMS[0], b"again")
+        self.assertEqual(status, 204, "%r %s" % (body, server.log_text()[-3000:]))
 
     def test_ext4_writes_that_fail_end_the_log(self):
         self.failing("ext4", "fail writes")
