@@ -28,13 +28,11 @@ PLANTED_IN_STREAM = {
 
 # Of a cluster: the simulation of several engines must notice these.
 PLANTED_IN_ENGINES = {
-    "asks_nobody_before_it_is_taken_in": "forwarder.cc",
     "sends_a_call_again_that_had_left": "forwarder.cc",
 }
 
 PLANTED_IN_GROUPS = {
     "judges_expiry_by_a_followers_own_stamps": "peering.cc",
-    "takes_old_stamps_for_the_present": "peering.cc",
 }
 
 PLANTED_IN_DIRECTORIES = {
