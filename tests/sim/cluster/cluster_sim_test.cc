@@ -24,6 +24,7 @@ const std::set<std::string> kRare = {
     "group: a part of a snapshot was dropped on its way out",
     "group: a peer didn't answer for payload",
     "group: a peer lacks payload too",
+    "group: a replica can't say how old it is",  // No read here is local.
     "group: a shipment met its deadline",
     "group: a shipment was never finished",
     "group: a shipment was refused",
