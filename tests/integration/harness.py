@@ -3,6 +3,7 @@
 A test script ends with `harness.main()`: it takes the server's path as its first argument, runs the
 unittest cases of the script and, under Bazel, writes a case each to XML_OUTPUT_FILE.
 """
+import fcntl
 import http.client
 import json
 import os
@@ -86,7 +87,10 @@ class Server(Client):
                       host + ":0" if admin else "none", *flags]
         if data_dir is not None:
             self.flags += ["--data-dir", str(data_dir)]
-        self.log = log or tempfile.TemporaryFile(mode="w+")  # Its stderr.
+        # Its stderr; what strangers sent may be in it, as it was.
+        self.log = log or tempfile.TemporaryFile(mode="w+", errors="backslashreplace")
+        # The server writes to its end while it is read here, through one offset.
+        fcntl.fcntl(self.log, fcntl.F_SETFL, fcntl.fcntl(self.log, fcntl.F_GETFL) | os.O_APPEND)
         self.launch()
         if wait:
             self.await_listening()
