@@ -119,7 +119,10 @@ class Server(Client):
     def admin_port(self):
         wait_until(lambda: "admin listening" in self.log_text())  # The log is written behind.
         for line in reversed(self.log_text().splitlines()):
-            entry = json.loads(line)
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # Of a library, and not the server's.
             if entry["message"] == "admin listening":
                 return int(entry["address"].rsplit(":", 1)[1])
         raise AssertionError("no admin listener in the log")
