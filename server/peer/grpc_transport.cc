@@ -7,6 +7,7 @@
 #include "lib/base/check.h"
 #include "lib/base/ids.h"
 #include "server/peer/dial.h"
+#include "server/peer/library_log.h"
 #include "server/peer/peer_link.h"
 #include "server/peer/peer_server.h"
 #include "server/peer/roster.h"
@@ -21,6 +22,7 @@ class GrpcTransport final : public PeerTransport {
   explicit GrpcTransport(const PeerTransportOptions& options)
       : cores_(options.core_count, options.post),
         roster_(options, &cores_),
+        library_log_([this](const std::string& line) { roster_.Log(true, line); }),
         server_(&roster_, &cores_, &open_) {}
   ~GrpcTransport() override { URSULA_CHECK(stopped_ || !started_); }
 
@@ -73,6 +75,7 @@ class GrpcTransport final : public PeerTransport {
  private:
   Cores cores_;
   Roster roster_;
+  LibraryLog library_log_;
   OpenCalls open_;
   PeerServer server_;
   std::map<NodeId, std::unique_ptr<PeerLink>> links_;  // Made at the start.

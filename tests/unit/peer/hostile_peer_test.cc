@@ -394,5 +394,26 @@ TEST_F(HostilePeerTest, ManyStreamsOnOneConnectionAreBounded) {
   EXPECT_EQ(last.Greet(FromTwo(1, kSenderCoresMax - 1)), "\x01");
 }
 
+// gRPC has a line for each of these, with the bytes as they came.
+TEST_F(HostilePeerTest, WhatStrangersSendFillsNoLog) {
+  PeerNode& one = One();
+  // HEADERS whose :status is no number.
+  const std::string value = "x\n\x1b[31m\xbc";
+  const std::string block = "\x48" + std::string(1, static_cast<char>(value.size())) + value;
+  const std::string sent = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" +
+                           std::string("\0\0\0\4\0\0\0\0\0\0\0", 11) +
+                           static_cast<char>(block.size()) + std::string("\1\4\0\0\0\1", 6) + block;
+  for (int i = 0; i < 50; ++i) {
+    const int fd = Connect();
+    EXPECT_GT(send(fd, sent.data(), sent.size(), MSG_NOSIGNAL), 0);
+    shutdown(fd, SHUT_WR);
+    AwaitClosed(fd);
+  }
+  one.AwaitLog("gRPC: ");
+  EXPECT_LE(one.CountLog("gRPC: "), 2u);
+  EXPECT_EQ(one.CountLog("\xbc") + one.CountLog("\n") + one.CountLog("\x1b"), 0u);
+  ExpectServes();
+}
+
 }  // namespace
 }  // namespace ursula::peer
