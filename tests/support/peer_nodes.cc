@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <random>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -29,11 +30,12 @@ uint64_t NextIncarnation() {
 }  // namespace
 
 uint16_t FreePort() {
-  constexpr int kFirst = 12000;
-  constexpr int kCount = 20000;
-  static std::atomic<int> tried = 0;
+  constexpr unsigned kFirst = 12000;
+  constexpr unsigned kCount = 20000;
+  // Not by the process's id, which is the same in each test's sandbox.
+  static std::atomic<unsigned> tried = std::random_device{}();
   while (true) {
-    const int port = kFirst + (static_cast<int>(getpid()) * 97 + tried++) % kCount;
+    const unsigned port = kFirst + tried++ % kCount;
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address = {};
     address.sin_family = AF_INET;
