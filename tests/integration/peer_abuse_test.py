@@ -4,6 +4,7 @@ goes on.
 
 URSULA_PEER_CONNECTIONS says how many half-open connections there are (200 if not given).
 """
+import json
 import os
 import random
 import re
@@ -36,6 +37,7 @@ def garbage(chance):
         bytes.fromhex("160301020001000001fc0303") + noise[:500],  # The beginning of TLS.
         PREFACE + noise, PREFACE + SETTINGS, PREFACE + SETTINGS + noise,
         PREFACE + SETTINGS + frame(1, 4, 1, noise[:200]),   # HEADERS that are none.
+        PREFACE + SETTINGS + frame(1, 4, 1, b"\x48\x04x\n\xbc\x1b"),  # Whose :status is no number.
         PREFACE + SETTINGS + frame(0, 0, 1, noise),         # DATA of no stream.
         PREFACE + SETTINGS + b"\xff\xff\xff" + noise,       # 16 MiB are said to come.
         PREFACE + SETTINGS + frame(6, 0, 0, noise[:8]) * 1000,
@@ -119,6 +121,8 @@ class Strangers(unittest.TestCase):
             traffic.check()
             for node in ALL:
                 self.assertIsNone(cluster[node].process.poll())
+                for line in cluster[node].log_text().splitlines():
+                    json.loads(line)  # Whoever sent what: lines of the server's.
             cluster.await_leaders(*ALL)  # One may be handed over just now.
 
     def test_half_open_connections_cost_little_and_keep_nobody_out(self):
