@@ -128,6 +128,7 @@ struct DeleteBucket {
 struct Reconcile {
   using Answer = group::MembersProgress;
   std::vector<ReplicaId> members = {};
+  uint64_t as_of = 0;  // The index in the meta group by which they follow from its state.
 };
 
 using OfLeader = std::variant<Propose, Append, Fork, Delete, Unreserve, Home, StepClock,

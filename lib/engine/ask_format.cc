@@ -70,6 +70,7 @@ struct AskEncoder {
   void operator()(const ask::StepClock&) {}
   void operator()(const ask::DeleteBucket& ask) { out->PutString(ask.bucket); }
   void operator()(const ask::Reconcile& ask) {
+    out->PutVarint(ask.as_of);
     out->PutVarint(ask.members.size());
     for (ReplicaId member : ask.members) out->PutVarint(Raw(member));
   }
@@ -154,6 +155,7 @@ class AskReader {
   void Get(ask::StepClock*) {}
   void Get(ask::DeleteBucket* ask) { ask->bucket = std::string(in_.String()); }
   void Get(ask::Reconcile* ask) {
+    ask->as_of = in_.Varint();
     const uint64_t count = in_.Varint();
     if (count > kMembersMax) in_.Fail();
     for (uint64_t i = 0; i < count && in_.ok(); ++i) {
@@ -275,6 +277,7 @@ struct AnswerEncoder {
   }
   void operator()(const group::MembersProgress& progress) {
     PutFixed<uint8_t>(out, progress.rests ? 1 : 0);
+    PutFixed<uint8_t>(out, progress.away ? 1 : 0);
     PutVarint(out, Raw(progress.waits_for));
     PutVarint(out, progress.open.size());
     for (NodeId node : progress.open) PutVarint(out, Raw(node));
@@ -325,6 +328,7 @@ ask::LeadersAnswer GetAnswer(Reader* in, std::size_t index) {
     case 5: {
       group::MembersProgress progress;
       progress.rests = stream::GetBool(in);
+      progress.away = stream::GetBool(in);
       progress.waits_for = ReplicaId{in->Varint()};
       const uint64_t count = in->Varint();
       if (count > 2 * kMembersMax) in->Fail();

@@ -78,10 +78,11 @@ struct GroupChores {
 struct MembersChore {
   std::vector<ReplicaId> wanted = {};
   uint64_t round = 0;  // Of `wanted`.
+  uint64_t as_of = 0;  // The meta group's index by which it is wanted.
   // By group: the nodes whose part isn't done there; none as long as it hasn't said.
   std::vector<std::optional<std::vector<NodeId>>> open = {};
-  std::deque<uint32_t> todo = {};             // Groups; the first of them are being worked on,
-  uint64_t turn_ns = 0;                       // since then.
+  uint64_t look_ns = 0;                       // When all groups are looked at anew.
+  std::deque<uint32_t> todo = {};             // Groups; the first of them are being worked on.
   absl::flat_hash_set<uint32_t> asking = {};  // Groups.
   bool settling = false;  // The meta group is being told that all have done a node's part.
   std::string waits_for = {};
@@ -277,7 +278,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void BeginRound(std::vector<ReplicaId> wanted);
   void WorkOnGroups();
   void ReconcileGroup(GroupId group);
-  void OnReconciled(GroupId group, const group::MembersProgress& progress);
+  void OnReconciled(GroupId group, const Result<group::MembersProgress>& progress);
   void SettleMembers(const group::Replica& meta);
   std::vector<ReplicaId> WantedMembers(const stream::Machine& meta) const;
   // registration.cc: whether this directory is still the one that the cluster takes it for.
@@ -328,6 +329,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   Registration registration_;
   io::Guarded<std::string> refused_;  // Why this directory is none of the cluster's any more.
   io::Guarded<ClusterStatus> published_members_;
+  io::Guarded<ask::Reconcile> known_members_;  // As this node has applied the meta group.
   std::atomic<uint64_t> next_ticket_ = 1;
   CallGate gate_;  // Inside: calls not yet answered, chores under way, and Stop.
   std::atomic<bool> stop_called_ = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,8 +15,6 @@ namespace {
 using Kind = MemberChange::Kind;
 using Mark = stream::MarkNode::Mark;
 using Stage = stream::NodeState::Stage;
-
-constexpr uint64_t kNodeMax = 65'535;  // ReplicaId has 16 bits for it.
 
 Mark MarkOf(Kind kind) {
   switch (kind) {
@@ -69,6 +68,14 @@ void Engine::ChangeMemberAt(MemberCall call) {
   const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
   const std::optional<MemberOutcome> end = Judge(call->request, meta, &mark);
   if (end) return call->done(MemberReply{*end});
+  const std::vector<NodeId>& named = options_.cluster.founders;
+  const NodeId node = call->request.node;
+  if (call->request.kind == Kind::kAdd && std::ranges::find(named, node) == named.end()) {
+    return call->done(Status(StatusCode::kInvalidArgument,
+                             "node " + std::to_string(Raw(node)) +
+                                 " is none of those that this node's options name, so nobody could "
+                                 "reach it: name it first, on every node"));
+  }
   ProposeAt(kMetaGroup, mark, [call](Result<stream::Reply> reply) {
     if (!reply.ok()) return call->done(reply.status());
     call->done(MemberReply{reply->outcome == Outcome::kOk ? MemberOutcome::kAccepted
@@ -91,7 +98,7 @@ std::optional<MemberOutcome> Engine::Judge(const MemberChange& change, const str
   switch (change.kind) {
     case Kind::kAdd:
       if (member) return MemberOutcome::kIsMember;
-      if (leaves) return MemberOutcome::kOtherChange;
+      if (leaves) return std::nullopt;  // It stays after all.
       if (invited) return MemberOutcome::kIsSo;
       if (wanted.size() + CountOfInvited(meta) >= MemberReply::kNodesMax) {
         return MemberOutcome::kTooMany;

@@ -20,8 +20,8 @@ namespace {
 
 // Each may have a snapshot and payload on its way to the new member.
 constexpr std::size_t kGroupsAtOnce = 8;
-// Those that don't get on in this time, for somebody is away, let others go first.
-constexpr uint64_t kTurnNs = 10'000'000'000;
+// Though nothing has changed: whatever kept a group from its members is found then.
+constexpr uint64_t kLookNs = 60'000'000'000;
 
 using Stage = stream::NodeState::Stage;
 
@@ -69,10 +69,13 @@ void Engine::PublishMembers(const group::Replica& meta) {
   }
   ClusterStatus status;
   for (const auto& [node, member] : members) status.members.push_back(member);
-  status.groups_settled = static_cast<uint32_t>(
-      std::ranges::count_if(members_.open, [](const auto& open) { return open && open->empty(); }));
-  status.members_wait_for = members_.waits_for;
+  if (AnyChanges(meta.machine())) {
+    const auto settled = [](const auto& open) { return open && open->empty(); };
+    status.groups_settled = static_cast<uint32_t>(std::ranges::count_if(members_.open, settled));
+    status.members_wait_for = members_.waits_for;
+  }
   published_members_.Set(std::move(status));
+  known_members_.Set({WantedMembers(meta.machine()), Raw(meta.applied())});
 }
 
 // Not who is being taken in, either: of the groups that haven't done that yet it knows no leader,
@@ -91,9 +94,11 @@ void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
   PublishMembers(*meta);
   Register(*meta);
-  if (!meta->leads() || !AnyChanges(meta->machine())) return BeginRound({});
+  // One whose log has failed leads for ever, as far as it knows.
+  if (!meta->leads() || meta->failed()) return BeginRound({});
   std::vector<ReplicaId> wanted = WantedMembers(meta->machine());
-  if (wanted != members_.wanted) BeginRound(std::move(wanted));
+  const bool look = members_.todo.empty() && runtime_.Current()->now_ns() >= members_.look_ns;
+  if (look || wanted != members_.wanted) BeginRound(std::move(wanted));
   WorkOnGroups();
   SettleMembers(*meta);
 }
@@ -105,24 +110,16 @@ void Engine::BeginRound(std::vector<ReplicaId> wanted) {
   members_.todo.clear();
   members_.open.clear();
   members_.wanted = std::move(wanted);
+  members_.as_of = Raw(ShardOf(kMetaGroup).replica(kMetaGroup).applied());
   if (members_.wanted.empty()) return;
   members_.open.resize(group_count_);
   for (uint32_t group = 0; group < group_count_; ++group) members_.todo.push_back(group);
-  members_.turn_ns = runtime_.Current()->now_ns();
+  members_.look_ns = runtime_.Current()->now_ns() + kLookNs;
 }
 
 void Engine::WorkOnGroups() {
   members_.waits_for.clear();
-  if (members_.todo.empty()) return;
-  const uint64_t now_ns = runtime_.Current()->now_ns();
   const std::size_t count = std::min(kGroupsAtOnce, members_.todo.size());
-  if (now_ns - members_.turn_ns >= kTurnNs) {
-    URSULA_SOMETIMES("nodes: groups that wait for one let others go first");
-    members_.turn_ns = now_ns;
-    std::rotate(members_.todo.begin(),
-                members_.todo.begin() + static_cast<std::ptrdiff_t>(count % members_.todo.size()),
-                members_.todo.end());
-  }
   for (std::size_t i = 0; i < count; ++i) {
     const uint32_t group = members_.todo[i];
     if (!members_.asking.contains(group)) ReconcileGroup(GroupId{group});
@@ -132,22 +129,24 @@ void Engine::WorkOnGroups() {
 void Engine::ReconcileGroup(GroupId group) {
   if (!gate_.Enter()) return;
   members_.asking.insert(Raw(group));
-  CallGroup(group, ask::Reconcile{members_.wanted},
+  CallGroup(group, ask::Reconcile{members_.wanted, members_.as_of},
             [this, group, round = members_.round](Result<group::MembersProgress> progress) {
               members_.asking.erase(Raw(group));
-              if (round == members_.round && progress.ok()) OnReconciled(group, *progress);
+              if (round == members_.round) OnReconciled(group, progress);
               CallEnded();
             });
 }
 
-void Engine::OnReconciled(GroupId group, const group::MembersProgress& progress) {
-  members_.open[Raw(group)] = progress.open;
-  if (progress.waits_for != raft::kNoReplica) {
-    members_.waits_for = Name(NodeOf(progress.waits_for));
+void Engine::OnReconciled(GroupId group, const Result<group::MembersProgress>& progress) {
+  if (progress.ok()) members_.open[Raw(group)] = progress->open;
+  if (progress.ok() && progress->waits_for != raft::kNoReplica) {
+    members_.waits_for = Name(NodeOf(progress->waits_for));
   }
-  if (progress.rests && std::erase(members_.todo, Raw(group)) > 0) {
-    members_.turn_ns = runtime_.Current()->now_ns();
-  }
+  const bool rests = progress.ok() && progress->rests;
+  const bool stalls = !progress.ok() || progress->away;
+  if ((!rests && !stalls) || std::erase(members_.todo, Raw(group)) == 0 || rests) return;
+  URSULA_SOMETIMES("nodes: a group that waits for who is away let others go first");
+  members_.todo.push_back(Raw(group));
 }
 
 // Every group has done the node's part: that is what the meta group remembers.
@@ -177,6 +176,11 @@ void Engine::SettleMembers(const group::Replica& meta) {
 
 void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
                       Function<void(Result<group::MembersProgress>)> done) {
+  const ask::Reconcile known = known_members_.Get();
+  if (known.as_of >= ask.as_of && known.members != ask.members) {
+    URSULA_SOMETIMES("nodes: a late word of members was refused");
+    return done(Status(StatusCode::kUnavailable, "the cluster's members have changed since"));
+  }
   replica.Reconcile(ask.members, std::move(done));
 }
 

@@ -69,15 +69,14 @@ void Engine::OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result) 
   reply.staleness_ms = StalenessMs(*runtime_.Current(), work.fresh_ns);
   const bool refused = reply.outcome != Outcome::kOk;
   const bool past_tail = !request.from_tail && request.from > reply.info.tail;
-  const bool ended = result.waited && refused;  // For good.
-  if (ended || !IsToAskAgain(work, reply, refused || past_tail, result.waited)) {
+  if (!IsToAskAgain(work, reply, refused || past_tail, result.waited)) {
     return AnswerOfStream(call, request.stream.bucket, std::move(reply));
   }
   URSULA_SOMETIMES("engine: a local read was asked for again");
   AskAgain(&work);
   call->attempts = 0;
-  if (result.waited) {  // It goes on where it waited, and its time is over, or data is there.
-    request.wait_ms = 0;
+  if (result.waited) request.wait_ms = 0;  // Its time is over, or something has come.
+  if (result.waited && !refused) {         // It goes on where it waited.
     request.from = reply.start;
     request.from_tail = request.from_append_start = false;
     request.incarnation = reply.info.incarnation;

@@ -213,7 +213,8 @@ void Replica::AfterApply() {
   if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
     for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
   }
-  if (!fresh_.empty() && !RenewHeld()) AnswerFresh();
+  // What is held is renewed by who leads; nobody here waits for one that was voted out.
+  if (!fresh_.empty() && (follows() || !RenewHeld())) AnswerFresh();
   while (!woken_.empty()) {
     stream::Incarnation incarnation = *woken_.begin();
     woken_.erase(woken_.begin());

@@ -20,6 +20,7 @@ struct MembersProgress {
   // Of those it waits for: it isn't whole yet, or away. None: the last step is under way, or it
   // rests.
   ReplicaId waits_for = raft::kNoReplica;
+  bool away = false;  // That one.
 
   bool done() const { return open.empty(); }
   friend bool operator==(const MembersProgress&, const MembersProgress&) = default;

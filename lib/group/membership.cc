@@ -1,6 +1,7 @@
 // The part of Replica that changes which replicas its group has.
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,8 @@ namespace {
 
 // A learner that lacks no more entries than this is promoted: it has the rest in a moment.
 constexpr uint64_t kBehindMax = 4096;
+constexpr uint64_t kHeardNs = 500'000'000;         // Five heartbeats.
+constexpr uint64_t kTellWholeNs = 10'000'000'000;  // A voter's word may be lost.
 
 bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
   return std::find(members.begin(), members.end(), one) != members.end();
@@ -72,9 +75,9 @@ void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status
 // voters passes through no other.
 void Replica::Reconcile(const std::vector<ReplicaId>& wanted,
                         Function<void(Result<MembersProgress>)> done) {
-  raft::ConfChange change;
+  std::optional<raft::ConfChange> change;
   const MembersProgress progress = PlanMembers(wanted, &change);
-  if (!leads() || change.steps.empty()) {
+  if (!leads() || !change) {
     Status status;
     if (!leads()) status = Status(StatusCode::kUnavailable, "this group has no leader here");
     services_.loop->Defer([done = std::move(done), status, progress]() mutable {
@@ -83,49 +86,81 @@ void Replica::Reconcile(const std::vector<ReplicaId>& wanted,
     });
     return;
   }
-  ChangeMembers(change, [done = std::move(done), progress](Status status) mutable {
+  ChangeMembers(*change, [done = std::move(done), progress](Status status) mutable {
     if (!status.ok()) return done(std::move(status));
     done(std::move(progress));
   });
 }
 
 MembersProgress Replica::PlanMembers(const std::vector<ReplicaId>& wanted,
-                                     raft::ConfChange* change) {
+                                     std::optional<raft::ConfChange>* planned) {
   const raft::ConfState conf = core_->Configuration();
   MembersProgress progress{.open = OpenNodes(wanted, conf)};
   progress.rests = progress.done();
-  if (progress.done() || !leads() || !conf.voters_outgoing.empty()) return progress;
+  if (progress.done() || !leads()) return progress;
+  raft::ConfChange change;
+  if (!conf.voters_outgoing.empty()) {
+    // Left by itself most often; a hand-over in that moment may have kept it from that.
+    *planned = std::move(change);
+    return progress;
+  }
   for (ReplicaId one : wanted) {
     if (Contains(conf.voters, one) || Contains(conf.learners, one)) continue;
-    change->steps.push_back({raft::ConfChangeOp::kAddLearner, one});
+    change.steps.push_back({raft::ConfChangeOp::kAddLearner, one});
   }
   for (ReplicaId learner : conf.learners) {
-    if (!Contains(wanted, learner)) change->steps.push_back({raft::ConfChangeOp::kRemove, learner});
+    if (!Contains(wanted, learner)) change.steps.push_back({raft::ConfChangeOp::kRemove, learner});
   }
-  if (!change->steps.empty()) return progress;
-  if (!Contains(wanted, services_.self)) return LeaveLead(wanted, std::move(progress));
-  VotersSwap swap = PlanSwap(wanted, conf, &progress.waits_for);
-  if (swap.coming.empty() && swap.going.empty()) {
-    progress.rests = progress.waits_for == raft::kNoReplica;
-    return progress;
-  }
-  const ReplicaId away = KeepsFromMajority(conf, swap);
-  if (away != raft::kNoReplica) {
-    progress.waits_for = away;
-    return progress;
-  }
-  for (ReplicaId one : swap.coming) change->steps.push_back({raft::ConfChangeOp::kAddVoter, one});
-  for (ReplicaId one : swap.going) change->steps.push_back({raft::ConfChangeOp::kRemove, one});
+  if (change.steps.empty()) PlanVoters(wanted, conf, &progress, &change);
+  if (!change.steps.empty()) *planned = std::move(change);
   return progress;
 }
 
-// Whoever isn't to stay doesn't lead the change that takes it out.
-MembersProgress Replica::LeaveLead(const std::vector<ReplicaId>& wanted, MembersProgress progress) {
-  for (ReplicaId one : wanted) {
-    if (hands_over() || HandOverTo(NodeOf(one), kBehindMax)) break;
+// Whoever isn't to stay doesn't lead the change that takes it out, if one that stays can.
+void Replica::PlanVoters(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf,
+                         MembersProgress* progress, raft::ConfChange* change) {
+  const bool stays = Contains(wanted, services_.self);
+  const auto heir =
+      std::ranges::find_if(wanted, [&conf](ReplicaId one) { return Contains(conf.voters, one); });
+  if (!stays && heir != wanted.end()) {
+    for (ReplicaId one : wanted) {
+      if (hands_over() || HandOverTo(NodeOf(one), kBehindMax)) break;
+    }
+    progress->waits_for = *heir;
+    progress->away = !IsActive(*heir);
+    return;
   }
-  progress.waits_for = services_.self;
-  return progress;
+  VotersSwap swap = PlanSwap(wanted, conf, &progress->waits_for);
+  std::erase(swap.going, services_.self);
+  const ReplicaId missing = KeepsFromMajority(conf, swap);
+  if (swap.coming.empty() && swap.going.empty()) {
+    progress->rests = progress->waits_for == raft::kNoReplica;
+  } else if (missing != raft::kNoReplica) {
+    progress->waits_for = missing;
+  } else if (!swap.going.empty() && going_since_ns_ == 0) {
+    // By the next step, by what is heard from now on: without a majority of those who stay nothing
+    // could be taken back.
+    going_since_ns_ = services_.loop->now_ns();
+    return;
+  } else {
+    for (ReplicaId one : swap.coming) change->steps.push_back({raft::ConfChangeOp::kAddVoter, one});
+    for (ReplicaId one : swap.going) change->steps.push_back({raft::ConfChangeOp::kRemove, one});
+  }
+  const bool waits = services_.loop->now_ns() - going_since_ns_ <= kHeardNs;
+  if (missing == raft::kNoReplica || !waits) going_since_ns_ = 0;
+  progress->away = progress->waits_for != raft::kNoReplica && !IsActive(progress->waits_for);
+}
+
+// Its last word is a moment old: what Raft calls active may be gone for an election timeout.
+bool Replica::IsActive(ReplicaId member) const {
+  const uint64_t now_ns = services_.loop->now_ns();
+  return HeardSince(member, now_ns - std::min(now_ns, kHeardNs));
+}
+
+bool Replica::HeardSince(ReplicaId member, uint64_t ns) const {
+  if (member == services_.self) return true;
+  auto heard = heard_ns_.find(member);
+  return heard != heard_ns_.end() && heard->second > ns;
 }
 
 // Which voters come and which go now. Who is replaced goes with the coming of what replaces it; who
@@ -171,31 +206,45 @@ bool Replica::IsWholeHere(ReplicaId learner) const {
   for (const raft::PeerStatus& peer : core_->Peers()) {
     if (peer.id != learner) continue;
     const bool level = peer.match + kBehindMax >= log_.last();
-    return peer.recently_active && level && whole_peers_.contains(learner);
+    return IsActive(learner) && level && whole_peers_.contains(learner);
   }
   return false;
 }
 
-// With a majority of the voters to be away the group would come to a stop.
+// With a majority of the voters to be away the group would come to a stop; and whoever goes takes
+// its payload along, so that a majority of those who stay must lack none of it.
 ReplicaId Replica::KeepsFromMajority(const raft::ConfState& conf, const VotersSwap& swap) const {
   std::vector<ReplicaId> voters = conf.voters;
   std::erase_if(voters, [&](ReplicaId voter) { return Contains(swap.going, voter); });
   voters.insert(voters.end(), swap.coming.begin(), swap.coming.end());
   std::size_t here = 0;
+  std::size_t sound = 0;
   ReplicaId away = raft::kNoReplica;
-  for (const raft::PeerStatus& peer : core_->Peers()) {
-    if (!Contains(voters, peer.id)) continue;
-    const bool active = peer.id == services_.self || peer.recently_active;
+  ReplicaId lacks = raft::kNoReplica;
+  for (ReplicaId voter : voters) {
+    const bool active = IsActive(voter) && HeardSince(voter, going_since_ns_);
+    const bool has_all = voter == services_.self ? whole() : whole_peers_.contains(voter);
     here += active ? 1 : 0;
-    if (!active) away = peer.id;
+    sound += has_all ? 1 : 0;
+    if (!active) away = voter;
+    if (!has_all) lacks = voter;
   }
-  return 2 * here > voters.size() ? raft::kNoReplica : away;
+  if (2 * here <= voters.size()) return away;
+  return swap.going.empty() || 2 * sound > voters.size() ? raft::kNoReplica : lacks;
 }
 
+// A learner is waited for; a voter's word is needed only when another is to go.
 void Replica::TellWhole() {
-  if (!learns_ || state_ != State::kRunning || !whole() || installing()) return;
+  if (state_ != State::kRunning || leads() || !whole() || installing()) {
+    whole_told_ = Term{};
+    return;
+  }
   const ReplicaId leader = core_->leader();
+  const uint64_t now_ns = services_.loop->now_ns();
   if (leader == raft::kNoReplica) return;
+  if (!learns_ && whole_told_ == core_->term() && now_ns < tell_whole_ns_) return;
+  whole_told_ = core_->term();
+  tell_whole_ns_ = now_ns + kTellWholeNs;
   WriteLetter(leader, Wholeness{Raw(applied_index_)});
 }
 
@@ -211,6 +260,8 @@ void Replica::ForgetWholeness() {
   if (core_->is_leader()) return;
   whole_peers_.clear();
   shipped_.clear();
+  heard_ns_.clear();
+  going_since_ns_ = 0;
 }
 
 }  // namespace ursula::group

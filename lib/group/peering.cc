@@ -89,6 +89,7 @@ void Replica::NotePast(const raft::Message& append) {
 void Replica::OnPeerMessage(raft::Message message) {
   if (!Listens(message)) return;
   Schedule();
+  if (core_->is_leader()) heard_ns_[message.from] = services_.loop->now_ns();
   if (message.kind == raft::MessageKind::kAppend) NotePast(message);
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {

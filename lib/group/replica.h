@@ -256,8 +256,13 @@ class Replica final : private raft::Driver,
 
   // membership.cc
   void NoteMembership();
-  MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted, raft::ConfChange* change);
-  MembersProgress LeaveLead(const std::vector<ReplicaId>& wanted, MembersProgress progress);
+  // A change without steps leaves a joint configuration.
+  MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted,
+                              std::optional<raft::ConfChange>* planned);
+  void PlanVoters(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf,
+                  MembersProgress* progress, raft::ConfChange* change);
+  bool IsActive(ReplicaId member) const;
+  bool HeardSince(ReplicaId member, uint64_t ns) const;
   VotersSwap PlanSwap(const std::vector<ReplicaId>& wanted, const raft::ConfState& conf,
                       ReplicaId* waits_for) const;
   bool IsWholeHere(ReplicaId learner) const;
@@ -400,6 +405,10 @@ class Replica final : private raft::Driver,
   bool learns_ = false;  // Or is no member yet, or any more.
   // As leader: learners that have said that they are whole, and those that were sent a snapshot.
   absl::btree_set<ReplicaId> whole_peers_;
+  absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
+  uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
+  Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
+  uint64_t tell_whole_ns_ = 0;   // Again.
   absl::btree_map<ReplicaId, Index> shipped_;
   bool entry_too_large_logged_ = false;
   // Payload on disk is of entries up to here at most: whether it fits can be told once they are

@@ -252,7 +252,7 @@ struct AdmitNode {
 // kWhole: every group has the node's replica of this life as a voter, and none of before.
 // kGone: no group has any of it.
 struct SettleNode {
-  enum class Step : uint8_t { kWhole = 1, kGone = 2 };
+  enum class Step : uint8_t { kWhole = 1, kGone = 3 };
   uint64_t node = 0;
   uint64_t lives_before = 0;
   Step step = Step::kWhole;
@@ -260,7 +260,8 @@ struct SettleNode {
 };
 
 // An operator's word. kInvite: a new directory of this node, which is none of the cluster's, may be
-// admitted. kLeave: every group is to be without it; `keeps`, which stays, must be staying still,
+// admitted; who is leaving stays after all. At most MemberReply::kNodesMax are there, or are to be.
+// kLeave: every group is to be without it; `keeps`, which stays, must be staying still,
 // so that the last one never leaves. kCordon: it is to lead nothing.
 struct MarkNode {
   enum class Mark : uint8_t { kInvite = 1, kLeave = 2, kCordon = 3, kUncordon = 4 };

@@ -148,7 +148,7 @@ void Get(Reader* in, SettleNode* c) {
   c->node = in->Varint();
   c->lives_before = in->Varint();
   const uint8_t step = in->Fixed<uint8_t>();
-  if (step < 1 || step > 2) in->Fail();
+  if (step != 1 && step != 3) in->Fail();
   c->step = static_cast<SettleNode::Step>(step);
 }
 

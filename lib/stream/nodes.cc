@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "lib/stream/machine.h"
 #include "lib/stream/record_format.h"
 
@@ -63,8 +65,12 @@ Reply Machine::Decide(const MarkNode& command, int64_t) const {
   const bool there = state.stage == Stage::kMember || state.stage == Stage::kJoining;
   bool fits = there;
   if (command.mark == MarkNode::Mark::kInvite) {
-    fits = !nodes_.contains(command.node) || state.stage == Stage::kGone ||
-           state.stage == Stage::kInvited;
+    const bool out = !nodes_.contains(command.node) || state.stage == Stage::kGone;
+    const auto counts = [](const auto& node) {
+      return node.second.stage != Stage::kGone && node.second.stage != Stage::kLeaving;
+    };
+    const bool room = std::ranges::count_if(nodes_, counts) < MemberReply::kNodesMax;
+    fits = (out && room) || state.stage == Stage::kInvited || state.stage == Stage::kLeaving;
   } else if (command.mark == MarkNode::Mark::kLeave) {
     const Stage keeps = FindNode(command.keeps).stage;
     const bool last = command.keeps == command.node || keeps != Stage::kMember;
@@ -78,7 +84,11 @@ void Machine::Commit(Index, const MarkNode& command, ApplyResult*) {
   NodeState state = FindNode(command.node);
   switch (command.mark) {
     case MarkNode::Mark::kInvite:
-      state = {.lives_before = state.lives_before, .stage = Stage::kInvited};
+      if (state.stage == Stage::kLeaving) {
+        state.stage = Stage::kJoining;
+      } else {
+        state = {.lives_before = state.lives_before, .stage = Stage::kInvited};
+      }
       break;
     case MarkNode::Mark::kLeave:
       state.stage = state.stage == Stage::kInvited ? Stage::kGone : Stage::kLeaving;

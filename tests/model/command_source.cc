@@ -222,7 +222,7 @@ Command::Body CommandSource::ClusterBody() {
 Command::Body CommandSource::Configuration() {
   switch (random_.Below(10)) {
     case 9:
-      return MarkNode{1 + random_.Below(3), random_.Below(3),
+      return MarkNode{1 + random_.Below(7), random_.Below(2),
                       static_cast<MarkNode::Mark>(1 + random_.Below(4)), 1 + random_.Below(4)};
     case 6:
       return AdmitNode{1 + random_.Below(3), random_.Below(4), random_.Below(3)};

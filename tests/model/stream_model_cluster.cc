@@ -285,11 +285,21 @@ void StreamModel::Do(uint64_t, const MarkNode& command, ModelResult* result) {
   const bool away = node.stage == "gone" || node.stage == "invited";
   const bool present = !away && node.stage != "leaving";
   if (command.mark == MarkNode::Mark::kInvite) {
-    refused = refused || (known && !away);
-    Node invited;
-    invited.lives_before = node.lives_before;
-    invited.stage = "invited";
-    node = invited;
+    int count = 0;
+    for (const auto& [number, other] : nodes_) {
+      if (other.stage == "member" || other.stage == "joining" || other.stage == "invited") ++count;
+    }
+    const bool fresh = !known || node.stage == "gone";
+    if (present && known) refused = true;
+    if (fresh && count >= 5) refused = true;
+    if (node.stage == "leaving") {
+      node.stage = "joining";
+    } else {
+      Node invited;
+      invited.lives_before = node.lives_before;
+      invited.stage = "invited";
+      node = invited;
+    }
   } else if (command.mark == MarkNode::Mark::kLeave) {
     if (node.stage == "gone") refused = true;
     if (present) {

@@ -429,7 +429,7 @@ struct TransferReply {
 // A change of the nodes that the cluster has, by an operator's word.
 struct MemberChange {
   enum class Kind : uint8_t {
-    kAdd,     // The node may join, with an empty directory.
+    kAdd,     // The node may join, with an empty directory; who is leaving stays after all.
     kRemove,  // Every group is to be without it. Where it was only to be added: not any more.
     kCordon,  // It is to lead nothing.
     kUncordon,
@@ -502,8 +502,8 @@ class StreamEngine {
 
   // Has the cluster add, remove, cordon or uncordon a node; any member takes it. `done` comes once
   // the cluster remembers it, not when it has come about. kInvalidArgument: node 0 or one above
-  // 65535; kFailedPrecondition: this engine has no peers; kUnavailable, kOutcomeUnknown
-  // as in Append: the same may be asked again.
+  // 65535, kAdd of one that ClusterOptions::founders doesn't name; kFailedPrecondition: this engine
+  // has no peers; kUnavailable, kOutcomeUnknown as in Append: the same may be asked again.
   virtual void ChangeMember(MemberChange change, Done<MemberReply> done) = 0;
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.

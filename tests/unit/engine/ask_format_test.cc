@@ -58,7 +58,7 @@ std::vector<ask::OfLeader> Asks() {
           ask::Home{{GroupId{1}, stream::Incarnation{2}}},
           ask::StepClock{},
           ask::DeleteBucket{"docs"},
-          ask::Reconcile{{ReplicaId{1}, ReplicaId{65538}}}};
+          ask::Reconcile{{ReplicaId{1}, ReplicaId{65538}}, 300}};
 }
 
 std::vector<AnswerLetter> Answers() {
@@ -85,7 +85,7 @@ std::vector<AnswerLetter> Answers() {
         ask::LeadersAnswer(HomeOfFork{stream::Incarnation{3}, 10'000}),
         ask::LeadersAnswer(int64_t{-5}), ask::LeadersAnswer(BucketReply{Outcome::kBucketNotEmpty}),
         ask::LeadersAnswer(
-            group::MembersProgress{{NodeId{1}, NodeId{2}}, true, ReplicaId{65538}})}) {
+            group::MembersProgress{{NodeId{1}, NodeId{2}}, true, ReplicaId{65538}, true})}) {
     answers.push_back({id, {}, std::move(answer)});
   }
   return answers;

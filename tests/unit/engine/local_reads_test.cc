@@ -258,6 +258,31 @@ TEST_F(LocalReadsTest, OneThatHasWaitedAnswersOfLessThanItsBound) {
   EXPECT_EQ(Read(2, waiting).status().code(), StatusCode::kBehind);
 }
 
+// It came to its stream's end here; but elsewhere there is one under that name all the time.
+TEST_F(LocalReadsTest, OneThatMeetsAnEndAsksWhatThereIs) {
+  Append(1, "s", "abc");
+  ASSERT_TRUE(Read(2, Local("s", 0, 0)).ok());
+  ReadRequest waiting = Local("s", 3, 60'000);
+  waiting.wait_ms = 50'000;
+  std::optional<Result<ReadReply>> answer;
+  cluster_.node(2).Read(waiting, [&](Result<ReadReply> reply) { answer = std::move(reply); });
+  cluster_.Advance(100);
+  CutOff(2);
+  DeleteRequest gone;
+  gone.stream = Id("s");
+  ASSERT_TRUE(cluster_
+                  .Await<DeleteReply>([&](auto done) {
+                    cluster_.node(cluster_.up(1) ? 1 : 3).Delete(gone, std::move(done));
+                  })
+                  .ok());
+  Create("s");
+  ASSERT_FALSE(answer.has_value());
+  cluster_.Heal();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return answer.has_value(); }));
+  ASSERT_TRUE(answer->ok()) << answer->status().ToString();
+  EXPECT_NE((*answer)->outcome, Outcome::kNotFound);
+}
+
 TEST_F(LocalReadsTest, WhatIsWaitedForComesAsItIsApplied) {
   ReadRequest waiting = Local("s");
   waiting.from_tail = true;

@@ -125,7 +125,7 @@ std::vector<Golden> Goldens() {
       {"0213ac020807060504030201", SetHistory{0x0102030405060708}},
       {"0214ac02feffffffffffffff", StepClock{-2}},
       {"0215ac0203080706050403020102", AdmitNode{3, 0x0102030405060708, 2}},
-      {"0216ac02030202", SettleNode{3, 2, SettleNode::Step::kGone}},
+      {"0216ac02030203", SettleNode{3, 2, SettleNode::Step::kGone}},
       {"0217ac020302ac0208070605040302010100000000000000",
        OpenNode{3, 2, 300, 0x0102030405060708, 1}},
       {"0218ac0203020205", MarkNode{3, 2, MarkNode::Mark::kLeave, 5}},
