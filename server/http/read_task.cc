@@ -41,7 +41,10 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
   if (protocol::MissedIncarnation(action_, reply)) {
     return AnswerMissedRead(context_, exchange_, &action_);
   }
-  if (protocol::WantsNewer(&action_, reply)) return Read();
+  if (protocol::WantsNewer(&action_, reply)) {
+    if (exchange_->stopping() || peer_ended_) action_.request.wait_ms = 0;
+    return Read();
+  }
   if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
   if (reply.ok()) protocol::EndAtCharacter(&*reply);
   protocol::Response response =
