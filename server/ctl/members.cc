@@ -59,22 +59,6 @@ Members MembersOf(const Survey& survey, const std::string& cluster_id, uint64_t 
   return members;
 }
 
-std::string_view NameOf(Stage stage) {
-  switch (stage) {
-    case Stage::kMember:
-      return "member";
-    case Stage::kJoining:
-      return "joining";
-    case Stage::kLeaving:
-      return "leaving";
-    case Stage::kInvited:
-      return "invited";
-    case Stage::kOther:
-      break;
-  }
-  return "unknown";
-}
-
 std::vector<uint64_t> NodesToAdd(const Survey& survey, const std::string& cluster_id,
                                  const Members& members, bool named) {
   std::set<uint64_t> nodes;

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "server/ctl/node_view.h"
@@ -31,8 +30,6 @@ struct Members {
 
 // `leader`: of group 0, by node; 0: it has none.
 Members MembersOf(const Survey& survey, const std::string& cluster_id, uint64_t leader);
-
-std::string_view NameOf(MemberSeen::Stage stage);
 
 // Nodes that could be added, by number: those that answer and wait to be taken in; and, `named`,
 // those too that a member names as its peer.

@@ -3,7 +3,9 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <utility>
 
 #include "server/ctl/admin_client.h"
 
@@ -93,12 +95,20 @@ bool TakeGroup(element from, GroupSeen* group) {
   return all.ok();
 }
 
-MemberSeen::Stage StageOf(const std::string& name) {
-  using Stage = MemberSeen::Stage;
-  if (name == "member") return Stage::kMember;
-  if (name == "joining") return Stage::kJoining;
-  if (name == "leaving") return Stage::kLeaving;
-  return name == "invited" ? Stage::kInvited : Stage::kOther;
+using Stage = MemberSeen::Stage;
+
+constexpr std::array<std::pair<std::string_view, Stage>, 4> kStages = {{
+    {"member", Stage::kMember},
+    {"joining", Stage::kJoining},
+    {"leaving", Stage::kLeaving},
+    {"invited", Stage::kInvited},
+}};
+
+Stage StageOf(std::string_view of_name) {
+  for (const auto& [name, stage] : kStages) {
+    if (name == of_name) return stage;
+  }
+  return Stage::kOther;
 }
 
 bool TakeMember(element from, MemberSeen* member) {
@@ -129,6 +139,13 @@ bool TakePeer(element from, PeerSeen* peer) {
 }
 
 }  // namespace
+
+std::string_view NameOf(Stage of_stage) {
+  for (const auto& [name, stage] : kStages) {
+    if (stage == of_stage) return name;
+  }
+  return "unknown";
+}
 
 std::optional<NodeView> ParseNodeView(std::string_view json) {
   const Document document(json);

@@ -41,6 +41,7 @@ struct MemberSeen {
   Stage stage = Stage::kOther;
   bool cordoned = false;
 };
+std::string_view NameOf(MemberSeen::Stage stage);
 
 // GET /cluster.
 struct NodeView {
