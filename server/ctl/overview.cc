@@ -8,6 +8,8 @@
 namespace ursula::ctl {
 namespace {
 
+using Stage = MemberSeen::Stage;
+
 constexpr std::size_t kNamedMax = 8;
 
 std::string Name(uint64_t node) { return "node " + std::to_string(node); }
@@ -97,6 +99,29 @@ class Judge {
     }
   }
 
+  // Who joins may be in a lost directory's place, and who leaves votes in some groups still: with
+  // another node stopped a majority may be gone.
+  void LookAtMembers() {
+    const std::vector<MemberSeen>& all = overview_.members.all;
+    const auto voters = std::ranges::count(all, Stage::kMember, &MemberSeen::stage) +
+                        std::ranges::count(all, Stage::kJoining, &MemberSeen::stage);
+    const auto moving = std::ranges::count(all, Stage::kJoining, &MemberSeen::stage) +
+                        std::ranges::count(all, Stage::kLeaving, &MemberSeen::stage);
+    // One that would make an even number of voters holds everything and waits for another one,
+    // maybe for days, and no group needs it. What nodes say doesn't tell whether it is whole, nor
+    // whether an even number is so already and it came in a lost directory's place: both pass as
+    // waiting.
+    const bool waits_for_another = moving == 1 && voters % 2 == 0;
+    for (const MemberSeen& member : all) {
+      const std::string wait = ": wait until that has come about before you stop another node";
+      if (member.stage == Stage::kLeaving) {
+        Say("node_leaving", member.node, Name(member.node) + " is leaving" + wait);
+      } else if (member.stage == Stage::kJoining && !waits_for_another) {
+        Say("node_joining", member.node, Name(member.node) + " is joining" + wait);
+      }
+    }
+  }
+
  private:
   void Say(std::string code, uint64_t node, std::string text) {
     overview_.reasons.push_back({std::move(code), node, std::move(text)});
@@ -128,6 +153,7 @@ Overview Summarize(const Survey& survey) {
   for (const NodeSeen& seen : survey) judge.Look(seen);
   judge.LookAtGroups();
   judge.LookAtLag();
+  judge.LookAtMembers();
   return overview;
 }
 

@@ -115,10 +115,32 @@ TEST(MembersTest, ANodeThatIsNoMemberIsNoHarm) {
   EXPECT_EQ(health({{1}, {2}}), "");
   EXPECT_EQ(health({{1}, {4, "invited"}, {5, "invited"}}), "");
   EXPECT_EQ(health({{1}, {4, "leaving"}, {5, "joining"}}),
-            "not_ready 4;warning 4;unreachable 5;behind 4;");
+            "not_ready 4;warning 4;unreachable 5;behind 4;node_leaving 4;node_joining 5;");
   EXPECT_EQ(health({{1, "member", true}, {4}, {5}}),
             "not_ready 4;warning 4;unreachable 5;behind 4;")
       << "and that one is cordoned is no reason";
+}
+
+TEST(MembersTest, WhileOneJoinsOrLeavesNoOtherIsToBeStopped) {
+  auto health = [](const std::vector<MemberWords>& members) {
+    std::string codes;
+    for (const Reason& reason :
+         Summarize({Seen(With(ClusterJson(1, {{0, 1, 1, 1}}), MembersJson(members)))}).reasons) {
+      codes += reason.code + " " + std::to_string(reason.node) + ";";
+    }
+    return codes;
+  };
+  EXPECT_EQ(health({{1}, {2}, {3, "joining"}}), "node_joining 3;") << "in a lost directory's place";
+  EXPECT_EQ(health({{1}, {2}, {3, "leaving"}}), "node_leaving 3;");
+  EXPECT_EQ(health({{1}, {2}, {3}, {4, "leaving"}, {5, "joining"}}),
+            "node_leaving 4;node_joining 5;");
+  EXPECT_EQ(health({{1}, {2}, {3}, {4, "joining"}, {5, "joining"}}),
+            "node_joining 4;node_joining 5;");
+  EXPECT_EQ(health({{1}, {2}, {3, "joining"}, {4, "joining"}}), "node_joining 3;node_joining 4;")
+      << "an even number, and one of them isn't the one that waits";
+  EXPECT_EQ(health({{1}, {2}, {3}, {4, "joining"}}), "") << "it waits for a fifth";
+  EXPECT_EQ(health({{1}, {2}, {3}, {4, "joining"}, {5, "invited"}}), "");
+  EXPECT_EQ(health({{1}, {2}, {3}, {4, "invited"}}), "");
 }
 
 TEST(MembersTest, ANodeOfAnotherClusterIsToldOfWhateverItsNumber) {
