@@ -127,7 +127,13 @@ bool NodeChanges::Round() {
   if (round_++ > 0) LookAround(&client_, &survey_);
   const Overview overview = Summarize(survey_);
   bool pending = false;
+  const Reason* const other = OtherCluster(overview);
   for (NodeChange& change : changes_) {
+    if (change.state == State::kPending && other != nullptr) {
+      change.state = State::kRefused;
+      change.code = "OTHER_CLUSTER";
+      change.text = other->text;
+    }
     if (change.state == State::kPending) Advance(overview, &change);
     pending = pending || change.state == State::kPending;
   }

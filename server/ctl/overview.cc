@@ -1,6 +1,7 @@
 #include "server/ctl/overview.h"
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "server/config/values.h"
@@ -155,6 +156,12 @@ Overview Summarize(const Survey& survey) {
   judge.LookAtLag();
   judge.LookAtMembers();
   return overview;
+}
+
+const Reason* OtherCluster(const Overview& overview) {
+  const auto found =
+      std::ranges::find(overview.reasons, std::string_view("other_cluster"), &Reason::code);
+  return found == overview.reasons.end() ? nullptr : &*found;
 }
 
 }  // namespace ursula::ctl

@@ -53,4 +53,8 @@ struct Overview {
 
 Overview Summarize(const Survey& survey);
 
+// Why nothing may be changed: nodes of several clusters were asked, and which of them is meant
+// can't be known. Null: they are of one.
+const Reason* OtherCluster(const Overview& overview);
+
 }  // namespace ursula::ctl

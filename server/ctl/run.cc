@@ -47,7 +47,8 @@ Printed StepClock(const Arguments& arguments, AdminClient* client) {
                      ": is it of another release? Use its own ursulactl");
 }
 
-Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey) {
+Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey,
+                 const Overview& overview) {
   std::vector<Transfer> wanted;
   if (survey.size() == 1 && survey.front().node == 0) {
     return Failure(arguments, kExitNo, "ALONE",
@@ -55,7 +56,7 @@ Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey)
   }
   if (arguments.all) {
     std::string why;
-    wanted = TransfersFrom(Summarize(survey), survey, arguments.all_from, &why);
+    wanted = TransfersFrom(overview, survey, arguments.all_from, &why);
     if (!why.empty()) return Failure(arguments, kExitNo, "NO_NODE", why);
   } else {
     Transfer& transfer = wanted.emplace_back();
@@ -96,6 +97,11 @@ NodeChange::Kind KindOf(Command command) {
     default:
       return NodeChange::Kind::kAdd;
   }
+}
+
+bool IsChange(Command command) {
+  return command == Command::kTransfer || command == Command::kReplicas ||
+         command == Command::kNodeAdd || KindOf(command) != NodeChange::Kind::kAdd;
 }
 
 // What each of those that are pending waits for, where that isn't as it was told before.
@@ -193,6 +199,10 @@ Printed Run(const Arguments& arguments, AdminClient* client, Progress progress) 
     return Failure(arguments, kExitAway, "UNREACHABLE", survey.front().problem);
   }
   if (overview.answered == 0) printed.exit_status = kExitAway;
+  const Reason* const other = OtherCluster(overview);
+  if (IsChange(arguments.command) && other != nullptr) {
+    return Failure(arguments, kExitNo, "OTHER_CLUSTER", other->text);
+  }
   switch (arguments.command) {
     case Command::kStatus:
       printed.out = json ? StatusJson(survey, overview) : StatusText(survey, overview);
@@ -211,7 +221,7 @@ Printed Run(const Arguments& arguments, AdminClient* client, Progress progress) 
       printed.out = json ? HealthJson(overview) : HealthText(overview);
       break;
     case Command::kTransfer:
-      return HandOver(arguments, client, std::move(survey));
+      return HandOver(arguments, client, std::move(survey), overview);
     case Command::kNodeAdd:
     case Command::kNodeRemove:
     case Command::kNodeCordon:

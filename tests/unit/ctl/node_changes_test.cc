@@ -379,6 +379,24 @@ TEST_F(NodeChangesTest, NobodyToAskIsTold) {
             "no member of the cluster answers: ursulactl status shows which there are");
 }
 
+TEST_F(NodeChangesTest, WhereANodeOfAnotherClusterTurnsUpNothingMoreIsAsked) {
+  Say();
+  nodes_.answers.erase(At(1));
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}, {"10.0.0.2", 4438}}),
+                      {{.kind = Kind::kAdd, .node = 4}});
+  nodes_.answers.erase(At(1));
+  for (uint64_t node : {2, 3}) Answer(node, "add", 4, 503, Error("UNAVAILABLE"));
+  EXPECT_TRUE(changes.Round());
+  const std::size_t posts = Posts().size();
+  nodes_.Say(At(1), With(ClusterJson(1, {{0, 1, 9, 9}}, {}, "cd"), MembersJson({{1}})));
+  Answer(1, "add", 4, 200, kAccepted);
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kRefused);
+  EXPECT_EQ(Of(changes).code, "OTHER_CLUSTER");
+  EXPECT_EQ(Posts().size(), posts);
+}
+
 // ---- replicas ----------------------------------------------------------------------------------
 
 class ReplicasTest : public NodeChangesTest {

@@ -17,7 +17,7 @@ class RunTest : public ::testing::Test {
   Printed Do(Command command, bool json = false) {
     Arguments arguments;
     arguments.command = command;
-    arguments.admin = {{"10.0.0.1", 4438}};
+    arguments.admin = admin_;
     arguments.json = json;
     arguments.to = 2;
     arguments.node = 2;
@@ -47,6 +47,7 @@ class RunTest : public ::testing::Test {
   }
 
   FakeNodes nodes_;
+  std::vector<server::HostPort> admin_ = {{"10.0.0.1", 4438}};
   std::vector<std::string> told_;  // Progress.
   uint64_t wait_ms_ = 150;
 };
@@ -172,6 +173,24 @@ TEST_F(RunTest, AMomentWithoutALeaderOfGroupZeroIsWaitedOutForReplicas) {
   nodes_.on_asked = nullptr;
   SayLeader(0);
   EXPECT_EQ(Do(Command::kReplicas).exit_status, kExitNo);
+}
+
+TEST_F(RunTest, NothingIsChangedWhereNodesOfTwoClustersAreNamed) {
+  nodes_.Say("10.0.0.1:4438", With(ClusterJson(1, {{0, 1, 1, 1}}), MembersJson({{1}})));
+  nodes_.Say("10.0.0.2:4438", With(ClusterJson(2, {{0, 2, 1, 1}}, {}, "cd"), MembersJson({{2}})));
+  admin_ = {{"10.0.0.2", 4438}, {"10.0.0.1", 4438}};
+  for (Command command :
+       {Command::kNodeAdd, Command::kNodeRemove, Command::kNodeCordon, Command::kNodeUncordon,
+        Command::kNodeDrain, Command::kReplicas, Command::kTransfer}) {
+    nodes_.asked.clear();
+    const Printed refused = Do(command, true);
+    EXPECT_EQ(refused.exit_status, kExitNo);
+    EXPECT_TRUE(refused.out.starts_with("{\"error\":{\"code\":\"OTHER_CLUSTER\"")) << refused.out;
+    EXPECT_EQ(refused.error,
+              "ursulactl: node 2 is of cluster cd, others of ab: name the nodes of one cluster "
+              "with --admin\n");
+    EXPECT_EQ(nodes_.asked.size(), 2u) << "only what they are";
+  }
 }
 
 TEST_F(RunTest, AServerThatIsAloneHasNoNodes) {
