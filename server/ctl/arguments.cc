@@ -234,7 +234,7 @@ Commands
   node cordon N            Node N is to lead nothing. node uncordon N: it may again.
   node drain N             Cordon it; ends when it leads nothing.
   replicas N               N nodes, 1, 3 or 5, are to have all of the data: adds those
-                           that wait.
+                           that wait and that a member names as its peer.
   clock step               Set the streams' time to the clock of the one node asked.
 
 Options

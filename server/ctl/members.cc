@@ -16,7 +16,11 @@ const GroupSeen* FirstGroup(const NodeView& view) {
   return &view.groups.front();
 }
 
-bool Waits(const NodeView& view) { return !view.opening.empty() && view.cluster_id.empty(); }
+// One whose directory is new. Whoever recovers what a directory has says of no cluster either that
+// it is its own, and waits for nobody.
+bool Waits(const NodeView& view) {
+  return view.opening.starts_with("founding") && view.cluster_id.empty();
+}
 
 }  // namespace
 
@@ -60,16 +64,18 @@ Members MembersOf(const Survey& survey, const std::string& cluster_id, uint64_t 
 }
 
 std::vector<uint64_t> NodesToAdd(const Survey& survey, const std::string& cluster_id,
-                                 const Members& members, bool named) {
+                                 const Members& members) {
+  std::set<uint64_t> named;
+  for (const NodeSeen& seen : survey) {
+    if (!seen.view || seen.view->cluster_id != cluster_id) continue;
+    if (members.Find(seen.node) == nullptr || members.IsOutside(seen.node)) continue;
+    for (const PeerSeen& peer : seen.view->peers) named.insert(peer.node);
+  }
   std::set<uint64_t> nodes;
   for (const NodeSeen& seen : survey) {
-    if (!seen.view || seen.view->node == 0) continue;
-    if (Waits(*seen.view)) nodes.insert(seen.view->node);
-    const bool member = members.Find(seen.view->node) != nullptr;
-    if (!named || !member || seen.view->cluster_id != cluster_id) continue;
-    for (const PeerSeen& peer : seen.view->peers) nodes.insert(peer.node);
+    if (!seen.view || !Waits(*seen.view) || members.Find(seen.node) != nullptr) continue;
+    if (named.contains(seen.node)) nodes.insert(seen.node);
   }
-  std::erase_if(nodes, [&](uint64_t node) { return members.Find(node) != nullptr; });
   return {nodes.begin(), nodes.end()};
 }
 

@@ -31,9 +31,9 @@ struct Members {
 // `leader`: of group 0, by node; 0: it has none.
 Members MembersOf(const Survey& survey, const std::string& cluster_id, uint64_t leader);
 
-// Nodes that could be added, by number: those that answer and wait to be taken in; and, `named`,
-// those too that a member names as its peer.
+// Nodes that could be added, by number: no members, named by one as its peer, there, and waiting to
+// be taken in. Not who is only named: that may be one that was just removed.
 std::vector<uint64_t> NodesToAdd(const Survey& survey, const std::string& cluster_id,
-                                 const Members& members, bool named);
+                                 const Members& members);
 
 }  // namespace ursula::ctl

@@ -104,16 +104,14 @@ std::vector<NodeChange> ChangesTo(uint64_t count, const Overview& overview, cons
     }
   }
   const uint64_t missing = count - now;
-  std::vector<uint64_t> nodes = NodesToAdd(survey, overview.cluster_id, members, false);
-  if (nodes.size() != missing) {
-    nodes = NodesToAdd(survey, overview.cluster_id, members, true);
-  }
+  const std::vector<uint64_t> nodes = NodesToAdd(survey, overview.cluster_id, members);
   if (missing > 0 && nodes.size() != missing) {
-    *why = {"WHICH_NODE", "the cluster has " + Number(now) + " nodes, so " + Number(missing) +
-                              (missing == 1 ? " more is" : " more are") + " to be added, and " +
-                              (nodes.empty() ? std::string("none is known that could be")
-                                             : "those that could be are: " + ListOf(nodes)) +
-                              "; say which: ursulactl node add N, one after the other"};
+    *why = {"WHICH_NODE",
+            "the cluster has " + Number(now) + " nodes, so " + Number(missing) +
+                (missing == 1 ? " more is" : " more are") + " to be added, and " +
+                (nodes.empty() ? std::string("none waits that a member names as its peer")
+                               : "those that wait are: " + ListOf(nodes)) +
+                "; say which: ursulactl node add N, one after the other"};
     return {};
   }
   if (missing > 0) added.insert(added.end(), nodes.begin(), nodes.end());
@@ -306,7 +304,7 @@ std::string NodeChanges::WaitsToJoin(const Overview& overview, uint64_t node) co
   if (!named) {
     return Name(node) +
            " may join, and no member knows where it is: name it in their --peers, and start them "
-           "again, one after the other";
+           "again, one after the other (--peers names 1, 3 or 5 nodes, 1 to n without a gap)";
   }
   return Name(node) + " may join, and isn't there yet: " + std::string(kStart) + refusal;
 }
@@ -324,7 +322,7 @@ std::string NodeChanges::Joins(const Overview& overview, uint64_t node) const {
   if (invited != members.all.end()) {
     next = "start " + Name(invited->node) + ", which may join";
   } else {
-    const std::vector<uint64_t> others = NodesToAdd(survey_, overview.cluster_id, members, true);
+    const std::vector<uint64_t> others = NodesToAdd(survey_, overview.cluster_id, members);
     next = "ursulactl node add " + (others.empty() ? "N" : Number(others.front()));
   }
   return joining +

@@ -80,15 +80,20 @@ TEST(MembersTest, OutsideIsWhoIsKnownToBeNoMember) {
   EXPECT_EQ(members.CountToBe(), 3u);
 }
 
-TEST(MembersTest, NodesToAddWaitOrAreNamedByAMember) {
+TEST(MembersTest, NodesToAddWaitAndAreNamedByAMember) {
   const std::string waits = "\"opening\":\"founding\"";
-  const Survey survey = {Seen(ClusterJson(1, {}, {2, 4, 6})), Seen(ClusterJson(2, {}, {1, 5})),
+  const Survey survey = {Seen(ClusterJson(1, {}, {2, 4, 6})),
+                         Seen(ClusterJson(2, {}, {1, 5})),
                          Seen(With(ClusterJson(4, {}, {9}, ""), waits)),
+                         Seen(With(ClusterJson(5, {}, {9}, ""), "\"opening\":\"reading the log\"")),
+                         Seen(With(ClusterJson(6, {}, {}, ""), waits)),
+                         Seen(With(ClusterJson(8, {}, {}, ""), waits)),
+                         Seen(With(ClusterJson(9, {}, {}, ""), waits)),
                          Seen(ClusterJson(7, {}, {8}))};
   Members members;
   members.all = {{1, Stage::kMember}, {2, Stage::kMember}, {6, Stage::kLeaving}};
-  EXPECT_EQ(NodesToAdd(survey, "ab", members, false), Nodes{4});
-  EXPECT_EQ(NodesToAdd(survey, "ab", members, true), (Nodes{4, 5})) << "9 and 8 no member names";
+  EXPECT_EQ(NodesToAdd(survey, "ab", members), Nodes{4})
+      << "5 recovers, 6 is one, and 8 and 9 no member names";
 }
 
 // ---- what follows for health -------------------------------------------------------------------

@@ -48,7 +48,13 @@ class NodeChangesTest : public ::testing::Test {
                MembersJson(members_) + ",\"groups_settled\":" + std::to_string(settled_) +
                    ",\"members_wait_for\":\"" + wait_for_ + "\"");
       if (waiting_.contains(node)) {
-        json = With(ClusterJson(node, {}, peers, ""), "\"opening\":\"founding\"");
+        const auto opening = openings_.find(node);
+        json =
+            With(ClusterJson(node, {}, peers, ""),
+                 "\"opening\":\"" +
+                     (opening == openings_.end() ? "founding the cluster: 1 of 3 nodes have agreed"
+                                                 : opening->second) +
+                     "\"");
       }
       nodes_.Say(At(node), json);
     }
@@ -89,6 +95,7 @@ class NodeChangesTest : public ::testing::Test {
   AdminClient client_ = nodes_.Client();
   std::set<uint64_t> running_ = {1, 2, 3};
   std::set<uint64_t> waiting_ = {};
+  std::map<uint64_t, std::string> openings_ = {};  // Of those that wait.
   std::vector<uint64_t> peers_ = {1, 2, 3, 4, 5};
   std::vector<Words> groups_ = {{0, 1, 1, 1}, {1, 1, 1, 1}, {2, 2, 1, 1}, {3, 3, 1, 1}};
   std::vector<MemberWords> members_ = {{1}, {2}, {3}};
@@ -143,9 +150,10 @@ TEST_F(NodeChangesTest, WhyAnInvitedNodeIsNotThereIsToldAsFarAsItIsKnown) {
       << "its peers are connected with it";
   nodes_.Say(At(1), With(ClusterJson(1, groups_, {2, 3}), MembersJson(members_)));
   EXPECT_TRUE(changes.Round());
-  EXPECT_EQ(Of(changes).text,
-            "node 4 may join, and no member knows where it is: name it in their --peers, and start "
-            "them again, one after the other");
+  EXPECT_EQ(
+      Of(changes).text,
+      "node 4 may join, and no member knows where it is: name it in their --peers, and start "
+      "them again, one after the other (--peers names 1, 3 or 5 nodes, 1 to n without a gap)");
   running_.insert(4);
   EXPECT_EQ(WaitsFor(&changes),
             "node 4 may join, and runs with a directory of before: stop it, and start it with an "
@@ -164,6 +172,9 @@ TEST_F(NodeChangesTest, ALoneNodeBesideAnOddNumberIsToldToWaitForAnother) {
       "node 4 is joining: 0 of 4 groups are done; an even number of voters survives no more "
       "failures than the odd one below it: it holds everything and votes once there is another "
       "one; ";
+  EXPECT_EQ(WaitsFor(&changes), lone + "ursulactl node add N");
+  running_.insert(5);
+  waiting_.insert(5);
   EXPECT_EQ(WaitsFor(&changes), lone + "ursulactl node add 5");
   members_.push_back({5, "invited"});
   EXPECT_EQ(WaitsFor(&changes), lone + "start node 5, which may join");
@@ -420,28 +431,46 @@ TEST_F(ReplicasTest, ThoseThatWaitAreAddedIfTheyAreJustAsMany) {
   waiting_ = {4, 5};
   peers_ = {1, 2, 3, 4, 5, 6};
   EXPECT_EQ(Plan(5), "add 4, add 5") << "whoever else is named";
-  for (uint64_t node : {4, 5}) Stop(node);
+  openings_[5] = "reading the log: 1 of 2 MiB";
+  EXPECT_EQ(Plan(5).substr(0, 12), "WHICH_NODE: ") << "it recovers, and is of some cluster";
+  openings_.clear();
+  Stop(4);
   EXPECT_EQ(Plan(5),
-            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and those that could "
-            "be are: 4, 5, 6; say which: ursulactl node add N, one after the other");
+            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and those that wait "
+            "are: 5; say which: ursulactl node add N, one after the other");
+  Stop(5);
+  EXPECT_EQ(Plan(5),
+            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and none waits that a "
+            "member names as its peer; say which: ursulactl node add N, one after the other");
   peers_ = {1, 2, 3, 4, 5};
-  EXPECT_EQ(Plan(5), "add 4, add 5") << "named, and there are no others";
-  peers_ = {1, 2, 3};
-  EXPECT_EQ(Plan(5),
-            "WHICH_NODE: the cluster has 3 nodes, so 2 more are to be added, and none is known "
-            "that could be; say which: ursulactl node add N, one after the other");
+  EXPECT_EQ(Plan(5).substr(0, 12), "WHICH_NODE: ") << "named, and maybe just removed";
+}
+
+TEST_F(ReplicasTest, WhoWaitsAndIsNamedByNoMemberIsNotAdded) {
+  running_ = {1, 2, 3, 4, 5};
+  waiting_ = {4, 5};
+  Say();
+  for (uint64_t node : {1, 2, 3}) {
+    nodes_.Say(At(node), With(ClusterJson(node, groups_, {1, 2, 3, 4}), MembersJson(members_)));
+  }
+  const Survey survey = LookAtAll(&client_, {{"10.0.0.1", 4438}, {"10.0.0.5", 4438}});
+  ErrorSeen why;
+  EXPECT_TRUE(ChangesTo(5, Summarize(survey), survey, &why).empty());
+  EXPECT_EQ(why.code, "WHICH_NODE");
 }
 
 TEST_F(ReplicasTest, ThoseThatAreOnTheirWayCountAndAreWaitedFor) {
   EXPECT_EQ(Plan(3), "");
   members_ = {{1}, {2}, {3}, {4, "invited"}};
+  running_.insert(5);
+  waiting_.insert(5);
   EXPECT_EQ(Plan(5), "add 4, add 5");
   members_ = {{1}, {2}, {3}, {4, "joining"}, {5, "invited"}};
   EXPECT_EQ(Plan(5), "add 4, add 5");
   members_ = {{1}, {2}, {3}, {4}, {5, "leaving"}};
   EXPECT_EQ(Plan(5),
-            "WHICH_NODE: the cluster has 4 nodes, so 1 more is to be added, and none is known "
-            "that could be; say which: ursulactl node add N, one after the other");
+            "WHICH_NODE: the cluster has 4 nodes, so 1 more is to be added, and none waits that "
+            "a member names as its peer; say which: ursulactl node add N, one after the other");
 }
 
 TEST_F(ReplicasTest, WhichToLoseIsTheOperatorsToSay) {

@@ -41,6 +41,7 @@ class RunTest : public ::testing::Test {
       nodes_.Say("10.0.0." + std::to_string(node) + ":4438",
                  With(ClusterJson(node, groups, {3 - node, 3}), MembersJson(members)));
     }
+    nodes_.Say("10.0.0.3:4438", With(ClusterJson(3, {}, {}, ""), "\"opening\":\"founding\""));
   }
   bool Asked(const std::string& what) const {
     return !nodes_.asked.empty() && nodes_.asked.back().find(what) != std::string::npos;
