@@ -27,11 +27,16 @@ std::string ListOf(const std::vector<uint64_t>& nodes) {
 }
 
 bool IsForGood(std::string_view code) {
-  constexpr std::array<std::string_view, 9> kCodes = {
-      "NO_MEMBER", "TOO_MANY_NODES",  "LAST_NODE", "NO_CLUSTER",         "IS_MEMBER",
-      "NOT_FOUND", "INVALID_REQUEST", "FORBIDDEN", "METHOD_NOT_ALLOWED",
+  constexpr std::array<std::string_view, 7> kCodes = {
+      "NO_MEMBER", "TOO_MANY_NODES",  "LAST_NODE", "NO_CLUSTER",
+      "IS_MEMBER", "INVALID_REQUEST", "FORBIDDEN",
   };
   return std::ranges::find(kCodes, code) != kCodes.end();
+}
+
+// The node doesn't know what was asked for: it may be of another release than the next one.
+bool IsUnknown(std::string_view code) {
+  return code == "NOT_FOUND" || code == "METHOD_NOT_ALLOWED" || code == "ODD_ANSWER";
 }
 
 // As the admin listener calls it.
@@ -168,11 +173,15 @@ void NodeChanges::Ask(const Overview& overview, NodeChange* change) {
                              "&change=" + std::string(AskedAs(change->kind));
   Asked& asked = asked_[change->node];
   const bool was_there = overview.members.Find(change->node) != nullptr;
-  for (const NodeSeen* seen : WhoTakes(survey_, overview, change->node)) {
+  const std::vector<const NodeSeen*> nodes = WhoTakes(survey_, overview, change->node);
+  std::size_t unknown = 0;  // To how many of them.
+  for (const NodeSeen* seen : nodes) {
     const Result<AdminAnswer> answer = client_.Ask(seen->admin, "POST", target);
     if (TakeAnswer(*seen, answer, change)) break;
+    if (IsUnknown(change->code)) ++unknown;
     asked.unsure = asked.unsure || (!answer.ok() && was_there);
   }
+  if (unknown > 0 && unknown == nodes.size()) change->state = State::kRefused;
   const bool waits = change->kind != Kind::kCordon && change->kind != Kind::kUncordon;
   if (!asked.taken || waits) return;
   change->state = asked.was_so ? State::kWasSo : State::kDone;
@@ -189,9 +198,9 @@ bool NodeChanges::TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& an
   Asked& asked = asked_[change->node];
   const std::optional<std::string> outcome =
       answer->status == 200 ? ParseOutcome(answer->body) : std::nullopt;
-  if (outcome) {
+  if (outcome == "accepted" || outcome == "is_so") {
     asked.taken = true;
-    asked.was_so = *outcome == "is_so" && !asked.unsure;
+    asked.was_so = outcome == "is_so" && !asked.unsure;
     change->code.clear();
     change->text.clear();
     return true;
@@ -199,13 +208,14 @@ bool NodeChanges::TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& an
   const std::optional<ErrorSeen> error = ParseError(answer->body);
   if (error) {
     TakeError(*error, change);
-    return answer->status != 503;
+    return answer->status != 503 && !IsUnknown(error->code);
   }
-  change->state = State::kRefused;
+  asked.unsure = asked.unsure || answer->status == 200;  // It may have done something.
   change->code = "ODD_ANSWER";
   change->text = Name(seen.node) + " answered " + Number(answer->status) +
-                 ": is it of an older release? Update it";
-  return true;
+                 (outcome ? ", " + *outcome : "") +
+                 ": is it of another release? Update the older one, ursulactl included";
+  return false;
 }
 
 void NodeChanges::TakeError(const ErrorSeen& error, NodeChange* change) {

@@ -349,7 +349,7 @@ TEST_F(NodeChangesTest, WhatMayPassIsAskedForAgainAndNotAtOnce) {
 TEST_F(NodeChangesTest, ARefusalForGoodEndsIt) {
   for (const char* code : {"NO_MEMBER", "TOO_MANY_NODES", "LAST_NODE", "NO_CLUSTER", "FORBIDDEN",
                            "INVALID_REQUEST", "METHOD_NOT_ALLOWED", "NOT_FOUND", "IS_MEMBER"}) {
-    Answer(1, "remove", 4, 409, Error(code));
+    AnswerAll("remove", 4, 409, Error(code));
     NodeChanges changes = New(Kind::kRemove, 4);
     EXPECT_FALSE(changes.Round()) << code;
     EXPECT_EQ(Of(changes).state, State::kRefused);
@@ -358,7 +358,7 @@ TEST_F(NodeChangesTest, ARefusalForGoodEndsIt) {
   }
   for (const char* odd : {"", "?", "[]", "{\"outcome\":7}", "{\"error\":{}}"}) {
     for (int status : {200, 500}) {
-      Answer(1, "remove", 4, status, odd);
+      AnswerAll("remove", 4, status, odd);
       NodeChanges changes = New(Kind::kRemove, 4);
       EXPECT_FALSE(changes.Round()) << odd;
       EXPECT_EQ(Of(changes).code, "ODD_ANSWER");
@@ -406,6 +406,36 @@ TEST_F(NodeChangesTest, WhereANodeOfAnotherClusterTurnsUpNothingMoreIsAsked) {
   EXPECT_EQ(Of(changes).state, State::kRefused);
   EXPECT_EQ(Of(changes).code, "OTHER_CLUSTER");
   EXPECT_EQ(Posts().size(), posts);
+}
+
+// One of an older release doesn't know the request.
+TEST_F(NodeChangesTest, WhatOneDoesNotKnowTheNextMay) {
+  Answer(1, "cordon", 3, 404, Error("NOT_FOUND"));
+  Answer(2, "cordon", 3, 405, "?");
+  Answer(3, "cordon", 3, 200, kAccepted);
+  NodeChanges changes = New(Kind::kCordon, 3);
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(Of(changes).state, State::kDone);
+  Answer(3, "cordon", 3, 503, Error("UNAVAILABLE"));
+  NodeChanges pending = New(Kind::kCordon, 3);
+  EXPECT_TRUE(pending.Round()) << "one of them may take it yet";
+  Answer(3, "cordon", 3, 405, Error("METHOD_NOT_ALLOWED"));
+  NodeChanges refused = New(Kind::kCordon, 3);
+  EXPECT_FALSE(refused.Round());
+  EXPECT_EQ(Of(refused).state, State::kRefused);
+  EXPECT_EQ(Of(refused).code, "METHOD_NOT_ALLOWED");
+}
+
+TEST_F(NodeChangesTest, OnlyWhatIsKnownToBeTakenIs) {
+  AnswerAll("cordon", 3, 200, "{\"outcome\":\"queued\"}");
+  NodeChanges odd = New(Kind::kCordon, 3);
+  EXPECT_FALSE(odd.Round());
+  EXPECT_EQ(Of(odd).state, State::kRefused);
+  EXPECT_EQ(Of(odd).code, "ODD_ANSWER");
+  Answer(3, "cordon", 3, 200, kIsSo);
+  NodeChanges unsure = New(Kind::kCordon, 3);
+  EXPECT_FALSE(unsure.Round());
+  EXPECT_EQ(Of(unsure).state, State::kDone) << "who answered oddly may have done it";
 }
 
 // ---- replicas ----------------------------------------------------------------------------------
