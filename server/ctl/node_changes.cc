@@ -58,6 +58,10 @@ std::vector<const NodeSeen*> WhoTakes(const Survey& survey, const Overview& over
 
 std::string Settled(const Overview& overview) {
   const Members& members = overview.members;
+  if (!members.by_leader) {
+    return "how far it is group 0's leader tells alone, which doesn't answer: name its "
+           "--admin-listen address with --admin";
+  }
   std::string text = Number(std::min<uint64_t>(members.groups_settled, overview.groups.size())) +
                      " of " + Number(overview.groups.size()) + " groups are done";
   if (!members.wait_for.empty()) text += ", and it waits for " + members.wait_for;
@@ -68,6 +72,14 @@ const PeerSeen* FindPeer(const NodeSeen& seen, uint64_t node) {
   if (!seen.view) return nullptr;
   const auto found = std::ranges::find(seen.view->peers, node, &PeerSeen::node);
   return found == seen.view->peers.end() ? nullptr : &*found;
+}
+
+// Nodes tell what was so at their last tick, which may be before the change: such words are told
+// when they are the same at two looks, one after the other. `text`: empty, if there is none at this
+// one.
+void TellOnceItLasts(std::string text, std::string* seen, NodeChange* change) {
+  if (!text.empty() && text == *seen) change->text = text;
+  *seen = std::move(text);
 }
 
 }  // namespace
@@ -200,6 +212,7 @@ bool NodeChanges::TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& an
       answer->status == 200 ? ParseOutcome(answer->body) : std::nullopt;
   if (outcome == "accepted" || outcome == "is_so") {
     asked.taken = true;
+    asked.taker = seen.node;
     asked.was_so = outcome == "is_so" && !asked.unsure;
     change->code.clear();
     change->text.clear();
@@ -208,6 +221,7 @@ bool NodeChanges::TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& an
   const std::optional<ErrorSeen> error = ParseError(answer->body);
   if (error) {
     TakeError(*error, change);
+    if (asked.taken) asked.taker = seen.node;
     return answer->status != 503 && !IsUnknown(error->code);
   }
   asked.unsure = asked.unsure || answer->status == 200;  // It may have done something.
@@ -237,38 +251,54 @@ void NodeChanges::TakeError(const ErrorSeen& error, NodeChange* change) {
 
 // ---- looking -----------------------------------------------------------------------------------
 
+// Group 0's leader is often out of an operator's reach, and isn't needed for the stages: they come
+// from applied state, which goes one way. Who took the change had applied all that came before it,
+// so neither it nor one that has applied more can take a former membership for the end of this
+// change. How many groups are done, and whom they wait for, the leader alone knows.
+bool NodeChanges::StagesCount(const Overview& overview, const Asked& asked) const {
+  if (overview.members.by_leader) return true;
+  const auto taker = std::ranges::find(survey_, asked.taker, &NodeSeen::node);
+  return taker != survey_.end() && taker->view && taker->view->ready &&
+         taker->view->cluster_id == overview.cluster_id && !overview.members.all.empty();
+}
+
 void NodeChanges::LookAtAdded(const Overview& overview, NodeChange* change) {
   const uint64_t node = change->node;
   Asked& asked = asked_[node];
   const MemberSeen* const member = overview.members.Find(node);
-  if (!overview.members.by_leader) {
+  std::string passing;
+  if (!StagesCount(overview, asked)) {
     change->text = kNobodyTells;
   } else if (member == nullptr) {
-    change->text = Name(node) + " isn't among the members: was it removed meanwhile?";
+    passing = Name(node) + " isn't among the members: was it removed meanwhile?";
   } else if (member->stage == Stage::kMember) {
     change->state = asked.was_so ? State::kWasSo : State::kDone;
   } else if (member->stage == Stage::kInvited) {
-    change->text = WaitsToJoin(overview, node);
+    passing = WaitsToJoin(overview, node);
   } else if (member->stage == Stage::kJoining) {
     change->text = Joins(overview, node);
   } else {
     change->text = Name(node) + " is " + std::string(NameOf(member->stage)) +
                    ": another change came in between";
   }
+  TellOnceItLasts(std::move(passing), &asked.seen, change);
   asked.was_so = asked.was_so && change->state != State::kPending;
 }
 
 void NodeChanges::LookAtRemoved(const Overview& overview, NodeChange* change) {
   const MemberSeen* const member = overview.members.Find(change->node);
-  if (!overview.members.by_leader) {
+  Asked& asked = asked_[change->node];
+  std::string passing;
+  if (!StagesCount(overview, asked)) {
     change->text = kNobodyTells;
   } else if (member == nullptr) {
     change->state = State::kDone;
   } else if (member->stage == Stage::kLeaving) {
     change->text = Name(change->node) + " is leaving: " + Settled(overview);
   } else {
-    change->text = Name(change->node) + " is to leave, and hasn't begun to";
+    passing = Name(change->node) + " is to leave, and hasn't begun to";
   }
+  TellOnceItLasts(std::move(passing), &asked.seen, change);
 }
 
 void NodeChanges::LookAtDrained(const Overview& overview, NodeChange* change) {
@@ -326,7 +356,7 @@ std::string NodeChanges::Joins(const Overview& overview, uint64_t node) const {
     return member.stage == Stage::kMember || member.stage == Stage::kJoining;
   });
   const std::string joining = Name(node) + " is joining: " + Settled(overview);
-  if (voters % 2 == 1 || !members.wait_for.empty()) return joining;
+  if (voters % 2 == 1 || !members.by_leader || !members.wait_for.empty()) return joining;
   const auto invited = std::ranges::find(members.all, Stage::kInvited, &MemberSeen::stage);
   std::string next;
   if (invited != members.all.end()) {

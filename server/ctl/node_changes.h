@@ -65,7 +65,9 @@ class NodeChanges {
     uint64_t round = 0;  // The last one in which it was asked for; 0: in none.
     bool taken = false;  // The cluster remembers it.
     bool was_so = false;
-    bool unsure = false;  // It may have been taken before that is known.
+    bool unsure = false;    // It may have been taken before that is known.
+    uint64_t taker = 0;     // Who took it.
+    std::string seen = {};  // What was seen last, if that is only told once it lasts.
   };
 
   void Advance(const Overview& overview, NodeChange* change);
@@ -75,6 +77,7 @@ class NodeChanges {
   void LookAtAdded(const Overview& overview, NodeChange* change);
   void LookAtRemoved(const Overview& overview, NodeChange* change);
   void LookAtDrained(const Overview& overview, NodeChange* change);
+  bool StagesCount(const Overview& overview, const Asked& asked) const;
   std::string WaitsToJoin(const Overview& overview, uint64_t node) const;
   std::string Joins(const Overview& overview, uint64_t node) const;
 
