@@ -25,4 +25,7 @@ class Deadline {
   const int timer_;  // Below 0: the kernel has none left, and every wait ends at once.
 };
 
+// Null: there is none, and it doesn't pass.
+inline bool Passed(const Deadline* end) { return end != nullptr && end->passed(); }
+
 }  // namespace ursula::ctl

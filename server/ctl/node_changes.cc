@@ -138,8 +138,8 @@ std::vector<NodeChange> ChangesTo(uint64_t count, const Overview& overview, cons
   return changes;
 }
 
-bool NodeChanges::Round() {
-  if (round_++ > 0) LookAround(&client_, &survey_);
+bool NodeChanges::Round(const Deadline* end) {
+  if (round_++ > 0) LookAround(&client_, &survey_, end);
   const Overview overview = Summarize(survey_);
   bool pending = false;
   const Reason* const other = OtherCluster(overview);
@@ -149,18 +149,19 @@ bool NodeChanges::Round() {
       change.code = "OTHER_CLUSTER";
       change.text = other->text;
     }
-    if (change.state == State::kPending) Advance(overview, &change);
+    if (change.state == State::kPending) Advance(overview, end, &change);
     pending = pending || change.state == State::kPending;
   }
   return pending;
 }
 
-void NodeChanges::Advance(const Overview& overview, NodeChange* change) {
+void NodeChanges::Advance(const Overview& overview, const Deadline* end, NodeChange* change) {
   Asked& asked = asked_[change->node];
   if (!asked.taken) {
     if (asked.round != 0 && round_ - asked.round < kRoundsPerAsk) return;
+    if (asked_any_ && Passed(end)) return;
     asked.round = round_;
-    return Ask(overview, change);
+    return Ask(overview, end, change);
   }
   change->code.clear();
   switch (change->kind) {
@@ -178,7 +179,7 @@ void NodeChanges::Advance(const Overview& overview, NodeChange* change) {
 
 // ---- asking ------------------------------------------------------------------------------------
 
-void NodeChanges::Ask(const Overview& overview, NodeChange* change) {
+void NodeChanges::Ask(const Overview& overview, const Deadline* end, NodeChange* change) {
   change->code = "UNREACHABLE";
   change->text = "no member of the cluster answers: ursulactl status shows which there are";
   const std::string target = "/cluster/node?node=" + Number(change->node) +
@@ -188,6 +189,8 @@ void NodeChanges::Ask(const Overview& overview, NodeChange* change) {
   const std::vector<const NodeSeen*> nodes = WhoTakes(survey_, overview, change->node);
   std::size_t unknown = 0;  // To how many of them.
   for (const NodeSeen* seen : nodes) {
+    if (asked_any_ && Passed(end)) break;
+    asked_any_ = true;
     const Result<AdminAnswer> answer = client_.Ask(seen->admin, "POST", target);
     if (TakeAnswer(*seen, answer, change)) break;
     if (IsUnknown(change->code)) ++unknown;
@@ -375,7 +378,12 @@ void NodeChanges::GiveUp() {
   for (NodeChange& change : changes_) {
     if (change.state != State::kPending) continue;
     change.state = State::kLate;
-    if (!asked_[change.node].taken) continue;  // A refusal, which has its code.
+    const Asked& asked = asked_[change.node];
+    if (asked.round == 0) {
+      change.code = "LATE";
+      change.text = "there was no time to ask for it: give it more with --wait-ms";
+    }
+    if (!asked.taken) continue;  // A refusal, which has its code.
     change.code = "LATE";
     if (change.text.empty()) change.text = "the cluster has taken it, and hasn't told more yet";
     change.text += "; it goes on: see ursulactl status, or ask again";

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/ctl/admin_client.h"
+#include "server/ctl/deadline.h"
 #include "server/ctl/node_view.h"
 #include "server/ctl/overview.h"
 #include "server/ctl/survey.h"
@@ -52,8 +53,9 @@ class NodeChanges {
   NodeChanges(AdminClient* client, Survey survey, std::vector<NodeChange> wanted)
       : client_(*client), survey_(std::move(survey)), changes_(std::move(wanted)) {}
 
-  // One round: looks, and asks for what is pending. False: nothing is pending any more.
-  bool Round();
+  // One round: looks, and asks for what is pending. False: nothing is pending any more. After `end`
+  // (null: none) no question begins, but for one if there was none at all.
+  bool Round(const Deadline* end = nullptr);
   void GiveUp();  // What is pending is late.
 
   const std::vector<NodeChange>& changes() const { return changes_; }
@@ -70,8 +72,8 @@ class NodeChanges {
     std::string seen = {};  // What was seen last, if that is only told once it lasts.
   };
 
-  void Advance(const Overview& overview, NodeChange* change);
-  void Ask(const Overview& overview, NodeChange* change);
+  void Advance(const Overview& overview, const Deadline* end, NodeChange* change);
+  void Ask(const Overview& overview, const Deadline* end, NodeChange* change);
   bool TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& answer, NodeChange* change);
   void TakeError(const ErrorSeen& error, NodeChange* change);
   void LookAtAdded(const Overview& overview, NodeChange* change);
@@ -85,6 +87,7 @@ class NodeChanges {
   Survey survey_;
   std::vector<NodeChange> changes_;
   uint64_t round_ = 0;
+  bool asked_any_ = false;
   std::map<uint64_t, Asked> asked_;  // By node.
 };
 

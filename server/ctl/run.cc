@@ -65,7 +65,7 @@ Printed HandOver(const Arguments& arguments, AdminClient* client, Survey survey,
   }
   const Deadline end(arguments.wait_ms);
   Transfers transfers(client, std::move(survey), std::move(wanted));
-  while (transfers.Round()) {
+  while (transfers.Round(&end)) {
     if (end.passed()) {
       transfers.GiveUp();
       break;
@@ -118,12 +118,13 @@ void TellProgress(const std::vector<NodeChange>& changes, std::map<uint64_t, std
 }
 
 // For as long as group 0 has no leader that answers, nobody knows what the members are.
-std::vector<NodeChange> ChangesToReplicas(uint64_t count, AdminClient* client, Survey* survey,
-                                          ErrorSeen* why) {
+std::vector<NodeChange> ChangesToReplicas(uint64_t count, uint64_t wait_ms, AdminClient* client,
+                                          Survey* survey, ErrorSeen* why) {
   std::vector<NodeChange> changes = ChangesTo(count, Summarize(*survey), *survey, why);
-  for (int round = 0; round < kSettleRounds && why->code == "NO_LEADER"; ++round) {
+  const Deadline end(std::max(wait_ms, kSettleMs * (kSettleRounds + 1)));
+  for (int round = 0; round < kSettleRounds && why->code == "NO_LEADER" && !end.passed(); ++round) {
     Deadline(kSettleMs).Await();
-    LookAround(client, survey);
+    LookAround(client, survey, &end);
     *why = {};
     changes = ChangesTo(count, Summarize(*survey), *survey, why);
   }
@@ -140,7 +141,7 @@ Printed ChangeNodes(const Arguments& arguments, AdminClient* client, Survey surv
   std::vector<NodeChange> wanted;
   if (arguments.command == Command::kReplicas) {
     ErrorSeen why;
-    wanted = ChangesToReplicas(arguments.replicas, client, &survey, &why);
+    wanted = ChangesToReplicas(arguments.replicas, arguments.wait_ms, client, &survey, &why);
     if (!why.code.empty()) return Failure(arguments, kExitNo, why.code, why.message);
   } else {
     wanted.push_back({.kind = KindOf(arguments.command), .node = arguments.node});
@@ -148,7 +149,7 @@ Printed ChangeNodes(const Arguments& arguments, AdminClient* client, Survey surv
   const Deadline end(arguments.wait_ms);
   std::map<uint64_t, std::string> told;
   NodeChanges changes(client, std::move(survey), std::move(wanted));
-  while (changes.Round()) {
+  while (changes.Round(&end)) {
     TellProgress(changes.changes(), &told, &progress);
     if (end.passed()) {
       changes.GiveUp();

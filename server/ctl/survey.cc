@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -47,7 +48,9 @@ std::map<uint64_t, Missing> MissingOf(Survey* survey) {
   for (std::size_t i = 0; i < survey->size(); ++i) {
     const NodeSeen seen = (*survey)[i];
     if (!seen.view) continue;
+    std::set<uint64_t> named;
     for (const PeerSeen& peer : seen.view->peers) {
+      if (!named.insert(peer.node).second) continue;  // One place of each.
       if (std::ranges::find(*survey, peer.node, &NodeSeen::node) != survey->end()) continue;
       const auto guess = GuessAdmin(seen.admin, seen.view->peer_address, peer.address);
       const auto same =
@@ -85,11 +88,12 @@ bool IsOf(const std::string& cluster_id, const NodeView& view) {
   return view.cluster_id.empty() && !view.opening.empty();
 }
 
-NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
+NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing, const Deadline* end) {
   NodeSeen found;
   found.node = node;
   std::string tried;
   for (const server::HostPort& guess : missing.guesses) {
+    if (Passed(end)) break;
     NodeSeen one;
     one.admin = guess;
     Look(client, &one);
@@ -103,10 +107,13 @@ NodeSeen Find(AdminClient* client, uint64_t node, const Missing& missing) {
   return found;
 }
 
-void LookForMissing(AdminClient* client, Survey* survey) {
+void LookForMissing(AdminClient* client, Survey* survey, const Deadline* end) {
   const std::map<uint64_t, Missing> missing = MissingOf(survey);
   if (AreNamed(missing, survey)) return;
-  for (const auto& [node, one] : missing) survey->push_back(Find(client, node, one));
+  for (const auto& [node, one] : missing) {
+    if (survey->size() >= kSurveyNodesMax || Passed(end)) return;
+    survey->push_back(Find(client, node, one, end));
+  }
 }
 
 void Settle(Survey* survey) {
@@ -141,24 +148,25 @@ Survey LookAtAll(AdminClient* client, const std::vector<server::HostPort>& addre
     seen.admin = address;
     Look(client, &seen);
   }
-  LookForMissing(client, &survey);
+  LookForMissing(client, &survey, nullptr);
   Settle(&survey);
   return survey;
 }
 
-void LookAgain(AdminClient* client, Survey* survey) {
+void LookAgain(AdminClient* client, Survey* survey, const Deadline* end) {
   for (NodeSeen& seen : *survey) {
+    if (Passed(end)) return;
     if (seen.admin.port != 0) Look(client, &seen);
   }
 }
 
-void LookAround(AdminClient* client, Survey* survey) {
+void LookAround(AdminClient* client, Survey* survey, const Deadline* end) {
   Survey found;
   for (NodeSeen& seen : *survey) {
     if (seen.admin.port != 0) found.push_back(std::move(seen));
   }
-  LookAgain(client, &found);
-  LookForMissing(client, &found);
+  LookAgain(client, &found, end);
+  LookForMissing(client, &found, end);
   Settle(&found);
   *survey = std::move(found);
 }

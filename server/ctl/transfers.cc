@@ -55,20 +55,20 @@ std::vector<Transfer> TransfersFrom(const Overview& overview, const Survey& surv
   return transfers;
 }
 
-bool Transfers::Round() {
-  if (round_++ > 0) LookAgain(&client_, &survey_);
+bool Transfers::Round(const Deadline* end) {
+  if (round_++ > 0) LookAgain(&client_, &survey_, end);
   const Overview overview = Summarize(survey_);
   bool pending = false;
   for (Transfer& transfer : transfers_) {
     if (transfer.state != Transfer::State::kPending) continue;
     const auto row = std::ranges::find(overview.groups, transfer.group, &GroupRow::group);
-    Advance(row == overview.groups.end() ? nullptr : &*row, &transfer);
+    Advance(row == overview.groups.end() ? nullptr : &*row, end, &transfer);
     pending = pending || transfer.state == Transfer::State::kPending;
   }
   return pending;
 }
 
-void Transfers::Advance(const GroupRow* row, Transfer* transfer) {
+void Transfers::Advance(const GroupRow* row, const Deadline* end, Transfer* transfer) {
   if (row == nullptr) {
     transfer->state = Transfer::State::kRefused;
     transfer->code = "NO_SUCH_GROUP";
@@ -88,6 +88,7 @@ void Transfers::Advance(const GroupRow* row, Transfer* transfer) {
   }
   const auto begun = begun_.find(transfer->group);
   if (begun != begun_.end() && round_ - begun->second < kRoundsPerAsk) return;
+  if (asked_any_ && Passed(end)) return;
   Ask(row->leader, transfer);
 }
 
@@ -99,6 +100,7 @@ void Transfers::Ask(uint64_t leader, Transfer* transfer) {
                      ", and its admin listener isn't known: name it with --admin";
     return;
   }
+  asked_any_ = true;
   const Result<AdminAnswer> answer = client_.Ask(
       seen->admin, "POST",
       "/cluster/transfer?group=" + Number(transfer->group) + "&to=" + Number(transfer->to));
@@ -127,6 +129,10 @@ void Transfers::GiveUp() {
     transfer.state = Transfer::State::kLate;
     if (!transfer.text.empty()) continue;
     transfer.code = "LATE";
+    if (!begun_.contains(transfer.group)) {
+      transfer.text = "there was no time to ask for it: give it more with --wait-ms";
+      continue;
+    }
     transfer.text = "node " + Number(transfer.to) + " was asked to lead group " +
                     Number(transfer.group) +
                     " and doesn't yet: see ursulactl leaders in a moment, or ask again";

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/ctl/admin_client.h"
+#include "server/ctl/deadline.h"
 #include "server/ctl/overview.h"
 #include "server/ctl/survey.h"
 #include "ursula/function.h"
@@ -43,8 +44,9 @@ class Transfers {
   Transfers(AdminClient* client, Survey survey, std::vector<Transfer> wanted)
       : client_(*client), survey_(std::move(survey)), transfers_(std::move(wanted)) {}
 
-  // One round: looks, and asks for what is pending. False: nothing is pending any more.
-  bool Round();
+  // One round: looks, and asks for what is pending. False: nothing is pending any more. After `end`
+  // (null: none) no question begins, but for one if there was none at all.
+  bool Round(const Deadline* end = nullptr);
   void GiveUp();  // What is pending is late.
 
   const std::vector<Transfer>& transfers() const { return transfers_; }
@@ -52,13 +54,14 @@ class Transfers {
  private:
   static constexpr uint64_t kRoundsPerAsk = 10;  // It has this long to come about.
 
-  void Advance(const GroupRow* row, Transfer* transfer);
+  void Advance(const GroupRow* row, const Deadline* end, Transfer* transfer);
   void Ask(uint64_t leader, Transfer* transfer);
 
   AdminClient& client_;
   Survey survey_;
   std::vector<Transfer> transfers_;
   uint64_t round_ = 0;
+  bool asked_any_ = false;
   std::map<uint32_t, uint64_t> begun_;  // In which round, by group.
 };
 

@@ -496,6 +496,25 @@ TEST_F(NodeChangesTest, OnlyWhatIsKnownToBeTakenIs) {
   EXPECT_EQ(Of(unsure).state, State::kDone) << "who answered oddly may have done it";
 }
 
+TEST_F(NodeChangesTest, AfterItsTimeNoQuestionBegins) {
+  Say();
+  for (uint64_t node : {3, 4}) AnswerAll("cordon", node, 503, Error("UNAVAILABLE"));
+  NodeChanges changes(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}}),
+                      {{.kind = Kind::kCordon, .node = 3}, {.kind = Kind::kCordon, .node = 4}});
+  const Deadline end(1);
+  end.Await();
+  EXPECT_TRUE(changes.Round(&end));
+  EXPECT_EQ(Posts().size(), 1u) << "what was wanted is asked for once";
+  const std::size_t asked = nodes_.asked.size();
+  for (int round = 0; round < 6; ++round) EXPECT_TRUE(changes.Round(&end));
+  EXPECT_EQ(nodes_.asked.size(), asked);
+  changes.GiveUp();
+  EXPECT_EQ(Of(changes).code, "UNAVAILABLE");
+  EXPECT_EQ(changes.changes().at(1).code, "LATE");
+  EXPECT_EQ(changes.changes().at(1).text,
+            "there was no time to ask for it: give it more with --wait-ms");
+}
+
 // ---- replicas ----------------------------------------------------------------------------------
 
 class ReplicasTest : public NodeChangesTest {

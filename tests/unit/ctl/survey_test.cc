@@ -119,6 +119,66 @@ TEST_F(SurveyTest, LookingAroundFindsWhoHasComeAndKeepsWhoIsKnown) {
       << "the one that was named is gone, and the others are known still";
 }
 
+TEST_F(SurveyTest, AfterItsTimeNobodyMoreIsAsked) {
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, {2, 3}));
+  nodes_.Say("10.0.0.2:4438", ClusterJson(2, {}, {1, 3}));
+  AdminClient client = nodes_.Client();
+  Survey survey = LookAtAll(&client, {{"10.0.0.1", 4438}});
+  nodes_.answers.clear();
+  nodes_.asked.clear();
+  const Deadline end(20);
+  nodes_.on_asked = [&end] { end.Await(); };  // Silent.
+  LookAround(&client, &survey, &end);
+  EXPECT_EQ(nodes_.asked, std::vector<std::string>{"10.0.0.1:4438 GET /cluster"});
+  EXPECT_EQ(Told(survey), "1 10.0.0.1:4438 no, 2 10.0.0.2:4438 yes");
+  LookAgain(&client, &survey, &end);
+  EXPECT_EQ(nodes_.asked.size(), 1u);
+}
+
+TEST_F(SurveyTest, WhileOneIsLookedForTheTimeMayEnd) {
+  for (uint64_t node : {1, 2}) {
+    std::string json = ClusterJson(node, {}, {3, 4});
+    json.replace(json.rfind("\"10.0.0.3:"), 9, "\"10.0." + std::to_string(node) + ".3");
+    nodes_.Say("10.0.0." + std::to_string(node) + ":4438", json);
+  }
+  AdminClient client = nodes_.Client();
+  Survey survey = LookAtAll(&client, {{"10.0.0.1", 4438}, {"10.0.0.2", 4438}});
+  EXPECT_EQ(nodes_.asked.size(), 5u) << "3 at two places";
+  nodes_.asked.clear();
+  const Deadline end(20);
+  nodes_.on_asked = [this, &end] {
+    if (nodes_.asked.size() == 3) end.Await();
+  };
+  LookAround(&client, &survey, &end);
+  EXPECT_EQ(nodes_.asked.size(), 3u);
+}
+
+TEST_F(SurveyTest, WhatOneNamesIsBounded) {
+  std::vector<uint64_t> many;
+  for (uint64_t node = 2; node <= 65; ++node) many.push_back(node);
+  nodes_.Say("10.0.0.1:4438", ClusterJson(1, {}, many));
+  for (uint64_t node : many) {
+    nodes_.Say("10.0.0." + std::to_string(node) + ":4438", ClusterJson(node, {}, many));
+  }
+  AdminClient client = nodes_.Client();
+  Survey survey = LookAtAll(&client, {{"10.0.0.1", 4438}});
+  EXPECT_EQ(survey.size(), 16u);
+  EXPECT_EQ(survey[15].node, 16u) << "a cluster's numbers are the lowest";
+  LookAround(&client, &survey);
+  EXPECT_EQ(survey.size(), 16u);
+}
+
+TEST_F(SurveyTest, WhoNamesANodeTwiceIsTakenAtItsFirstWord) {
+  std::string json = ClusterJson(1, {}, std::vector<uint64_t>(64, 2));
+  for (int i = 0; i < 64; ++i) {
+    const std::size_t at = json.rfind("\"10.0.0.2:4439");
+    json.replace(at, 9, "\"10.0.1." + std::to_string(i));
+  }
+  nodes_.Say("10.0.0.1:4438", json);
+  EXPECT_EQ(Told(Look({{"10.0.0.1", 4438}})), "1 10.0.0.1:4438 yes, 2 - no");
+  EXPECT_EQ(nodes_.asked.size(), 2u);
+}
+
 TEST(GuessTest, PortsThatAreNoneAreNotGuessed) {
   const server::HostPort admin = {"10.0.0.1", 4438};
   EXPECT_EQ(GuessAdmin(admin, "10.0.0.1:4439", "h:5000"), (server::HostPort{"h", 4999}));

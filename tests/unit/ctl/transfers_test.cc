@@ -100,6 +100,22 @@ TEST_F(TransfersTest, WhatCannotBeIsRefusedWithoutAsking) {
   EXPECT_EQ(Asked("POST"), 0u);
 }
 
+TEST_F(TransfersTest, AfterItsTimeNoQuestionBegins) {
+  Say({{0, 1, 1, 1}, {1, 1, 1, 1}});
+  Transfers transfers(&client_, Look(), {{.group = 0, .to = 3}, {.group = 1, .to = 3}});
+  const Deadline end(1);
+  end.Await();
+  EXPECT_TRUE(transfers.Round(&end));
+  EXPECT_EQ(Asked("POST"), 1u) << "what was wanted is asked for once";
+  const std::size_t asked = nodes_.asked.size();
+  EXPECT_TRUE(transfers.Round(&end));
+  EXPECT_EQ(nodes_.asked.size(), asked);
+  transfers.GiveUp();
+  EXPECT_EQ(transfers.transfers()[1].code, "LATE");
+  EXPECT_EQ(transfers.transfers()[1].text,
+            "there was no time to ask for it: give it more with --wait-ms");
+}
+
 TEST_F(TransfersTest, AllOfANodeGoToWhoLeadsLeast) {
   Say({{0, 1, 1, 1}, {1, 1, 1, 1}, {2, 1, 1, 1}, {3, 2, 1, 1}, {4, 2, 1, 1}, {5, 3, 1, 1}});
   std::string why;
