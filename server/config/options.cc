@@ -220,7 +220,7 @@ constexpr std::array kCluster = {
            "network.",
            PeerListen},
     Option{"peers", "LIST",
-           "The nodes that make up the cluster, 1, 3 or 5 of them, as\n"
+           "The nodes that make up the cluster or are to come, 1, 3 or 5 of them, as\n"
            "1=HOST:PORT,2=HOST:PORT,3=HOST:PORT: where each one's --peer-listen is reached.\n"
            "A new data directory waits for all of them, to found a cluster.",
            Peers},

@@ -7,13 +7,12 @@
 //   Response           send it: a refusal, or the answer to OPTIONS.
 //   …BucketAction      engine.CreateBucket / GetBucket / DeleteBucket, then MapBucketReply.
 //   ListAction         engine.List(request), then MapListReply.
-//   CreateAction       if needs_source_type: engine.Head(request.fork->source) and FinishFork
-//   first.
+//   CreateAction       if needs_source_type: engine.Head(request.fork->source), then FinishFork.
 //                      Then engine.Create(request), then MapCreateReply.
 //   AppendAction       engine.Append(request), then MapAppendReply.
 //   HeadAction, DeleteAction     likewise.
-//   HeadAction, ReadAction       after each reply: if WantsNewer(&action, reply), the same call
-//   again. ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
+//   HeadAction, ReadAction       the same call again, if the reply WantsNewer(&action, reply).
+//   ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
 //                      live kSse: read or follow from `request`; see sse.h, RefuseRead and SseHead.
 //                      If MissedIncarnation(reply): engine.Head(stream), then MapMissedRead.
 //   GuardedRefusal     engine.Head(stream), then MapGuardedRefusal: the stream's own refusals (404,
