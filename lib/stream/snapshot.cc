@@ -81,7 +81,7 @@ NodeState GetNodeState(Reader* in) {
   state.directory = in->Fixed<uint64_t>();
   state.opening = in->Varint();
   state.nonce = in->Fixed<uint64_t>();
-  if (!in->AtEnd()) state.cordoned = GetBool(in);  // Not in records of the first builds.
+  state.cordoned = GetBool(in);
   return state;
 }
 

@@ -228,7 +228,7 @@ Command::Body CommandSource::Configuration() {
       return AdmitNode{1 + random_.Below(3), random_.Below(4), random_.Below(3)};
     case 7:
       return SettleNode{1 + random_.Below(3), random_.Below(4),
-                        static_cast<SettleNode::Step>(1 + random_.Below(2))};
+                        random_.OneIn(2) ? SettleNode::Step::kWhole : SettleNode::Step::kGone};
     case 8:
       return OpenNode{1 + random_.Below(3), random_.Below(4), random_.Below(6), random_.Below(3),
                       random_.Below(3)};
