@@ -12,6 +12,7 @@
 #include "lib/base/random.h"
 #include "lib/base/sometimes.h"
 #include "tests/support/test_cluster.h"
+#include "tests/unit/engine/written.h"
 #include "ursula/engine.h"
 
 namespace ursula::engine {
@@ -224,7 +225,7 @@ class LostAtAnyTime : public ::testing::TestWithParam<uint64_t> {
         [&](auto done) { cluster_.node(node).Append(std::move(request), std::move(done)); });
     ASSERT_TRUE(!reply.ok() || reply->outcome == Outcome::kOk);
     const bool nothing = !reply.ok() && reply.status().code() != StatusCode::kOutcomeUnknown;
-    if (!nothing) written_[stream].push_back({text, reply.ok()});
+    if (!nothing) written_[stream].Add(text, reply.ok());
   }
 
   uint64_t AnyUp() {
@@ -254,7 +255,6 @@ class LostAtAnyTime : public ::testing::TestWithParam<uint64_t> {
     if (joining_ != 0 && AllMembers(cluster_, 3)) joining_ = 0;
   }
 
-  // All that was acknowledged, in order, and nothing that wasn't written.
   void Check(uint64_t node, std::size_t stream) {
     ReadRequest request;
     request.stream = Id("s" + std::to_string(stream));
@@ -263,22 +263,12 @@ class LostAtAnyTime : public ::testing::TestWithParam<uint64_t> {
     ASSERT_TRUE(reply.ok()) << reply.status().ToString();
     std::string text;
     for (const Bytes& part : reply->parts) text += part.view();
-    std::size_t at = 0;
-    for (const Written& one : written_[stream]) {
-      const bool there = text.compare(at, one.text.size(), one.text) == 0;
-      ASSERT_TRUE(there || !one.acknowledged) << one.text << " isn't at " << at << " of " << text;
-      if (there) at += one.text.size();
-    }
-    EXPECT_EQ(at, text.size()) << text;
+    written_[stream].ExpectIn(text);
   }
 
-  struct Written {
-    std::string text = {};
-    bool acknowledged = false;
-  };
   Random random_;
   TestCluster cluster_;
-  std::vector<std::vector<Written>> written_;
+  std::vector<Written> written_;
   uint64_t number_ = 0;
   uint64_t joining_ = 0;
 };

@@ -13,6 +13,7 @@
 #include "lib/base/sometimes.h"
 #include "lib/engine/engine.h"
 #include "tests/support/test_cluster.h"
+#include "tests/unit/engine/written.h"
 #include "ursula/engine.h"
 
 namespace ursula::engine {
@@ -422,7 +423,7 @@ class ChangedAtAnyTime : public ::testing::TestWithParam<uint64_t> {
     const std::string text = std::to_string(++number_) + ".";
     const Status status = nodes_.Append(AnyUp(), "s" + std::to_string(stream), text);
     if (status.ok() || status.code() == StatusCode::kOutcomeUnknown) {
-      written_[stream].push_back({text, status.ok()});
+      written_[stream].Add(text, status.ok());
     }
   }
 
@@ -466,22 +467,12 @@ class ChangedAtAnyTime : public ::testing::TestWithParam<uint64_t> {
 
   void Check(uint64_t node, std::size_t stream) {
     const std::string text = nodes_.Read(node, "s" + std::to_string(stream));
-    std::size_t at = 0;
-    for (const Written& one : written_[stream]) {
-      const bool there = text.compare(at, one.text.size(), one.text) == 0;
-      ASSERT_TRUE(there || !one.acknowledged) << one.text << " isn't at " << at << " of " << text;
-      if (there) at += one.text.size();
-    }
-    EXPECT_EQ(at, text.size()) << text;
+    written_[stream].ExpectIn(text);
   }
 
-  struct Written {
-    std::string text = {};
-    bool acknowledged = false;
-  };
   Random random_;
   Nodes nodes_;
-  std::vector<std::vector<Written>> written_;
+  std::vector<Written> written_;
   uint64_t number_ = 0;
 };
 
