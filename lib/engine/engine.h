@@ -126,6 +126,9 @@ class Engine final : public StreamEngine, private ForwarderHost {
   Status Ready() const override;
   EngineStats Stats() const override;
   ClusterStatus Cluster() const override;
+  CoreId HomeCoreOf(const StreamId& stream) const override {
+    return CoreOf(Home(stream), static_cast<uint16_t>(shards_.size()));
+  }
   void Stop(Done<Stopped> done) override;
 
   // ---- simulators ----

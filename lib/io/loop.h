@@ -69,6 +69,9 @@ class Loop {
   virtual Disk& disk() = 0;
   virtual Result<std::unique_ptr<Listener>> Listen(const ListenOptions& options,
                                                    Acceptor* acceptor) = 0;
+  // The socket of a descriptor that another loop of the same kind has released. REQUIRES: Listen
+  // has succeeded here, which also makes room for what sockets receive.
+  virtual std::unique_ptr<Socket> Adopt(int descriptor) = 0;
 
  private:
   IntrusiveList<TurnWatcher> turn_watchers_;

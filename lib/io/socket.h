@@ -44,6 +44,12 @@ class Socket {
   // Ends a Send under way with -ECANCELED, stops receiving (no OnReceiveEnded follows), closes the
   // descriptor. Completes with 0 once nothing refers to the socket; only then destroy it.
   virtual void Close(Op* op) = 0;
+
+  // Gives the descriptor up, for another loop to Adopt: completes with it once nothing here refers
+  // to it; only then destroy the socket. What has come until then is still delivered, an end
+  // included; what comes later the other one finds. REQUIRES: no Send is under way. No other call
+  // but those that pause and resume may follow.
+  virtual void Release(Op* op) = 0;
 };
 
 class Acceptor {

@@ -232,6 +232,9 @@ void AddCluster(const MetricsInput& input, Families* out) {
 
 void AddHttp(const http::HttpStats& stats, Families* out) {
   out->Counter("http_connections_total", "Connections accepted.", stats.connections_accepted);
+  out->Counter("http_connections_moved_total",
+               "Connections that have moved to the core of the streams they ask for.",
+               stats.connections_moved);
   out->Gauge("http_connections", "Connections open.", Number(stats.connections_open));
   out->Counter("http_accept_failures_total", "Connections that could not be accepted.",
                stats.accept_failures);

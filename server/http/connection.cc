@@ -67,7 +67,6 @@ Connection::Connection(ConnectionHost* host, std::unique_ptr<io::Socket> socket,
       pace_({options_.request_timeout_ms, options_.body_bytes_per_second_min,
              options_.body_timeout_ms}) {
   timer_.Then<&Connection::OnTimer>(this);
-  host_->counters().connections_accepted.Add();
   host_->counters().connections_open.Add();
 }
 
@@ -80,6 +79,14 @@ void Connection::Start() {
     Refuse(Overloaded("too many connections; try again later"), Refusal::kConnections);
 }
 
+void Connection::Resume(MovingConnection moved) {
+  SetDeadline(options_.idle_timeout_ms);
+  socket_->StartReceive(this);
+  peer_ended_ = moved.peer_ended;
+  if (moved.broken) return Close();
+  Go(std::move(moved.input));
+}
+
 void Connection::Stop() {
   if (state_ == State::kDraining) return Close();
   if (idle()) return SetDeadline(options_.stop_idle_ms);
@@ -88,6 +95,7 @@ void Connection::Stop() {
 
 void Connection::Cut() {
   if (gone()) return;
+  if (state_ == State::kMoving) return void(broken_ = true);
   Close();
   if (exchange_open_ && task_ != nullptr) task_->OnGone();
 }
@@ -119,6 +127,8 @@ void Connection::Consume(std::string_view bytes) {
     } else if (!TakeBodyBudget(parser_.body_bytes())) {
       Refuse(Overloaded("too many request bodies under way"), Refusal::kBodyBudget);
     } else if (event == RequestParser::Event::kComplete) {
+      // First, what came behind it: an answer says whether there is more to answer.
+      if (!bytes.empty()) Keep(std::exchange(bytes, {}));
       OnWholeRequest();
     } else if (event == RequestParser::Event::kHead) {
       OnHead(!bytes.empty());
@@ -207,6 +217,7 @@ void Connection::OnReceiveEnded(int error) {
   peer_ended_ = true;
   if (gone()) return;
   if (error != 0) return Cut();
+  if (state_ == State::kMoving) return;
   if (state_ == State::kReading && parser_.InRequest()) {
     return Refuse(protocol::ErrorResponse(400, "MALFORMED_REQUEST",
                                           "the connection ended before the request did; nothing "
@@ -325,8 +336,14 @@ void Connection::NextRequest() {
   parser_.Next();
   state_ = State::kReading;
   SetDeadline(stopping() ? options_.stop_idle_ms : options_.idle_timeout_ms);
+  if (Moves()) return;
   std::string input = std::move(pending_);
   pending_.clear();
+  Go(input);
+}
+
+// On with what has come.
+void Connection::Go(std::string_view input) {
   Consume(input);
   if (state_ == State::kReading && peer_ended_) return Close();
   if (paused_ && !gone() && pending_.size() <= options_.pipelined_bytes_max) {
@@ -343,6 +360,38 @@ void Connection::StartDraining() {
   socket_->ShutdownSend();
   if (paused_) socket_->ResumeReceive();
   paused_ = false;
+}
+
+// ---- moving ------------------------------------------------------------------------------------
+
+void Connection::ServedOn(CoreId core) {
+  if (core == host_->loop().core()) {
+    served_elsewhere_ = 0;
+  } else {
+    served_elsewhere_ = core == served_on_ ? served_elsewhere_ + 1 : 1;
+  }
+  served_on_ = core;
+}
+
+// To where its requests have been going for a while, if that is another core and it takes them.
+bool Connection::Moves() {
+  if (served_elsewhere_ < kMoveAfterRequests || peer_ended_ || stopping() || !admitted_)
+    return false;
+  served_elsewhere_ = 0;  // If it may not, it asks again after as many.
+  if (!host_->MayMove(served_on_)) return false;
+  state_ = State::kMoving;
+  ClearDeadline();
+  host_->loop().CancelTimer(&timer_);
+  socket_->Release(end_op_.Then<&Connection::OnReleased>(this));
+  return true;
+}
+
+void Connection::OnReleased(int64_t descriptor) {
+  state_ = State::kClosed;
+  host_->counters().connections_open.Subtract();
+  MovingConnection moving = {served_on_, static_cast<int>(descriptor), std::move(pending_),
+                             peer_ended_, broken_};
+  host_->OnReleased(this, std::move(moving));
 }
 
 // ---- time and end ------------------------------------------------------------------------------
@@ -372,6 +421,7 @@ void Connection::OnTimer() {
       return Cut();
     case State::kDraining:
       return Close();
+    case State::kMoving:
     case State::kClosing:
     case State::kClosed:
       return;
@@ -395,7 +445,7 @@ void Connection::Close() {
   host_->loop().CancelTimer(&timer_);
   pending_.clear();
   queue_.Drop();
-  socket_->Close(close_op_.Then<&Connection::OnClosed>(this));
+  socket_->Close(end_op_.Then<&Connection::OnClosed>(this));
 }
 
 void Connection::OnClosed(int64_t) {

@@ -5,12 +5,13 @@
 // buffer.
 //
 //   kReading → kExchange → kFlushing → kReading …      keep-alive
+//       └→ kMoving → kClosed      another core goes on with the socket
 //                             ├→ kDraining → kClosing   no further request: FIN, wait for the
 //                             client's └→ kClosing → kClosed     an error, a timeout, the server
 //                             stops
 //
-// Invariant: the connection is destroyed (through its host) only when its socket is closed and no
-// exchange is open.
+// Invariant: the connection is destroyed (through its host) only when its socket is closed or given
+// up, and no exchange is open.
 
 #pragma once
 
@@ -33,6 +34,15 @@ namespace ursula::http {
 
 class Connection;
 
+// A connection between two cores, and between two requests.
+struct MovingConnection {
+  CoreId to = {};
+  int descriptor = -1;
+  std::string input = {};   // What came behind the last request.
+  bool peer_ended = false;  // With a FIN after that.
+  bool broken = false;      // Or it failed, or is to be cut: it is only to be closed.
+};
+
 // The core that a connection lives on; outlives it.
 class ConnectionHost {
  public:
@@ -48,6 +58,11 @@ class ConnectionHost {
   virtual std::string_view NextAnswerLines(bool keep_alive) = 0;
   // Nothing refers to `connection` any more, but it may be on the stack: destroy it later.
   virtual void OnConnectionDone(Connection* connection) = 0;
+
+  // Whether a connection may go to `core`, if only to be taken by it or sent back.
+  virtual bool MayMove(CoreId core) const = 0;
+  // `connection`, which was allowed to, has left its socket and is done, as above.
+  virtual void OnReleased(Connection* connection, MovingConnection moving) = 0;
 };
 
 class Connection final : public Exchange,
@@ -62,9 +77,10 @@ class Connection final : public Exchange,
   bool admitted() const { return admitted_; }
   bool idle() const { return state_ == State::kReading && !parser_.InRequest(); }
 
-  void Start();  // Not admitted: 503, then close.
-  void Stop();   // Finishes what is under way, then closes.
-  void Cut();    // Closes now; the task learns that the client has gone.
+  void Start();                         // Not admitted: 503, then close.
+  void Resume(MovingConnection moved);  // In place of Start; goes on with what has come.
+  void Stop();                          // Finishes what is under way, then closes.
+  void Cut();                           // Closes now; the task learns that the client has gone.
   // Closes, for a connection that takes its place: it is admitted no more. REQUIRES: idle().
   void GiveWay();
 
@@ -74,6 +90,7 @@ class Connection final : public Exchange,
   bool stopping() const override { return host_->stopping(); }
   bool gone() const override { return state_ >= State::kClosing; }
   void Own(std::unique_ptr<Task> task) override { task_ = std::move(task); }
+  void ServedOn(CoreId core) override;
   void Reply(protocol::Response response) override;
   void StartStream(protocol::Response head) override;
   void Send(const Chunk& piece) override;
@@ -83,7 +100,18 @@ class Connection final : public Exchange,
   void Abandon() override;
 
  private:
-  enum class State : uint8_t { kReading, kExchange, kFlushing, kDraining, kClosing, kClosed };
+  // What is above kMoving is gone.
+  enum class State : uint8_t {
+    kReading,
+    kExchange,
+    kFlushing,
+    kDraining,
+    kMoving,
+    kClosing,
+    kClosed
+  };
+  // So many requests in a row for another core: a move costs as much as some of them gain.
+  static constexpr uint32_t kMoveAfterRequests = 16;
 
   void OnReceived(std::string_view bytes) override;
   void OnReceiveEnded(int error) override;
@@ -105,7 +133,10 @@ class Connection final : public Exchange,
   void EndExchange();
   void OnFlushed();
   void NextRequest();
+  void Go(std::string_view input);
   void StartDraining();
+  bool Moves();
+  void OnReleased(int64_t descriptor);
   void Close();
 
   void SetDeadline(uint64_t ms);
@@ -136,10 +167,14 @@ class Connection final : public Exchange,
   uint64_t drained_bytes_ = 0;
   uint64_t request_start_ns_ = 0;
 
+  CoreId served_on_ = {};          // By the last requests,
+  uint32_t served_elsewhere_ = 0;  // so many, where it is another core than this one.
+  bool broken_ = false;            // While it moves.
+
   // The timer fires at or before the deadline and looks again: moving a deadline is cheap.
   uint64_t deadline_ns_ = 0;  // 0: none.
   io::Timer timer_;
-  io::Op close_op_;
+  io::Op end_op_;  // Of the socket: its close, or its release.
 };
 
 }  // namespace ursula::http

@@ -57,17 +57,22 @@ Status CoreServer::Listen(uint16_t port) {
 
 void CoreServer::OnAccepted(std::unique_ptr<io::Socket> socket) {
   bool admitted = !stopping_ && Admit();
-  auto connection = std::make_unique<Connection>(this, std::move(socket), admitted);
-  Connection* borrowed = connection.release();  // The list owns from here.
-  connections_.PushBack(borrowed);
-  ++connection_count_;
-  borrowed->Start();
+  counters_.connections_accepted.Add();
+  Take(std::move(socket), admitted)->Start();
   if (admitted || stopping_) return;
   ++refused_count_;
   if (refused_count_ >= options_->refused_connections_max && accepting_) {
     accepting_ = false;
     listener_->Pause();
   }
+}
+
+Connection* CoreServer::Take(std::unique_ptr<io::Socket> socket, bool admitted) {
+  auto connection = std::make_unique<Connection>(this, std::move(socket), admitted);
+  Connection* borrowed = connection.release();  // The list owns from here.
+  connections_.PushBack(borrowed);
+  ++connection_count_;
+  return borrowed;
 }
 
 bool CoreServer::Admit() {
@@ -92,8 +97,6 @@ bool CoreServer::MakeRoom() {
 void CoreServer::OnAcceptFailed(int) { counters_.accept_failures.Add(); }
 
 void CoreServer::OnConnectionDone(Connection* connection) {
-  connection->Unlink();
-  --connection_count_;
   if (connection->admitted()) {
     SharedUse::Give(&shared_->connections, uint32_t{1});
   } else if (refused_count_ > 0 && --refused_count_ < options_->refused_connections_max &&
@@ -101,6 +104,12 @@ void CoreServer::OnConnectionDone(Connection* connection) {
     accepting_ = true;
     listener_->Resume();
   }
+  Retire(connection);
+}
+
+void CoreServer::Retire(Connection* connection) {
+  connection->Unlink();
+  --connection_count_;
   done_.push_back(connection);
   if (burial_due_) return;
   burial_due_ = true;
@@ -122,6 +131,59 @@ void CoreServer::ForEachConnection(Visit visit) {
     connections_.PushBack(connection);
     visit(connection);
   }
+}
+
+// ---- connections that move ---------------------------------------------------------------------
+
+CoreServer* CoreServer::ServerOf(CoreId core) const {
+  for (CoreServer* server : all_) {
+    if (server->loop_->core() == core) return server;
+  }
+  return nullptr;
+}
+
+bool CoreServer::MayMove(CoreId core) const {
+  const CoreServer* to = ServerOf(core);
+  if (to == nullptr || to == this) return false;
+  const uint64_t here = counters_.connections_open.Get();
+  return to->counters_.connections_open.Get() <= here + here / 8 + kMoreConnectionsMax;
+}
+
+// No more are on their way than there are connections.
+void CoreServer::OnReleased(Connection* connection, MovingConnection moving) {
+  ++moving_count_;
+  Retire(connection);
+  CoreServer* to = ServerOf(moving.to);
+  if (stopping_ || moving.broken) return OnMoveEnded(std::move(moving));
+  to->loop_->Post(
+      [this, to, moving = std::move(moving)]() mutable { to->OnMoving(this, std::move(moving)); });
+}
+
+void CoreServer::OnMoving(CoreServer* from, MovingConnection moving) {
+  std::optional<MovingConnection> refused;
+  if (accepting_ && !stopping_) {
+    counters_.connections_moved.Add();
+    TakeMoved(std::move(moving));
+  } else {
+    refused = std::move(moving);
+  }
+  from->loop_->Post(
+      [from, refused = std::move(refused)]() mutable { from->OnMoveEnded(std::move(refused)); });
+}
+
+// A refused one goes on here, and ends here if this core stops: its client may have asked for
+// something meanwhile.
+void CoreServer::OnMoveEnded(std::optional<MovingConnection> refused) {
+  --moving_count_;
+  if (refused.has_value()) TakeMoved(std::move(*refused));
+  FinishStop();
+}
+
+// It stays admitted all the way.
+void CoreServer::TakeMoved(MovingConnection moved) {
+  Connection* connection = Take(loop_->Adopt(moved.descriptor), true);
+  connection->Resume(std::move(moved));
+  if (stopping_) connection->Stop();
 }
 
 // ---- stopping ----------------------------------------------------------------------------------
@@ -148,7 +210,8 @@ void CoreServer::OnStopTimeout() {
 }
 
 void CoreServer::FinishStop() {
-  if (!stopping_ || !listener_closed_ || connection_count_ > 0 || burial_due_) return;
+  if (!stopping_ || !listener_closed_ || connection_count_ > 0 || moving_count_ > 0) return;
+  if (burial_due_) return;
   loop_->CancelTimer(&stop_timer_);
   TellStopped(true);
 }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,9 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   ~CoreServer() override;  // REQUIRES: Stop has completed, or Listen failed.
 
   void SetHandler(std::unique_ptr<Handler> handler) { handler_ = std::move(handler); }
+  // Those of all cores, this one among them, to which connections may move. Before Listen; each
+  // outlives the others' Stop.
+  void SetAll(std::vector<CoreServer*> all) { all_ = std::move(all); }
 
   // ---- on the loop ----
   Status Listen(uint16_t port);
@@ -46,16 +50,28 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   bool stopping() const override { return stopping_; }
   std::string_view NextAnswerLines(bool keep_alive) override;
   void OnConnectionDone(Connection* connection) override;
+  bool MayMove(CoreId core) const override;
+  void OnReleased(Connection* connection, MovingConnection moving) override;
 
  private:
+  // Of connections there may be this many more where they want to go than where they are, and an
+  // eighth: a core with all the busy streams is not to get all the work with clients besides.
+  static constexpr uint64_t kMoreConnectionsMax = 4;
+
   void OnAccepted(std::unique_ptr<io::Socket> socket) override;
   void OnAcceptFailed(int error) override;
   void OnListenerClosed(int64_t result);
   void OnStopTimeout();
+  Connection* Take(std::unique_ptr<io::Socket> socket, bool admitted);
+  void TakeMoved(MovingConnection moved);
+  void OnMoving(CoreServer* from, MovingConnection moving);
+  void OnMoveEnded(std::optional<MovingConnection> refused);
+  CoreServer* ServerOf(CoreId core) const;
   bool Admit();
   bool MakeRoom();
   template <class Visit>
   void ForEachConnection(Visit visit);
+  void Retire(Connection* connection);
   void Bury();
   void FinishStop();
   void TellStopped(bool all_gone);
@@ -70,6 +86,8 @@ class CoreServer final : public ConnectionHost, private io::Acceptor {
   IntrusiveList<Connection> connections_;  // Owned; in the list from accept to Bury.
   std::vector<Connection*> done_;          // To be destroyed at the next chance.
   uint32_t connection_count_ = 0;
+  uint32_t moving_count_ = 0;  // On their way to others, which haven't taken them yet.
+  std::vector<CoreServer*> all_;
   uint32_t refused_count_ = 0;
   bool burial_due_ = false;
   bool accepting_ = false;

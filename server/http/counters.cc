@@ -5,6 +5,7 @@ namespace ursula::http {
 void HttpStats::Merge(const CoreCounters& core) {
   connections_accepted += core.connections_accepted.Get();
   connections_open += core.connections_open.Get();
+  connections_moved += core.connections_moved.Get();
   accept_failures += core.accept_failures.Get();
   requests += core.requests.Get();
   requests_open += core.requests_open.Get();

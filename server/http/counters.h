@@ -62,6 +62,7 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(Refusal::kCoun
 struct CoreCounters {
   Counter connections_accepted;
   Counter connections_open;
+  Counter connections_moved;  // Here, from other cores.
   Counter accept_failures;
   Counter requests;
   Counter requests_open;
@@ -80,6 +81,7 @@ struct CoreCounters {
 struct HttpStats {
   uint64_t connections_accepted = 0;
   uint64_t connections_open = 0;
+  uint64_t connections_moved = 0;  // Between cores.
   uint64_t accept_failures = 0;
   uint64_t requests = 0;
   uint64_t requests_open = 0;

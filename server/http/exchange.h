@@ -19,6 +19,7 @@
 #include "server/http/chunk.h"
 #include "server/protocol/cors.h"
 #include "server/protocol/http_message.h"
+#include "ursula/types.h"
 
 namespace ursula::http {
 
@@ -43,6 +44,10 @@ class Exchange {
   virtual bool gone() const = 0;
 
   virtual void Own(std::unique_ptr<Task> task) = 0;
+
+  // What the request asks for is done on `core`. A connection that asks for one core's again and
+  // again moves there.
+  virtual void ServedOn(CoreId core) = 0;
 
   // A whole answer. Ends the exchange.
   virtual void Reply(protocol::Response response) = 0;

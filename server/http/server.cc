@@ -51,8 +51,11 @@ Status Server::Listen(io::LoopRuntime* runtime, std::span<const CoreId> cores,
     core->SetHandler((*factory)({loop, &core->counters(), port_}));
     cores_.push_back({loop, std::move(core)});
   }
+  std::vector<CoreServer*> servers;
+  for (Core& core : cores_) servers.push_back(core.server.get());
   for (Core& core : cores_) {
     CoreServer* server = core.server.get();
+    server->SetAll(servers);
     Result<Listened> listened = Wait<Listened>([&](auto done) {
       core.loop->Post([this, server, done = std::move(done)]() mutable {
         Status status = server->Listen(port_);

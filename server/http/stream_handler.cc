@@ -114,6 +114,9 @@ struct Dispatch {
 
   template <class Kind, class Action>
   void Begin(Action&& action) {
+    if constexpr (requires { action.request.stream; }) {
+      exchange->ServedOn(context->engine->HomeCoreOf(action.request.stream));
+    }
     auto task = std::make_unique<Kind>(context, exchange, std::move(action));
     Kind* begun = task.get();
     exchange->Own(std::move(task));

@@ -41,6 +41,7 @@ class FakeEngine final : public StreamEngine {
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
   ClusterStatus Cluster() const override { return cluster; }
+  CoreId HomeCoreOf(const StreamId&) const override { return core; }
   void Stop(Done<Stopped> done) override;
 
   // Appends and Heads wait until Release, to see what others do meanwhile.
@@ -51,6 +52,7 @@ class FakeEngine final : public StreamEngine {
 
   Status ready = {};
   ClusterStatus cluster = {};
+  CoreId core = {};  // Of every stream.
   Result<MemberReply> member_reply = MemberReply{};
   MemberChange member_change = {};  // The last one.
   uint64_t cancelled = 0;

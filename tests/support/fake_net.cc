@@ -1,10 +1,20 @@
 #include "tests/support/fake_net.h"
 
 #include <cerrno>
+#include <map>
 #include <span>
 #include <utility>
 
 namespace ursula::testing {
+namespace {
+
+// Connections that no loop has, by their descriptors.
+std::map<int, std::shared_ptr<FakePeer>>& Released() {
+  static auto* const released = new std::map<int, std::shared_ptr<FakePeer>>;
+  return *released;
+}
+
+}  // namespace
 
 class FakeSocket final : public io::Socket {
  public:
@@ -13,12 +23,15 @@ class FakeSocket final : public io::Socket {
     peer_->socket_ = this;
   }
   ~FakeSocket() override {
-    URSULA_CHECK(peer_->closed_);
-    peer_->socket_ = nullptr;
+    URSULA_CHECK(released_ || peer_->closed_);
+    if (!released_) peer_->socket_ = nullptr;
   }
 
   const std::string& peer() const override { return name_; }
-  void StartReceive(io::Receiver* receiver) override { receiver_ = receiver; }
+  void StartReceive(io::Receiver* receiver) override {
+    receiver_ = receiver;
+    loop_->Defer([peer = peer_] { peer->TellOfWhatCame(); });
+  }
   void PauseReceive() override { peer_->paused_ = true; }
   void ResumeReceive() override { peer_->paused_ = false; }
 
@@ -57,6 +70,19 @@ class FakeSocket final : public io::Socket {
     });
   }
 
+  // In the next turn: what the peer does before still comes here.
+  void Release(io::Op* op) override {
+    URSULA_CHECK(send_ == nullptr);
+    op->Begin();
+    loop_->Defer([this, op] {
+      released_ = true;
+      peer_->socket_ = nullptr;
+      const int descriptor = Released().empty() ? 1 : Released().rbegin()->first + 1;
+      Released()[descriptor] = peer_;
+      op->Complete(descriptor);
+    });
+  }
+
   io::Receiver* receiver() { return receiver_; }
 
  private:
@@ -65,6 +91,7 @@ class FakeSocket final : public io::Socket {
   io::Receiver* receiver_ = nullptr;
   io::Op* send_ = nullptr;
   std::string sending_;
+  bool released_ = false;
   std::string name_ = "192.0.2.1:50000";
 };
 
@@ -84,8 +111,23 @@ class FakeListener final : public io::Listener {
   FakeNetLoop* const net_;
 };
 
+io::Receiver* FakePeer::receiver() { return socket_ == nullptr ? nullptr : socket_->receiver(); }
+
+void FakePeer::TellOfWhatCame() {
+  if (!came_.empty() && receiver() != nullptr) receiver()->OnReceived(std::exchange(came_, {}));
+  if (std::exchange(ended_, false) && receiver() != nullptr) receiver()->OnReceiveEnded(0);
+}
+
+void FakePeer::WriteSoon(std::string_view bytes) {
+  if (receiver() != nullptr) {
+    receiver()->OnReceived(bytes);
+  } else if (!closed_) {
+    came_ += bytes;
+  }
+}
+
 void FakePeer::Write(std::string_view bytes) {
-  if (socket_ != nullptr && socket_->receiver() != nullptr) socket_->receiver()->OnReceived(bytes);
+  WriteSoon(bytes);
   loop_->RunUntilIdle();
 }
 
@@ -93,8 +135,13 @@ void FakePeer::WriteBytewise(std::string_view bytes) {
   for (std::size_t i = 0; i < bytes.size(); ++i) Write(bytes.substr(i, 1));
 }
 
+void FakePeer::EndSoon() {
+  if (receiver() != nullptr) return receiver()->OnReceiveEnded(0);
+  ended_ = !closed_;
+}
+
 void FakePeer::End() {
-  if (socket_ != nullptr && socket_->receiver() != nullptr) socket_->receiver()->OnReceiveEnded(0);
+  EndSoon();
   loop_->RunUntilIdle();
 }
 
@@ -118,6 +165,14 @@ Result<std::unique_ptr<io::Listener>> FakeNetLoop::Listen(const io::ListenOption
   acceptor_ = acceptor;
   accepting_ = true;
   return std::unique_ptr<io::Listener>(std::make_unique<FakeListener>(this));
+}
+
+std::unique_ptr<io::Socket> FakeNetLoop::Adopt(int descriptor) {
+  auto found = Released().find(descriptor);
+  URSULA_CHECK(found != Released().end());
+  auto socket = std::make_unique<FakeSocket>(loop_, std::move(found->second));
+  Released().erase(found);
+  return socket;
 }
 
 std::shared_ptr<FakePeer> FakeNetLoop::Connect() {

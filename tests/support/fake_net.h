@@ -2,7 +2,8 @@
 //
 // Sockets without a network, in virtual time: FakeNetLoop is a ManualLoop that can Listen, and
 // FakePeer is the client's end of a connection to it. The peer sees what was sent, may stop taking
-// it, and may go away.
+// it, and may go away. What it does while no loop has the connection is met by the one that adopts
+// it.
 
 #pragma once
 
@@ -27,8 +28,11 @@ class FakePeer {
   void Write(std::string_view bytes);
   void WriteBytewise(std::string_view bytes);  // One turn for each byte.
   void End();                                  // FIN.
-  void Break(int error);                       // The receiving side fails.
-  void Stall() { stalled_ = true; }            // Take nothing from now on.
+  // The same, without a turn of the loop.
+  void WriteSoon(std::string_view bytes);
+  void EndSoon();
+  void Break(int error);             // The receiving side fails.
+  void Stall() { stalled_ = true; }  // Take nothing from now on.
   void Unstall();
   std::string TakeReceived();  // All that came since the last time.
 
@@ -40,8 +44,12 @@ class FakePeer {
 
  private:
   friend class FakeSocket;
+  io::Receiver* receiver();
+  void TellOfWhatCame();
   ManualLoop* const loop_;
   FakeSocket* socket_ = nullptr;
+  std::string came_;  // While nobody received.
+  bool ended_ = false;
   std::string received_;
   uint64_t sends_ = 0;
   bool stalled_ = false;
@@ -52,14 +60,15 @@ class FakePeer {
 
 class FakeNetLoop final : public io::Loop {
  public:
-  // Borrows `loop`.
-  explicit FakeNetLoop(ManualLoop* loop) : loop_(loop) {}
+  // Borrows `loop`, which several may share, each a core.
+  explicit FakeNetLoop(ManualLoop* loop) : FakeNetLoop(loop, loop->core()) {}
+  FakeNetLoop(ManualLoop* loop, CoreId core) : loop_(loop), core_(core) {}
 
   // A client connects to the last listener.
   std::shared_ptr<FakePeer> Connect();
   bool accepting() const { return accepting_; }
 
-  CoreId core() const override { return loop_->core(); }
+  CoreId core() const override { return core_; }
   bool InLoop() const override { return true; }
   void Post(Function<void()> function) override { loop_->Post(std::move(function)); }
   bool TryPost(Function<void()> function) override { return loop_->TryPost(std::move(function)); }
@@ -76,10 +85,12 @@ class FakeNetLoop final : public io::Loop {
   io::Disk& disk() override { return loop_->disk(); }
   Result<std::unique_ptr<io::Listener>> Listen(const io::ListenOptions& options,
                                                io::Acceptor* acceptor) override;
+  std::unique_ptr<io::Socket> Adopt(int descriptor) override;
 
  private:
   friend class FakeListener;
   ManualLoop* const loop_;
+  const CoreId core_;
   io::Acceptor* acceptor_ = nullptr;
   bool accepting_ = false;
 };

@@ -147,6 +147,11 @@ Result<std::unique_ptr<io::Listener>> ManualLoop::Listen(const io::ListenOptions
   return Status(StatusCode::kFailedPrecondition, "a ManualLoop has no sockets");
 }
 
+std::unique_ptr<io::Socket> ManualLoop::Adopt(int /*descriptor*/) {
+  URSULA_CHECK(false);
+  return nullptr;
+}
+
 ManualRuntime::ManualRuntime(uint16_t core_count, FaultDisk* disk, uint64_t seed) {
   clock_.several_loops = true;
   for (uint16_t i = 0; i < core_count; ++i) {

@@ -94,6 +94,7 @@ class ManualLoop final : public io::Loop {
   // kFailedPrecondition: there are no sockets here.
   Result<std::unique_ptr<io::Listener>> Listen(const io::ListenOptions& options,
                                                io::Acceptor* acceptor) override;
+  std::unique_ptr<io::Socket> Adopt(int descriptor) override;  // There are none: it ends here.
 
  private:
   struct Letter {

@@ -515,6 +515,10 @@ class StreamEngine {
   // Who this node is, and who leads its groups as it knew a moment ago. Any thread.
   virtual ClusterStatus Cluster() const = 0;
 
+  // The core, of the runtime it runs on, that carries out calls about `stream`: made there they
+  // need no way to another. Always the same until the engine is opened again. Any thread, at once.
+  virtual CoreId HomeCoreOf(const StreamId& stream) const = 0;
+
   // Completes what is under way (what waits: kCancelled), seals the logs. Every call from now on, a
   // second Stop included, is kFailedPrecondition.
   virtual void Stop(Done<Stopped> done) = 0;

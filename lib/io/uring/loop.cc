@@ -247,4 +247,9 @@ Result<std::unique_ptr<Listener>> UringLoop::Listen(const ListenOptions& options
   return UringListener::Open(this, options, acceptor);
 }
 
+std::unique_ptr<Socket> UringLoop::Adopt(int descriptor) {
+  URSULA_CHECK(receive_buffers_.started());
+  return std::make_unique<UringSocket>(this, descriptor);
+}
+
 }  // namespace ursula::io::uring

@@ -63,6 +63,7 @@ class UringLoop final : public Loop {
   Disk& disk() override { return disk_; }
   Result<std::unique_ptr<Listener>> Listen(const ListenOptions& options,
                                            Acceptor* acceptor) override;
+  std::unique_ptr<Socket> Adopt(int descriptor) override;
 
   // For the sockets of this loop.
   Ring& ring() { return ring_; }

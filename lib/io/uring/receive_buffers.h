@@ -25,6 +25,7 @@ class ReceiveBuffers {
   ~ReceiveBuffers();  // REQUIRES: the ring is gone.
 
   Status Start(Ring* ring);  // Again: nothing.
+  bool started() const { return ring_ != nullptr; }
 
   // What a completion with IORING_CQE_F_BUFFER brought.
   static uint32_t IdOf(uint32_t flags) { return flags >> IORING_CQE_BUFFER_SHIFT; }

@@ -72,20 +72,20 @@ void UringSocket::OnReceiveCompleted(int32_t result, uint32_t flags) {
     EndReceive(-result);
   }
   ArmReceive();
-  CloseWhenIdle();
+  EndWhenIdle();
 }
 
 void UringSocket::HandOver(int32_t result, uint32_t flags) {
   uint32_t id = ReceiveBuffers::IdOf(flags);
   ReceiveBuffers& buffers = loop_->receive_buffers();
-  if (result > 0 && state_ == State::kOpen) {
+  if (result > 0 && Receives()) {
     receiver_->OnReceived(buffers.View(id, static_cast<std::size_t>(result)));
   }
   buffers.Return(id);
 }
 
 void UringSocket::EndReceive(int error) {
-  if (receive_ended_ || state_ != State::kOpen) return;
+  if (receive_ended_ || !Receives()) return;
   receive_ended_ = true;
   receiver_->OnReceiveEnded(error);
 }
@@ -135,7 +135,7 @@ void UringSocket::OnSendCompleted(int32_t result, uint32_t /*flags*/) {
   } else {
     FinishSend(result == 0 ? -EIO : result);
   }
-  CloseWhenIdle();
+  EndWhenIdle();
 }
 
 void UringSocket::AdvanceSend(std::size_t bytes) {
@@ -172,16 +172,25 @@ void UringSocket::ShutdownSend() {
   }
 }
 
-// ---- closing ----
+// ---- closing, and giving up ----
 
 void UringSocket::Close(Op* op) {
   URSULA_CHECK(state_ == State::kOpen);
   op->Begin();
-  close_op_ = op;
+  end_op_ = op;
   state_ = State::kClosing;
   receive_wanted_ = false;
   if (in_flight_ > 0 && !cancelling_) SubmitCancel();  // Else when the one under way is through.
-  CloseWhenIdle();
+  EndWhenIdle();
+}
+
+void UringSocket::Release(Op* op) {
+  URSULA_CHECK(state_ == State::kOpen && send_op_ == nullptr);
+  op->Begin();
+  end_op_ = op;
+  state_ = State::kReleasing;
+  receive_wanted_ = false;
+  if (!cancelling_) SubmitCancel();  // Also where nothing is under way: it completes, later.
 }
 
 void UringSocket::SubmitCancel() {
@@ -195,14 +204,15 @@ void UringSocket::OnCancelCompleted(int32_t /*result*/, uint32_t /*flags*/) {
   --in_flight_;
   cancelling_ = false;
   // What was between two states when the cancel passed is caught by the next one.
-  if (state_ == State::kClosing && in_flight_ > 0) SubmitCancel();
-  CloseWhenIdle();
+  if (state_ != State::kOpen && in_flight_ > 0) SubmitCancel();
+  EndWhenIdle();
 }
 
-void UringSocket::CloseWhenIdle() {
-  if (state_ != State::kClosing || in_flight_ > 0) return;
+void UringSocket::EndWhenIdle() {
+  if (state_ == State::kOpen || state_ == State::kClosed || in_flight_ > 0) return;
   URSULA_CHECK(send_op_ == nullptr);
-  state_ = State::kClosed;
+  const bool released = std::exchange(state_, State::kClosed) == State::kReleasing;
+  if (released) return end_op_->Complete(fd_);  // May destroy this.
   io_uring_sqe* entry = Entry();
   io_uring_prep_close(entry, fd_);
   Ring::Attach(entry, &close_);
@@ -210,7 +220,7 @@ void UringSocket::CloseWhenIdle() {
 
 void UringSocket::OnClosed(int32_t /*result*/, uint32_t /*flags*/) {
   --in_flight_;
-  close_op_->Complete(0);  // May destroy this.
+  end_op_->Complete(0);  // May destroy this.
 }
 
 }  // namespace ursula::io::uring

@@ -61,9 +61,10 @@ class UringSocket final : public Socket {
   void Send(std::span<const std::string_view> parts, Op* op) override;
   void ShutdownSend() override;
   void Close(Op* op) override;
+  void Release(Op* op) override;
 
  private:
-  enum class State : uint8_t { kOpen, kClosing, kClosed };
+  enum class State : uint8_t { kOpen, kReleasing, kClosing, kClosed };
 
   void ArmReceive();
   void OnReceiveCompleted(int32_t result, uint32_t flags);
@@ -77,7 +78,8 @@ class UringSocket final : public Socket {
 
   void SubmitCancel();  // Of everything on the descriptor.
   void OnCancelCompleted(int32_t result, uint32_t flags);
-  void CloseWhenIdle();
+  bool Receives() const { return state_ == State::kOpen || state_ == State::kReleasing; }
+  void EndWhenIdle();
   void OnClosed(int32_t result, uint32_t flags);
   io_uring_sqe* Entry();
 
@@ -99,7 +101,7 @@ class UringSocket final : public Socket {
   int64_t sent_ = 0;
   bool shutdown_after_send_ = false;
 
-  Op* close_op_ = nullptr;
+  Op* end_op_ = nullptr;  // Of Close or Release.
   Completion receive_;
   Completion send_;
   Completion cancel_;

@@ -499,5 +499,16 @@ TEST_F(ConnectionTest, StoppingCutsOffWhatDoesNotFinishInTime) {
   EXPECT_TRUE(rig().all_gone);
 }
 
+TEST_F(ConnectionTest, AllThatWasPipelinedBeforeTheEndIsAnswered) {
+  auto peer = rig().Connect();
+  peer->Write("GET /later HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->Write("GET /b HTTP/1.1\r\nHost: h\r\n\r\nGET /c HTTP/1.1\r\nHost: h\r\n\r\n");
+  peer->End();
+  Answer();
+  EXPECT_EQ(CountOf(peer->received(), "HTTP/1.1 200"), 3u);
+  EXPECT_TRUE(BodyOf(peer->received()).ends_with("/c "));
+  EXPECT_TRUE(peer->closed());
+}
+
 }  // namespace
 }  // namespace ursula::http

@@ -88,10 +88,23 @@ class Client {
   std::string received_;
 };
 
+// Answers with the body, and says that the core of the target's last digit has done it.
+class PlaceHandler final : public Handler {
+ public:
+  void OnRequest(Exchange* exchange) override {
+    const char core = exchange->request().target.back();
+    exchange->ServedOn(CoreId{static_cast<uint16_t>(core - '0')});
+    protocol::Response response;
+    response.body = {exchange->request().body};
+    exchange->Reply(std::move(response));
+  }
+};
+
 class ServerTest : public ::testing::Test {
  protected:
   void Start(HttpOptions options = {}) {
     RuntimeOptions runtime_options;
+    runtime_options.core_count = cores_;
     auto runtime = NewRuntime(runtime_options);
     ASSERT_TRUE(runtime.ok()) << runtime.status().ToString();
     runtime_ = std::move(*runtime);
@@ -104,6 +117,7 @@ class ServerTest : public ::testing::Test {
   Result<std::unique_ptr<Server>> StartServer(const HttpOptions& options) {
     return Server::Start(&io::LoopRuntime::Of(*runtime_), options, {},
                          [this](const HandlerCore& core) -> std::unique_ptr<Handler> {
+                           if (cores_ > 1) return std::make_unique<PlaceHandler>();
                            return std::make_unique<StreamHandler>(
                                engine_.get(), &config_, &live_, &frames_, core.loop, core.counters);
                          });
@@ -119,6 +133,7 @@ class ServerTest : public ::testing::Test {
     EXPECT_TRUE(client->ReadTo("\r\n\r\n").starts_with("HTTP/1.1 201"));
   }
 
+  uint16_t cores_ = 1;  // With more there is no engine, but a PlaceHandler.
   protocol::ProtocolConfig config_;
   LiveOptions live_;
   SharedFrames frames_;
@@ -205,6 +220,42 @@ TEST_F(ServerTest, ClientsThatLeaveInTheMiddleLeaveNothingBehind) {
   }
   while (server_->Stats().connections_open > 1) std::this_thread::yield();
   EXPECT_EQ(server_->Stats().requests_open, 0u);
+}
+
+// Each client asks in pieces that end anywhere, for one core and then for the other.
+TEST_F(ServerTest, ConnectionsMoveWhileTheirClientsGoOn) {
+  cores_ = 2;
+  Start();
+  constexpr int kClients = 8;
+  constexpr int kRequests = 400;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kClients; ++i) {
+    threads.emplace_back([this, i] {
+      Client client(server_->port());
+      std::string unsent;
+      int answered = 0;
+      for (int n = 0; n < kRequests; ++n) {
+        const std::string body = std::to_string(n) + ";";
+        unsent += "POST /" + std::to_string((n / 50 + i) % 2) +
+                  " HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) +
+                  "\r\n\r\n" + body;
+        const std::size_t size = n + 1 == kRequests ? unsent.size() : unsent.size() - n % 41;
+        ASSERT_TRUE(client.Write(std::string_view(unsent).substr(0, size)));
+        unsent.erase(0, size);
+        if (n % 41 == 0) continue;
+        for (; answered < n; ++answered) {
+          ASSERT_TRUE(client.ReadTo(std::to_string(answered) + ";").starts_with("HTTP/1.1 200"));
+        }
+      }
+      for (; answered < kRequests; ++answered) {
+        ASSERT_TRUE(client.ReadTo(std::to_string(answered) + ";").starts_with("HTTP/1.1 200"));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(server_->Stats().requests, uint64_t{kClients * kRequests});
+  EXPECT_EQ(server_->Stats().connections_accepted, uint64_t{kClients});
+  EXPECT_GT(server_->Stats().connections_moved, uint64_t{kClients});
 }
 
 TEST_F(ServerTest, PortInUseIsRefused) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -242,6 +243,83 @@ TEST(SocketTest, SendToAPeerThatIsGoneFails) {
     int64_t result = server.connections.front().last_send;
     EXPECT_TRUE(result == -ECONNRESET || result == -EPIPE) << result;
   });
+}
+
+// One connection that goes from loop to loop: what came is in `received`, in the order in which it
+// was sent.
+struct Wanderer final : Receiver {
+  Wanderer(RealLoops* on, std::size_t until) : loops(on), size(until) {}
+  void OnReceived(std::string_view bytes) override {
+    EXPECT_TRUE(here().InLoop());
+    received += bytes;
+    GoOnSoon();
+  }
+  void OnReceiveEnded(int error) override {
+    EXPECT_EQ(error, 0);
+    ended = true;
+    GoOnSoon();
+  }
+  void GoOnSoon() {
+    if (op.pending() || closing) return;
+    if (!ended && received.size() < size)
+      return socket->Release(op.Then<&Wanderer::OnReleased>(this));
+    closing = true;
+    socket->Close(op.Then<&Wanderer::OnClosed>(this));
+  }
+  void OnReleased(int64_t descriptor) {
+    EXPECT_GE(descriptor, 0);
+    socket.reset();
+    core = 1 - core;
+    ++releases;
+    here().Post([this, descriptor] {
+      socket = here().Adopt(static_cast<int>(descriptor));
+      socket->StartReceive(this);
+    });
+  }
+  void OnClosed(int64_t) {
+    socket.reset();
+    closed.Done();
+  }
+  Loop& here() { return loops->loop(core); }
+
+  RealLoops* const loops;
+  const std::size_t size;
+  std::unique_ptr<Socket> socket;
+  uint16_t core = 0;
+  std::string received;
+  int releases = 0;
+  bool ended = false;
+  bool closing = false;
+  Op op;
+  Countdown closed;
+};
+
+TEST(SocketTest, LosesNothingOnItsWayToAnotherLoop) {
+  RealLoops loops(2);
+  const std::string sent = Pattern(4 << 20, 5);
+  Wanderer wanderer(&loops, sent.size());
+  struct Taker final : Acceptor {
+    explicit Taker(Wanderer* taker) : wanderer(taker) {}
+    void OnAccepted(std::unique_ptr<Socket> socket) override {
+      wanderer->socket = std::move(socket);
+      wanderer->socket->StartReceive(wanderer);
+    }
+    void OnAcceptFailed(int) override {}
+    Wanderer* const wanderer;
+  } taker(&wanderer);
+  std::unique_ptr<Listener> listeners[2];
+  for (const uint16_t core : std::initializer_list<uint16_t>{0, 1}) {
+    loops.Run([&] { listeners[core] = std::move(*loops.loop(core).Listen({}, &taker)); }, core);
+  }
+  Client client(listeners[0]->port());
+  client.Write(sent);
+  client.HalfClose();
+  wanderer.closed.Wait();
+  EXPECT_TRUE(wanderer.received == sent);
+  EXPECT_GE(wanderer.releases, 2);
+  EXPECT_EQ(client.Read(1), "");
+  for (const uint16_t core : std::initializer_list<uint16_t>{0, 1})
+    loops.Do([&](Op* op) { listeners[core]->Close(op); }, core);
 }
 
 }  // namespace
