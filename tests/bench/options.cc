@@ -3,6 +3,8 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <fstream>
+#include <memory>
 #include <optional>
 #include <type_traits>
 
@@ -79,6 +81,16 @@ std::string UrlOption(Options* options, Text text) {
   return {};
 }
 
+std::string Numbers(Options* options, Text text) {
+  std::ifstream file{std::string(text)};
+  auto numbers = std::make_shared<std::vector<uint64_t>>();
+  for (uint64_t number = 0; file >> number;) numbers->push_back(number);
+  if (!file.eof() || numbers->empty()) return "a file of numbers";
+  options->streams = static_cast<uint32_t>(numbers->size());
+  options->numbers = std::move(numbers);
+  return {};
+}
+
 struct OptionRow {
   Text name;
   Text value;  // Empty: a switch.
@@ -97,6 +109,8 @@ constexpr std::array kOptions = {
               Number<&Options::connections, 1, 100'000>, "client connections (64)"},
     OptionRow{"streams", "N", kAppend | kCreate | kIdle | kMixed,
               Number<&Options::streams, 1, kManyMax>, "streams (64)"},
+    OptionRow{"numbers", "FILE", kAppend, Numbers,
+              "the numbers of its streams, of which there are as many"},
     OptionRow{"payload", "BYTES", kAll, Number<&Options::payload_bytes, 1, 32 << 20>,
               "of each append (256)"},
     OptionRow{"content-type", "TYPE", kAppend | kCreate | kReplay | kIdle, ContentType,
@@ -206,6 +220,9 @@ void CheckTogether(ParsedOptions* parsed) {
   }
   if (options.workload == Workload::kFanOut && options.rate == 0) {
     mistake("--rate: fan-out needs one, such as 50");
+  }
+  if (options.numbers != nullptr && options.numbers->size() != options.streams) {
+    mistake("--streams: --numbers says how many there are");
   }
   if (options.content_type == "application/json" && options.payload_bytes < 2) {
     mistake("--payload: a JSON message has at least 2 bytes");

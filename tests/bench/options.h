@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ enum class Workload : uint8_t { kAppend, kFanOut, kReplay, kCreate, kIdle, kMixe
 std::string_view WorkloadName(Workload workload);
 
 constexpr uint32_t kStampedBytesMin = 18;  // Of a payload that holds the time of sending.
+
+using SharedNumbers = std::shared_ptr<const std::vector<uint64_t>>;
 
 struct Options {
   Workload workload = Workload::kAppend;
@@ -43,10 +46,11 @@ struct Options {
   uint32_t tails = 0;
   bool filled = false;  // Idle streams hold one append.
   uint32_t replayers = 4;
-  uint32_t rounds = 0;      // Replays of each client; 0: until the time is over.
-  bool reconnect = false;   // A connection of its own for each replay.
-  bool no_create = false;   // Whatever answers to POST: nothing is created first.
-  std::string run_id = {};  // Begins the names of streams; random if empty.
+  uint32_t rounds = 0;         // Replays of each client; 0: until the time is over.
+  bool reconnect = false;      // A connection of its own for each replay.
+  bool no_create = false;      // Whatever answers to POST: nothing is created first.
+  SharedNumbers numbers = {};  // As many as streams, or none: their own.
+  std::string run_id = {};     // Begins the names of streams; random if empty.
 
   // What to watch and where to report.
   int server_pid = 0;     // 0: none.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,23 @@ TEST(OptionsTest, EachMistakeIsNamed) {
   EXPECT_EQ(MistakeOf({"fan-out"}), "--rate: fan-out needs one, such as 50");
   EXPECT_EQ(MistakeOf({"fan-out", "--rate", "5", "--payload", "4"}),
             "--payload: at least 18 bytes, which hold the time of sending");
+}
+
+TEST(OptionsTest, NumbersComeFromAFile) {
+  const std::string path = ::testing::TempDir() + "/numbers";
+  std::ofstream(path) << "7 12\n30\n";
+  const std::string argument = "--numbers=" + path;
+  ParsedOptions parsed = Parse({"append", argument.c_str()});
+  EXPECT_TRUE(parsed.mistakes.empty());
+  EXPECT_EQ(*parsed.options.numbers, (std::vector<uint64_t>{7, 12, 30}));
+  EXPECT_EQ(parsed.options.streams, 3u);
+  EXPECT_EQ(MistakeOf({"append", argument.c_str(), "--streams", "4"}),
+            "--streams: --numbers says how many there are");
+  std::ofstream(path) << "7 twelve";
+  EXPECT_EQ(MistakeOf({"append", argument.c_str()}),
+            "--numbers: '" + path + "' is not a file of numbers");
+  EXPECT_EQ(MistakeOf({"append", "--numbers", "/nowhere"}),
+            "--numbers: '/nowhere' is not a file of numbers");
 }
 
 TEST(OptionsTest, HelpNamesEveryWorkloadAndFitsATerminal) {

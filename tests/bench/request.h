@@ -9,22 +9,29 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "tests/bench/options.h"
 
 namespace ursula::bench {
 
-// Where the streams of a run are: PREFIX/RUN-NUMBER.
+// Where the streams of a run are: PREFIX/RUN-NUMBER. With `numbers` a stream's is what stands there
+// in its place.
 class Names {
  public:
-  Names(const Url& url, std::string run_id, std::string kind)
-      : authority_(url.authority), prefix_(url.prefix + "/" + run_id + "-" + kind) {}
-  std::string Path(uint64_t number) const { return prefix_ + std::to_string(number); }
+  Names(const Url& url, std::string run_id, std::string kind, SharedNumbers numbers = nullptr)
+      : authority_(url.authority),
+        prefix_(url.prefix + "/" + run_id + "-" + kind),
+        numbers_(std::move(numbers)) {}
+  std::string Path(uint64_t stream) const {
+    return prefix_ + std::to_string(numbers_ == nullptr ? stream : numbers_->at(stream));
+  }
   const std::string& authority() const { return authority_; }
 
  private:
   std::string authority_;
   std::string prefix_;
+  SharedNumbers numbers_;
 };
 
 struct ProducerFields {

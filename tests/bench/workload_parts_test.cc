@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/bench/readers.h"
 #include "tests/bench/request.h"
@@ -13,6 +16,8 @@ namespace {
 
 TEST(RequestTest, AppendsAsTheProtocolHasIt) {
   Names names(*ParseUrl("http://127.0.0.1:4437/v1/stream/bench"), "run", "s");
+  const auto numbers = std::make_shared<std::vector<uint64_t>>(2, 40);
+  EXPECT_EQ(Names(*ParseUrl("http://h/p"), "run", "s", numbers).Path(1), "/p/run-s40");
   ProducerFields producer = {"p", 7};
   EXPECT_EQ(AppendRequest(names, 12, "text/plain", &producer, "hello"),
             "POST /v1/stream/bench/run-s12 HTTP/1.1\r\nHost: 127.0.0.1:4437\r\n"

@@ -17,7 +17,7 @@ Drivers Only(std::unique_ptr<Driver> driver) {
 }
 
 Names NamesOf(const Options& options, const char* kind) {
-  return Names(options.url, options.run_id, kind);
+  return Names(options.url, options.run_id, kind, options.numbers);
 }
 
 Stage CreateStage(const Options& options, const char* kind, uint32_t streams) {
