@@ -188,6 +188,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   bool EnterCall() override { return gate_.Enter(); }
   void LeaveCall() override { CallEnded(); }
   bool RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) override;
+  void RouteBeats(peers::Beats record) override;
   void RouteAnswer(CoreId core, Bytes letter) override;
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
   std::vector<NodeId> Leaders() override;

@@ -38,6 +38,8 @@ class ForwarderHost {
   // Brings a letter to its group's core, if there is such a group; from any core.
   // False: it is lost, for too much waits there.
   virtual bool RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arrived_ns) = 0;
+  // As RouteLetter, of many groups; what is lost comes again.
+  virtual void RouteBeats(peers::Beats record) = 0;
   // Brings an answer to the core that called.
   virtual void RouteAnswer(CoreId core, Bytes letter) = 0;
   virtual void OnNodeFrame(NodeId from, const Bytes& frame) = 0;
@@ -71,6 +73,7 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
 
   // What peers have sent to this core's groups and callers.
   void OnGroupLetter(NodeId from, GroupId group, const Bytes& letter, uint64_t arrived_ns);
+  void OnGroupBeats(const peers::Beats& record);
   void OnAnswer(const Bytes& letter);
 
   void Tick();  // Every group::Replica::kTickMs.
@@ -106,6 +109,7 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
 
   // peers::Receiver
   void OnLetter(NodeId from, GroupId group, Bytes letter) override;
+  void OnBeats(peers::Beats record) override;
   void OnPeerLost(NodeId peer, bool ended) override;
   void OnDropped(NodeId to, GroupId group, uint64_t token) override;
   void OnOtherFrame(NodeId from, Bytes frame) override;

@@ -35,6 +35,16 @@ void Forwarder::OnLetter(NodeId from, GroupId group, Bytes letter) {
   (void)host_.RouteLetter(from, group, std::move(letter), loop_.now_ns());
 }
 
+void Forwarder::OnBeats(peers::Beats record) { host_.RouteBeats(std::move(record)); }
+
+void Forwarder::OnGroupBeats(const peers::Beats& record) {
+  for (const peers::Beat& beat : record.beats) {
+    if (group::Replica* replica = Find(beat.group)) {
+      replica->OnPeerBeat(record.from, record.to, beat);
+    }
+  }
+}
+
 void Forwarder::OnOtherFrame(NodeId from, Bytes frame) { host_.OnNodeFrame(from, frame); }
 
 // Numbers grow: one that isn't above the last was carried out, or comes too late for it.

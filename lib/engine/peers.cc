@@ -36,6 +36,27 @@ bool Engine::RouteLetter(NodeId from, GroupId group, Bytes letter, uint64_t arri
   });
 }
 
+// Each core gets its groups' part. Where the peer has as many cores there is one.
+void Engine::RouteBeats(peers::Beats record) {
+  std::vector<std::vector<peers::Beat>> parts(shards_.size());
+  for (const peers::Beat& beat : record.beats) {
+    if (Raw(beat.group) >= group_count_) continue;
+    parts[Raw(ShardOf(beat.group).loop().core())].push_back(beat);
+  }
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].empty()) continue;
+    Shard& shard = *shards_[i];
+    peers::Beats part{record.from, record.to, std::move(parts[i])};
+    if (shard.loop().InLoop()) {
+      shard.forwarder()->OnGroupBeats(part);
+      continue;
+    }
+    (void)shard.loop().TryPost([&shard, part = std::move(part)] {
+      if (shard.forwarder() != nullptr) shard.forwarder()->OnGroupBeats(part);
+    });
+  }
+}
+
 void Engine::RouteAnswer(CoreId core, Bytes letter) {
   if (Raw(core) >= shards_.size()) return;
   Shard& shard = *shards_[Raw(core)];

@@ -14,8 +14,8 @@ namespace {
 
 // A learner that lacks no more entries than this is promoted: it has the rest in a moment.
 constexpr uint64_t kBehindMax = 4096;
-constexpr uint64_t kHeardNs = 500'000'000;         // Five heartbeats.
-constexpr uint64_t kTellWholeNs = 10'000'000'000;  // A voter's word may be lost.
+constexpr uint64_t kHeardNs = 500'000'000;                           // Five heartbeats.
+constexpr uint64_t kTellWholeTicks = 50 * Replica::kHeartbeatTicks;  // A voter's word may be lost.
 
 bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
   return std::find(members.begin(), members.end(), one) != members.end();
@@ -240,11 +240,11 @@ void Replica::TellWhole() {
     return;
   }
   const ReplicaId leader = core_->leader();
-  const uint64_t now_ns = services_.loop->now_ns();
   if (leader == raft::kNoReplica) return;
-  if (!learns_ && whole_told_ == core_->term() && now_ns < tell_whole_ns_) return;
+  // Again all groups at once, in a turn in which there is something to send anyhow.
+  const bool again = learns_ || ticks_ % kTellWholeTicks == 0;
+  if (whole_told_ == core_->term() && !again) return;
   whole_told_ = core_->term();
-  tell_whole_ns_ = now_ns + kTellWholeNs;
   WriteLetter(leader, Wholeness{Raw(applied_index_)});
 }
 

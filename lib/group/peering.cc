@@ -31,6 +31,10 @@ void Replica::Send(std::vector<raft::Message> messages) {
 void Replica::SendToPeer(raft::Message message) {
   if (services_.hub == nullptr || state_ == State::kFailed) return;
   if (message.kind == raft::MessageKind::kSnapshot) return Ship(std::move(message));
+  if (message.kind == raft::MessageKind::kHeartbeat ||
+      message.kind == raft::MessageKind::kHeartbeatReply) {
+    return SendBeat(message);
+  }
   // Appends stay in order among themselves: one that tells of the commit index alone, overtaking
   // others, would be refused for the gap before it.
   const bool append = message.kind == raft::MessageKind::kAppend;
@@ -39,6 +43,34 @@ void Replica::SendToPeer(raft::Message message) {
   if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) return;
   URSULA_SOMETIMES("group: a letter to a peer was dropped");
   core_->ReportUnreachable(to);
+}
+
+// With those of the core's other groups: idle ones have nothing else to say.
+void Replica::SendBeat(const raft::Message& message) {
+  if (NodeOf(message.to) == node()) return;
+  peers::Beat beat;
+  beat.group = group_;
+  beat.answer = message.kind == raft::MessageKind::kHeartbeatReply;
+  beat.term = Raw(message.term);
+  beat.index = Raw(message.commit);
+  beat.round = message.read_round;
+  services_.hub->SendBeat(services_.self, message.to, beat);
+}
+
+void Replica::OnPeerBeat(ReplicaId from, ReplicaId to, const peers::Beat& beat) {
+  if (state_ == State::kFailed || state_ == State::kStopped) return;
+  if (to != services_.self) {
+    URSULA_SOMETIMES("members: a beat came for a replica that its node has lost");
+    return;
+  }
+  raft::Message message;
+  message.kind = beat.answer ? raft::MessageKind::kHeartbeatReply : raft::MessageKind::kHeartbeat;
+  message.from = from;
+  message.to = to;
+  message.term = Term{beat.term};
+  message.commit = Index{beat.index};
+  message.read_round = beat.round;
+  OnPeerMessage(std::move(message));
 }
 
 // What is for another replica of this very node is for one that it has lost.

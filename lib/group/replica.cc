@@ -17,7 +17,7 @@ raft::Config CoreConfig(ReplicaId self) {
   raft::Config config;
   config.self = self;
   config.election_ticks = 10;
-  config.heartbeat_ticks = 2;
+  config.heartbeat_ticks = Replica::kHeartbeatTicks;
   // Storage is asynchronous: what is handed out to be applied is applied at once.
   config.applying_bytes_max = raft::kUnlimited;
   config.inflight_bytes_max = 8 << 20;
@@ -296,6 +296,8 @@ void Replica::Tick() {
   ExpireWaiting();
   Schedule();
   if (state_ == State::kFailed) return;
+  // A core's replicas begin together: what they say of themselves goes out in the same turns.
+  core_->AlignHeartbeats(static_cast<uint32_t>(ticks_++ % kHeartbeatTicks));
   core_->Tick();
   CampaignIfDue();
   ForgetWholeness();

@@ -167,6 +167,8 @@ class Replica final : private raft::Driver,
   void Tick();  // Every kTickMs.
   // What the same group's replica at `from` has said.
   void OnPeerLetter(NodeId from, const Bytes& letter);
+  // The same in a record of many groups. `from` is a replica of the node that it came from.
+  void OnPeerBeat(ReplicaId from, ReplicaId to, const peers::Beat& beat);
   // Letters to or from it may be lost; `ended`: its process has ended, and its leadership with it.
   void OnPeerLost(NodeId peer, bool ended);
   // One that it wrote to this peer didn't leave.
@@ -190,6 +192,7 @@ class Replica final : private raft::Driver,
   void Abandon();
 
   static constexpr uint64_t kTickMs = 100;
+  static constexpr uint32_t kHeartbeatTicks = 2;
   static constexpr uint64_t kProposalDeadlineNs = 10'000'000'000;
   // A leader whose log takes longer for one write hands over.
   static constexpr uint64_t kSlowLogNs = 2'000'000'000;
@@ -240,6 +243,7 @@ class Replica final : private raft::Driver,
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
   void SendToPeer(raft::Message message);
+  void SendBeat(const raft::Message& message);
   bool Write(ReplicaId to, Channel channel, Letter letter);  // False: it was dropped.
   void OnPeerMessage(raft::Message message);
   void NotePast(const raft::Message& append);
@@ -408,7 +412,6 @@ class Replica final : private raft::Driver,
   absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
   uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
   Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
-  uint64_t tell_whole_ns_ = 0;   // Again.
   absl::btree_map<ReplicaId, Index> shipped_;
   bool entry_too_large_logged_ = false;
   // Payload on disk is of entries up to here at most: whether it fits can be told once they are
@@ -416,6 +419,7 @@ class Replica final : private raft::Driver,
   Index payload_checked_at_{};
   bool payload_checked_ = false;
   uint64_t leader_seen_ns_ = 0;
+  uint64_t ticks_ = 0;
   // Since its leader's process was seen to end; UINT64_MAX: it wasn't, or there is another one.
   uint64_t campaign_at_ns_ = UINT64_MAX;
   int campaigns_left_ = 0;

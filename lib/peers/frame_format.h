@@ -17,6 +17,8 @@ namespace ursula::peers {
 inline constexpr uint8_t kFrameVersion = 1;
 // Frames whose first byte is this or above are no letters, but of the nodes themselves.
 inline constexpr uint8_t kOtherFrame = 0xF0;
+// A letter of this group is a record of beats (beats_format.h), of many groups.
+inline constexpr GroupId kBeatsGroup{UINT32_MAX};
 // What a letter's head takes at most.
 inline constexpr uint64_t kLetterHeadBytesMax = 5 + 10;
 

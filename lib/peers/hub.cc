@@ -33,6 +33,29 @@ bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, ui
   return true;
 }
 
+void Hub::SendBeat(ReplicaId from, ReplicaId to, const Beat& beat) {
+  const NodeId node = NodeOf(to);
+  Beats& record = peers_[node].beats[{from, to}];
+  record.from = from;
+  record.to = to;
+  record.beats.push_back(beat);
+  if (record.beats.size() == kBeatsMax) WriteRecord(node, &record);
+  loop_.AtTurnEnd(this);
+}
+
+void Hub::WriteBeats(NodeId to, Peer* peer) {
+  for (auto& [pair, record] : peer->beats) WriteRecord(to, &record);
+  peer->beats.clear();
+}
+
+void Hub::WriteRecord(NodeId to, Beats* record) {
+  if (record->beats.empty()) return;
+  ByteParts letter;
+  letter.Put(Bytes::Take(EncodeBeats(record)));
+  record->beats.clear();
+  (void)Send(to, kBeatsGroup, Channel::kControl, std::move(letter));
+}
+
 bool Hub::Withdraw(NodeId to, Channel channel, uint64_t token) {
   Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
   auto found = std::ranges::find(outbox.letters, token, &Pending::token);
@@ -46,6 +69,7 @@ bool Hub::Withdraw(NodeId to, Channel channel, uint64_t token) {
 
 void Hub::OnTurnEnd() {
   for (auto& [peer, state] : peers_) {
+    WriteBeats(peer, &state);
     for (std::size_t i = 0; i < state.outboxes.size(); ++i) {
       Flush(peer, static_cast<Channel>(i), &state.outboxes[i]);
     }
@@ -112,7 +136,22 @@ void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
     ++stats_.bad_frames;
     return;
   }
-  for (Letter& letter : *letters) receiver_.OnLetter(from, letter.group, std::move(letter.body));
+  for (Letter& letter : *letters) {
+    if (letter.group == kBeatsGroup) {
+      OnRecord(from, letter.body);
+    } else {
+      receiver_.OnLetter(from, letter.group, std::move(letter.body));
+    }
+  }
+}
+
+void Hub::OnRecord(NodeId from, const Bytes& letter) {
+  std::optional<Beats> beats = DecodeBeats(letter.view());
+  if (!beats || NodeOf(beats->from) != from) {
+    ++stats_.bad_frames;
+    return;
+  }
+  receiver_.OnBeats(std::move(*beats));
 }
 
 void Hub::OnRoom(NodeId to, Channel channel) {

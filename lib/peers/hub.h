@@ -1,7 +1,8 @@
 // lib/peers/hub.h
 //
 // What one core has to say to its node's peers. Letters of a turn leave together at its end, in
-// frames, one after the other on each channel; what the transport doesn't take waits here.
+// frames, one after the other on each channel; what the transport doesn't take waits here. Beats of
+// a turn are one letter, on the control channel.
 //
 // Invariant: for each peer and channel at most `window_bytes_max` bytes and one letter wait, and
 // one frame. A letter beyond is dropped, never an older one in its place: what is sent arrives in
@@ -13,10 +14,13 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "lib/base/byte_parts.h"
+#include "lib/base/ids.h"
 #include "lib/io/loop.h"
+#include "lib/peers/beats_format.h"
 #include "ursula/env.h"
 #include "ursula/types.h"
 
@@ -26,6 +30,8 @@ class Receiver {
  public:
   virtual ~Receiver() = default;
   virtual void OnLetter(NodeId from, GroupId group, Bytes letter) = 0;
+  // Of a replica of that node. Which one it is for is to be looked at.
+  virtual void OnBeats(Beats beats) = 0;
   // Letters to this peer, or from it, may be lost.
   virtual void OnPeerLost(NodeId peer, bool ended) = 0;
   // One that Send had taken didn't leave: there is no connection. `token` as given to Send. Called
@@ -45,7 +51,7 @@ struct HubStats {
   uint64_t sent_letters = 0;  // In them.
   uint64_t sent_bytes = 0;
   uint64_t dropped_letters = 0;  // The window was full, or the peer unreachable.
-  uint64_t bad_frames = 0;       // Damaged, or of another cluster.
+  uint64_t bad_frames = 0;       // Damaged, or of another cluster; records of beats, too.
   uint64_t waiting_bytes = 0;
 };
 
@@ -57,6 +63,9 @@ class Hub final : public FrameSink, private io::TurnHook {
 
   // False: it was dropped. `token` names it to Receiver::OnDropped.
   bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token = 0);
+
+  // To the node of replica `to`. Whether it leaves is told to nobody: it is sent again and again.
+  void SendBeat(ReplicaId from, ReplicaId to, const Beat& beat);
 
   // Takes back a letter that hasn't left. False: it has, or may have, or there is none.
   bool Withdraw(NodeId to, Channel channel, uint64_t token);
@@ -82,6 +91,8 @@ class Hub final : public FrameSink, private io::TurnHook {
   };
   struct Peer {
     std::array<Outbox, kChannelCount> outboxes = {};
+    // Of this turn, by replica: most often of one pair. At most kBeatsMax each.
+    std::map<std::pair<ReplicaId, ReplicaId>, Beats> beats = {};
   };
 
   // FrameSink
@@ -91,6 +102,9 @@ class Hub final : public FrameSink, private io::TurnHook {
   // io::TurnHook
   void OnTurnEnd() override;
 
+  void WriteBeats(NodeId to, Peer* peer);
+  void WriteRecord(NodeId to, Beats* record);
+  void OnRecord(NodeId from, const Bytes& letter);
   void Flush(NodeId to, Channel channel, Outbox* outbox);
   std::vector<Bytes> NextFrame(Outbox* outbox);
   void Drop(NodeId to, Outbox* outbox);

@@ -101,6 +101,10 @@ class Core {
   // Time passes. Elections (3.4), heartbeats and the quorum check (6.2) hang on it.
   void Tick();
 
+  // As if a leader's last heartbeat had gone out so many ticks ago: a driver of many groups has
+  // theirs leave together. REQUIRES: less than Config::heartbeat_ticks.
+  void AlignHeartbeats(uint32_t ticks_ago);
+
   // Starts an election now (3.4; with pre_vote, 9.6 first).
   void Campaign();
 

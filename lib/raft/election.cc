@@ -38,6 +38,11 @@ void Core::TickLeader() {
   }
 }
 
+void Core::AlignHeartbeats(uint32_t ticks_ago) {
+  URSULA_CHECK(ticks_ago < config_.heartbeat_ticks);
+  heartbeat_elapsed_ = ticks_ago;
+}
+
 void Core::CheckQuorum() {
   if (!tracker_.QuorumActive()) {
     URSULA_SOMETIMES("raft: a leader without a quorum stepped down");

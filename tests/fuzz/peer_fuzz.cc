@@ -18,6 +18,7 @@
 #include "lib/engine/ask_format.h"
 #include "lib/group/letter_format.h"
 #include "lib/meta/founding_format.h"
+#include "lib/peers/beats_format.h"
 #include "lib/peers/frame_format.h"
 
 namespace ursula {
@@ -62,10 +63,18 @@ void CheckCall(const Bytes& body, Result<Letter> (*decode)(const Bytes&)) {
   URSULA_CHECK(Written(*again) == encoded);
 }
 
+void CheckBeats(std::string_view encoded) {
+  std::optional<peers::Beats> record = peers::DecodeBeats(encoded);
+  if (!record) return;
+  const std::optional<peers::Beats> again = peers::DecodeBeats(peers::EncodeBeats(&*record));
+  URSULA_CHECK(again && *again == *record);
+}
+
 void CheckFrame(const Bytes& frame) {
   std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame, kCluster);
   if (!letters) return;
   for (const peers::Letter& letter : *letters) {
+    CheckBeats(letter.body.view());
     CheckLetter(letter.body);
     CheckCall(letter.body, engine::DecodeCall);
     CheckCall(letter.body, engine::DecodeAnswer);

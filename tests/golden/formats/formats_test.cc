@@ -11,6 +11,7 @@
 #include "lib/group/letter_format.h"
 #include "lib/group/recovery.h"
 #include "lib/meta/founding_format.h"
+#include "lib/peers/beats_format.h"
 #include "lib/peers/frame_format.h"
 #include "lib/storage/directory_format.h"
 #include "lib/storage/payload_format.h"
@@ -269,6 +270,13 @@ TEST_F(FormatsTest, PeerFrames) {
   for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame), 0x0102030405060708))
     joined.append(part.view());
   Check("peer_frame_head", joined.substr(0, 16));
+  peers::Beats beats;
+  beats.from = ReplicaId{1};
+  beats.to = ReplicaId{65538};
+  beats.beats = {{.group = GroupId{3}, .term = 7, .index = 998},
+                 {.group = GroupId{4}, .answer = true, .term = 7},
+                 {.group = GroupId{300}, .term = 8, .index = 1, .round = 5}};
+  Check("beats", peers::EncodeBeats(&beats));
   ByteParts news;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
   Check("letter_time_news", news.TakeJoined().view());

@@ -212,6 +212,13 @@ void GroupWorld::OnLetter(NodeId from, GroupId group, Bytes letter) {
   if (Raw(group) < replicas_.size()) replicas_[Raw(group)]->OnPeerLetter(from, letter);
 }
 
+void GroupWorld::OnBeats(peers::Beats record) {
+  for (const peers::Beat& beat : record.beats) {
+    if (Raw(beat.group) >= replicas_.size()) continue;
+    replicas_[Raw(beat.group)]->OnPeerBeat(record.from, record.to, beat);
+  }
+}
+
 void GroupWorld::OnPeerLost(NodeId peer, bool ended) {
   for (auto& replica : replicas_) replica->OnPeerLost(peer, ended);
 }

@@ -146,6 +146,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
   void OnWalPinned(std::span<const GroupId> groups) override;
   // peers::Receiver
   void OnLetter(NodeId from, GroupId group, Bytes letter) override;
+  void OnBeats(peers::Beats record) override;
   void OnPeerLost(NodeId peer, bool ended) override;
   void OnDropped(NodeId to, GroupId group, uint64_t token) override;
   void OnOtherFrame(NodeId /*from*/, Bytes /*frame*/) override {}

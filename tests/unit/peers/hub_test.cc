@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/peers/frame_format.h"
 #include "tests/support/manual_loop.h"
 #include "tests/support/test_network.h"
 
@@ -46,6 +47,14 @@ class Listening : public Receiver {
   void OnLetter(NodeId from, GroupId group, Bytes letter) override {
     heard += std::to_string(static_cast<uint64_t>(from)) + ":" +
              std::to_string(static_cast<uint32_t>(group)) + ":" + std::string(letter.view()) + " ";
+  }
+  void OnBeats(Beats record) override {
+    heard += std::to_string(Raw(record.from)) + ">" + std::to_string(Raw(record.to)) + ":";
+    for (const Beat& beat : record.beats) {
+      heard += std::to_string(Raw(beat.group)) + (beat.answer ? "!" : "?") +
+               std::to_string(beat.index) + ",";
+    }
+    heard += " ";
   }
   void OnPeerLost(NodeId peer, bool ended) override {
     heard += "lost " + std::to_string(static_cast<uint64_t>(peer)) + (ended ? " ended " : " ");
@@ -93,6 +102,41 @@ TEST_F(HubTest, LettersOfATurnLeaveTogether) {
   EXPECT_TRUE(transport.sent.empty());
   loop.RunUntilIdle();
   EXPECT_EQ(Deliver(), "[2:1:a 2:5:c ][2:5:d ][3:1:b ]");
+}
+
+TEST_F(HubTest, BeatsOfATurnAreOneRecordOfEachTwoReplicas) {
+  const ReplicaId self{1};
+  for (uint32_t group : {7, 3, 900}) {
+    hub.SendBeat(self, ReplicaId{2}, {.group = GroupId{group}, .term = 4, .index = 10 * group});
+  }
+  hub.SendBeat(self, ReplicaId{2}, {.group = GroupId{5}, .answer = true, .term = 4});
+  // The directory that this node has now isn't in its group yet.
+  hub.SendBeat(self, ReplicaOf(NodeId{2}, 1), {.group = GroupId{5}, .term = 9});
+  hub.Send(NodeId{2}, GroupId{1}, Channel::kControl, Text("a"));
+  loop.RunUntilIdle();
+  ASSERT_EQ(transport.sent.size(), 1u);
+  EXPECT_EQ(transport.sent[0].channel, Channel::kControl);
+  EXPECT_EQ(hub.stats().sent_letters, 3u);
+  transport.sent[0].to = NodeId{1};  // By whom it was sent.
+  EXPECT_EQ(Deliver(), "[1:1:a 1>2:3?30,5!0,7?70,900?9000, 1>65538:5?0, ]");
+  EXPECT_EQ(hub.stats().bad_frames, 0u);
+  EXPECT_EQ(hub.stats().waiting_bytes, 0u);
+}
+
+TEST_F(HubTest, ARecordOfBeatsHasAMost) {
+  for (std::size_t i = 0; i < kBeatsMax + 1; ++i) {
+    hub.SendBeat(ReplicaId{1}, ReplicaId{2}, {.group = GroupId{1}, .term = 4});
+  }
+  loop.RunUntilIdle();
+  EXPECT_EQ(hub.stats().sent_letters + hub.stats().dropped_letters, 2u);
+}
+
+TEST_F(HubTest, BeatsInAnotherNodesNameAreHeardByNobody) {
+  hub.SendBeat(ReplicaId{3}, ReplicaId{2}, {.group = GroupId{5}, .term = 4});
+  hub.Send(NodeId{2}, kBeatsGroup, Channel::kControl, Text("\xFF"));
+  loop.RunUntilIdle();
+  EXPECT_EQ(Deliver(), "[]");
+  EXPECT_EQ(hub.stats().bad_frames, 2u);
 }
 
 TEST_F(HubTest, AFrameEndsWhereTheNextLetterWouldNotFit) {

@@ -44,6 +44,26 @@ TEST(CoreClusterTest, ALeaderThatHearsOfNoQuorumStepsDown) {
   EXPECT_TRUE(group[2].core().is_leader() || group[3].core().is_leader());
 }
 
+TEST(CoreClusterTest, HeartbeatsGoOutInTheTicksThatTheDriverAlignsThemTo) {
+  for (uint32_t elected_at = 0; elected_at < 3; ++elected_at) {
+    Group group(3, [](Config* config) { config->heartbeat_ticks = 3; });
+    std::string beats;
+    for (uint32_t tick = 0; tick < 12; ++tick) {
+      if (tick == elected_at) group.Elect(1);
+      group[1].core().AlignHeartbeats(tick % 3);
+      group[1].core().Tick();
+      group[1].Drain();
+      std::size_t count = 0;
+      for (const Message& sent : group[1].TakeSent()) {
+        if (sent.kind == MessageKind::kHeartbeat) ++count;
+      }
+      beats += std::to_string(count);
+      group.Run();
+    }
+    EXPECT_EQ(beats, "002002002002") << elected_at;
+  }
+}
+
 TEST(CoreClusterTest, WhoHearsALeaderVotesForNobodyElse) {
   Group group(3, [](Config* config) { config->check_quorum = true; });
   group.Elect(1);
