@@ -55,6 +55,7 @@ void Shard::OnWalStarted(Status status) {
   services.log = log_;
   if (start_.transport != nullptr) {
     peers::HubOptions options;
+    options.opening = start_.directory->nonce();
     options.cluster_id = start_.directory->cluster_id();
     forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
                                              &budget_, start_.directory->nonce(), options);

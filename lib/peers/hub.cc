@@ -7,9 +7,23 @@
 #include "lib/peers/frame_format.h"
 
 namespace ursula::peers {
+namespace {
+
+constexpr int kCoreBits = 10;
+
+// No other hub of this process has it, nor, most likely, one of another process of this node.
+uint64_t LineOf(uint64_t opening, CoreId core) {
+  return opening >> 32 << kCoreBits | (Raw(core) & ((1u << kCoreBits) - 1));
+}
+
+}  // namespace
 
 Hub::Hub(io::Loop* loop, Transport* transport, Receiver* receiver, const HubOptions& options)
-    : loop_(*loop), transport_(*transport), receiver_(*receiver), options_(options) {
+    : loop_(*loop),
+      transport_(*transport),
+      receiver_(*receiver),
+      options_(options),
+      line_(LineOf(options.opening, loop->core())) {
   transport_.Attach(loop_.core(), this);
 }
 
@@ -19,7 +33,7 @@ Hub::~Hub() {
 }
 
 bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token) {
-  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  Outbox& outbox = PeerOf(to).outboxes[static_cast<std::size_t>(channel)];
   const uint64_t size = letter.size() + kLetterHeadBytesMax;
   // The last one may go beyond: one larger than the window must leave some time, too.
   if (outbox.bytes >= options_.window_bytes_max) {
@@ -35,29 +49,30 @@ bool Hub::Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, ui
 
 void Hub::SendBeat(ReplicaId from, ReplicaId to, const Beat& beat) {
   const NodeId node = NodeOf(to);
-  Beats& record = peers_[node].beats[{from, to}];
+  Peer& peer = PeerOf(node);
+  Beats& record = peer.beats[{from, to}];
   record.from = from;
   record.to = to;
   record.beats.push_back(beat);
-  if (record.beats.size() == kBeatsMax) WriteRecord(node, &record);
+  if (record.beats.size() == kBeatsMax) WriteRecord(node, &peer, &record);
   loop_.AtTurnEnd(this);
 }
 
 void Hub::WriteBeats(NodeId to, Peer* peer) {
-  for (auto& [pair, record] : peer->beats) WriteRecord(to, &record);
+  for (auto& [pair, record] : peer->beats) WriteRecord(to, peer, &record);
   peer->beats.clear();
 }
 
-void Hub::WriteRecord(NodeId to, Beats* record) {
+void Hub::WriteRecord(NodeId to, Peer* peer, Beats* record) {
   if (record->beats.empty()) return;
   ByteParts letter;
-  letter.Put(Bytes::Take(EncodeBeats(record)));
+  letter.Put(Bytes::Take(peer->said.Write(EncodeBeats(record))));
   record->beats.clear();
-  (void)Send(to, kBeatsGroup, Channel::kControl, std::move(letter));
+  if (!Send(to, kBeatsGroup, Channel::kControl, std::move(letter))) peer->said.Forget();
 }
 
 bool Hub::Withdraw(NodeId to, Channel channel, uint64_t token) {
-  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  Outbox& outbox = PeerOf(to).outboxes[static_cast<std::size_t>(channel)];
   auto found = std::ranges::find(outbox.letters, token, &Pending::token);
   if (found == outbox.letters.end()) return false;
   const uint64_t size = found->letter.size() + kLetterHeadBytesMax;
@@ -92,6 +107,7 @@ void Hub::Flush(NodeId to, Channel channel, Outbox* outbox) {
         outbox->full = true;
         break;
       case SendOutcome::kUnreachable:
+        PeerOf(to).said.Forget();
         return Drop(to, outbox);
     }
   }
@@ -146,22 +162,32 @@ void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
 }
 
 void Hub::OnRecord(NodeId from, const Bytes& letter) {
-  std::optional<Beats> beats = DecodeBeats(letter.view());
-  if (!beats || NodeOf(beats->from) != from) {
-    ++stats_.bad_frames;
-    return;
+  Beats beats;
+  switch (PeerOf(from).heard.Read(letter.view(), &beats)) {
+    case HeardBeats::Heard::kRecord:
+      if (NodeOf(beats.from) != from) break;
+      return receiver_.OnBeats(std::move(beats));
+    case HeardBeats::Heard::kUnknown:
+      ++stats_.unknown_beats;
+      return;
+    case HeardBeats::Heard::kMalformed:
+      break;
   }
-  receiver_.OnBeats(std::move(*beats));
+  ++stats_.bad_frames;
 }
 
 void Hub::OnRoom(NodeId to, Channel channel) {
-  Outbox& outbox = peers_[to].outboxes[static_cast<std::size_t>(channel)];
+  Outbox& outbox = PeerOf(to).outboxes[static_cast<std::size_t>(channel)];
   outbox.full = false;
   Flush(to, channel, &outbox);
 }
 
 void Hub::OnLost(NodeId peer, bool ended) {
-  for (Outbox& outbox : peers_[peer].outboxes) Drop(peer, &outbox);
+  Peer& lost = PeerOf(peer);
+  for (Outbox& outbox : lost.outboxes) Drop(peer, &outbox);
+  lost.beats.clear();
+  lost.said.Forget();
+  lost.heard.Forget();
   receiver_.OnPeerLost(peer, ended);
 }
 

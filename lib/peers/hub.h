@@ -21,6 +21,7 @@
 #include "lib/base/ids.h"
 #include "lib/io/loop.h"
 #include "lib/peers/beats_format.h"
+#include "lib/peers/said_beats.h"
 #include "ursula/env.h"
 #include "ursula/types.h"
 
@@ -44,6 +45,7 @@ class Receiver {
 struct HubOptions {
   uint64_t cluster_id = 0;               // Frames of another one are dropped.
   uint64_t window_bytes_max = 16 << 20;  // Of letters that wait, for each peer and channel.
+  uint64_t opening = 0;                  // Random, of this opening of the node; of all its cores.
 };
 
 struct HubStats {
@@ -51,6 +53,7 @@ struct HubStats {
   uint64_t sent_letters = 0;  // In them.
   uint64_t sent_bytes = 0;
   uint64_t dropped_letters = 0;  // The window was full, or the peer unreachable.
+  uint64_t unknown_beats = 0;    // Records that were lost when they were said first.
   uint64_t bad_frames = 0;       // Damaged, or of another cluster; records of beats, too.
   uint64_t waiting_bytes = 0;
 };
@@ -64,7 +67,8 @@ class Hub final : public FrameSink, private io::TurnHook {
   // False: it was dropped. `token` names it to Receiver::OnDropped.
   bool Send(NodeId to, GroupId group, Channel channel, ByteParts&& letter, uint64_t token = 0);
 
-  // To the node of replica `to`. Whether it leaves is told to nobody: it is sent again and again.
+  // To the node of replica `to`. Whether it
+  // leaves is told to nobody: it is sent again and again.
   void SendBeat(ReplicaId from, ReplicaId to, const Beat& beat);
 
   // Takes back a letter that hasn't left. False: it has, or may have, or there is none.
@@ -90,9 +94,12 @@ class Hub final : public FrameSink, private io::TurnHook {
     bool full = false;   // Waits for OnRoom.
   };
   struct Peer {
+    explicit Peer(uint64_t line) : said(line) {}
     std::array<Outbox, kChannelCount> outboxes = {};
     // Of this turn, by replica: most often of one pair. At most kBeatsMax each.
     std::map<std::pair<ReplicaId, ReplicaId>, Beats> beats = {};
+    SaidBeats said;
+    HeardBeats heard = {};
   };
 
   // FrameSink
@@ -102,8 +109,9 @@ class Hub final : public FrameSink, private io::TurnHook {
   // io::TurnHook
   void OnTurnEnd() override;
 
+  Peer& PeerOf(NodeId node) { return peers_.try_emplace(node, line_).first->second; }
   void WriteBeats(NodeId to, Peer* peer);
-  void WriteRecord(NodeId to, Beats* record);
+  void WriteRecord(NodeId to, Peer* peer, Beats* record);
   void OnRecord(NodeId from, const Bytes& letter);
   void Flush(NodeId to, Channel channel, Outbox* outbox);
   std::vector<Bytes> NextFrame(Outbox* outbox);
@@ -113,6 +121,7 @@ class Hub final : public FrameSink, private io::TurnHook {
   Transport& transport_;
   Receiver& receiver_;
   const HubOptions options_;
+  const uint64_t line_;
   std::map<NodeId, Peer> peers_;
   HubStats stats_;
 };

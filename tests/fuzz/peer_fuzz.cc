@@ -20,6 +20,7 @@
 #include "lib/meta/founding_format.h"
 #include "lib/peers/beats_format.h"
 #include "lib/peers/frame_format.h"
+#include "lib/peers/said_beats.h"
 
 namespace ursula {
 namespace {
@@ -70,10 +71,26 @@ void CheckBeats(std::string_view encoded) {
   URSULA_CHECK(again && *again == *record);
 }
 
+// Said again, and again with its number alone.
+void CheckHeard(std::string_view letter, peers::HeardBeats* heard) {
+  peers::Beats first;
+  if (heard->Read(letter, &first) != peers::HeardBeats::Heard::kRecord) return;
+  peers::SaidBeats said(7);
+  peers::Beats encoded = first;
+  const std::string record = peers::EncodeBeats(&encoded);
+  for (int i = 0; i < 5; ++i) {
+    peers::Beats read;
+    URSULA_CHECK(heard->Read(said.Write(record), &read) == peers::HeardBeats::Heard::kRecord);
+    URSULA_CHECK(read == encoded);
+  }
+}
+
 void CheckFrame(const Bytes& frame) {
   std::optional<std::vector<peers::Letter>> letters = peers::ParseFrame(frame, kCluster);
   if (!letters) return;
+  peers::HeardBeats heard;
   for (const peers::Letter& letter : *letters) {
+    CheckHeard(letter.body.view(), &heard);
     CheckBeats(letter.body.view());
     CheckLetter(letter.body);
     CheckCall(letter.body, engine::DecodeCall);

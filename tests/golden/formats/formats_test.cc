@@ -13,6 +13,7 @@
 #include "lib/meta/founding_format.h"
 #include "lib/peers/beats_format.h"
 #include "lib/peers/frame_format.h"
+#include "lib/peers/said_beats.h"
 #include "lib/storage/directory_format.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/snapshot_format.h"
@@ -277,6 +278,9 @@ TEST_F(FormatsTest, PeerFrames) {
                  {.group = GroupId{4}, .answer = true, .term = 7},
                  {.group = GroupId{300}, .term = 8, .index = 1, .round = 5}};
   Check("beats", peers::EncodeBeats(&beats));
+  peers::SaidBeats said(300);
+  Check("beats_kept", said.Write(peers::EncodeBeats(&beats)));
+  Check("beats_again", said.Write(peers::EncodeBeats(&beats)));
   ByteParts news;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
   Check("letter_time_news", news.TakeJoined().view());

@@ -38,7 +38,7 @@ TEST_F(BeatsTest, AreOneSmallFrameAPeerAndATurn) {
     const peers::HubStats& after = cluster.node(id).hub().stats();
     // Five times a second beats to two peers, and answers to two.
     EXPECT_LE(after.sent_frames - before.sent_frames, 85u) << id;
-    EXPECT_LE(after.sent_bytes - before.sent_bytes, 4500u) << id;
+    EXPECT_LE(after.sent_bytes - before.sent_bytes, 3000u) << id;
   }
 }
 

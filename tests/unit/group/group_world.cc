@@ -159,9 +159,9 @@ void GroupWorld::OnWalStarted(Status status) {
   services.opening = loop().Entropy();
   if (network_ != nullptr) {
     peers::Receiver* receiver = this;
-    hub_ =
-        std::make_unique<peers::Hub>(&loop(), network_->Join(NodeOf(services.self), runtime_.get()),
-                                     receiver, peers::HubOptions{0, options.peer_window_bytes_max});
+    hub_ = std::make_unique<peers::Hub>(
+        &loop(), network_->Join(NodeOf(services.self), runtime_.get()), receiver,
+        peers::HubOptions{0, options.peer_window_bytes_max, services.opening});
     services.hub = hub_.get();
   }
   services.log = &log_function_;

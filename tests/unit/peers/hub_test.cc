@@ -123,6 +123,24 @@ TEST_F(HubTest, BeatsOfATurnAreOneRecordOfEachTwoReplicas) {
   EXPECT_EQ(hub.stats().waiting_bytes, 0u);
 }
 
+TEST_F(HubTest, BeatsThatWereSaidBeforeAreSaidByTheirNumber) {
+  const auto beat = [this] {
+    for (uint32_t group = 0; group < 100; ++group) {
+      hub.SendBeat(ReplicaId{2}, ReplicaId{2}, {.group = GroupId{group}, .term = 4, .index = 900});
+    }
+    loop.RunUntilIdle();
+    const uint64_t bytes = transport.sent.back().frame.size();
+    EXPECT_NE(Deliver().find("2>2:0?900,1?900,"), std::string::npos);
+    return bytes;
+  };
+  EXPECT_GT(beat(), 200u);
+  EXPECT_LT(beat(), 40u);
+  transport.sink().OnLost(NodeId{2}, false);  // At both ends, which are one here.
+  EXPECT_GT(beat(), 200u);
+  EXPECT_LT(beat(), 40u);
+  EXPECT_EQ(hub.stats().unknown_beats, 0u);
+}
+
 TEST_F(HubTest, ARecordOfBeatsHasAMost) {
   for (std::size_t i = 0; i < kBeatsMax + 1; ++i) {
     hub.SendBeat(ReplicaId{1}, ReplicaId{2}, {.group = GroupId{1}, .term = 4});
