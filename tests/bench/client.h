@@ -18,6 +18,7 @@ class Client : private Channel {
   using Channel::closed;
   using Channel::Open;
   using Channel::Resume;
+  using Channel::set_server;
   using Channel::StartPaused;
 
   explicit Client(Loop* loop) : Channel(loop) {}

@@ -39,7 +39,7 @@ void Channel::Open() {
   receiving_ = false;
   unsent_ = {};
   end_error_ = 0;
-  const Address& server = loop_->server_;
+  const Address& server = server_ == nullptr ? loop_->server_ : *server_;
   descriptor_ = socket(server.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (descriptor_ < 0) {
     // OnEnded may not run in here: a connect on no descriptor fails in the next turn.

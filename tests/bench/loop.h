@@ -37,6 +37,8 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
+  // Before Open: not the loop's server, but this one, which stays while this does.
+  void set_server(const Address* server) { server_ = server; }
   // REQUIRES: closed().
   void Open();
   // Ends it; OnEnded follows. Nothing on a closed one.
@@ -73,6 +75,7 @@ class Channel {
   void FinishEnd();
 
   Loop* const loop_;
+  const Address* server_ = nullptr;  // Null: the loop's.
   State state_ = State::kClosed;
   bool paused_ = false;
   bool receiving_ = false;

@@ -60,6 +60,14 @@ int Execute(Options options) {
     Say(stderr, "ursula-bench: --url: " + options.url.host + " has no address\n");
     return kExitUsage;
   }
+  for (const Url& url : options.reader_urls) {
+    const std::optional<Address> address = Resolve(url);
+    if (!address.has_value()) {
+      Say(stderr, "ursula-bench: --readers-at: " + url.host + " has no address\n");
+      return kExitUsage;
+    }
+    options.reader_addresses.push_back(*address);
+  }
   if (options.run_id.empty()) options.run_id = NewRunId();
   RaiseOpenFilesLimit();
   Runner runner(&options, *server);

@@ -1,5 +1,6 @@
 #include "tests/bench/options.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -74,6 +75,17 @@ std::string ContentType(Options* options, Text text) {
   return {};
 }
 
+std::string ReadersAt(Options* options, Text text) {
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    std::optional<Url> url = ParseUrl("http://" + std::string(text.substr(begin, end - begin)));
+    if (!url.has_value() || !url->prefix.empty()) return "HOST:PORT[,HOST:PORT]";
+    options->reader_urls.push_back(*url);
+    begin = end + 1;
+  }
+  return {};
+}
+
 std::string UrlOption(Options* options, Text text) {
   std::optional<Url> url = ParseUrl(text);
   if (!url.has_value()) return "http://HOST[:PORT]/PREFIX";
@@ -123,6 +135,8 @@ constexpr std::array kOptions = {
               "SSE readers (100)"},
     OptionRow{"slow-readers", "N", kFanOut, Number<&Options::slow_readers, 0, 1000>,
               "further SSE readers that read nothing until the end (0)"},
+    OptionRow{"readers-at", "ADDRESSES", kFanOut, ReadersAt,
+              "nodes that share the readers with --url: HOST:PORT,…"},
     OptionRow{"messages", "N", kReplay | kMixed, Number<&Options::messages, 1, kManyMax>,
               "in the log that is replayed (200)"},
     OptionRow{"replayers", "N", kMixed, Number<&Options::replayers, 0, 100'000>,

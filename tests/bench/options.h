@@ -43,6 +43,8 @@ struct Options {
   uint32_t messages = 200;
   uint32_t readers = 100;
   uint32_t slow_readers = 0;
+  std::vector<Url> reader_urls = {};           // Of further servers that readers are spread over,
+  std::vector<Address> reader_addresses = {};  // and where they are.
   uint32_t tails = 0;
   bool filled = false;  // Idle streams hold one append.
   uint32_t replayers = 4;

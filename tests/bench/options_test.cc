@@ -30,6 +30,19 @@ TEST(OptionsTest, TakesValuesAttachedOrNext) {
   EXPECT_EQ(parsed.options.url.prefix, "/a/b");
 }
 
+TEST(OptionsTest, ReadersAreSharedByNodes) {
+  ParsedOptions parsed =
+      Parse({"fan-out", "--rate", "50", "--readers-at", "127.0.0.1:8080,[::1]:9"});
+  EXPECT_TRUE(parsed.mistakes.empty());
+  ASSERT_EQ(parsed.options.reader_urls.size(), 2u);
+  EXPECT_EQ(parsed.options.reader_urls[0].port, 8080);
+  EXPECT_EQ(parsed.options.reader_urls[1].host, "::1");
+  for (const char* wrong : {"", "a:1,", "a:1/b", "a:x"}) {
+    EXPECT_EQ(MistakeOf({"fan-out", "--rate", "50", "--readers-at", wrong}),
+              "--readers-at: '" + std::string(wrong) + "' is not HOST:PORT[,HOST:PORT]");
+  }
+}
+
 TEST(OptionsTest, EachMistakeIsNamed) {
   EXPECT_EQ(MistakeOf({"push"}),
             "the first argument names the workload: append, fan-out, replay, create, idle, mixed");

@@ -19,6 +19,9 @@ class ReaderSession final : public Session, private SseSink {
   ReaderSession(Loop* loop, Crew* crew, const ReaderPlan* plan, uint32_t number)
       : Session(loop, crew), plan_(plan), stream_(number % plan->streams) {
     if (plan->slow) StartPaused(kSlowReceiveBytes);
+    const std::size_t others = plan->servers == nullptr ? 0 : plan->servers->size();
+    const std::size_t at = number % (others + 1);
+    if (at > 0) set_server(&plan->servers->at(at - 1));
   }
 
   uint64_t received() const { return received_; }

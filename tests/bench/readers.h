@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "tests/bench/driver.h"
 #include "tests/bench/loop.h"
@@ -19,6 +20,8 @@ struct ReaderPlan {
   std::string name = "deliver";
   uint32_t streams = 1;  // Reader i reads stream i mod streams.
   uint32_t readers = 0;
+  // Further servers: every reader after the first of so many and one is at one of these.
+  const std::vector<Address>* servers = nullptr;
   uint32_t payload_bytes = 0;
   double rate =
       0;  // Of the one writer of the one stream: each reader gets every message. 0: unknown.

@@ -141,6 +141,7 @@ std::vector<Stage> FanOutStages(const Options& options) {
     ReaderPlan readers = ReaderPlanOf(options, worker);
     readers.streams = 1;
     readers.rate = options.rate;
+    readers.servers = &options.reader_addresses;
     drivers.push_back(NewReaderDriver(loop, readers));
     if (options.slow_readers > 0) {
       readers.name = "slow";
