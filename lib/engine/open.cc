@@ -309,6 +309,12 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     start.host = this;
     start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
     start.inflight_read_bytes_max = options_.inflight_read_bytes_max / cores;
+    start.scrub.bytes_per_second =
+        options_.scrub_bytes_per_second == 0
+            ? 0
+            : std::max<uint64_t>(options_.scrub_bytes_per_second / cores, 1);
+    start.scrub.every_ns =
+        std::min<uint64_t>(options_.scrub_every_seconds, 1'000'000'000) * 1'000'000'000;
     start.budget.hot_bytes_max = options_.hot_bytes_max / cores;
     start.budget.waiters_max = options_.waiters_per_core_max;
     start.budget.message_bytes_max = options_.message_bytes_max;
@@ -351,7 +357,9 @@ Status Engine::StartShards(std::vector<ShardStart> starts) {
     Status status = BeginHistory();
     if (!status.ok()) return status;
   }
-  if (recovered_payload_ != nullptr && Stats().payload_lost_bytes == 0) {
+  const EngineStats stats = Stats();
+  if (recovered_payload_ != nullptr && stats.payload_lost_bytes == 0 &&
+      stats.payload_lacking_bytes == 0) {
     storage::RemoveTornPayload(runtime_.loop(CoreId{0}).disk(), *recovered_payload_, StorageLog());
   }
   recovered_payload_.reset();

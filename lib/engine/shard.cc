@@ -92,6 +92,7 @@ void Shard::FinishStart(Status status) {
   if (status.ok()) {
     // What was replayed goes into a snapshot, so that old logs end and the next start is short.
     for (GroupId group : replayed_) replica(group).Checkpoint();
+    StartScrub();
   }
   Publish();
   std::exchange(start_done_, nullptr)(std::move(status));
@@ -148,6 +149,23 @@ void Shard::OnWalPinned(std::span<const GroupId> groups) {
     auto found = replicas_.find(group);
     if (found != replicas_.end()) found->second->Checkpoint();
   }
+}
+
+void Shard::OnWalDamaged(const Status& /*status*/) { ++budget_.stats.files_damaged; }
+
+void Shard::StartScrub() {
+  auto damaged = [this](GroupId group, const Status& /*status*/) {
+    ++budget_.stats.files_damaged;
+    auto found = replicas_.find(group);
+    if (found != replicas_.end()) found->second->RenewSnapshot();
+  };
+  std::vector<storage::ScrubTarget*> targets;
+  for (storage::ScrubTarget* target :
+       {wal_->scrub(), snapshots_->scrub(std::move(damaged)), payload_->scrub()}) {
+    if (target != nullptr) targets.push_back(target);
+  }
+  scrub_ = std::make_unique<storage::Scrub>(&loop_, start_.scrub, std::move(targets));
+  scrub_->Start();
 }
 
 void Shard::OnTick() {
@@ -254,6 +272,7 @@ void Shard::Publish() {
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
+    stats.payload_lacking_bytes += replica->lacking_bytes();
     if (replica->leads()) ++stats.groups_led;
     if (replica->leader() == kNoNode) ++stats.groups_leaderless;
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
@@ -274,6 +293,11 @@ void Shard::Publish() {
     stats.inflight_read_bytes = payload.held_bytes;
     stats.refused_reads = payload.refused_reads;
     stats.snapshot_bytes = snapshots_->stats().disk_bytes;
+    stats.files_damaged += payload.damaged_footers;
+  }
+  if (scrub_ != nullptr) {
+    stats.scrubbed_bytes = scrub_->stats().bytes;
+    stats.scrub_rounds = scrub_->stats().rounds;
   }
   if (forwarder_ != nullptr) {
     const peers::HubStats& sent = forwarder_->hub()->stats();
@@ -331,6 +355,12 @@ void Shard::Stop(Function<void()> done) {
 void Shard::StopStores() {
   loop_.CancelTimer(&tick_);
   if (wal_ == nullptr) return std::exchange(stop_done_, nullptr)();
+  if (scrub_ != nullptr) {
+    return scrub_->Stop([this] {
+      scrub_.reset();
+      StopStores();
+    });
+  }
   payload_->Stop([this] {
     snapshots_->Stop([this] {
       wal_->Stop([this] {
@@ -351,6 +381,7 @@ void Shard::Close() {
   pauses_.Clear();
   replicas_.clear();
   forwarder_.reset();
+  scrub_.reset();
   snapshots_.reset();
   payload_.reset();
   wal_.reset();

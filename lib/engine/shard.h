@@ -23,6 +23,7 @@
 #include "lib/io/loop.h"
 #include "lib/storage/disk_wal_options.h"
 #include "lib/storage/payload_store.h"
+#include "lib/storage/scrub.h"
 #include "lib/storage/snapshot_store.h"
 #include "ursula/engine.h"
 
@@ -45,6 +46,7 @@ struct ShardStart {
   Opening* opening = nullptr;  // Told of each group, asked whether to go on. Until `done`.
   uint32_t core_count = 1;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
+  storage::Scrub::Options scrub = {};
   group::CoreBudget budget = {};
 };
 
@@ -100,6 +102,9 @@ class Shard final : private storage::Wal::Listener {
   void OnWalDurable(uint64_t lsn) override;
   void OnWalFailed(Status status) override;
   void OnWalPinned(std::span<const GroupId> groups) override;
+  void OnWalDamaged(const Status& status) override;
+
+  void StartScrub();
 
   void OnWalStarted(Status status);
   void OnReplicaReady(Status status);
@@ -123,6 +128,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
+  std::unique_ptr<storage::Scrub> scrub_;  // Once all have started; of the stores before it.
   std::unique_ptr<Forwarder> forwarder_;
   std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
   uint64_t log_bytes_per_group_max_ = 0;

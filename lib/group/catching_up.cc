@@ -18,6 +18,7 @@ namespace ursula::group {
 namespace {
 
 constexpr std::size_t kServesMax = 16;  // Of peers that lack payload, at once on a core.
+constexpr uint32_t kDamageLinesMax = 100;
 
 }  // namespace
 
@@ -27,7 +28,8 @@ bool Replica::WriteLetter(ReplicaId to, Letter letter) {
   }
   const bool small =
       std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter) ||
-      std::holds_alternative<Wholeness>(letter) || std::holds_alternative<TimeNews>(letter);
+      std::holds_alternative<Wholeness>(letter) || std::holds_alternative<TimeNews>(letter) ||
+      std::holds_alternative<Lacking>(letter);
   return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
 }
 
@@ -51,6 +53,8 @@ void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
     Serve(from, *ask);
   } else if (auto* whole = std::get_if<Wholeness>(&read->letter)) {
     OnWholeness(from, *whole);
+  } else if (std::holds_alternative<Lacking>(read->letter)) {
+    whole_peers_.erase(from);
   } else if (auto* news = std::get_if<TimeNews>(&read->letter)) {
     OnTimeNews(*news);
   } else {
@@ -148,7 +152,7 @@ void Replica::Swap(const raft::SnapshotMeta& meta) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
   });
   for (const auto& [incarnation, waiting] : waiters_) woken_.insert(incarnation);
-  fetch_.Begin(LackingPayload(services_, group_, *machine_, ring_));
+  fetch_.Begin(LackingPayload(services_, group_, *machine_, ring_), Fetch::Why::kNew);
   for (Proposals::Waiter& waiter : proposals_.TakeSkipped(meta.index)) {
     EndUnknown(&waiter,
                "this replica fell behind and took over another's state; what was "
@@ -187,7 +191,33 @@ std::optional<stream::ReadRange> Replica::OwnRangeNow(stream::Incarnation incarn
 
 void Replica::OnPayloadLost(const stream::ReadRange& range) {
   services_.budget->stats.payload_lost_bytes += range.to - range.from;
-  LogLostPayload(services_, group_, *machine_, {range});
+  LogLostPayload(services_, group_, *machine_, {range}, PayloadFate::kLost);
+}
+
+void Replica::OnPayloadRepaired(const stream::ReadRange& range) {
+  services_.budget->stats.payload_repaired_bytes += range.to - range.from;
+}
+
+// The store has said which file and where; this says of which stream, and what becomes of it.
+void Replica::OnPayloadDamaged(const storage::PayloadDamage& damage) {
+  if (state_ == State::kStopped) return;
+  stream::ReadRange range{stream::Incarnation{damage.key.incarnation}, damage.from, damage.to};
+  const std::optional<stream::ReadRange> own = machine_->OwnRange(range.owner);
+  if (!own) return;
+  range.from = std::max(range.from, own->from);
+  range.to = std::min(range.to, own->to);
+  if (range.from >= range.to) return;
+  URSULA_SOMETIMES("group: a block of payload has rotted");
+  services_.budget->stats.payload_damaged_bytes += range.to - range.from;
+  if (++damage_logged_ <= kDamageLinesMax) {
+    LogLostPayload(services_, group_, *machine_, {range},
+                   alone_ ? PayloadFate::kLost : PayloadFate::kAskedFor);
+  }
+  if (alone_) {
+    services_.budget->stats.payload_lost_bytes += range.to - range.from;
+  } else if (payload_checked_ && !stop_done_) {  // Else a check is to come, which misses it too.
+    fetch_.Add(range);
+  }
 }
 
 }  // namespace ursula::group

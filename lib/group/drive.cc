@@ -237,12 +237,14 @@ void Replica::MaybeCheckPayload() {
   services_.payload->Keep(group_, [this](uint64_t incarnation) {
     return machine_->OwnRange(stream::Incarnation{incarnation}).has_value();
   });
-  // Others may have what is lost here.
-  if (!alone_) return fetch_.Begin(std::move(check.lacking));
+  EngineStats& stats = services_.budget->stats;
   for (const stream::ReadRange& range : check.lacking) {
-    services_.budget->stats.payload_lost_bytes += range.to - range.from;
+    (alone_ ? stats.payload_lost_bytes : stats.payload_damaged_bytes) += range.to - range.from;
   }
-  LogLostPayload(services_, group_, *machine_, std::move(check.lacking));
+  LogLostPayload(services_, group_, *machine_, check.lacking,
+                 alone_ ? PayloadFate::kLost : PayloadFate::kAskedFor);
+  // Others may have what is lost here.
+  if (!alone_) fetch_.Begin(std::move(check.lacking), Fetch::Why::kLost);
 }
 
 void Replica::MaybeFinishStart() {

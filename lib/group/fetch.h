@@ -1,11 +1,13 @@
 // lib/group/fetch.h
 //
-// A replica's payload that is on no disk of its own: after a peer's snapshot was installed, or
-// where an opening found some lost. It is asked for, range by range, of the leader first and then
-// of each other replica, and written to the payload store.
+// A replica's payload that is on no disk of its own: after a peer's snapshot was installed, where
+// an opening found some lost, or where a block was met that doesn't hold. It is asked for, range by
+// range, of the leader first and then of each other replica, checked, and written to the payload
+// store. What a read waits for comes first.
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -14,6 +16,7 @@
 #include "lib/group/letter_format.h"
 #include "lib/group/services.h"
 #include "lib/stream/machine.h"
+#include "ursula/function.h"
 
 namespace ursula::group {
 
@@ -27,6 +30,8 @@ class FetchHost {
   virtual std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) = 0;
   // No peer has this.
   virtual void OnPayloadLost(const stream::ReadRange& range) = 0;
+  // It is on this replica's disk again, after it was lost there.
+  virtual void OnPayloadRepaired(const stream::ReadRange& range) = 0;
 };
 
 class Fetch {
@@ -36,37 +41,64 @@ class Fetch {
   static constexpr uint64_t kRetryNs = 1'000'000'000;   // After nobody could be asked.
   // Of a range that nobody has, at once: behind it there may be more.
   static constexpr uint64_t kLostBytesMax = 64 << 10;
+  static constexpr uint64_t kAwaitNs = 5'000'000'000;  // Of one read, all it waits for together.
+  static constexpr std::size_t kWaitersMax = 4096;
+
+  enum class Why : uint8_t {
+    kNew,  // It never was here.
+    kLost,
+  };
 
   Fetch(const Services& services, GroupId group, FetchHost* host)
       : services_(services), group_(group), host_(*host) {}
 
   // In place of what lacked before.
-  void Begin(std::vector<stream::ReadRange> lacking);
+  void Begin(std::vector<stream::ReadRange> lacking, Why why);
+  // Besides: it was here.
+  void Add(const stream::ReadRange& lost);
   void OnAnswer(ReplicaId from, const PayloadAnswer& answer);
   void Tick();
   void Stop();
 
   // A read there may be answered elsewhere, or later.
   bool Lacks(stream::Incarnation incarnation, uint64_t offset) const;
+  // REQUIRES: Lacks. `done(ok)`, not inside the call: it doesn't any more, be the bytes here or
+  // lost. kUnavailable: neither until `until_ns`, or too many wait.
+  void Await(stream::Incarnation incarnation, uint64_t offset, uint64_t until_ns,
+             Function<void(Status)> done);
   bool whole() const { return lacking_.empty() && lost_bytes_ == 0; }
   uint64_t lacking_bytes() const;
   bool busy() const { return state_ == State::kWriting; }
 
  private:
   enum class State : uint8_t { kIdle, kAsking, kWriting };
+  struct Range {
+    stream::ReadRange range = {};
+    Why why = Why::kNew;
+  };
+  struct Waiter {
+    stream::Incarnation incarnation = stream::kNoIncarnation;
+    uint64_t offset = 0;
+    uint64_t until_ns = 0;
+    Function<void(Status)> done = {};
+  };
 
   void Next();
   void Ask();
   void Forward();  // The first range is another one.
+  void DropFront();
+  void Hurry(stream::Incarnation incarnation, uint64_t offset);
   void OnWritten(uint64_t begun, uint64_t size, Status status);
   void Lost();
+  void TellWaiters();
 
   const Services services_;
   const GroupId group_;
   FetchHost& host_;
   State state_ = State::kIdle;
   bool stopped_ = false;
-  std::deque<stream::ReadRange> lacking_;
+  std::deque<Range> lacking_;
+  std::size_t hurried_ = 0;  // So many of the first are waited for.
   uint64_t last_ask_ = 0;
   uint64_t begun_ = 0;                   // How often Begin was called.
   std::size_t source_ = 0;               // Of Sources, for the first range.
@@ -75,6 +107,8 @@ class Fetch {
   uint64_t lost_bytes_ = 0;
   ReplicaId asked_{};
   uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
+  std::vector<Waiter> waiters_;
+  bool telling_ = false;
 };
 
 }  // namespace ursula::group

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lib/base/coding.h"
+#include "lib/base/crc32c.h"
 
 namespace ursula::group {
 namespace {
@@ -13,9 +14,11 @@ enum class Kind : uint8_t {
   kSnapshotPart = 2,
   kSnapshotAck = 3,
   kPayloadAsk = 4,
-  kPayloadAnswer = 5,
+  // 5 was an answer without a checksum.
   kTimeNews = 6,
   kWholeness = 7,
+  kPayloadAnswer = 8,
+  kLacking = 9,
 };
 
 struct Encoder {
@@ -60,11 +63,16 @@ struct Encoder {
       out->PutVarint(end - before);
       before = end;
     }
+    out->PutFixed<uint32_t>(answer.sum);
     out->PutBytes(answer.bytes);
   }
   void operator()(const Wholeness& whole) {
     Begin(Kind::kWholeness);
     out->PutVarint(whole.applied);
+  }
+  void operator()(const Lacking& lacking) {
+    Begin(Kind::kLacking);
+    out->PutVarint(lacking.bytes);
   }
   void operator()(const TimeNews& news) {
     Begin(Kind::kTimeNews);
@@ -131,6 +139,8 @@ class Decoder {
       }
       case Kind::kWholeness:
         return Wholeness{reader_.Varint()};
+      case Kind::kLacking:
+        return Lacking{reader_.Varint()};
       default:
         reader_.Fail();
         return {};
@@ -164,6 +174,7 @@ class Decoder {
       end += step;
       answer.message_ends.push_back(end);
     }
+    answer.sum = reader_.Fixed<uint32_t>();
     answer.bytes = TakeBytes();
     return answer;
   }
@@ -179,6 +190,13 @@ void EncodeLetter(const AddressedLetter& letter, ByteParts* out) {
 }
 
 Result<AddressedLetter> DecodeLetter(const Bytes& letter) { return Decoder(letter).Run(); }
+
+uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::string_view bytes) {
+  char place[16];
+  StoreFixed<uint64_t>(place, incarnation);
+  StoreFixed<uint64_t>(place + 8, from);
+  return Crc32c(Crc32c(0, std::string_view(place, sizeof(place))), bytes);
+}
 
 std::string EncodeShipment(uint64_t shipment) {
   std::string data;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -46,7 +47,11 @@ struct PayloadAnswer {
   uint64_t next = 0;
   std::vector<uint64_t> message_ends = {};  // Ascending, above the ask's `from`.
   Bytes bytes = {};
+  uint32_t sum = 0;  // PayloadSum, made where the bytes were read and their block's checksum held.
 };
+
+// Of bytes of a stream from an offset on: holds for nothing else, be it the same bytes.
+uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::string_view bytes);
 
 // What a follower has seen of streams whose time its leader keeps, by incarnation.
 struct TimeNews {
@@ -60,8 +65,13 @@ struct Wholeness {
   uint64_t applied = 0;
 };
 
+// That it lacks some after all, or again: what was whole may rot.
+struct Lacking {
+  uint64_t bytes = 0;
+};
+
 using Letter = std::variant<raft::Message, SnapshotPart, SnapshotAck, PayloadAsk, PayloadAnswer,
-                            TimeNews, Wholeness>;
+                            TimeNews, Wholeness, Lacking>;
 
 // By replica, not by node: one that took a lost one's place isn't written to in its stead.
 struct AddressedLetter {

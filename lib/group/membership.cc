@@ -14,8 +14,9 @@ namespace {
 
 // A learner that lacks no more entries than this is promoted: it has the rest in a moment.
 constexpr uint64_t kBehindMax = 4096;
-constexpr uint64_t kHeardNs = 500'000'000;                           // Five heartbeats.
+constexpr uint64_t kHeardNs = 1'000'000'000;  // Some heartbeats, one of which may be lost.
 constexpr uint64_t kTellWholeTicks = 50 * Replica::kHeartbeatTicks;  // A voter's word may be lost.
+constexpr uint64_t kTellLackingTicks = 5 * Replica::kHeartbeatTicks;
 
 bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
   return std::find(members.begin(), members.end(), one) != members.end();
@@ -237,8 +238,9 @@ ReplicaId Replica::KeepsFromMajority(const raft::ConfState& conf, const VotersSw
 void Replica::TellWhole() {
   if (state_ != State::kRunning || leads() || !whole() || installing()) {
     whole_told_ = Term{};
-    return;
+    return TellLacking();
   }
+  lacking_told_ = Term{};
   const ReplicaId leader = core_->leader();
   if (leader == raft::kNoReplica) return;
   // Again all groups at once, in a turn in which there is something to send anyhow.
@@ -246,6 +248,20 @@ void Replica::TellWhole() {
   if (whole_told_ == core_->term() && !again) return;
   whole_told_ = core_->term();
   WriteLetter(leader, Wholeness{Raw(applied_index_)});
+}
+
+// What a leader takes for whole may rot: until it hears otherwise it counts on it.
+void Replica::TellLacking() {
+  const bool lacks = payload_checked_ && !fetch_.whole();
+  if (state_ != State::kRunning || leads() || installing() || !lacks) {
+    lacking_told_ = Term{};
+    return;
+  }
+  const ReplicaId leader = core_->leader();
+  if (leader == raft::kNoReplica) return;
+  if (lacking_told_ == core_->term() && ticks_ % kTellLackingTicks != 0) return;
+  lacking_told_ = core_->term();
+  WriteLetter(leader, Lacking{fetch_.lacking_bytes()});
 }
 
 // One from before a snapshot that it needs says nothing of what it lacks then.

@@ -30,9 +30,9 @@ class Check {
     return std::move(lost_);
   }
 
-  void Log(std::vector<stream::ReadRange> lost) {
+  void Log(std::vector<stream::ReadRange> lost, PayloadFate fate) {
     lost_ = std::move(lost);
-    LogLost();
+    LogLost(fate);
   }
 
  private:
@@ -75,7 +75,10 @@ class Check {
     }
   }
 
-  void LogLost() {
+  void LogLost(PayloadFate fate) {
+    const char* what = fate == PayloadFate::kLost
+                           ? " on are lost: "
+                           : " on are no more on this node's disk, peers are asked for them: ";
     std::sort(lost_.begin(), lost_.end(),
               [](const stream::ReadRange& a, const stream::ReadRange& b) {
                 return a.owner != b.owner ? a.owner < b.owner : a.from < b.from;
@@ -83,8 +86,7 @@ class Check {
     for (std::size_t i = 0; i < std::min(lost_.size(), kLinesMax); ++i) {
       const stream::ReadRange& lost = lost_[i];
       Say(Name(lost.owner) + ": " + std::to_string(lost.to - lost.from) + " bytes from offset " +
-          std::to_string(lost.from) +
-          " on are lost: " + services_.payload->Where(Key(lost.owner), lost.from));
+          std::to_string(lost.from) + what + services_.payload->Where(Key(lost.owner), lost.from));
     }
     if (lost_.size() > kLinesMax) {
       Say(std::to_string(lost_.size() - kLinesMax) + " more ranges are lost");
@@ -125,9 +127,9 @@ std::vector<stream::ReadRange> LackingPayload(const Services& services, GroupId 
 }
 
 void LogLostPayload(const Services& services, GroupId group, const stream::Machine& machine,
-                    std::vector<stream::ReadRange> lost) {
+                    std::vector<stream::ReadRange> lost, PayloadFate fate) {
   const stream::HotRing nothing;
-  Check(services, group, machine, nothing).Log(std::move(lost));
+  Check(services, group, machine, nothing).Log(std::move(lost), fate);
 }
 
 PayloadCheck CheckPayload(const Services& services, GroupId group, const stream::Machine& machine,

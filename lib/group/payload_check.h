@@ -28,9 +28,14 @@ std::vector<stream::ReadRange> LackingPayload(const Services& services, GroupId 
                                               const stream::Machine& machine,
                                               const stream::HotRing& ring);
 
+enum class PayloadFate : uint8_t {
+  kLost,      // Nobody has it.
+  kAskedFor,  // Peers may have it.
+};
+
 // Tells the log of each range, up to a number of lines.
 void LogLostPayload(const Services& services, GroupId group, const stream::Machine& machine,
-                    std::vector<stream::ReadRange> lost);
+                    std::vector<stream::ReadRange> lost, PayloadFate fate);
 
 // REQUIRES: everything recovered is applied, up to `applied`; nothing was evicted since.
 PayloadCheck CheckPayload(const Services& services, GroupId group, const stream::Machine& machine,

@@ -61,6 +61,7 @@ void PayloadServe::Answer(uint64_t bytes) {
   for (uint64_t end : gathered_.append_ends) {
     if (end > ask_.from && end <= ask_.from + bytes) answer.message_ends.push_back(end);
   }
+  answer.sum = PayloadSum(ask_.incarnation, ask_.from, joined);
   answer.bytes = Bytes::Take(std::move(joined));
   replica_.WriteLetter(asker_, std::move(answer));
   End();

@@ -19,6 +19,7 @@ class PayloadServe final : public ReadTask {
 
  private:
   void OnGathered(Status status) override;
+  bool AwaitsPayload() const override { return false; }  // Two would wait for each other.
   void Answer(uint64_t bytes);
   void Refuse();
   void End();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/group/replica.h"
 #include "lib/stream/json_boundaries.h"
 #include "lib/stream/media_type.h"
@@ -71,6 +72,7 @@ void ReadTask::AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to) {
 }
 
 void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
+  if (replica_.fetch_.Lacks(range.owner, range.from)) return AwaitFetched(range.owner, range.from);
   gathering_ = true;
   storage::PayloadKey key{replica_.group_, Raw(range.owner)};
   uint64_t size = std::min(bytes_max, range.to - range.from);
@@ -80,11 +82,9 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
        owned_to = range.to](Result<storage::PayloadSlice> slice) {
         gathering_ = false;
         if (!slice.ok()) {
-          if (!replica_.fetch_.Lacks(owner, at)) {
-            return OnGathered(slice.status());
-          }
-          return OnGathered(Status(StatusCode::kUnavailable,
-                                   "this replica is still fetching these bytes; try again"));
+          // Found out by this read, perhaps.
+          if (replica_.fetch_.Lacks(owner, at)) return AwaitFetched(owner, at);
+          return OnGathered(slice.status());
         }
         uint64_t taken = 0;
         for (Bytes& part : slice->parts) {
@@ -99,6 +99,24 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
         AddOwnersEnd(owned_to);
         Continue();
       });
+}
+
+// A peer has them, or nobody: in either case the read goes on where it was. What the peer gave is
+// read from the disk, as anything else.
+void ReadTask::AwaitFetched(stream::Incarnation owner, uint64_t offset) {
+  if (!AwaitsPayload()) {
+    return OnGathered(Status(StatusCode::kUnavailable, "this replica lacks these bytes itself"));
+  }
+  if (awaits_until_ns_ == 0) {
+    awaits_until_ns_ = replica_.services_.loop->now_ns() + Fetch::kAwaitNs;
+  }
+  gathering_ = true;
+  replica_.fetch_.Await(owner, offset, awaits_until_ns_, [this](Status status) {
+    gathering_ = false;
+    if (!status.ok()) return OnGathered(std::move(status));
+    URSULA_SOMETIMES("group: a read went on with what a peer had");
+    Continue();
+  });
 }
 
 // ---- StreamRead ------------------------------------------------------------------------------

@@ -66,6 +66,8 @@ class ReadTask : public ListHook<ReadTask> {
   // `bytes_min` in all; then calls OnGathered.
   void Gather(stream::Incarnation incarnation, uint64_t from, uint64_t to, uint64_t bytes_min);
   virtual void OnGathered(Status status) = 0;
+  // What this replica lacks is waited for, for a while; false: kUnavailable at once.
+  virtual bool AwaitsPayload() const { return true; }
 
   Replica& replica_;
   Gathered gathered_;
@@ -77,12 +79,14 @@ class ReadTask : public ListHook<ReadTask> {
   void AddOwnersEnd(uint64_t owned_to);
   bool TakeHot(const stream::ReadRange& range, uint64_t bytes_max);
   void ReadStored(const stream::ReadRange& range, uint64_t bytes_max);
+  void AwaitFetched(stream::Incarnation owner, uint64_t offset);
 
   const uint64_t id_;
   stream::Incarnation incarnation_ = stream::kNoIncarnation;
   uint64_t from_ = 0;
   uint64_t to_ = 0;
   uint64_t bytes_min_ = 0;
+  uint64_t awaits_until_ns_ = 0;  // Since it met what this replica lacks.
 };
 
 class StreamRead final : public ReadTask {

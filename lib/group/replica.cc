@@ -48,9 +48,13 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   payload_checked_at_ = written_index_ = opened_at_ = log_.last();
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
+  services_.payload->Watch(group_, this);
 }
 
-Replica::~Replica() { URSULA_CHECK(state_ == State::kStopped || core_ == nullptr); }
+Replica::~Replica() {
+  URSULA_CHECK(state_ == State::kStopped || core_ == nullptr);
+  services_.payload->Watch(group_, nullptr);
+}
 
 Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, GroupId group,
                                                  RecoveredGroup recovered) {

@@ -48,7 +48,8 @@ class Replica final : private raft::Driver,
                       private CheckpointHost,
                       private ShipHost,
                       private InstallHost,
-                      private FetchHost {
+                      private FetchHost,
+                      private storage::PayloadWatcher {
  public:
   // `recovered` is what recovery found of this group. kDataLoss when it contradicts itself.
   static Result<std::unique_ptr<Replica>> Create(const Services& services, GroupId group,
@@ -180,6 +181,10 @@ class Replica final : private raft::Driver,
   void Checkpoint() {  // The log wants its space back.
     if (state_ != State::kStarting && !unreadable_) checkpoint_.Request();
   }
+  // A file of the group's snapshot has rotted: all of it is written anew.
+  void RenewSnapshot() {
+    if (state_ != State::kStarting && !unreadable_) checkpoint_.RequestBase();
+  }
   void Flush() {  // Memory wants its payload written out.
     if (state_ != State::kStarting && !unreadable_) checkpoint_.Flush();
   }
@@ -272,6 +277,7 @@ class Replica final : private raft::Driver,
   bool IsWholeHere(ReplicaId learner) const;
   ReplicaId KeepsFromMajority(const raft::ConfState& conf, const VotersSwap& swap) const;
   void TellWhole();
+  void TellLacking();
   void OnWholeness(ReplicaId from, const Wholeness& whole);
   void ForgetWholeness();
 
@@ -292,6 +298,8 @@ class Replica final : private raft::Driver,
   std::vector<ReplicaId> Sources() override;
   std::optional<stream::ReadRange> OwnRangeNow(stream::Incarnation incarnation) override;
   void OnPayloadLost(const stream::ReadRange& range) override;
+  void OnPayloadRepaired(const stream::ReadRange& range) override;
+  void OnPayloadDamaged(const storage::PayloadDamage& damage) override;
 
   // replica.cc
   Status Admit(const stream::Command& command, uint64_t payload_bytes) const;
@@ -412,12 +420,14 @@ class Replica final : private raft::Driver,
   absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
   uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
   Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
+  Term lacking_told_{};          // To that term's leader.
   absl::btree_map<ReplicaId, Index> shipped_;
   bool entry_too_large_logged_ = false;
   // Payload on disk is of entries up to here at most: whether it fits can be told once they are
   // applied, or cut off by another leader.
   Index payload_checked_at_{};
   bool payload_checked_ = false;
+  uint32_t damage_logged_ = 0;  // Lines of this opening.
   uint64_t leader_seen_ns_ = 0;
   uint64_t ticks_ = 0;
   // Since its leader's process was seen to end; UINT64_MAX: it wasn't, or there is another one.

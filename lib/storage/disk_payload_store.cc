@@ -14,7 +14,9 @@ constexpr uint64_t kReadBytesAdvisedMin = 64 << 10;
 constexpr std::size_t kLoggedMax = 1000;  // Kinds of damage; more would be much the same.
 
 PayloadIndex::Extent IndexedAs(const PayloadExtent& extent, uint32_t file) {
-  return {extent.start, extent.length, file, extent.offset, extent.header_bytes + extent.length};
+  PayloadIndex::Extent indexed{extent.start, extent.length, file, extent.offset};
+  indexed.bytes = (extent.header_bytes + extent.length) & 0x7fffffffu;
+  return indexed;
 }
 
 std::string PayloadName(PayloadKey key, uint64_t from) {
@@ -52,7 +54,8 @@ DiskPayloadStore::DiskPayloadStore(io::Loop* loop, const DataDirectory& director
                .queue_max = options_.read_queue_max,
                .held_bytes_max = options_.held_bytes_max},
               this, &sources_),
-      compactor_(loop, this) {
+      compactor_(loop, this),
+      scrub_(loop, this) {
   if (recovered == nullptr || ordinal >= recovered->cores.size()) return;
   losses_.Add(std::move(recovered->cores[ordinal].losses));
   std::vector<RecoveredPayload::File>& files = recovered->cores[ordinal].files;
@@ -108,7 +111,7 @@ void DiskPayloadStore::Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
       index_.Cover(key, from, std::max<uint64_t>(bytes_max, 1), options_.read_extents_max);
   if (extents.empty()) {
     Status lost(StatusCode::kDataLoss, PayloadName(key, from) + " is lost: " + Where(key, from));
-    OnDamaged(lost);
+    LogDamage(lost);
     loop_.Defer([done = std::move(done), lost = std::move(lost)]() mutable { done(lost); });
     return;
   }
@@ -127,7 +130,42 @@ std::string DiskPayloadStore::Where(PayloadKey key, uint64_t from) const {
          std::to_string(extents[0].offset);
 }
 
-void DiskPayloadStore::OnDamaged(const Status& status) {
+// It stays where it is, for an operator, and counts as live there: until it is written anew, or its
+// stream goes.
+void DiskPayloadStore::OnDamaged(const Status& status, PayloadKey key,
+                                 const std::vector<PayloadIndex::Extent>& damaged) {
+  LogDamage(status);
+  for (const PayloadIndex::Extent& block : damaged) {
+    const std::string& path = files_.at(block.file)->source.shared->path;
+    for (const PayloadIndex::Extent& extent : index_.MarkDamaged(key, block.file, block.offset)) {
+      auto watcher = watchers_.find(key.group);
+      if (watcher == watchers_.end() || watcher->second == nullptr) continue;
+      watcher->second->OnPayloadDamaged(
+          {key, extent.start, extent.end(), path + ", offset " + std::to_string(block.offset)});
+    }
+  }
+}
+
+std::vector<uint32_t> DiskPayloadStore::FileNumbers() const {
+  std::vector<uint32_t> numbers;
+  for (const auto& [number, local] : files_) numbers.push_back(number);
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+// Its blocks move where a footer lists them, and it goes.
+void DiskPayloadStore::OnFooterDamaged(uint32_t file) {
+  const LocalFile& local = *files_.at(file);
+  ++stats_.damaged_footers;
+  LogDamage(Status(StatusCode::kDataLoss,
+                   local.source.shared->path +
+                       ": its footer is damaged, or there is none; its blocks are moved"));
+  if (!local.compacting && !local.source.shared->damaged && local.live_bytes > 0) {
+    Compact(file, PayloadCompactor::Aim::kEmpty);
+  }
+}
+
+void DiskPayloadStore::LogDamage(const Status& status) {
   if (!options_.log || logged_.size() >= kLoggedMax) return;
   if (logged_.insert(status.message()).second) options_.log(LogLevel::kError, status.message());
 }

@@ -18,6 +18,7 @@
 #include "lib/storage/payload_index.h"
 #include "lib/storage/payload_losses.h"
 #include "lib/storage/payload_reader.h"
+#include "lib/storage/payload_scrub.h"
 #include "lib/storage/payload_sources.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/payload_writer.h"
@@ -37,6 +38,7 @@ class DiskPayloadStore final : public PayloadStore,
   void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
             Function<void(Result<PayloadSlice>)> done) override;
   uint64_t ReadBytesAdvised() const override;
+  void Watch(GroupId group, PayloadWatcher* watcher) override { watchers_[group] = watcher; }
   uint64_t Find(PayloadKey key, uint64_t from) const override { return index_.Find(key, from); }
   uint64_t FindNext(PayloadKey key, uint64_t from) const override {
     return index_.FindNext(key, from);
@@ -49,10 +51,12 @@ class DiskPayloadStore final : public PayloadStore,
   void FreeBefore(PayloadKey key, uint64_t offset) override;
   void Keep(GroupId group, Function<bool(uint64_t)> wanted) override;
   PayloadStats stats() const override;
+  ScrubTarget* scrub() override { return &scrub_; }
   void Stop(Function<void()> done) override;
 
  private:
   friend class PayloadCompactor;
+  friend class PayloadScrub;
   struct LocalFile {
     PayloadSource source = {};
     uint64_t bytes = 0;       // The whole file's, once finished.
@@ -84,7 +88,11 @@ class DiskPayloadStore final : public PayloadStore,
   void Pin(uint32_t file) override;
   void Unpin(uint32_t file) override;
   PayloadSource* SourceOf(uint32_t file) override { return &files_.at(file)->source; }
-  void OnDamaged(const Status& status) override;
+  void OnDamaged(const Status& status, PayloadKey key,
+                 const std::vector<PayloadIndex::Extent>& damaged) override;
+  void LogDamage(const Status& status);
+  std::vector<uint32_t> FileNumbers() const;  // In order.
+  void OnFooterDamaged(uint32_t file);
 
   io::Loop& loop_;
   const PayloadStoreOptions options_;
@@ -98,6 +106,7 @@ class DiskPayloadStore final : public PayloadStore,
   std::string removing_;
   // What was freed while writes or a compaction were under way, which must not bring it back.
   absl::flat_hash_map<PayloadKey, uint64_t> freed_before_;
+  absl::flat_hash_map<GroupId, PayloadWatcher*> watchers_;
   PayloadLosses losses_;
   absl::flat_hash_set<std::string> logged_;  // Of damage: each message once.
   PayloadStats stats_;
@@ -107,6 +116,7 @@ class DiskPayloadStore final : public PayloadStore,
   PayloadReader reader_;
   SequentialReads read_ahead_;
   PayloadCompactor compactor_;
+  PayloadScrub scrub_;
   bool stopping_ = false;
   int stops_pending_ = 0;
   Function<void()> stop_done_;

@@ -23,7 +23,8 @@ DiskSnapshotStore::DiskSnapshotStore(io::Loop* loop, const DataDirectory& direct
     : loop_(*loop),
       directory_(directory.snapshot_path()),
       directory_id_(directory.id()),
-      log_(std::move(log)) {
+      log_(std::move(log)),
+      scrub_(loop, this) {
   for (GroupId group : groups) {
     const SnapshotFiles::Chain* found = files->Find(group);
     if (found == nullptr) continue;
@@ -241,6 +242,35 @@ SnapshotStats DiskSnapshotStore::stats() const {
   SnapshotStats stats = stats_;
   stats.disk_bytes = finished_bytes_ + (file_ == nullptr ? 0 : offset_ + written_);
   return stats;
+}
+
+std::vector<FileScrub::Item> DiskSnapshotStore::ScrubItems() {
+  std::vector<FileScrub::Item> items;
+  for (const auto& [group, chain] : chains_) {
+    for (uint64_t number : chain.numbers) {
+      items.push_back({.owner = Raw(group), .number = number, .path = PathOf(group, number)});
+    }
+  }
+  std::sort(items.begin(), items.end(), [](const FileScrub::Item& a, const FileScrub::Item& b) {
+    return a.owner != b.owner ? a.owner < b.owner : a.number < b.number;
+  });
+  return items;
+}
+
+bool DiskSnapshotStore::IsScrubbed(const FileScrub::Item& item) const {
+  auto chain = chains_.find(GroupId{static_cast<uint32_t>(item.owner)});
+  return chain != chains_.end() &&
+         std::ranges::find(chain->second.numbers, item.number) != chain->second.numbers.end();
+}
+
+std::unique_ptr<FileCheck> DiskSnapshotStore::CheckOf(const FileScrub::Item& item) const {
+  const SnapshotFileName name{GroupId{static_cast<uint32_t>(item.owner)}, item.number};
+  return std::make_unique<SnapshotCheck>(SnapshotSeed(directory_id_, name));
+}
+
+void DiskSnapshotStore::OnFileDamaged(const FileScrub::Item& item, const Status& status) {
+  if (log_) log_(LogLevel::kError, status.message() + "; a new snapshot takes its place");
+  if (damaged_) damaged_(GroupId{static_cast<uint32_t>(item.owner)}, status);
 }
 
 void DiskSnapshotStore::Stop(Function<void()> done) {

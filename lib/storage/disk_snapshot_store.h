@@ -9,15 +9,17 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "lib/io/loop.h"
+#include "lib/storage/file_scrub.h"
 #include "lib/storage/snapshot_store.h"
 
 namespace ursula::storage {
 
-class DiskSnapshotStore final : public SnapshotStore {
+class DiskSnapshotStore final : public SnapshotStore, private FileScrub::Files {
  public:
   DiskSnapshotStore(io::Loop* loop, const DataDirectory& directory,
                     const std::vector<GroupId>& groups, const SnapshotFiles* files, LogLine log);
@@ -27,6 +29,10 @@ class DiskSnapshotStore final : public SnapshotStore {
              Function<void(Status)> done) override;
   ChainSize chain(GroupId group) const override;
   SnapshotStats stats() const override;
+  ScrubTarget* scrub(Function<void(GroupId, const Status&)> damaged) override {
+    damaged_ = std::move(damaged);
+    return &scrub_;
+  }
   void Stop(Function<void()> done) override;
 
  private:
@@ -69,6 +75,10 @@ class DiskSnapshotStore final : public SnapshotStore {
   void OnRemoved(int64_t result);
   void Answer(Status status);
   std::string PathOf(GroupId group, uint64_t number) const;
+  std::vector<FileScrub::Item> ScrubItems() override;
+  bool IsScrubbed(const FileScrub::Item& item) const override;
+  std::unique_ptr<FileCheck> CheckOf(const FileScrub::Item& item) const override;
+  void OnFileDamaged(const FileScrub::Item& item, const Status& status) override;
 
   io::Loop& loop_;
   const std::string directory_;
@@ -103,6 +113,8 @@ class DiskSnapshotStore final : public SnapshotStore {
   SnapshotStats stats_;
   bool stopping_ = false;
   Function<void()> stop_done_;
+  FileScrub scrub_;
+  Function<void(GroupId, const Status&)> damaged_;
   io::Op op_;
 };
 

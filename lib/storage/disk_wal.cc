@@ -28,7 +28,8 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
       watch_(
           loop, directory, [this] { return path_ + "/" + FormatSegmentName(NameOf(end_.segment)); },
           [this](Status lost) { Fail(std::move(lost)); }),
-      keeper_(loop, {path_, options_.segment_bytes, options_.direct}, this) {
+      keeper_(loop, {path_, options_.segment_bytes, options_.direct}, this),
+      scrub_(loop, this) {
   URSULA_CHECK(ordinal < 1 << 16);
   URSULA_CHECK(options_.segment_bytes % kWalBlockBytes == 0);
   URSULA_CHECK(options_.segment_bytes >= 4 * kWalBlockBytes);
@@ -160,7 +161,7 @@ void DiskWal::StartBatch() {
     StageSealFirst();
     padded_ = kWalBlockBytes;
   }
-  if (padded_ > file_bytes_ - end_.offset && !Rotate()) return;
+  if ((padded_ > file_bytes_ - end_.offset || LeavesEarly()) && !Rotate()) return;
   batch_ = std::move(staged_.front());
   staged_.pop_front();
   FinishBatch();
@@ -236,6 +237,7 @@ void DiskWal::OnDurable() {
   stats_.sync_us.Add((durable_ns_ - batch_start_ns_) / 1000);
   end_.offset += padded_;
   attested_ = end_;
+  spans_[end_.segment].end = end_.offset;
   staged_bytes_ -= batch_.size - kBatchHeaderBytes;
   sealed_ = batch_.seal;
   const uint64_t lsn = batch_.last_lsn;

@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,13 +19,17 @@
 #include "lib/storage/aligned_buffer.h"
 #include "lib/storage/directory_watch.h"
 #include "lib/storage/disk_wal_options.h"
+#include "lib/storage/file_scrub.h"
 #include "lib/storage/segment_keeper.h"
 #include "lib/storage/wal.h"
 #include "lib/storage/wal_tracker.h"
 
 namespace ursula::storage {
 
-class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::Listener {
+class DiskWal final : public Wal,
+                      private io::TurnHook,
+                      private SegmentKeeper::Listener,
+                      private FileScrub::Files {
  public:
   DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal, DiskWalOptions options,
           Wal::Listener* listener);
@@ -36,6 +41,7 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void Release(GroupId group, Index upto) override;
   Status ReadyFor(const Work& work) const override;
   WalStats stats() const override;
+  ScrubTarget* scrub() override { return &scrub_; }
   void Stop(Function<void()> done) override;
 
  private:
@@ -102,6 +108,12 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   void OnSegmentRemoved() override;
   void OnSpaceMissing(Status status) override;
   void OnKeeperFailed(Status status) override;
+  uint32_t PopFront();
+  bool LeavesEarly() const;
+  std::vector<FileScrub::Item> ScrubItems() override;
+  bool IsScrubbed(const FileScrub::Item& item) const override;
+  std::unique_ptr<FileCheck> CheckOf(const FileScrub::Item& item) const override;
+  void OnFileDamaged(const FileScrub::Item& item, const Status& status) override;
 
   io::Loop& loop_;
   const uint64_t directory_id_;
@@ -154,8 +166,16 @@ class DiskWal final : public Wal, private io::TurnHook, private SegmentKeeper::L
   uint64_t states_lsn_ = 0;                      // Of the recovered states, appended again.
   bool states_durable_ = false;
   uint64_t pinned_told_ns_ = 0;
+  struct Span {
+    uint64_t first_sequence = 0;
+    uint32_t end = 0;  // What is before it is durable.
+    bool damaged = false;
+  };
+  std::map<uint32_t, Span> spans_;  // Of each segment of this log.
+  std::optional<uint32_t> rotten_;  // The last segment that is: all up to it are to go.
 
   WalStats stats_;
+  FileScrub scrub_;
   io::Timer seal_timer_;
   io::Timer space_timer_;  // Another try to get a segment.
   io::Op op_;

@@ -12,7 +12,8 @@ namespace ursula::storage {
 
 namespace {
 constexpr uint64_t kPinnedIntervalNs = 10'000'000;
-}
+constexpr uint64_t kRottenIntervalNs = 500'000'000;
+}  // namespace
 
 void DiskWal::Start(Function<void(Status)> done) {
   URSULA_CHECK(state_ == State::kNew);
@@ -118,8 +119,8 @@ void DiskWal::Maintain() {
     if (unused_) return;
     if (space_missing_ && space_timer_.running() && !front_may_go) return;
     PrepareNextWithinLimit();
-  } else if (front_may_go && free > options_.idle_segments_max) {
-    keeper_.Remove(NameOf(tracker_.PopFront()));
+  } else if (front_may_go && (free > options_.idle_segments_max || rotten_.has_value())) {
+    keeper_.Remove(NameOf(PopFront()));
   }
 }
 
@@ -155,7 +156,7 @@ void DiskWal::PrepareNext() {
   std::string reuse = TakeSpare(next_bytes_);
   if (reuse.empty() && front_reusable()) {
     next_reserved_ = tracker_.front_bytes() >= options_.segment_bytes;
-    reuse = path_ + "/" + FormatSegmentName(NameOf(tracker_.PopFront()));
+    reuse = path_ + "/" + FormatSegmentName(NameOf(PopFront()));
     ++stats_.segments_recycled;
     URSULA_SOMETIMES("storage: a segment is used again");
   }
@@ -207,6 +208,7 @@ bool DiskWal::Rotate() {
   file_bytes_ = next_bytes_;
   next_reserved_ = false;
   tracker_.AddSegment(end_.segment, file_bytes_);
+  spans_[end_.segment] = {sequence_ + 1, 0};
   if (state_ == State::kNoSegment) state_ = State::kIdle;
   if (stopping_ || unused_) return true;
   if (keeper_.idle()) {
@@ -266,20 +268,78 @@ void DiskWal::OnSpaceTimer() {
 }
 
 void DiskWal::TellPinned() {
-  if (disk_bytes() <= options_.log_bytes_max / 2 || stopping_) return;
+  if (stopping_ || (disk_bytes() <= options_.log_bytes_max / 2 && !rotten_)) return;
   const uint64_t now = loop_.now_ns();
-  if (pinned_told_ns_ != 0 && now - pinned_told_ns_ < kPinnedIntervalNs) return;
+  const uint64_t interval_ns = rotten_ ? kRottenIntervalNs : kPinnedIntervalNs;
+  if (pinned_told_ns_ != 0 && now - pinned_told_ns_ < interval_ns) return;
   pinned_told_ns_ = now;
   std::vector<GroupId> groups;
   const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
   if (old_gone) {
-    groups = tracker_.front_groups();
+    groups = rotten_ ? tracker_.groups_upto(*rotten_) : tracker_.front_groups();
   } else {
     for (const auto& [group, last] : old_last_) {
       if (last > Index{0}) groups.push_back(group);
     }
   }
   if (!groups.empty()) listener_.OnWalPinned(groups);
+}
+
+// ---- what a scrub finds
+// --------------------------------------------------------------------------
+
+uint32_t DiskWal::PopFront() {
+  const uint32_t number = tracker_.PopFront();
+  spans_.erase(number);
+  if (rotten_ && number >= *rotten_) {
+    URSULA_SOMETIMES("storage: a rotten segment goes");
+    rotten_.reset();
+  }
+  return number;
+}
+
+// A segment that is to go can't be the newest. Where there is no other yet it takes some more.
+bool DiskWal::LeavesEarly() const {
+  return rotten_ && end_.segment <= *rotten_ && end_.offset > 0 && next_file_ != nullptr;
+}
+
+std::vector<FileScrub::Item> DiskWal::ScrubItems() {
+  std::vector<FileScrub::Item> items;
+  if (state_ == State::kFailed) return items;
+  for (const auto& [number, span] : spans_) {
+    if (span.end == 0 || span.damaged) continue;
+    items.push_back({.number = number,
+                     .bytes = span.end,
+                     .path = path_ + "/" + FormatSegmentName(NameOf(number))});
+  }
+  return items;
+}
+
+bool DiskWal::IsScrubbed(const FileScrub::Item& item) const {
+  return spans_.contains(static_cast<uint32_t>(item.number)) && state_ != State::kFailed;
+}
+
+std::unique_ptr<FileCheck> DiskWal::CheckOf(const FileScrub::Item& item) const {
+  const uint32_t number = static_cast<uint32_t>(item.number);
+  return std::make_unique<SegmentCheck>(directory_id_, NameOf(number),
+                                        spans_.at(number).first_sequence);
+}
+
+// All that an opening would read of it is in memory, and in a newer snapshot soon: then it goes,
+// after those before it.
+void DiskWal::OnFileDamaged(const FileScrub::Item& item, const Status& status) {
+  const uint32_t number = static_cast<uint32_t>(item.number);
+  spans_.at(number).damaged = true;
+  rotten_ = std::max(rotten_.value_or(0), number);
+  if (options_.log) {
+    options_.log(LogLevel::kError,
+                 status.message() + ", below what was synced; snapshots take its place");
+  }
+  listener_.OnWalDamaged(status);
+  pinned_told_ns_ = 0;
+  unused_ = false;
+  TellPinned();
+  Maintain();
 }
 
 }  // namespace ursula::storage

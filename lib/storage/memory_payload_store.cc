@@ -39,6 +39,8 @@ class MemoryPayloadStore final : public PayloadStore {
 
   uint64_t ReadBytesAdvised() const override { return UINT64_MAX; }
 
+  void Watch(GroupId, PayloadWatcher*) override {}
+
   uint64_t Find(PayloadKey key, uint64_t from) const override {
     auto found = keys_.find(key);
     if (found == keys_.end()) return from;

@@ -46,7 +46,7 @@ void PayloadCompactor::OnSourceOpened(const Status& status) {
 
 void PayloadCompactor::BeginFile() {
   const uint64_t size = source_->file->size();
-  if (size < kPayloadTrailerBytes) return EndFile();
+  if (size < kPayloadTrailerBytes) return BeginWithoutFooter();
   buffer_bytes_ = kPayloadTrailerBytes;
   buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes_);
   source_->file->Read(size - kPayloadTrailerBytes, std::span<char>(buffer_.get(), buffer_bytes_),
@@ -54,10 +54,11 @@ void PayloadCompactor::BeginFile() {
 }
 
 void PayloadCompactor::OnTrailerRead(int64_t result) {
-  if (stopping_ || result != buffer_bytes_) return EndFile();
+  if (stopping_) return EndFile();
+  if (result != buffer_bytes_) return BeginWithoutFooter();
   std::optional<PayloadTrailer> trailer =
       ParsePayloadTrailer(std::string_view(buffer_.get(), buffer_bytes_), source_->shared->seed);
-  if (!trailer.has_value() || trailer->footer_bytes == 0) return EndFile();
+  if (!trailer.has_value() || trailer->footer_bytes == 0) return BeginWithoutFooter();
   trailer_ = *trailer;
   buffer_bytes_ = trailer_.footer_bytes;
   buffer_ = std::make_unique_for_overwrite<char[]>(buffer_bytes_);
@@ -66,11 +67,22 @@ void PayloadCompactor::OnTrailerRead(int64_t result) {
 }
 
 void PayloadCompactor::OnFooterRead(int64_t result) {
-  if (stopping_ || result != buffer_bytes_) return EndFile();
+  if (stopping_) return EndFile();
+  if (result != buffer_bytes_) return BeginWithoutFooter();
   std::optional<PayloadFooter> footer = ParsePayloadFooter(
       std::string_view(buffer_.get(), buffer_bytes_), trailer_, source_->shared->seed);
-  if (!footer.has_value()) return EndFile();
+  if (!footer.has_value()) return BeginWithoutFooter();
   extents_ = std::move(footer->extents);
+  next_ = 0;
+  next_from_ = 0;
+  MoveSome();
+}
+
+// A full disk allowed none, or it has rotten: the index says the same, at the price of a look at
+// all of it.
+void PayloadCompactor::BeginWithoutFooter() {
+  URSULA_SOMETIMES("storage: a file without a footer is compacted");
+  extents_ = store_.index_.InFile(file_);
   next_ = 0;
   next_from_ = 0;
   MoveSome();

@@ -57,6 +57,7 @@ class PayloadCompactor final : private SourceWaiter {
   void BeginFile();
   void OnTrailerRead(int64_t result);
   void OnFooterRead(int64_t result);
+  void BeginWithoutFooter();
   std::vector<PayloadIndex::Extent> NextRun(PayloadKey* key);
   void KeepOfFile(std::vector<PayloadIndex::Extent>* run, uint64_t start) const;
   void MoveSome();

@@ -91,11 +91,25 @@ std::vector<PayloadIndex::Extent> PayloadIndex::Cover(PayloadKey key, uint64_t f
   return cover;
 }
 
+std::vector<PayloadIndex::Extent> PayloadIndex::MarkDamaged(PayloadKey key, uint32_t file,
+                                                            uint32_t offset) {
+  std::vector<Extent> marked;
+  const Extents* found = FindKey(key);
+  if (found == nullptr) return marked;
+  for (Extent& extent : groups_[key.group][key.incarnation]) {
+    if (extent.file != file || extent.offset != offset || extent.damaged != 0) continue;
+    extent.damaged = 1;
+    marked.push_back(extent);
+  }
+  return marked;
+}
+
 uint64_t PayloadIndex::Find(PayloadKey key, uint64_t from) const {
   const Extents* extents = FindKey(key);
   if (extents == nullptr) return from;
   uint64_t reached = from;
-  for (auto at = After(*extents, from); at != extents->end() && at->start <= reached; ++at) {
+  for (auto at = After(*extents, from);
+       at != extents->end() && at->start <= reached && at->damaged == 0; ++at) {
     reached = at->end();
   }
   return reached;
@@ -105,6 +119,7 @@ uint64_t PayloadIndex::FindNext(PayloadKey key, uint64_t from) const {
   const Extents* extents = FindKey(key);
   if (extents == nullptr) return UINT64_MAX;
   auto next = After(*extents, from);
+  while (next != extents->end() && next->damaged != 0) ++next;
   return next == extents->end() ? UINT64_MAX : std::max(next->start, from);
 }
 
@@ -123,7 +138,8 @@ PayloadIndex::Extent PayloadIndex::FirstIn(PayloadKey key, uint64_t from, uint64
   const Extents* extents = FindKey(key);
   if (extents == nullptr) return {};
   for (auto at = After(*extents, from); at != extents->end() && at->start < to; ++at) {
-    if (at->start >= from && at->file == file && at->offset == offset) return *at;
+    if (at->start < from || at->file != file || at->offset != offset) continue;
+    return at->damaged == 0 ? *at : Extent();
   }
   return {};
 }
@@ -138,15 +154,32 @@ std::vector<PayloadIndex::Extent> PayloadIndex::RunAround(PayloadKey key, uint64
   auto last = std::next(middle);
   if (middle->length <= length_max) {
     while (first != extents.begin() && std::prev(first)->end() == first->start &&
-           std::prev(first)->length <= length_max && last - first < count_max) {
+           std::prev(first)->length <= length_max && std::prev(first)->damaged == 0 &&
+           last - first < count_max) {
       --first;
     }
     while (last != extents.end() && last->start == std::prev(last)->end() &&
-           last->length <= length_max && last - first < count_max) {
+           last->length <= length_max && last->damaged == 0 && last - first < count_max) {
       ++last;
     }
   }
   return {first, last};
+}
+
+std::vector<PayloadExtent> PayloadIndex::InFile(uint32_t file) const {
+  std::vector<PayloadExtent> found;
+  for (const auto& [group, keys] : groups_) {
+    for (const auto& [incarnation, extents] : keys) {
+      for (const Extent& extent : extents) {
+        if (extent.file != file) continue;
+        found.push_back({{group, incarnation}, extent.start, extent.length, extent.offset, 0});
+      }
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const PayloadExtent& a, const PayloadExtent& b) {
+    return a.offset != b.offset ? a.offset < b.offset : a.start < b.start;
+  });
+  return found;
 }
 
 uint32_t PayloadIndex::RunBefore(PayloadKey key, uint64_t end, uint32_t length_max,

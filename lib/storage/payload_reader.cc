@@ -136,33 +136,48 @@ void PayloadReader::OnPieceRead(Piece* piece, int64_t result) {
 }
 
 void PayloadReader::EndReading(Piece* piece) {
-  if (piece->status.code() == StatusCode::kDataLoss) files_.OnDamaged(piece->status);
+  if (piece->status.code() == StatusCode::kDataLoss) {
+    // None is known: the file itself isn't there.
+    const bool gone = piece->damaged.empty();
+    files_.OnDamaged(piece->status, piece->task->key, gone ? piece->extents : piece->damaged);
+  }
   sources_.Close(piece->source);
   --reading_;
   EndPiece(piece);
   Begin();
 }
 
+std::optional<PayloadBlock> PayloadReader::BlockOf(std::string_view bytes, const PayloadFile& file,
+                                                   PayloadKey key,
+                                                   const PayloadIndex::Extent& extent) {
+  std::optional<PayloadBlock> block;
+  if (extent.bytes <= bytes.size()) {
+    bytes = bytes.substr(0, extent.bytes);
+    block = ParsePayloadHeader(bytes, file.seed, extent.offset);
+  }
+  if (!block.has_value() || block->key != key || block->start > extent.start ||
+      block->start + block->length < extent.end() ||
+      block->header_bytes + block->length != extent.bytes ||
+      block->payload_crc !=
+          Crc32c(PayloadBlockSeed(file.seed, extent.offset), bytes.substr(block->header_bytes))) {
+    return std::nullopt;
+  }
+  return block;
+}
+
 void PayloadReader::Check(Piece* piece) {
   const PayloadFile& file = *piece->source->shared;
   for (const PayloadIndex::Extent& extent : piece->extents) {
-    const uint32_t at = extent.offset - piece->offset;
     std::string_view bytes(piece->buffer->data(), piece->filled);
-    std::optional<PayloadBlock> block;
-    if (at + extent.bytes <= bytes.size()) {
-      bytes = bytes.substr(at, extent.bytes);
-      block = ParsePayloadHeader(bytes, file.seed, extent.offset);
-    }
-    if (!block.has_value() || block->key != piece->task->key || block->start > extent.start ||
-        block->start + block->length < extent.end() ||
-        block->header_bytes + block->length != extent.bytes ||
-        block->payload_crc !=
-            Crc32c(PayloadBlockSeed(file.seed, extent.offset), bytes.substr(block->header_bytes))) {
+    bytes.remove_prefix(std::min<std::size_t>(bytes.size(), extent.offset - piece->offset));
+    std::optional<PayloadBlock> block = BlockOf(bytes, file, piece->task->key, extent);
+    if (!block.has_value()) {
       URSULA_SOMETIMES("storage: damaged payload is refused");
-      piece->status = Damaged(file.path, extent.offset);
-      return;
+      if (piece->damaged.empty()) piece->status = Damaged(file.path, extent.offset);
+      piece->damaged.push_back(extent);
+    } else if (piece->damaged.empty()) {
+      piece->blocks.push_back(std::move(*block));
     }
-    piece->blocks.push_back(std::move(*block));
   }
 }
 

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -33,7 +35,10 @@ class PayloadReader {
     virtual void Pin(uint32_t file) = 0;
     virtual void Unpin(uint32_t file) = 0;
     virtual PayloadSource* SourceOf(uint32_t file) = 0;  // REQUIRES: pinned.
-    virtual void OnDamaged(const Status& status) = 0;    // A block doesn't hold, or a file is gone.
+    // A block doesn't hold, or a file is gone: what of the key is lost with it. Before the read
+    // that met it is answered.
+    virtual void OnDamaged(const Status& status, PayloadKey key,
+                           const std::vector<PayloadIndex::Extent>& damaged) = 0;
   };
 
   struct Limits {
@@ -49,6 +54,11 @@ class PayloadReader {
   // `extents` cover [from, ...) without a gap, at least one.
   void Read(PayloadKey key, uint64_t from, uint64_t bytes_max,
             const std::vector<PayloadIndex::Extent>& extents, Done done);
+
+  // The extent's block, if `bytes`, which begin there, hold it: all of it is read, and belongs
+  // there.
+  static std::optional<PayloadBlock> BlockOf(std::string_view bytes, const PayloadFile& file,
+                                             PayloadKey key, const PayloadIndex::Extent& extent);
 
   // `extents` are likely to be read next: the kernel may fetch them. Some at once, more are
   // ignored.
@@ -95,7 +105,8 @@ class PayloadReader {
     PayloadSource* source = nullptr;
     uint32_t filled = 0;
     Status status = {};
-    std::vector<PayloadBlock> blocks = {};  // The good ones, from the front.
+    std::vector<PayloadBlock> blocks = {};           // The good ones, from the front.
+    std::vector<PayloadIndex::Extent> damaged = {};  // Of extents.
     io::Op op = {};
 
     void OnSourceOpened(const Status& opened) override { reader->OnPieceOpened(this, opened); }

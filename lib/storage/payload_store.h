@@ -16,6 +16,7 @@
 #include "lib/storage/directory.h"
 #include "lib/storage/log_line.h"
 #include "lib/storage/payload_format.h"
+#include "lib/storage/scrub.h"
 #include "ursula/bytes.h"
 #include "ursula/engine.h"
 #include "ursula/function.h"
@@ -37,6 +38,25 @@ struct PayloadSlice {
   uint64_t next = 0;
 };
 
+// A stretch of a stream that is on the disk no more: its block fails its checksum, or its file is
+// gone.
+struct PayloadDamage {
+  PayloadKey key = {};
+  uint64_t from = 0;
+  uint64_t to = 0;
+  std::string where = {};  // File and offset.
+};
+
+class PayloadWatcher {
+ public:
+  // Whoever met it: a reader, the compactor, the scrub. Once of each stretch, until it is written
+  // anew; and before the read that met it is answered.
+  virtual void OnPayloadDamaged(const PayloadDamage& damage) = 0;
+
+ protected:
+  ~PayloadWatcher() = default;
+};
+
 struct PayloadStats {
   uint64_t disk_bytes = 0;  // Files now; of shared ones this core's extents only.
   uint64_t written_bytes = 0;
@@ -47,6 +67,7 @@ struct PayloadStats {
   uint64_t compacted_bytes = 0;
   uint64_t held_bytes = 0;     // Read, and not yet let go of by their readers.
   uint64_t refused_reads = 0;  // At held_bytes_max or read_queue_max.
+  uint64_t damaged_footers = 0;
 };
 
 struct PayloadStoreOptions {
@@ -91,9 +112,14 @@ class PayloadStore {
   // read for long. Advice: smaller the more is held, and never 0.
   virtual uint64_t ReadBytesAdvised() const = 0;
 
-  // The end of what is stored without a gap from `from`; `from` itself when nothing is there.
+  // Who is told of damage to the group's payload; null: nobody. It lives until the next call.
+  virtual void Watch(GroupId group, PayloadWatcher* watcher) = 0;
+
+  // The end of what is stored without a gap from `from`; `from` itself when nothing is there, or
+  // what is there is known to be damaged.
   virtual uint64_t Find(PayloadKey key, uint64_t from) const = 0;
-  // The first stored range at or after `from`: its start (>= from). UINT64_MAX: none.
+  // The first stored range at or after `from` that isn't known to be damaged: its start (>= from).
+  // UINT64_MAX: none.
   virtual uint64_t FindNext(PayloadKey key, uint64_t from) const = 0;
 
   // Where the byte is that would be read at `from`, or what may have become of it: file and offset,
@@ -111,6 +137,9 @@ class PayloadStore {
   virtual void Keep(GroupId group, Function<bool(uint64_t incarnation)> wanted) = 0;
 
   virtual PayloadStats stats() const = 0;
+
+  // Its files, for a Scrub, which is stopped before it is. Null: there are none.
+  virtual ScrubTarget* scrub() { return nullptr; }
 
   // Completes what was written, ends queued reads with kCancelled; then `done`, not inside the
   // call.

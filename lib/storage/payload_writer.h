@@ -59,6 +59,8 @@ class PayloadWriter final : private io::TurnHook {
   };
   void WriteCopies(std::vector<Copy> copies, Function<void(Status)> done);
 
+  // Of the file being written: the blocks that are durable.
+  const std::vector<PayloadExtent>& extents() const { return file_extents_; }
   bool idle() const { return state_ == State::kIdle && queue_.empty(); }
   uint64_t written_bytes() const { return written_total_; }
   // Completes what was asked for and finishes the file.

@@ -73,6 +73,10 @@ std::optional<SnapshotFrame> ParseSnapshotFrame(std::string_view bytes) {
   return frame;
 }
 
+uint32_t SnapshotFrameSum(const SnapshotFrame& frame, uint32_t seed, uint64_t offset) {
+  return FrameCrc(static_cast<uint32_t>(frame.kind), frame.length, {}, seed, offset);
+}
+
 bool SnapshotFrameHolds(const SnapshotFrame& frame, std::string_view body, uint32_t seed,
                         uint64_t offset) {
   return body.size() == frame.length &&

@@ -67,6 +67,8 @@ void AppendSnapshotFrame(std::string* out, SnapshotFrameKind kind, std::string_v
                          uint32_t seed, uint64_t offset);
 // Nothing: it can't be one. `bytes` are kSnapshotFrameHeaderBytes long.
 std::optional<SnapshotFrame> ParseSnapshotFrame(std::string_view bytes);
+// What the checksum of the frame at `offset` is before its body.
+uint32_t SnapshotFrameSum(const SnapshotFrame& frame, uint32_t seed, uint64_t offset);
 bool SnapshotFrameHolds(const SnapshotFrame& frame, std::string_view body, uint32_t seed,
                         uint64_t offset);
 

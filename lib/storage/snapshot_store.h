@@ -15,6 +15,7 @@
 #include "lib/io/loop.h"
 #include "lib/storage/directory.h"
 #include "lib/storage/log_line.h"
+#include "lib/storage/scrub.h"
 #include "lib/storage/snapshot_format.h"
 #include "ursula/function.h"
 #include "ursula/status.h"
@@ -91,6 +92,14 @@ class SnapshotStore {
   virtual ChainSize chain(GroupId group) const = 0;
 
   virtual SnapshotStats stats() const = 0;
+
+  // Its files, for a Scrub, which is stopped before it is. Null: there are none. `damaged` is told
+  // of each file of a group's chain that doesn't hold: a new base takes the place of all of it.
+  virtual ScrubTarget* scrub(Function<void(GroupId, const Status&)> damaged) {
+    static_cast<void>(damaged);
+    return nullptr;
+  }
+
   // Ends the one under way, refuses queued ones with kCancelled; then `done`, not inside the call.
   virtual void Stop(Function<void()> done) = 0;
 };

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "lib/base/ids.h"
+#include "lib/storage/scrub.h"
 #include "lib/storage/wal_format.h"
 #include "ursula/function.h"
 #include "ursula/stats.h"
@@ -53,6 +54,9 @@ class Wal {
     // These groups hold the oldest segment back while the log is above half its limit: a snapshot
     // and a Release of each is wanted. Told again as long as it is so, at most once a batch.
     virtual void OnWalPinned(std::span<const GroupId> groups) = 0;
+    // What was synced has rotted in a segment; of each segment once. What is there of it in memory
+    // is whole: OnWalPinned asks for a snapshot of each group until the segment can go.
+    virtual void OnWalDamaged(const Status& /*status*/) {}
   };
 
   Wal() = default;
@@ -86,6 +90,9 @@ class Wal {
   bool accepting() const { return Ready().ok(); }
 
   virtual WalStats stats() const = 0;
+
+  // Its files, for a Scrub, which is stopped before it is. Null: there are none.
+  virtual ScrubTarget* scrub() { return nullptr; }
 
   // Makes what was appended durable, seals the log, ends background work; then `done`, once, not
   // inside the call. Append is over. After a failure, of Start too, it only ends what is under way.

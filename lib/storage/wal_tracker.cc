@@ -102,6 +102,17 @@ std::vector<GroupId> WalTracker::front_groups() const {
   return groups;
 }
 
+std::vector<GroupId> WalTracker::groups_upto(uint32_t number) const {
+  std::vector<GroupId> groups;
+  for (const Segment& segment : segments_) {
+    if (segment.number > number) break;
+    for (const auto& [group, highest] : segment.entries) groups.push_back(group);
+  }
+  std::sort(groups.begin(), groups.end());
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
+  return groups;
+}
+
 uint32_t WalTracker::PopFront() {
   URSULA_CHECK(free_segments() > 0 && !front_has_states());
   uint32_t number = segments_.front().number;

@@ -43,8 +43,9 @@ class WalTracker {
   std::size_t free_segments() const;                         // From the front, the newest excluded.
   uint32_t front_bytes() const { return segments_.front().bytes; }
   bool front_has_states() const { return segments_.front().states > 0; }
-  std::vector<GroupId> front_groups() const;  // Who needs entries there. By group.
-  uint32_t PopFront();                        // REQUIRES: free_segments() > 0, !front_has_states().
+  std::vector<GroupId> front_groups() const;                 // Who needs entries there. By group.
+  std::vector<GroupId> groups_upto(uint32_t segment) const;  // The same, and there.
+  uint32_t PopFront();  // REQUIRES: free_segments() > 0, !front_has_states().
 
   // States that keep the free front and have no newer record under way: to be appended again.
   struct State {

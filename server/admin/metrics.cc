@@ -124,8 +124,23 @@ void AddDisk(const EngineStats& stats, Families* out) {
                stats.payload_written_bytes);
   out->Gauge("payload_index_bytes", "Memory that says where stream data is on disk.",
              Number(stats.payload_index_bytes));
-  out->Gauge("payload_lost_bytes", "Stream data that no payload file held at the start.",
+  out->Gauge("payload_lost_bytes", "Stream data found damaged or missing, and nobody has it.",
              Number(stats.payload_lost_bytes));
+  out->Counter("payload_damaged_bytes_total",
+               "Stream data found damaged or missing on this node's disk.",
+               stats.payload_damaged_bytes);
+  out->Counter("payload_repaired_bytes_total", "Of that, written anew from what another node had.",
+               stats.payload_repaired_bytes);
+  out->Gauge("payload_lacking_bytes",
+             "Stream data that is on other nodes' disks alone, and on its way here.",
+             Number(stats.payload_lacking_bytes));
+  out->Counter("files_damaged_total",
+               "Files of the write-ahead log and snapshots found damaged while running.",
+               stats.files_damaged);
+  out->Counter("scrubbed_bytes_total", "Read again and checked in the background.",
+               stats.scrubbed_bytes);
+  out->Counter("scrub_rounds_total", "Rounds of that over all files of a core.",
+               stats.scrub_rounds);
   out->Seconds("wal_sync_seconds", "One batch of the write-ahead log: write and sync.",
                stats.sync_us);
 }

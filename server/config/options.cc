@@ -269,6 +269,14 @@ constexpr std::array kStorage = {
     Option{"wal-bytes-max", "SIZE",
            "Write-ahead logs on disk, all cores together. [512MiB for each core]",
            Size<&ServerConfig::wal_bytes_max, 64 * kMiB, kTiB>},
+    Option{"scrub-bytes-per-second", "SIZE",
+           "Files are read again and checked in the background, at most so fast; 0: never.\n"
+           "[4MiB: 1TiB in three days]",
+           Size<&ServerConfig::scrub_bytes_per_second, 0, kTiB>},
+    Option{"scrub-every-seconds", "N",
+           "A round over all files begins so long after the last one, or once that has ended.\n"
+           "[86400]",
+           Number<&ServerConfig::scrub_every_seconds, 1, 31'536'000>},
 };
 
 constexpr std::array kLimits = {

@@ -389,6 +389,11 @@ struct EngineOptions {
   // tells.
   uint64_t message_bytes_max = 64 << 20;
   uint32_t waiters_per_core_max = 200'000;  // Waiting reads.
+  // What is on disk is read again and checked in the background, all cores together at this rate
+  // at most; 0: never. A round over all files begins so long after the one before has begun, or
+  // once that one has ended. What has rotten comes back from peers; a node that is alone tells.
+  uint64_t scrub_bytes_per_second = 4 << 20;
+  uint64_t scrub_every_seconds = 24 * 60 * 60;
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
   Function<void(Function<void()>)> executor = {};

@@ -16,7 +16,9 @@ class PayloadIndexTest : public ::testing::Test {
  protected:
   void Add(uint64_t start, uint32_t length, uint32_t file = 0) {
     added_ += length;
-    index_.Add(kKey, {start, length, file, offset_ += 16, 64 + length});
+    PayloadIndex::Extent extent{start, length, file, offset_ += 16};
+    extent.bytes = (64 + length) & 0x7fffffffu;
+    index_.Add(kKey, extent);
   }
   uint64_t added_ = 0;
   uint32_t offset_ = 0;
