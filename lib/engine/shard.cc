@@ -273,6 +273,7 @@ void Shard::Publish() {
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
     stats.payload_lacking_bytes += replica->lacking_bytes();
+    stats.read_rounds += replica->read_rounds();
     if (replica->leads()) ++stats.groups_led;
     if (replica->leader() == kNoNode) ++stats.groups_leaderless;
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);

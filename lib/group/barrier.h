@@ -62,6 +62,7 @@ class Barrier {
   void FailAll(const Status& status);
 
   bool empty() const { return next_.empty() && rounds_.empty(); }
+  uint64_t rounds_begun() const { return last_number_; }
 
   // When the newest round began of those that TakeReached has seen: all that had been acknowledged
   // by then, anywhere, was applied here. None: there was no such round yet.

@@ -152,6 +152,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
     CarryOut(&result);
   }
   applied_index_ = entry.index;
+  ++services_.budget->stats.entries_applied;
   applied_term_ = entry.term;
   proposals_.Resolve(
       entry.index, entry.term,

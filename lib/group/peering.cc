@@ -39,8 +39,12 @@ void Replica::SendToPeer(raft::Message message) {
   // others, would be refused for the gap before it.
   const bool append = message.kind == raft::MessageKind::kAppend;
   const ReplicaId to = message.to;
+  const std::size_t entries = message.entries.size();
   if (message.kind == raft::MessageKind::kReadIndexReply) PutLeadersTime(&message);
-  if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) return;
+  if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) {
+    services_.budget->stats.peer_sent_entries += entries;
+    return;
+  }
   URSULA_SOMETIMES("group: a letter to a peer was dropped");
   core_->ReportUnreachable(to);
 }
@@ -222,6 +226,7 @@ bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {
 void Replica::TellLeader() {
   if (services_.leaders == nullptr || state_ == State::kStarting) return;
   if (core_->leader() == told_leader_ && leads() == told_leads_) return;
+  if (leads() && !told_leads_) ++services_.budget->stats.elections_won;
   told_leader_ = core_->leader();
   told_leads_ = leads();
   services_.leaders->OnLeader(group_);

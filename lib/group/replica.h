@@ -159,6 +159,7 @@ class Replica final : private raft::Driver,
   bool installing() const { return install_.state() != Install::State::kIdle; }
   // Of its streams' payload, what is on no disk of its own yet.
   uint64_t lacking_bytes() const { return fetch_.lacking_bytes(); }
+  uint64_t read_rounds() const { return barrier_.rounds_begun(); }
   // It has compared its streams with its payload, and lacks none.
   bool whole() const { return payload_checked_ && fetch_.whole(); }
   std::size_t waiting_reads() const { return waiting_reads_; }

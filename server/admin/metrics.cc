@@ -195,6 +195,14 @@ void AddCluster(const MetricsInput& input, Families* out) {
              Number(engine.groups_leaderless));
   out->Counter("forwarded_calls_total", "Calls sent on to a group's leader on another node.",
                engine.forwarded_calls);
+  out->Counter("elections_won_total", "How often a replica of this node became its group's leader.",
+               engine.elections_won);
+  out->Counter("read_rounds_total", "Rounds of ReadIndex; one serves all reads that wait for it.",
+               engine.read_rounds);
+  out->Counter("entries_applied_total", "Entries of all groups' logs, applied here.",
+               engine.entries_applied);
+  out->Counter("peer_sent_entries_total", "Entries of logs, sent to other nodes.",
+               engine.peer_sent_entries);
   out->Counter("local_reads_total", "Reads that might be a little old, by group asked.",
                engine.local_reads);
   out->Counter("local_reads_waited_total",

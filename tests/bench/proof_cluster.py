@@ -98,6 +98,16 @@ class Cluster:
         path.write_text("\n".join(map(str, found)))
         return path
 
+    def sent_per_commit(self):
+        """How often an entry is sent to another node."""
+        sums = dict.fromkeys(("peer_sent_entries", "entries_applied"), 0)
+        for node in self.cluster.nodes:
+            for line in self.cluster.ask_admin(node, "/metrics")[1].splitlines():
+                for name in sums:
+                    if line.startswith("ursula_%s_total " % name):
+                        sums[name] += float(line.split()[1])
+        return sums["peer_sent_entries"] / sums["entries_applied"] * self.count
+
     def share(self, node):
         return CONNECTIONS * node // self.count - CONNECTIONS * (node - 1) // self.count
 
@@ -127,7 +137,8 @@ class Cluster:
 
 
 def measure(count, alternations, seconds):
-    """Of each row the loads, in the order of their runs."""
+    """Of each row the loads, in the order of their runs; how often entries were sent."""
+    sent = []
     rows = {name: [] for name in ("one node", "at the leaders", "anywhere", "one node, 1 connection",
                                   "1 connection at the leader", "1 connection, forwarded")}
 
@@ -147,7 +158,8 @@ def measure(count, alternations, seconds):
             add("anywhere", cluster.anywhere())
             add("1 connection at the leader", cluster.one_connection(led=True))
             add("1 connection, forwarded", cluster.one_connection(led=False))
-    return rows
+            sent.append(cluster.sent_per_commit())
+    return rows, sent
 
 
 def main():
@@ -161,7 +173,7 @@ def main():
     if "URSULAD" not in os.environ:
         servers.build()
     harness.ursulad_path = servers.ursulad()
-    rows = measure(options.nodes, options.alternations, options.seconds)
+    rows, sent = measure(options.nodes, options.alternations, options.seconds)
 
     def ratio(above, below, figure):
         return summary.ratio_median([getattr(load, figure) for load in rows[above]],
@@ -175,6 +187,8 @@ def main():
         verdicts.check("p99 " + row, ratio(row, "one node", "p99"), high=4)
     for row in ("1 connection at the leader", "1 connection, forwarded"):
         verdicts.check("p50 of " + row, ratio(row, "one node, 1 connection", "p50"), high=3)
+    verdicts.check("entries sent per commit", summary.median(sent),
+                   high=(options.nodes - 1) * 1.1, unit="")
     sys.exit(verdicts.finish())
 
 

@@ -86,6 +86,10 @@ struct EngineStats {
   uint64_t groups_led = 0;         // Now.
   uint64_t groups_leaderless = 0;  // Now: it knows of no leader.
   uint64_t forwarded_calls = 0;    // To a group's leader on another node.
+  uint64_t elections_won = 0;      // How often a replica of this node became leader.
+  uint64_t read_rounds = 0;        // Of ReadIndex, begun: one serves all reads that wait for it.
+  uint64_t entries_applied = 0;    // Of all groups' logs.
+  uint64_t peer_sent_entries = 0;  // Of logs: two for each with three nodes, and what is sent again.
   uint64_t peer_sent_frames = 0;
   uint64_t peer_sent_bytes = 0;
   uint64_t peer_dropped_letters = 0;  // There was no connection, or too much waited for it.
@@ -135,6 +139,10 @@ inline void EngineStats::Add(const EngineStats& other) {
   groups_led += other.groups_led;
   groups_leaderless += other.groups_leaderless;
   forwarded_calls += other.forwarded_calls;
+  elections_won += other.elections_won;
+  read_rounds += other.read_rounds;
+  entries_applied += other.entries_applied;
+  peer_sent_entries += other.peer_sent_entries;
   peer_sent_frames += other.peer_sent_frames;
   peer_sent_bytes += other.peer_sent_bytes;
   peer_dropped_letters += other.peer_dropped_letters;

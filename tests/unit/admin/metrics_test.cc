@@ -40,6 +40,10 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   input.engine.groups_led = 3;
   input.engine.groups_leaderless = 1;
   input.engine.local_reads = 70;
+  input.engine.elections_won = 11;
+  input.engine.read_rounds = 12;
+  input.engine.entries_applied = 13;
+  input.engine.peer_sent_entries = 14;
   input.engine.local_reads_waited = 6;
   input.engine.local_reads_behind = 5;
   input.peers.resize(2);
@@ -51,6 +55,10 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   EXPECT_TRUE(HasLine(text, "ursula_groups_led 3"));
   EXPECT_TRUE(HasLine(text, "ursula_groups_leaderless 1"));
   EXPECT_TRUE(HasLine(text, "ursula_local_reads_total 70"));
+  EXPECT_TRUE(HasLine(text, "ursula_elections_won_total 11"));
+  EXPECT_TRUE(HasLine(text, "ursula_read_rounds_total 12"));
+  EXPECT_TRUE(HasLine(text, "ursula_entries_applied_total 13"));
+  EXPECT_TRUE(HasLine(text, "ursula_peer_sent_entries_total 14"));
   EXPECT_TRUE(HasLine(text, "ursula_local_reads_waited_total 6"));
   EXPECT_TRUE(HasLine(text, "ursula_local_reads_behind_total 5"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
