@@ -63,7 +63,8 @@ void Shard::OnWalStarted(Status status) {
     services.leaders = forwarder_.get();
   }
   for (std::size_t i = 0; i < start_.groups.size(); ++i) {
-    if (!start_.recovered[i].entries.empty()) replayed_.push_back(start_.groups[i]);
+    const std::vector<raft::Entry>& entries = start_.recovered[i].entries;
+    if (!entries.empty()) replayed_.emplace(start_.groups[i], entries.back().index);
     Result<std::unique_ptr<group::Replica>> replica =
         group::Replica::Create(services, start_.groups[i], std::move(start_.recovered[i]));
     if (!replica.ok()) return FinishStart(replica.status());
@@ -90,12 +91,23 @@ void Shard::FinishStart(Status status) {
   if (!start_done_) return;
   start_.payload.reset();
   if (status.ok()) {
-    // What was replayed goes into a snapshot, so that old logs end and the next start is short.
-    for (GroupId group : replayed_) replica(group).Checkpoint();
+    replayed_until_ns_ = loop_.now_ns() + kReplayNs;
+    CheckpointReplayed();
     StartScrub();
   }
   Publish();
   std::exchange(start_done_, nullptr)(std::move(status));
+}
+
+// What was replayed goes into a snapshot, so that old logs end and the next start is short. With
+// peers it is applied once a leader has said how much of it is committed.
+void Shard::CheckpointReplayed() {
+  std::erase_if(replayed_, [this](const auto& one) {
+    group::Replica& replayed = replica(one.first);
+    if (replayed.applied() < one.second && loop_.now_ns() < replayed_until_ns_) return false;
+    replayed.Checkpoint();
+    return true;
+  });
 }
 
 std::vector<group::Replica*> Shard::Replicas() {
@@ -172,6 +184,7 @@ void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
+  if (!start_done_ && !stop_done_) CheckpointReplayed();
   SpreadLeaders();
   Balance();
   Publish();

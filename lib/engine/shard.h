@@ -104,6 +104,7 @@ class Shard final : private storage::Wal::Listener {
   void OnWalPinned(std::span<const GroupId> groups) override;
   void OnWalDamaged(const Status& status) override;
 
+  void CheckpointReplayed();
   void StartScrub();
 
   void OnWalStarted(Status status);
@@ -130,7 +131,8 @@ class Shard final : private storage::Wal::Listener {
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
   std::unique_ptr<storage::Scrub> scrub_;  // Once all have started; of the stores before it.
   std::unique_ptr<Forwarder> forwarder_;
-  std::vector<GroupId> replayed_;  // Groups that found entries in old logs.
+  std::map<GroupId, Index> replayed_;  // Groups that found entries in old logs, up to this one.
+  uint64_t replayed_until_ns_ = 0;     // Then what another leader has cut off isn't waited for.
   uint64_t log_bytes_per_group_max_ = 0;
   std::size_t starting_ = 0;
   // Until the start is over: replicas hear of what is durable one a turn, for each then applies
@@ -148,6 +150,7 @@ class Shard final : private storage::Wal::Listener {
 
   // Not in step with leaders, who begin to count anew who is there every so many ticks.
   static constexpr uint64_t kSpreadNs = 700'000'000;
+  static constexpr uint64_t kReplayNs = 5'000'000'000;
   static constexpr std::size_t kGiveUpsAtOnce = 8;  // In kSpreadNs.
   static constexpr uint64_t kGiveUpLagMax = 256;    // What it lacks of a log under load.
   uint64_t spread_turn_ = 0;                        // The last one looked at.

@@ -199,6 +199,8 @@ void CheckpointJob::OnPayloadWritten(Status status) {
   if (!status.ok()) {
     if (io::MayPass(status)) {
       if (!draining_) (flushing_for_checkpoint_ ? checkpoint_wanted_ : flush_wanted_) = true;
+      // Of an idle group nothing else would make one.
+      base_wanted_ = base_wanted_ || (flushing_for_checkpoint_ && for_peers_ && !draining_);
     } else {
       services_.Log(3, "payload can't be written out: " + status.ToString());
     }
@@ -237,7 +239,7 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
   state_ = State::kIdle;
   raft::SnapshotMeta meta = std::move(*meta_);
   meta_.reset();
-  for_peers_ = false;
+  const bool base_was_wanted = std::exchange(for_peers_, false);
   std::shared_ptr<const BaseSnapshot> base = std::exchange(for_them_, nullptr);
   NoteStorage(status);
   if (status.ok()) {
@@ -246,6 +248,7 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
     if (base != nullptr) host_.OnBase(std::move(base));
   } else if (io::MayPass(status)) {
     checkpoint_wanted_ = !draining_;
+    base_wanted_ = base_wanted_ || (base_was_wanted && !draining_);
   } else {
     services_.Log(3, "a snapshot can't be written: " + status.ToString());
   }

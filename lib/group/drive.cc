@@ -275,6 +275,7 @@ void Replica::Fail(Status status) {
   // What reads wait for is never applied.
   if (unreadable_) barrier_.FailAll(failure_);
   EndSettling(failure_);
+  fetch_.Stop();  // Answers aren't heard any more; nor do deadlines pass.
   if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
   for (Proposals::Waiter& waiter : proposals_.TakeAll()) {
     services_.budget->inflight_bytes -= waiter.payload_bytes;

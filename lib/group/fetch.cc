@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "lib/base/sometimes.h"
@@ -110,11 +111,13 @@ void Fetch::Lost() {
 
 void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   if (state_ != State::kAsking || from != asked_ || answer.ask != last_ask_) return;
+  if (lacking_.empty()) state_ = State::kIdle;
   if (stopped_ || lacking_.empty()) return;
   const stream::ReadRange range = lacking_.front().range;
   if (!answer.bytes.empty() &&
       answer.sum != PayloadSum(Raw(range.owner), range.from, answer.bytes.view())) {
-    URSULA_SOMETIMES("group: fetched payload fails its checksum");
+    services_.Log(2,
+                  "group " + std::to_string(Raw(group_)) + ": a peer's payload fails its checksum");
     return;  // As if nothing had come: another one is asked.
   }
   state_ = State::kIdle;

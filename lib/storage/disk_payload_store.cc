@@ -137,7 +137,8 @@ void DiskPayloadStore::OnDamaged(const Status& status, PayloadKey key,
   LogDamage(status);
   for (const PayloadIndex::Extent& block : damaged) {
     const std::string& path = files_.at(block.file)->source.shared->path;
-    for (const PayloadIndex::Extent& extent : index_.MarkDamaged(key, block.file, block.offset)) {
+    for (const PayloadIndex::Extent& extent :
+         index_.MarkDamaged(key, block.file, block.offset, block.start)) {
       auto watcher = watchers_.find(key.group);
       if (watcher == watchers_.end() || watcher->second == nullptr) continue;
       watcher->second->OnPayloadDamaged(

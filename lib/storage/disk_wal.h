@@ -110,6 +110,7 @@ class DiskWal final : public Wal,
   void OnKeeperFailed(Status status) override;
   uint32_t PopFront();
   bool LeavesEarly() const;
+  void LeaveRotten();
   std::vector<FileScrub::Item> ScrubItems() override;
   bool IsScrubbed(const FileScrub::Item& item) const override;
   std::unique_ptr<FileCheck> CheckOf(const FileScrub::Item& item) const override;

@@ -113,6 +113,7 @@ void DiskWal::Maintain() {
               .parts = {state.payload, {}}});
     }
   }
+  LeaveRotten();
   if (!keeper_.idle()) return;
   const bool front_may_go = free > 0 && !tracker_.front_has_states();
   if (next_file_ == nullptr) {
@@ -301,6 +302,14 @@ uint32_t DiskWal::PopFront() {
 // A segment that is to go can't be the newest. Where there is no other yet it takes some more.
 bool DiskWal::LeavesEarly() const {
   return rotten_ && end_.segment <= *rotten_ && end_.offset > 0 && next_file_ != nullptr;
+}
+
+// Though nothing is appended: an opening would read it.
+void DiskWal::LeaveRotten() {
+  if (!LeavesEarly() || stopping_ || state_ != State::kIdle || !staged_.empty()) return;
+  URSULA_SOMETIMES("storage: a rotten segment is left by a seal");
+  StageSealFirst();
+  loop_.AtTurnEnd(this);
 }
 
 std::vector<FileScrub::Item> DiskWal::ScrubItems() {

@@ -173,7 +173,9 @@ void PayloadCompactor::OnRunRead(std::size_t copy, uint64_t end, Result<PayloadS
       into.message_ends.push_back(static_cast<uint32_t>(message_end - into.start));
     }
   } else {
-    again_ = again_ || (!slice.ok() && io::MayPass(slice.status()));
+    // Known by now, and left out the next time.
+    const bool rot = slice.ok() || slice.status().code() == StatusCode::kDataLoss;
+    again_ = again_ || rot || io::MayPass(slice.status());
   }
   MoveSome();
 }

@@ -92,14 +92,17 @@ std::vector<PayloadIndex::Extent> PayloadIndex::Cover(PayloadKey key, uint64_t f
 }
 
 std::vector<PayloadIndex::Extent> PayloadIndex::MarkDamaged(PayloadKey key, uint32_t file,
-                                                            uint32_t offset) {
+                                                            uint32_t offset, uint64_t around) {
   std::vector<Extent> marked;
   const Extents* found = FindKey(key);
   if (found == nullptr) return marked;
-  for (Extent& extent : groups_[key.group][key.incarnation]) {
-    if (extent.file != file || extent.offset != offset || extent.damaged != 0) continue;
-    extent.damaged = 1;
-    marked.push_back(extent);
+  Extents& extents = groups_[key.group][key.incarnation];
+  const uint64_t least = around - std::min<uint64_t>(around, kPayloadBlockBytesMax);
+  for (auto at = extents.begin() + (After(*found, least) - found->begin());
+       at != extents.end() && at->start < around + kPayloadBlockBytesMax; ++at) {
+    if (at->file != file || at->offset != offset || at->damaged != 0) continue;
+    at->damaged = 1;
+    marked.push_back(*at);
   }
   return marked;
 }

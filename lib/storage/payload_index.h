@@ -34,7 +34,8 @@ class PayloadIndex {
   void Add(PayloadKey key, const Extent& extent);
   // The extents of the key that are in the block at `offset` of `file` are damaged, until the same
   // range is added again. Those that weren't known to be.
-  std::vector<Extent> MarkDamaged(PayloadKey key, uint32_t file, uint32_t offset);
+  // `around`: an offset of the stream that the block holds.
+  std::vector<Extent> MarkDamaged(PayloadKey key, uint32_t file, uint32_t offset, uint64_t around);
   // Extents that cover [from, ...) without a gap, at most `count_max`, until `bytes_max` are there;
   // damaged ones too, for whoever reads them finds that out, or finds them whole after all.
   std::vector<Extent> Cover(PayloadKey key, uint64_t from, uint64_t bytes_max,

@@ -64,9 +64,9 @@ void PayloadScrub::ReadFooter() {
 }
 
 void PayloadScrub::OnTrailerRead(const Result<std::string_view>& bytes) {
-  std::optional<PayloadTrailer> trailer;
+  if (!bytes.ok()) return GiveUpFile(bytes.status());
   const uint32_t seed = store_.SourceOf(file_)->shared->seed;
-  if (bytes.ok()) trailer = ParsePayloadTrailer(*bytes, seed);
+  const std::optional<PayloadTrailer> trailer = ParsePayloadTrailer(*bytes, seed);
   if (!trailer.has_value() || trailer->footer_bytes == 0) return FooterDamaged();
   reader_.Read(trailer->footer_offset, trailer->footer_bytes,
                [this, trailer = *trailer](const Result<std::string_view>& footer) {
@@ -76,12 +76,18 @@ void PayloadScrub::OnTrailerRead(const Result<std::string_view>& bytes) {
 
 void PayloadScrub::OnFooterRead(const PayloadTrailer& trailer,
                                 const Result<std::string_view>& bytes) {
-  std::optional<PayloadFooter> footer;
+  if (!bytes.ok()) return GiveUpFile(bytes.status());
   const uint32_t seed = store_.SourceOf(file_)->shared->seed;
-  if (bytes.ok()) footer = ParsePayloadFooter(*bytes, trailer, seed);
+  std::optional<PayloadFooter> footer = ParsePayloadFooter(*bytes, trailer, seed);
   if (!footer.has_value()) return FooterDamaged();
   extents_ = std::move(footer->extents);
   Answer(std::max<uint64_t>(bytes->size(), 1));
+}
+
+void PayloadScrub::GiveUpFile(const Status& status) {
+  store_.LogDamage(status);
+  EndFile();
+  Answer(1);
 }
 
 // A crash on a full disk may have left none either.
@@ -130,17 +136,21 @@ void PayloadScrub::ReadNext() {
 }
 
 void PayloadScrub::OnRead(const std::vector<Block>& blocks, const Result<std::string_view>& bytes) {
+  if (!bytes.ok()) {  // Nothing is known by that; the next round may read it.
+    store_.LogDamage(bytes.status());
+    return Answer(1);
+  }
   const PayloadFile& file = *store_.SourceOf(file_)->shared;
   const uint64_t base = blocks.front().extent.offset;
   for (const Block& block : blocks) {
     if (!IsLive(block)) continue;  // Freed meanwhile, or moved, or met by a reader.
-    std::string_view there = bytes.ok() ? *bytes : std::string_view();
+    std::string_view there = *bytes;
     there.remove_prefix(std::min<std::size_t>(there.size(), block.extent.offset - base));
     if (PayloadReader::BlockOf(there, file, block.key, block.extent).has_value()) continue;
     URSULA_SOMETIMES("storage: a scrub finds damaged payload");
     Damaged(block, ": damaged at offset ");
   }
-  Answer(bytes.ok() ? std::max<uint64_t>(bytes->size(), 1) : 1);
+  Answer(std::max<uint64_t>(bytes->size(), 1));
 }
 
 void PayloadScrub::Damaged(const Block& block, const char* what) {

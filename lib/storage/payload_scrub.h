@@ -41,6 +41,7 @@ class PayloadScrub final : public ScrubTarget {
   void ReadFooter();
   void OnTrailerRead(const Result<std::string_view>& bytes);
   void OnFooterRead(const PayloadTrailer& trailer, const Result<std::string_view>& bytes);
+  void GiveUpFile(const Status& status);
   void FooterDamaged();
   std::vector<Block> NextBlocks();
   bool IsLive(const Block& block) const;

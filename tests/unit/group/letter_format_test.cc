@@ -27,9 +27,10 @@ std::vector<Letter> Samples() {
           SnapshotPart{77, 3, Bytes::Static("records")},
           SnapshotAck{77, 4, true},
           PayloadAsk{5, 6, 7000, 8000},
-          PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes")},
+          PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes"), 0x01020304},
           TimeNews{{5, 6}, {7}},
-          Wholeness{700}};
+          Wholeness{700},
+          Lacking{9}};
 }
 
 TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
@@ -47,9 +48,10 @@ TEST(LetterFormatTest, WhatIsReadIsWhatWasWritten) {
   EXPECT_EQ(std::get<SnapshotPart>(part->letter).number, 3u);
   EXPECT_EQ(std::get<SnapshotPart>(part->letter).records.view(), "records");
   Result<AddressedLetter> answer =
-      DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b")}));
+      DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b"), 77}));
   EXPECT_EQ(std::get<PayloadAnswer>(answer->letter).message_ends, (std::vector<uint64_t>{3, 9}));
   EXPECT_EQ(std::get<PayloadAnswer>(answer->letter).bytes.view(), "b");
+  EXPECT_EQ(std::get<PayloadAnswer>(answer->letter).sum, 77u);
   Result<AddressedLetter> whole = DecodeLetter(Encoded(Wholeness{700}));
   EXPECT_EQ(std::get<Wholeness>(whole->letter).applied, 700u);
 }

@@ -158,6 +158,21 @@ TEST_F(PayloadRepairTest, WhileOneIsAwayThatMayHaveItAReadIsToldToTryAgain) {
   EXPECT_EQ(cluster_.Content(follower_, "s"), all_);
 }
 
+TEST_F(PayloadRepairTest, AReadThatWaitsEndsWhenItsReplicaTakesPartNoMore) {
+  const uint64_t other = 6 - leader_ - follower_;
+  Rot(leader_, 40'000);
+  Rot(follower_, 40'000);
+  cluster_.network().Isolate(NodeId{other});
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.from.bytes = 30'000;
+  AskedRead read = cluster_.node(follower_).Read(request);
+  cluster_.RunFor(kSecond);
+  ASSERT_FALSE(read->reply.has_value()) << read->text();
+  cluster_.replica(follower_).Refuse("it was replaced");
+  EXPECT_TRUE(read->reply.has_value());
+}
+
 // The leader counts on what voters said of themselves when one of them is to go.
 TEST_F(PayloadRepairTest, AVoterThatLacksSomeAgainSaysSo) {
   const uint64_t other = 6 - leader_ - follower_;

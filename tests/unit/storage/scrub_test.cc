@@ -254,6 +254,18 @@ TEST_F(LogScrubTest, TheNewestSegmentCanRotToo) {
   EXPECT_EQ(Raw(world_.recorder.records.back().index), 7u);
 }
 
+TEST_F(LogScrubTest, TheNewestSegmentIsLeftThoughNothingIsAppended) {
+  world_.AppendState(1, "one");
+  ASSERT_TRUE(world_.RunUntilDurable(world_.AppendState(2, "two")));
+  const std::string rotten = PathOf(0);
+  world_.disk.FlipBit(rotten, 100 * 8);
+  Round();
+  EXPECT_FALSE(world_.disk.Exists(rotten));
+  world_.Stop();
+  ASSERT_TRUE(world_.Open().ok());
+  EXPECT_EQ(world_.recorder.records.size(), 2u);
+}
+
 // ---- what holds, bit by bit
 // ----------------------------------------------------------------------
 
