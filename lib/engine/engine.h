@@ -123,6 +123,8 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void StepClock(Done<ClockReply> done) override;
   void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
   void ChangeMember(MemberChange change, Done<MemberReply> done) override;
+  void InspectRecovery(Done<RecoveryStatus> done) override;
+  void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override;
   EngineStats Stats() const override;
   ClusterStatus Cluster() const override;
@@ -167,7 +169,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
 
   // ---- routing (engine.cc) ----
   GroupId Home(const StreamId& stream) const { return GroupOf(stream, group_count_); }
-  Shard& ShardOf(GroupId group) {
+  Shard& ShardOf(GroupId group) const {
     return *shards_[Raw(CoreOf(group, static_cast<uint16_t>(shards_.size())))];
   }
   Shard& ShardHere() { return *shards_[Raw(runtime_.Current()->core())]; }
@@ -300,6 +302,18 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void ChangeMemberAt(MemberCall call);
   std::optional<MemberOutcome> Judge(const MemberChange& change, const stream::Machine& meta,
                                      stream::MarkNode* mark) const;
+  // recover.cc: the survivors of a cluster that has lost its majority.
+  struct Inspection {};
+  using RecoverCall = CallPtr<RecoveryPlan, RecoveryReply>;
+  bool IsRecovered(const stream::Machine& meta) const;
+  const absl::btree_map<uint64_t, stream::NodeState>& NodesKnown(const stream::Machine& meta) const;
+  std::vector<NodeId> KnownNodes() const;
+  Status HasDirectory() const;
+  Status IsMemberStill() const;
+  void LookAtGroups(bool silence, Function<void(std::vector<RecoveryGroup>)> done);
+  void RecoverAt(RecoverCall call);
+  Status CheckPlan(const RecoveryPlan& plan) const;
+  void StoreRecovery(RecoverCall call);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
   void FenceAll(NameCall call, BucketAttempt attempt);
@@ -331,6 +345,8 @@ class Engine final : public StreamEngine, private ForwarderHost {
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   MembersChore members_;  // The meta group's loop only.
   Registration registration_;
+  bool recovering_ = false;                    // A plan is being taken. The meta group's loop only.
+  std::optional<group::Recovered> recovered_;  // What this opening goes by.
   io::Guarded<std::string> refused_;  // Why this directory is none of the cluster's any more.
   io::Guarded<ClusterStatus> published_members_;
   io::Guarded<ask::Reconcile> known_members_;  // As this node has applied the meta group.

@@ -36,6 +36,17 @@ meta::FoundingRecord RecordOf(const storage::DataDirectory& directory) {
     record.plan.founders.push_back({NodeId{directory.node_id()}, directory.id()});
   }
   record.lives_before = LivesBefore(directory.replica_id());
+  const storage::DirectoryRecovery& recovery = directory.recovery();
+  if (recovery.number == 0) return record;
+  meta::ClusterRecovery& known = record.plan.recovery;
+  known.number = recovery.number;
+  known.term = Raw(recovery.term);
+  known.history_id = recovery.history_id;
+  known.cluster_before = recovery.cluster_before;
+  for (ReplicaId voter : directory.founding_voters()) {
+    known.lives_before.push_back(LivesBefore(voter));
+  }
+  for (uint64_t node : recovery.lost) known.lost.push_back(NodeId{node});
   return record;
 }
 
@@ -82,6 +93,16 @@ storage::DirectoryPlan PlanOf(const meta::FoundingRecord& record) {
                               .lives_before = record.lives_before};
   for (const meta::Founder& founder : record.plan.founders) {
     plan.founders.push_back({Raw(founder.node), founder.directory});
+  }
+  const meta::ClusterRecovery& recovery = record.plan.recovery;
+  if (recovery.number == 0) return plan;
+  plan.recovery = {.number = recovery.number,
+                   .term = Term{recovery.term},
+                   .history_id = recovery.history_id,
+                   .cluster_before = recovery.cluster_before};
+  for (NodeId node : recovery.lost) plan.recovery.lost.push_back(Raw(node));
+  for (std::size_t i = 0; i < record.plan.founders.size(); ++i) {
+    plan.replicas.push_back(ReplicaOf(record.plan.founders[i].node, recovery.lives_before[i]));
   }
   return plan;
 }

@@ -39,7 +39,7 @@ bool AnyChanges(const stream::Machine& meta) {
 std::vector<ReplicaId> Engine::WantedMembers(const stream::Machine& meta) const {
   std::map<NodeId, ReplicaId> wanted;
   for (ReplicaId founder : directory_->founding_voters()) wanted[NodeOf(founder)] = founder;
-  for (const auto& [number, state] : meta.nodes()) {
+  for (const auto& [number, state] : NodesKnown(meta)) {
     const NodeId node{number};
     wanted.erase(node);
     if (state.stage == Stage::kMember || state.stage == Stage::kJoining) {
@@ -51,12 +51,19 @@ std::vector<ReplicaId> Engine::WantedMembers(const stream::Machine& meta) const 
   return members;
 }
 
+// What the meta group's state says of them; before it has heard of a recovery, nothing that holds.
+const absl::btree_map<uint64_t, stream::NodeState>& Engine::NodesKnown(
+    const stream::Machine& meta) const {
+  static const absl::btree_map<uint64_t, stream::NodeState> kNone;
+  return IsRecovered(meta) ? meta.nodes() : kNone;
+}
+
 void Engine::PublishMembers(const group::Replica& meta) {
   std::map<NodeId, MemberStatus> members;
   for (ReplicaId member : WantedMembers(meta.machine())) {
     members[NodeOf(member)] = {.node = NodeOf(member), .lives_before = LivesBefore(member)};
   }
-  for (const auto& [number, state] : meta.machine().nodes()) {
+  for (const auto& [number, state] : NodesKnown(meta.machine())) {
     if (state.stage == Stage::kGone) continue;
     MemberStatus& member = members[NodeId{number}];
     member = {.node = NodeId{number},
@@ -69,7 +76,7 @@ void Engine::PublishMembers(const group::Replica& meta) {
   }
   ClusterStatus status;
   for (const auto& [node, member] : members) status.members.push_back(member);
-  if (AnyChanges(meta.machine())) {
+  if (IsRecovered(meta.machine()) && AnyChanges(meta.machine())) {
     const auto settled = [](const auto& open) { return open && open->empty(); };
     status.groups_settled = static_cast<uint32_t>(std::ranges::count_if(members_.open, settled));
     status.members_wait_for = members_.waits_for;
@@ -93,6 +100,7 @@ std::vector<NodeId> Engine::LeadNothing() {
 void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
   PublishMembers(*meta);
+  if (!IsRecovered(meta->machine())) return;
   Register(*meta);
   // One whose log has failed leads for ever, as far as it knows.
   if (!meta->leads() || meta->failed()) return BeginRound({});
@@ -189,9 +197,10 @@ void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
 void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
   meta::FoundingHello answer = AnswerHello(*directory_, options_.cluster, founding_terms_, hello);
   const bool member = hello.record.state == meta::FoundingState::kMember;
-  if (member) {
+  const bool of_ours = hello.record.plan.cluster_id == directory_->cluster_id();
+  if (member && of_ours) {
     answer.admission = {.directory = hello.from.directory, .refusal = RefusalOf(hello)};
-  } else if (!gate_.closed()) {
+  } else if (!member && !gate_.closed()) {
     answer.admission = AdmissionOf(hello.from);
   }
   (void)options_.cluster.transport->Send(runtime_.Current()->core(), from, Channel::kControl,
@@ -202,6 +211,10 @@ meta::FoundingAdmission Engine::AdmissionOf(const meta::FoundingNode& joiner) {
   meta::FoundingAdmission admission;
   admission.directory = joiner.directory;
   const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
+  if (!IsRecovered(meta)) {
+    admission.waits = "the cluster is being recovered: all of its survivors are needed";
+    return admission;
+  }
   auto found = meta.nodes().find(Raw(joiner.node));
   const bool known = found != meta.nodes().end();
   if (known && found->second.directory == joiner.directory && found->second.stage != Stage::kGone) {

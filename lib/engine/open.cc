@@ -242,7 +242,9 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   auto files = storage::SnapshotFiles::Scan(disk, *directory_, log);
   if (!files.ok()) return files.status();
   snapshot_files_ = std::move(*files);
-  group::Recovery recovery(group_count_, group::FoundingOf(*directory_));
+  const group::Founding founding = group::FoundingOf(*directory_);
+  recovered_ = founding.recovered;
+  group::Recovery recovery(group_count_, founding);
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get(), &opening_);
   if (!status.ok()) return status;
   auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log, &opening_);
@@ -266,6 +268,7 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   for (ShardStart& start : *starts) {
     start.directory = directory_.get();
     start.self = directory_->replica_id();
+    if (recovered_) start.after_recovery = &*recovered_;
     start.payload = *payload;
     start.snapshots = snapshot_files_.get();
     start.wal.old_logs = logs->old_logs;

@@ -87,6 +87,7 @@ void Engine::OnNodeFrame(NodeId from, const Bytes& frame) {
     if (!ShardOf(kMetaGroup).Has(kMetaGroup)) return;
     if (hello.number != 0) return AnswerJoiner(from, hello);
     if (hello.admission->directory != directory_->id()) return;
+    if (hello.record.plan.cluster_id != directory_->cluster_id()) return;
     RefuseDirectory(hello.admission->refusal);
   };
   if (loop.InLoop()) return answer();

@@ -82,8 +82,8 @@ void Engine::SayOpening(const group::Replica& meta) {
 // By what is applied here, which may be behind: then nothing is refused that should be.
 std::string Engine::RefusalOf(const meta::FoundingHello& member) {
   const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
-  auto found = meta.nodes().find(Raw(member.from.node));
-  if (found == meta.nodes().end()) return {};
+  auto found = NodesKnown(meta).find(Raw(member.from.node));
+  if (found == NodesKnown(meta).end()) return {};
   const stream::NodeState& known = found->second;
   if (known.lives_before > member.record.lives_before) return kReplaced;
   if (known.lives_before < member.record.lives_before) return {};

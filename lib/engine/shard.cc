@@ -51,6 +51,7 @@ void Shard::OnWalStarted(Status status) {
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
   services.self = start_.self;
+  services.recovered = start_.after_recovery;
   services.opening = loop_.Entropy();
   services.log = log_;
   if (start_.transport != nullptr) {

@@ -35,6 +35,7 @@ using Log = Function<void(int level, std::string_view message)>;
 struct ShardStart {
   const storage::DataDirectory* directory = nullptr;  // Null: everything in memory.
   ReplicaId self{1};                                  // What Raft calls this replica.
+  const group::Recovered* after_recovery = nullptr;   // Services::recovered.
   storage::DiskWalOptions wal = {};
   std::shared_ptr<storage::RecoveredPayload> payload = {};
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.

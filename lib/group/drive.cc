@@ -174,6 +174,7 @@ void Replica::ApplyEntry(const raft::Entry& entry) {
 }
 
 bool Replica::ApplyConfChange(const raft::Entry& entry, stream::Reply* reply) {
+  if (OfFormerMembers(entry)) return true;
   Result<raft::ConfChange> change = raft::DecodeConfChange(entry.kind, entry.payload.view());
   if (!change.ok()) {
     Corrupt(Status(StatusCode::kDataLoss, change.status().message()));
@@ -211,7 +212,7 @@ void Replica::AfterApply() {
   TellLeader();
   MaybeCheckPayload();
   CheckSettling();
-  if (barrier_.HasReached(applied_index_) && !RenewHeld()) {
+  if (barrier_.HasReached(applied_index_) && recovery_applied() && !RenewHeld()) {
     for (BarrierDone& done : barrier_.TakeReached(applied_index_)) done(Status());
   }
   // What is held is renewed by who leads; nobody here waits for one that was voted out.
@@ -250,7 +251,7 @@ void Replica::MaybeCheckPayload() {
 
 void Replica::MaybeFinishStart() {
   if (state_ != State::kStarting || core_->applied() < core_->commit()) return;
-  if (sole_voter() && !core_->CommittedInOwnTerm()) return;
+  if (sole_voter() && (!core_->CommittedInOwnTerm() || !recovery_applied())) return;
   if (sole_voter()) recovered_index_ = applied_index_;
   state_ = State::kRunning;
   std::exchange(start_done_, nullptr)(Status());

@@ -17,6 +17,7 @@ constexpr uint64_t kBehindMax = 4096;
 constexpr uint64_t kHeardNs = 1'000'000'000;  // Some heartbeats, one of which may be lost.
 constexpr uint64_t kTellWholeTicks = 50 * Replica::kHeartbeatTicks;  // A voter's word may be lost.
 constexpr uint64_t kTellLackingTicks = 5 * Replica::kHeartbeatTicks;
+constexpr GroupId kMetaGroup{0};
 
 bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
   return std::find(members.begin(), members.end(), one) != members.end();
@@ -45,6 +46,28 @@ void Replica::NoteMembership() {
       conf.voters.size() == 1 && conf.voters_outgoing.empty() && core_->IsVoter(services_.self);
   alone_ = sole_voter_ && conf.learners.empty() && conf.learners_next.empty();
   learns_ = !core_->IsVoter(services_.self);
+}
+
+bool Replica::OfFormerMembers(const raft::Entry& entry) const {
+  if (services_.recovered == nullptr || entry.term >= services_.recovered->term) return false;
+  URSULA_SOMETIMES("recover: a change of the former members was passed over");
+  return true;
+}
+
+// Before all else that its first leader has to say: until it is applied, `leads` is false.
+void Replica::ProposeRecovery() {
+  const bool may = core_->is_leader() && applied_term_ == core_->term();
+  if (recovery_applied() || !may || recovery_pending_ || state_ > State::kRunning) return;
+  recovery_pending_ = true;
+  stream::Command command;
+  command.now_ms = clock_.NowMs();
+  stream::Recover recover = services_.recovered->command;
+  if (group_ != kMetaGroup) {
+    recover.survivors.clear();
+    recover.lost.clear();
+  }
+  command.body = std::move(recover);
+  Stage(stream::Encode(command), 0, [this](Result<stream::Reply>) { recovery_pending_ = false; });
 }
 
 void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done) {

@@ -53,7 +53,7 @@ std::string GroupName(GroupId group) { return "group " + std::to_string(Raw(grou
 }  // namespace
 
 Founding FoundingOf(const storage::DataDirectory& directory) {
-  return {directory.founding_voters(), directory.history_id()};
+  return {directory.founding_voters(), directory.history_id(), RecoveredOf(directory)};
 }
 
 RecoveredGroup NewGroup(GroupId group, const Founding& founding) {
@@ -124,7 +124,8 @@ Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record) {
   return entry;
 }
 
-Recovery::Recovery(uint32_t group_count, const Founding& founding) {
+Recovery::Recovery(uint32_t group_count, const Founding& founding)
+    : recovered_(founding.recovered) {
   for (uint32_t i = 0; i < group_count; ++i) groups_.push_back(NewGroup(GroupId{i}, founding));
   gaps_.resize(group_count);
 }
@@ -238,8 +239,17 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
     if (group.hard.term < last_term) {
       return Status(StatusCode::kDataLoss, "a group's term is older than its log");
     }
+    if (recovered_) BeginAnew(&group);
   }
   return std::move(groups_);
+}
+
+// Says the same however often it is said: what was written since is of that term or a higher one.
+void Recovery::BeginAnew(RecoveredGroup* group) const {
+  if (group->compacted.term < recovered_->term) group->compacted.conf = recovered_->conf;
+  if (group->hard.term >= recovered_->term) return;
+  group->hard.term = recovered_->term;
+  group->hard.vote = raft::kNoReplica;
 }
 
 }  // namespace ursula::group

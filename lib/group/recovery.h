@@ -8,11 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "lib/group/recovered.h"
 #include "lib/raft/config.h"
 #include "lib/raft/types.h"
 #include "lib/storage/directory.h"
@@ -38,6 +40,7 @@ struct RecoveredGroup {
 struct Founding {
   std::vector<ReplicaId> voters = {};
   uint64_t history = 0;
+  std::optional<Recovered> recovered = {};
 };
 
 Founding FoundingOf(const storage::DataDirectory& directory);
@@ -74,7 +77,9 @@ class Recovery final : public storage::RecoverySink {
  private:
   Status OnEntry(raft::Entry entry, GroupId group);
   Status OnReset(Index index, GroupId group);
+  void BeginAnew(RecoveredGroup* group) const;
 
+  const std::optional<Recovered> recovered_;
   std::vector<RecoveredGroup> groups_;
   // By group: entries that don't follow the one before, unless a later record makes them void. What
   // a crash left of the segments that went may begin in the middle of such.

@@ -304,6 +304,7 @@ void Replica::Tick() {
   core_->AlignHeartbeats(static_cast<uint32_t>(ticks_++ % kHeartbeatTicks));
   core_->Tick();
   CampaignIfDue();
+  ProposeRecovery();
   ForgetWholeness();
   TellWhole();
   if (state_ == State::kRunning) WatchLeader();

@@ -140,7 +140,14 @@ class Replica final : private raft::Driver,
   bool knows_time() const { return clock_.seen_live(); }
   int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
-  bool leads() const { return core_->is_leader() && applied_term_ == core_->term(); }
+  bool leads() const {
+    return core_->is_leader() && applied_term_ == core_->term() && recovery_applied();
+  }
+  // Not a moment after its cluster was recovered: then nothing is judged or read here yet.
+  bool recovery_applied() const {
+    return services_.recovered == nullptr ||
+           machine_->recovery() >= services_.recovered->command.number;
+  }
   ReplicaId self() const { return services_.self; }
   NodeId node() const { return NodeOf(services_.self); }
   NodeId leader() const { return NodeOf(core_->leader()); }
@@ -152,6 +159,9 @@ class Replica final : private raft::Driver,
   // Of a leader, in order of ids; empty elsewhere.
   std::vector<raft::PeerStatus> Peers() const { return core_->Peers(); }
   Index applied() const { return applied_index_; }
+  Index commit() const { return core_->commit(); }
+  Index last() const { return core_->last_index(); }
+  Term last_term() const { return core_->TermAt(core_->last_index()).value_or(Term{}); }
   // The last that an earlier opening has left, if who proposed it is gone for certain; else 0.
   Index recovered() const { return recovered_index_; }
   // Ok while there is a leader, or was one within kLeaderlessNs.
@@ -266,6 +276,8 @@ class Replica final : private raft::Driver,
 
   // membership.cc
   void NoteMembership();
+  bool OfFormerMembers(const raft::Entry& entry) const;
+  void ProposeRecovery();
   // A change without steps leaves a joint configuration.
   MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted,
                               std::optional<raft::ConfChange>* planned);
@@ -457,7 +469,8 @@ class Replica final : private raft::Driver,
   int64_t renewed_until_ms_ = INT64_MIN;  // RenewHeld has looked at deadlines up to here.
   std::size_t renewals_ = 0;              // Of RenewHeld, not applied yet.
   bool clock_ahead_logged_ = false;
-  int clock_steps_ = 0;  // Proposed here, and not yet applied.
+  int clock_steps_ = 0;            // Proposed here, and not yet applied.
+  bool recovery_pending_ = false;  // So is that.
 
   CheckpointJob checkpoint_;
   Shipments shipments_;

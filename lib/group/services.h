@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "lib/group/recovered.h"
 #include "lib/io/loop.h"
 #include "lib/peers/hub.h"
 #include "lib/storage/payload_store.h"
@@ -60,7 +61,8 @@ struct Services {
   peers::Hub* hub = nullptr;       // Null: there are no peers.
   LeaderWatch* leaders = nullptr;  // May be null.
   ReplicaId self{1};
-  uint64_t opening = 0;  // Random, of this opening of the node's data.
+  const Recovered* recovered = nullptr;  // Null: the cluster never was.
+  uint64_t opening = 0;                  // Random, of this opening of the node's data.
   Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.
 
   void Log(int level, std::string_view message) const {

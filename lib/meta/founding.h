@@ -37,11 +37,24 @@ struct Founder {
   friend bool operator==(const Founder&, const Founder&) = default;
 };
 
+// What a cluster's survivors were made a cluster of their own by, when it had lost its majority.
+struct ClusterRecovery {
+  uint64_t number = 0;          // 0: there was none.
+  uint64_t term = 0;            // What is of lower ones says nothing of who members are.
+  uint64_t history_id = 0;      // Of all groups from then on.
+  uint64_t cluster_before = 0;  // Its id until then.
+  std::vector<uint64_t> lives_before = {};  // As FoundingPlan::founders, who are the survivors.
+  std::vector<NodeId> lost = {};            // Ascending.
+  friend bool operator==(const ClusterRecovery&, const ClusterRecovery&) = default;
+};
+
 struct FoundingPlan {
   uint64_t cluster_id = 0;
   uint64_t history_id = 0;
   uint32_t group_count = 0;
-  std::vector<Founder> founders = {};  // Ascending by node: their replica ids are 1, 2, 3 ...
+  // Ascending by node: their replica ids are 1, 2, 3 ..., but after a recovery.
+  std::vector<Founder> founders = {};
+  ClusterRecovery recovery = {};
   bool Names(const Founder& founder) const;
   bool Names(NodeId node) const;
   friend bool operator==(const FoundingPlan&, const FoundingPlan&) = default;

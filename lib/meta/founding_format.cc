@@ -21,6 +21,10 @@ enum Tag : uint64_t {
   kOpenings = 6,
 };
 
+// Of a record's state: kMember, of a cluster that was recovered. Who doesn't know that can't be
+// one.
+constexpr uint8_t kRecoveredMember = 4;
+
 void PutNode(std::string* out, const FoundingNode& node) {
   PutVarint(out, Raw(node.node));
   PutFixed<uint64_t>(out, node.directory);
@@ -47,9 +51,38 @@ uint32_t TakeGroups(Reader* reader, uint32_t groups_min) {
   return reader->ok() ? static_cast<uint32_t>(groups) : 0;
 }
 
+void PutRecovery(std::string* out, const ClusterRecovery& recovery) {
+  PutVarint(out, recovery.number);
+  PutVarint(out, recovery.term);
+  PutFixed<uint64_t>(out, recovery.history_id);
+  PutFixed<uint64_t>(out, recovery.cluster_before);
+  for (uint64_t lives : recovery.lives_before) PutVarint(out, lives);
+  PutVarint(out, recovery.lost.size());
+  for (NodeId node : recovery.lost) PutVarint(out, Raw(node));
+}
+
+ClusterRecovery TakeRecovery(Reader* reader, std::size_t founders) {
+  ClusterRecovery recovery;
+  recovery.number = reader->Varint();
+  recovery.term = reader->Varint();
+  recovery.history_id = reader->Fixed<uint64_t>();
+  recovery.cluster_before = reader->Fixed<uint64_t>();
+  for (std::size_t i = 0; i < founders && reader->ok(); ++i) {
+    recovery.lives_before.push_back(reader->Varint());
+    if (recovery.lives_before.back() > kLivesMax) reader->Fail();
+  }
+  const uint64_t lost = TakeCount(reader, kFoundingNodesMax);
+  for (uint64_t i = 0; i < lost && reader->ok(); ++i) {
+    recovery.lost.push_back(NodeId{reader->Varint()});
+  }
+  if (recovery.number == 0 || recovery.term == 0) reader->Fail();
+  return recovery;
+}
+
 std::string RecordField(const FoundingRecord& record) {
   std::string value;
-  PutFixed<uint8_t>(&value, static_cast<uint8_t>(record.state));
+  const bool recovered = record.plan.recovery.number != 0;
+  PutFixed<uint8_t>(&value, recovered ? kRecoveredMember : static_cast<uint8_t>(record.state));
   if (record.state == FoundingState::kEmpty) return value;
   PutFixed<uint64_t>(&value, record.plan.cluster_id);
   PutFixed<uint64_t>(&value, record.plan.history_id);
@@ -60,12 +93,15 @@ std::string RecordField(const FoundingRecord& record) {
     PutFixed<uint64_t>(&value, founder.directory);
   }
   PutVarint(&value, record.lives_before);
+  if (recovered) PutRecovery(&value, record.plan.recovery);
   return value;
 }
 
 FoundingRecord TakeRecord(Reader* reader) {
   FoundingRecord record;
-  record.state = static_cast<FoundingState>(reader->Fixed<uint8_t>());
+  const uint8_t state = reader->Fixed<uint8_t>();
+  const bool recovered = state == kRecoveredMember;
+  record.state = recovered ? FoundingState::kMember : static_cast<FoundingState>(state);
   if (record.state == FoundingState::kEmpty) return record;
   if (record.state != FoundingState::kFounding && record.state != FoundingState::kMember) {
     reader->Fail();
@@ -82,6 +118,7 @@ FoundingRecord TakeRecord(Reader* reader) {
   }
   if (count == 0 || plan.cluster_id == 0) reader->Fail();
   record.lives_before = reader->Varint();
+  if (recovered) plan.recovery = TakeRecovery(reader, plan.founders.size());
   return record;
 }
 

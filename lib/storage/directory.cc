@@ -116,7 +116,10 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
                    "'s; give this node its own directory, or an empty one");
   }
   if (!HasPlan(meta)) return {};
-  if (options.cluster_id_wanted != 0 && options.cluster_id_wanted != meta.cluster_id) {
+  // What a recovery made of a cluster is known by its former id, too, to who begins with it.
+  const bool former =
+      meta.recovery.number != 0 && options.cluster_id_wanted == meta.recovery.cluster_before;
+  if (options.cluster_id_wanted != 0 && options.cluster_id_wanted != meta.cluster_id && !former) {
     return Refusal(path + " is of cluster " + std::to_string(meta.cluster_id) + ", not " +
                    std::to_string(options.cluster_id_wanted) +
                    "; give this node its own directory, or an empty one");
@@ -233,17 +236,27 @@ Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
 DirectoryMeta DataDirectory::Planned(const DirectoryPlan& plan) const {
   URSULA_CHECK(meta_.state == DirectoryState::kFounding);
   URSULA_CHECK(plan.cluster_id != 0 && plan.group_count != 0);
+  return Named(plan);
+}
+
+DirectoryMeta DataDirectory::Named(const DirectoryPlan& plan) const {
   DirectoryMeta meta = meta_;
   meta.cluster_id = plan.cluster_id;
   meta.history_id = plan.history_id;
   meta.group_count = plan.group_count;
   meta.founders = plan.founders;
-  meta.founding_voters.clear();
+  meta.recovery = plan.recovery;
+  meta.founding_voters = plan.replicas;
+  if (plan.replicas.empty()) {
+    for (const FoundingDirectory& founder : plan.founders) {
+      meta.founding_voters.push_back(ReplicaId{founder.node_id});
+    }
+  }
+  URSULA_CHECK(meta.founding_voters.size() == plan.founders.size());
   meta.replica_id = ReplicaId{0};
-  for (const FoundingDirectory& founder : plan.founders) {
-    meta.founding_voters.push_back(ReplicaId{founder.node_id});
-    if (founder == FoundingDirectory{meta.node_id, meta.id}) {
-      meta.replica_id = meta.founding_voters.back();
+  for (std::size_t i = 0; i < plan.founders.size(); ++i) {
+    if (plan.founders[i] == FoundingDirectory{meta.node_id, meta.id}) {
+      meta.replica_id = meta.founding_voters[i];
     }
   }
   return meta;
@@ -256,7 +269,22 @@ Status DataDirectory::BecomeMember(io::Disk& disk) {
   return Become(disk, std::move(meta));
 }
 
+Status DataDirectory::Recover(io::Disk& disk, const DirectoryPlan& plan) {
+  URSULA_CHECK(meta_.state == DirectoryState::kMember && plan.recovery.number != 0);
+  DirectoryMeta meta = Named(plan);
+  URSULA_CHECK(Raw(meta.replica_id) != 0 && meta.replica_id != meta_.replica_id);
+  Status replaced = Replace(disk, meta);
+  if (replaced.ok()) to_be_ = std::move(meta);
+  return replaced;
+}
+
 Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
+  Status replaced = Replace(disk, meta);
+  if (replaced.ok()) meta_ = std::move(meta);
+  return replaced;
+}
+
+Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
   Status replaced = ReplaceMeta(disk, path_, meta);
   if (!replaced.ok()) return replaced;
   // META is another file now.
@@ -266,7 +294,6 @@ Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
     return Refusal(path_ + " was replaced by another directory while it was in use");
   }
   places_ = std::move(*places);
-  meta_ = std::move(meta);
   return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,11 @@ struct DirectoryPlan {
   uint64_t cluster_id = 0;
   uint64_t history_id = 0;
   uint32_t group_count = 0;
-  // Ascending by node: the id of its replicas, too (ReplicaId).
+  // Ascending by node: the id of its replicas, too (ReplicaId),
   std::vector<FoundingDirectory> founders = {};
+  // but of a cluster that was recovered, which has one for each of them here.
+  std::vector<ReplicaId> replicas = {};
+  DirectoryRecovery recovery = {};
   // Not 0: it isn't of those, but the node's next directory after so many.
   uint64_t lives_before = 0;
 };
@@ -88,6 +92,12 @@ class DataDirectory {
   const std::vector<FoundingDirectory>& founders() const { return meta_.founders; }
   uint64_t history_id() const { return meta_.history_id; }  // What a new group's state begins with.
 
+  const DirectoryMeta& meta() const { return meta_; }  // All of it.
+  // The newest that it went through; number 0: none.
+  const DirectoryRecovery& recovery() const { return meta_.recovery; }
+  // What the next opening finds: the plan that Recover made durable. Null: this opening made none.
+  const DirectoryMeta* to_be() const { return to_be_ ? &*to_be_ : nullptr; }
+
   const std::vector<Place>& places() const { return places_; }
   // What an operator should know of this opening; empty: nothing.
   const std::string& notice() const { return notice_; }
@@ -106,19 +116,26 @@ class DataDirectory {
   Status BecomeMember(io::Disk& disk);  // REQUIRES: kFounding with a plan.
   // Nothing in it may be served any more. REQUIRES: kMember.
   Status MustRejoin(io::Disk& disk);
+  // From the next opening on it is one of the plan's, which says it with its recovery; in this one
+  // it stays what it was, and is to do nothing more. What fails may have happened all the same.
+  // REQUIRES: kMember; the plan names this directory, with another replica id than it has.
+  Status Recover(io::Disk& disk, const DirectoryPlan& plan);
   // A member of a cluster that has begun. REQUIRES: kFounding, and plan.lives_before isn't 0.
   Status Join(io::Disk& disk, const DirectoryPlan& plan);
 
  private:
   DataDirectory() = default;
   Status Become(io::Disk& disk, DirectoryMeta meta);
+  Status Replace(io::Disk& disk, const DirectoryMeta& meta);
   DirectoryMeta Planned(const DirectoryPlan& plan) const;
+  DirectoryMeta Named(const DirectoryPlan& plan) const;
 
   std::string path_;
   std::shared_ptr<void> lock_;
   std::vector<Place> places_;
   std::string notice_;
   DirectoryMeta meta_;
+  std::optional<DirectoryMeta> to_be_;
 };
 
 }  // namespace ursula::storage

@@ -35,6 +35,7 @@ enum Tag : uint16_t {
   kLevel = 11,
   kState = 12,
   kFounders = 13,
+  kRecovery = 14,
 };
 
 Status Refusal(std::string message) {
@@ -87,6 +88,20 @@ class Taker {
     return directories;
   }
 
+  DirectoryRecovery Recovery(Tag tag) {
+    const std::string value = Take(tag);
+    DirectoryRecovery recovery;
+    if (value.empty()) return recovery;
+    Reader reader(value);
+    recovery.number = reader.Fixed<uint64_t>();
+    recovery.term = Term{reader.Fixed<uint64_t>()};
+    recovery.history_id = reader.Fixed<uint64_t>();
+    recovery.cluster_before = reader.Fixed<uint64_t>();
+    while (reader.ok() && !reader.AtEnd()) recovery.lost.push_back(reader.Fixed<uint64_t>());
+    ok_ = ok_ && reader.ok() && recovery.number != 0;
+    return recovery;
+  }
+
   bool ok() const { return ok_; }
 
  private:
@@ -102,7 +117,7 @@ class Taker {
   bool ok_ = true;
 };
 
-bool Known(uint16_t tag) { return tag >= kId && tag <= kFounders; }
+bool Known(uint16_t tag) { return tag >= kId && tag <= kRecovery; }
 
 // Ascending, each once.
 Result<Fields> ReadFields(std::string_view bytes) {
@@ -140,6 +155,7 @@ Status CheckMeta(const DirectoryMeta& meta) {
   const bool each_founds =
       meta.founders.empty() || meta.founders.size() == meta.founding_voters.size();
   if (meta.group_count == 0 || !each_founds) return Damaged();
+  if (meta.recovery.number != 0 && meta.founders.empty()) return Damaged();
   return {};
 }
 
@@ -163,6 +179,13 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
   for (const FoundingDirectory& founder : meta.founders) {
     Put(&fields, kFounders, founder.node_id);
     Put(&fields, kFounders, founder.id);
+  }
+  if (meta.recovery.number != 0) {
+    Put(&fields, kRecovery, meta.recovery.number);
+    Put(&fields, kRecovery, Raw(meta.recovery.term));
+    Put(&fields, kRecovery, meta.recovery.history_id);
+    Put(&fields, kRecovery, meta.recovery.cluster_before);
+    for (uint64_t node : meta.recovery.lost) Put(&fields, kRecovery, node);
   }
   for (const UnknownMetaField& field : meta.unknown) {
     URSULA_CHECK(!Known(field.tag));
@@ -221,6 +244,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.feature_level = take.Fixed<uint32_t>(kLevel);
   meta.state = static_cast<DirectoryState>(take.Fixed<uint32_t>(kState));
   meta.founders = take.Directories(kFounders);
+  meta.recovery = take.Recovery(kRecovery);
   if (!take.ok()) return Damaged();
   for (auto& [tag, value] : *fields) meta.unknown.push_back({tag, std::move(value)});
   Status checked = CheckMeta(meta);

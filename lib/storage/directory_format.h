@@ -38,6 +38,18 @@ struct FoundingDirectory {
   friend bool operator==(const FoundingDirectory&, const FoundingDirectory&) = default;
 };
 
+// By which the survivors of a cluster that had lost its majority became a cluster of their own:
+// then founding voters and founders are those. What is of terms below `term`, in snapshots and in
+// the log, says nothing of who a group's members are.
+struct DirectoryRecovery {
+  uint64_t number = 0;  // 1, 2, 3 ... of those that this directory went through; 0: there was none.
+  Term term = {};       // Above every term that a survivor knew.
+  uint64_t history_id = 0;          // Random: that of all groups from then on.
+  uint64_t cluster_before = 0;      // The cluster's id until then.
+  std::vector<uint64_t> lost = {};  // Nodes. Ascending.
+  friend bool operator==(const DirectoryRecovery&, const DirectoryRecovery&) = default;
+};
+
 struct DirectoryMeta {
   uint64_t id = 0;  // Random; it goes into the seed of every checksum in the directory.
   uint32_t group_count = 0;
@@ -53,6 +65,7 @@ struct DirectoryMeta {
   uint64_t history_id = 0;  // Random, of the founding.
   uint32_t feature_level = 0;
   DirectoryState state = DirectoryState::kMember;
+  DirectoryRecovery recovery = {};             // The newest.
   std::vector<UnknownMetaField> unknown = {};  // Ascending by tag.
   friend bool operator==(const DirectoryMeta&, const DirectoryMeta&) = default;
 };

@@ -128,6 +128,17 @@ class Encoder {
     PutFixed<uint64_t>(out_, c.nonce_before);
     PutFixed<uint64_t>(out_, c.nonce);
   }
+  void operator()(const Recover& c) {
+    PutVarint(out_, c.number);
+    PutFixed<uint64_t>(out_, c.history);
+    PutVarint(out_, c.survivors.size());
+    for (const Recover::Survivor& survivor : c.survivors) {
+      PutVarint(out_, survivor.node);
+      PutVarint(out_, survivor.lives_before);
+    }
+    PutVarint(out_, c.lost.size());
+    for (uint64_t node : c.lost) PutVarint(out_, node);
+  }
 
  private:
   static unsigned FlagsOf(Framing framing) { return framing == Framing::kJson ? kFlagJson : 0; }

@@ -284,14 +284,32 @@ struct OpenNode {
   friend bool operator==(const OpenNode&, const OpenNode&) = default;
 };
 
+// The survivors of a cluster that had lost its majority go on, as another history. Proposed by the
+// first leader before all else, in every group; what comes after it is of that history. Of an older
+// recovery, or of the same again, nothing comes.
+struct Recover {
+  struct Survivor {
+    uint64_t node = 0;
+    uint64_t lives_before = 0;
+    friend bool operator==(const Survivor&, const Survivor&) = default;
+  };
+  uint64_t number = 0;  // 1, 2, 3 ... of the cluster's recoveries.
+  uint64_t history = 0;
+  // Of the meta group: who is a member from here on. All others are none, `lost` among them.
+  std::vector<Survivor> survivors = {};
+  std::vector<uint64_t> lost = {};
+  friend bool operator==(const Recover&, const Recover&) = default;
+};
+
 // ----------------------------------------------------------------------------------------------
 
 struct Command {
   // The alternatives' order is the encoding's kind number, from 1.
-  using Body = std::variant<CreateBucket, DeleteBucket, FenceBucket, UnfenceBucket, CreateStream,
-                            CreateFork, Append, Delete, Expire, Touch, Reserve, Confirm, Unreserve,
-                            ResolveFork, DropReleases, SettleFences, SetLimits, SetFeatureLevel,
-                            SetHistory, StepClock, AdmitNode, SettleNode, OpenNode, MarkNode>;
+  using Body =
+      std::variant<CreateBucket, DeleteBucket, FenceBucket, UnfenceBucket, CreateStream, CreateFork,
+                   Append, Delete, Expire, Touch, Reserve, Confirm, Unreserve, ResolveFork,
+                   DropReleases, SettleFences, SetLimits, SetFeatureLevel, SetHistory, StepClock,
+                   AdmitNode, SettleNode, OpenNode, MarkNode, Recover>;
 
   int64_t now_ms = 0;  // Unix time, stamped by the leader that proposes it. Not negative.
   Body body = {};

@@ -169,6 +169,18 @@ void Get(Reader* in, OpenNode* c) {
   c->nonce = in->Fixed<uint64_t>();
 }
 
+void Get(Reader* in, Recover* c) {
+  c->number = in->Varint();
+  c->history = in->Fixed<uint64_t>();
+  const uint64_t survivors = in->Varint();
+  for (uint64_t i = 0; i < survivors && in->ok(); ++i) {
+    const uint64_t node = in->Varint();
+    c->survivors.push_back({node, in->Varint()});
+  }
+  const uint64_t lost = in->Varint();
+  for (uint64_t i = 0; i < lost && in->ok(); ++i) c->lost.push_back(in->Varint());
+}
+
 template <std::size_t kIndex = 0>
 bool GetBody(std::size_t index, Reader* in, Command::Body* body) {
   if constexpr (kIndex < std::variant_size_v<Command::Body>) {

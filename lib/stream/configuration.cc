@@ -16,7 +16,11 @@ void Machine::Commit(Index, const SetFeatureLevel& command, ApplyResult*) {
 
 Reply Machine::Decide(const SetHistory&, int64_t) const { return {}; }
 void Machine::Commit(Index, const SetHistory& command, ApplyResult* result) {
-  history_ = command.history;
+  BecomeHistory(command.history, result);
+}
+
+void Machine::BecomeHistory(uint64_t history, ApplyResult* result) {
+  history_ = history;
   // Who waits on a stream waits on one of the other history.
   for (const auto& [incarnation, stream] : streams_.streams()) {
     if (stream->life != Life::kDetached) result->changed.push_back(incarnation);

@@ -156,6 +156,7 @@ class Machine {
   int64_t now_ms() const { return now_ms_; }  // The latest stamped time that was applied.
   GroupId group() const { return group_; }
   uint64_t history() const { return history_; }
+  uint64_t recovery() const { return recovery_; }  // Recover::number of the last one; 0: none.
   uint64_t feature_level() const { return feature_level_; }
   const Limits& limits() const { return limits_; }
 
@@ -244,6 +245,7 @@ class Machine {
   Reply Decide(const SettleNode& command, int64_t now) const;
   Reply Decide(const OpenNode& command, int64_t now) const;
   Reply Decide(const MarkNode& command, int64_t now) const;
+  Reply Decide(const Recover& command, int64_t now) const;
 
   void Commit(Index index, const CreateBucket& command, ApplyResult* result);
   void Commit(Index index, const DeleteBucket& command, ApplyResult* result);
@@ -269,6 +271,7 @@ class Machine {
   void Commit(Index index, const SettleNode& command, ApplyResult* result);
   void Commit(Index index, const OpenNode& command, ApplyResult* result);
   void Commit(Index index, const MarkNode& command, ApplyResult* result);
+  void Commit(Index index, const Recover& command, ApplyResult* result);
 
   // condition.cc; `stream` null: there is none.
   bool Matches(const StateMatch& match, const StreamState& stream) const;
@@ -315,6 +318,9 @@ class Machine {
   bool IsOver(const Reservation& reservation) const;
   void Settle(GroupId home, Incarnation settled_below);
 
+  // configuration.cc
+  void BecomeHistory(uint64_t history, ApplyResult* result);
+
   // snapshot.cc
   friend class Collection;
   void MarkRecord(char kind, std::string_view rest);
@@ -338,6 +344,7 @@ class Machine {
 
   const GroupId group_;
   uint64_t history_;
+  uint64_t recovery_ = 0;
   uint64_t feature_level_ = 1;
   Limits limits_;
   int64_t now_ms_ = 0;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "lib/stream/machine.h"
 #include "lib/stream/record_format.h"
@@ -127,6 +128,30 @@ void Machine::Commit(Index, const OpenNode& command, ApplyResult*) {
   state.opening = command.opening;
   state.nonce = command.nonce;
   PutNode(command.node, state);
+}
+
+Reply Machine::Decide(const Recover& command, int64_t) const {
+  Reply reply;
+  if (command.number <= recovery_) reply.outcome = Outcome::kConflict;
+  return reply;
+}
+
+// Who is none any more counts one life more: one that nobody here has heard of may have begun.
+void Machine::Commit(Index, const Recover& command, ApplyResult* result) {
+  recovery_ = command.number;
+  BecomeHistory(command.history, result);
+  if (command.survivors.empty()) return;
+  std::vector<uint64_t> others = command.lost;
+  for (const auto& [node, state] : nodes_) others.push_back(node);
+  std::ranges::sort(others);
+  others.erase(std::ranges::unique(others).begin(), others.end());
+  for (const Recover::Survivor& survivor : command.survivors) {
+    std::erase(others, survivor.node);
+    PutNode(survivor.node, {.lives_before = survivor.lives_before});
+  }
+  for (uint64_t node : others) {
+    PutNode(node, {.lives_before = FindNode(node).lives_before + 1, .stage = Stage::kGone});
+  }
 }
 
 }  // namespace ursula::stream

@@ -132,6 +132,7 @@ void Machine::PutHeader(std::string* out) const {
   PutVarint(out, feature_level_);
   PutLimits(out, limits_);
   PutVarint(out, Raw(fences_settled_));
+  if (recovery_ != 0) PutVarint(out, recovery_);
 }
 
 // The value of a record; empty if there is none (any more).
@@ -295,6 +296,9 @@ Status Machine::LoadHeader(std::string_view value) {
   feature_level_ = in.Varint();
   limits_ = GetLimits(&in);
   fences_settled_ = GetIncarnation(&in);
+  const bool recovered = in.ok() && !in.AtEnd();
+  recovery_ = recovered ? in.Varint() : 0;
+  if (recovered && recovery_ == 0) return Malformed("header");
   return in.AtEnd() && now_ms_ != kNever ? Status() : Malformed("header");
 }
 

@@ -219,8 +219,22 @@ Command::Body CommandSource::ClusterBody() {
   }
 }
 
+Recover CommandSource::RandomRecover() {
+  Recover recover{.number = random_.Below(4), .history = random_.Below(3)};
+  for (uint64_t node = 1; node <= random_.Below(5); ++node) {
+    if (random_.OneIn(2)) {
+      recover.survivors.push_back({node, random_.Below(3)});
+    } else {
+      recover.lost.push_back(node);
+    }
+  }
+  return recover;
+}
+
 Command::Body CommandSource::Configuration() {
-  switch (random_.Below(10)) {
+  switch (random_.Below(11)) {
+    case 10:
+      return RandomRecover();
     case 9:
       return MarkNode{1 + random_.Below(7), random_.Below(2),
                       static_cast<MarkNode::Mark>(1 + random_.Below(4)), 1 + random_.Below(4)};

@@ -43,6 +43,7 @@ class CommandSource {
   StateMatch Match(const StreamId& id);
   Precondition Condition(const StreamId& id);
   Command::Body Configuration();
+  Recover RandomRecover();
 
   Random random_;
   const StreamTwin* twin_;

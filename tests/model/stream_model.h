@@ -98,6 +98,7 @@ class StreamModel {
   };
   const std::map<uint64_t, Node>& nodes() const { return nodes_; }
   uint64_t history() const { return history_; }
+  uint64_t recovery() const { return recovery_; }
 
  private:
   void Do(uint64_t index, const CreateBucket& command, ModelResult* result);
@@ -123,6 +124,7 @@ class StreamModel {
   void Do(uint64_t index, const SettleNode& command, ModelResult* result);
   void Do(uint64_t index, const OpenNode& command, ModelResult* result);
   void Do(uint64_t index, const MarkNode& command, ModelResult* result);
+  void Do(uint64_t index, const Recover& command, ModelResult* result);
   void Do(uint64_t index, const StepClock& command, ModelResult* result);
 
   StreamInfo InfoOf(const ModelStream& stream) const;
@@ -154,6 +156,7 @@ class StreamModel {
   std::map<uint64_t, Node> nodes_;
   std::vector<Asked> asked_;
   uint64_t history_;
+  uint64_t recovery_ = 0;
   uint64_t feature_level_ = 1;
   Limits limits_;
   std::map<StreamId, Placement> placements_;

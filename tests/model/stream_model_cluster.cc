@@ -213,6 +213,28 @@ void StreamModel::Do(uint64_t, const SetHistory& command, ModelResult* result) {
   }
 }
 
+void StreamModel::Do(uint64_t index, const Recover& command, ModelResult* result) {
+  if (recovery_ >= command.number) {
+    result->reply.outcome = Outcome::kConflict;
+    return;
+  }
+  recovery_ = command.number;
+  Do(index, SetHistory{command.history}, result);
+  if (command.survivors.empty()) return;
+  std::map<uint64_t, Node> after;
+  for (const auto& survivor : command.survivors) {
+    after[survivor.node] = Node();
+    after[survivor.node].lives_before = survivor.lives_before;
+  }
+  for (uint64_t node : command.lost) nodes_[node];
+  for (const auto& [number, before] : nodes_) {
+    if (after.count(number) > 0) continue;
+    after[number].lives_before = before.lives_before + 1;
+    after[number].stage = "gone";
+  }
+  nodes_ = after;
+}
+
 void StreamModel::Do(uint64_t, const AdmitNode& command, ModelResult* result) {
   auto there = nodes_.find(command.node);
   if (there != nodes_.end() && command.directory != 0 && there->second.stage != "gone" &&

@@ -147,6 +147,15 @@ void FakeEngine::ChangeMember(MemberChange change, Done<MemberReply> done) {
   Later<MemberReply>(std::move(done), member_reply);
 }
 
+void FakeEngine::InspectRecovery(Done<RecoveryStatus> done) {
+  Later<RecoveryStatus>(std::move(done), recovery_status);
+}
+
+void FakeEngine::RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) {
+  recovery_plan = std::move(plan);
+  Later<RecoveryReply>(std::move(done), recovery_reply);
+}
+
 void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
   if (!holding_) return DoAppend(std::move(request), std::move(done));
   held_.push_back([this, request = std::move(request), done = std::move(done)]() mutable {

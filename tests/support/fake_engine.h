@@ -38,6 +38,8 @@ class FakeEngine final : public StreamEngine {
   void StepClock(Done<ClockReply> done) override;
   void TransferLeader(GroupId group, NodeId to, Done<TransferReply> done) override;
   void ChangeMember(MemberChange change, Done<MemberReply> done) override;
+  void InspectRecovery(Done<RecoveryStatus> done) override;
+  void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override { return ready; }
   EngineStats Stats() const override { return {}; }
   ClusterStatus Cluster() const override { return cluster; }
@@ -55,6 +57,9 @@ class FakeEngine final : public StreamEngine {
   CoreId core = {};  // Of every stream.
   Result<MemberReply> member_reply = MemberReply{};
   MemberChange member_change = {};  // The last one.
+  Result<RecoveryStatus> recovery_status = RecoveryStatus{};
+  Result<RecoveryReply> recovery_reply = RecoveryReply{};
+  RecoveryPlan recovery_plan = {};  // The last one.
   uint64_t cancelled = 0;
   uint64_t reads = 0;
   // What local reads and heads come to, as on a replica that is cut off: how old they are, of what

@@ -458,6 +458,18 @@ struct MemberReply {
   MemberOutcome outcome = MemberOutcome::kAccepted;
 };
 
+enum class RecoveryOutcome : uint8_t {
+  kStored,     // Durable: the next opening goes by it. Until then the node takes part in nothing.
+  kIsSo,       // It was stored before, or the node goes by it already.
+  kNotNeeded,  // The survivors have a majority of every group: they do without.
+  kOtherPlan,  // Another one is stored: open the engine anew first.
+  kTerm,       // A group is of the plan's term or a later one: look again, and make another plan.
+};
+
+struct RecoveryReply {
+  RecoveryOutcome outcome = RecoveryOutcome::kStored;
+};
+
 struct Stopped {};
 
 class StreamEngine {
@@ -510,6 +522,20 @@ class StreamEngine {
   // 65535, kAdd of one that ClusterOptions::founders doesn't name; kFailedPrecondition: this engine
   // has no peers; kUnavailable, kOutcomeUnknown as in Append: the same may be asked again.
   virtual void ChangeMember(MemberChange change, Done<MemberReply> done) = 0;
+
+  // What this node could be recovered from. kFailedPrecondition: it has no directory, or one that
+  // is none of its cluster's any more.
+  virtual void InspectRecovery(Done<RecoveryStatus> done) = 0;
+
+  // Ends this node's part in its cluster, and makes durable what its next opening goes by. By an
+  // operator's word alone: nothing here can tell a node that is lost from one that is cut off, and
+  // those that are cut off go on by themselves if they have a majority. Every survivor gets the
+  // same plan; those who open with it serve once all of them have. kInvalidArgument: the plan isn't
+  // of this directory, or doesn't say of every node that is known here what has become of it;
+  // kFailedPrecondition: as InspectRecovery; kUnavailable: another call is under way; kIoError:
+  // unknown, the same may be asked again. With kStored, kTerm and kIoError the node takes part in
+  // nothing until its next opening.
+  virtual void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) = 0;
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
   virtual Status Ready() const = 0;

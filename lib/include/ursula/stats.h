@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ursula/types.h"
@@ -182,6 +183,54 @@ struct ClusterStatus {
   // for. Told by the leader of group 0 alone.
   uint32_t groups_settled = 0;
   std::string members_wait_for = {};
+};
+
+// How the survivors of a cluster that has lost the majority of a group for ever become a cluster of
+// their own. What no survivor has is lost, though it was acknowledged; which of them has the most
+// they find out by themselves, group by group.
+struct RecoveryPlan {
+  struct Survivor {
+    NodeId node = {};
+    uint64_t directory = 0;  // RecoveryStatus::directory.
+    uint64_t lives_before =
+        0;  // One more than it had: as another replica nobody of before knows it.
+    friend bool operator==(const Survivor&, const Survivor&) = default;
+  };
+  uint64_t number = 0;  // One more than any survivor's RecoveryStatus::number.
+  uint64_t cluster_before = 0;
+  uint64_t cluster_id = 0;  // Random, as the next.
+  uint64_t history_id = 0;
+  uint64_t term = 0;                     // Above every RecoveryGroup::term.
+  std::vector<Survivor> survivors = {};  // Ascending by node.
+  std::vector<NodeId> lost = {};         // Ascending. With the survivors, all that there are.
+  friend bool operator==(const RecoveryPlan&, const RecoveryPlan&) = default;
+};
+
+// What a node has of a group, and whom it takes for the group's voters; of a joint configuration
+// those of its other half, too.
+struct RecoveryGroup {
+  GroupId group = {};
+  bool has_leader = false;
+  uint64_t term = 0;
+  uint64_t last_term = 0;      // Of its log's last entry,
+  uint64_t last_index = 0;     // and where that stands.
+  uint64_t commit = 0;         // What it knows to be committed.
+  uint64_t lacking_bytes = 0;  // Payload that it has the entries of, and not the bytes.
+  std::vector<NodeId> voters = {};
+  std::vector<NodeId> voters_outgoing = {};
+};
+
+struct RecoveryStatus {
+  NodeId node = {};
+  uint64_t cluster_id = 0;
+  uint64_t directory = 0;  // Its id, drawn with it.
+  uint64_t lives_before = 0;
+  uint64_t number = 0;  // Of the recovery that it went through last; 0: none.
+  // That one, or a newer one that it has stored for its next opening.
+  std::optional<RecoveryPlan> plan = {};
+  bool stored = false;               // The latter.
+  std::vector<NodeId> members = {};  // That it knows of, itself included.
+  std::vector<RecoveryGroup> groups = {};
 };
 
 }  // namespace ursula

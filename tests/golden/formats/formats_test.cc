@@ -77,6 +77,13 @@ TEST_F(FormatsTest, Directory) {
   meta.founders = {{1, 0x61}, {2, 0x1122334455667788}, {3, 0x63}};
   meta.state = DirectoryState::kFounding;
   Check("directory_meta_2_of_founders", EncodeDirectoryMeta(meta));
+  meta.state = DirectoryState::kMember;
+  meta.founders = {{2, 0x1122334455667788}};
+  meta.founding_voters = {ReplicaId{65538}};
+  meta.replica_id = ReplicaId{65538};
+  meta.recovery = {
+      .number = 1, .term = Term{1007}, .history_id = 0x71, .cluster_before = 0x81, .lost = {1, 3}};
+  Check("directory_meta_2_recovered", EncodeDirectoryMeta(meta));
   Check("directory_meta_2_without_a_plan",
         EncodeDirectoryMeta({.id = 0x1122334455667788,
                              .generation = 1,
@@ -98,6 +105,20 @@ TEST_F(FormatsTest, FoundersHello) {
                             .wish = {{NodeId{1}, NodeId{2}}, 300, {{"message_bytes_max", 1000}}},
                             .heard = {{{NodeId{1}, 0x61, 0x71}, 4, true}}};
   Check("founding_hello", EncodeFoundingHello(hello).view());
+  FoundingHello recovered = hello;
+  recovered.record = {FoundingState::kMember,
+                      {.cluster_id = 0x42,
+                       .history_id = 0x51,
+                       .group_count = 300,
+                       .founders = {{NodeId{2}, 0x62}},
+                       .recovery = {.number = 1,
+                                    .term = 1007,
+                                    .history_id = 0x71,
+                                    .cluster_before = 0x41,
+                                    .lives_before = {1},
+                                    .lost = {NodeId{1}, NodeId{3}}}},
+                      1};
+  Check("founding_hello_recovered", EncodeFoundingHello(recovered).view());
 }
 
 TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {

@@ -71,6 +71,23 @@ Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records,
   return std::move((*groups)[Raw(kGroup)]);
 }
 
+// After a recovery of the cluster at term 10.
+RecoveredGroup Survivor(std::vector<storage::RecoveredRecord> records, const Held& snapshot = {}) {
+  Recovered recovered;
+  recovered.term = Term{10};
+  recovered.conf.voters = {ReplicaId{65537}};
+  Recovery recovery(2, {.voters = {ReplicaId{1}, ReplicaId{2}}, .recovered = recovered});
+  raft::SnapshotMeta meta{.index = Index{snapshot.index}, .term = Term{snapshot.term}};
+  meta.conf.voters = {ReplicaId{65537}, ReplicaId{65538}};
+  if (snapshot.index > 0) recovery.SetSnapshot(kGroup, std::move(meta));
+  for (storage::RecoveredRecord& record : records) {
+    EXPECT_TRUE(recovery.OnRecord(std::move(record)).ok());
+  }
+  Result<std::vector<RecoveredGroup>> groups = recovery.Finish();
+  EXPECT_TRUE(groups.ok()) << groups.status().ToString();
+  return groups.ok() ? std::move((*groups)[Raw(kGroup)]) : RecoveredGroup();
+}
+
 std::string Log(const RecoveredGroup& group) {
   std::string said;
   for (const raft::Entry& entry : group.entries) {
@@ -85,6 +102,25 @@ TEST(GroupRecoveryTest, NothingIsANewGroup) {
   EXPECT_EQ(group->compacted.index, Index{0});
   EXPECT_EQ(group->compacted.conf.voters, std::vector<ReplicaId>{ReplicaId{1}});
   EXPECT_EQ(Log(*group), "");
+}
+
+TEST(GroupRecoveryTest, ASurvivorIsOfThePlansTermAndMembersUntilASnapshotIsOfThatTermToo) {
+  const std::vector<ReplicaId> alone = {ReplicaId{65537}};
+  RecoveredGroup group = Survivor({State(3), Entry(1, 3)});
+  EXPECT_EQ(group.compacted.conf.voters, alone);
+  EXPECT_EQ(group.hard.term, Term{10});
+  EXPECT_EQ(group.hard.vote, raft::kNoReplica);
+  EXPECT_EQ(Log(group), "1.3 ");
+  EXPECT_EQ(Survivor({}, {5, 9}).compacted.conf.voters, alone);
+  EXPECT_EQ(Survivor({}, {5, 9}).hard.term, Term{10});
+  // A vote of the plan's term or a later one is kept, and so is what was agreed upon since.
+  for (uint64_t term : {10, 12}) {
+    group = Survivor({State(term)});
+    EXPECT_EQ(group.hard.term, Term{term});
+    EXPECT_EQ(group.hard.vote, ReplicaId{1});
+    EXPECT_EQ(group.compacted.conf.voters, alone);
+  }
+  EXPECT_EQ(Survivor({State(12)}, {5, 11}).compacted.conf.voters.size(), 2u);
 }
 
 TEST(GroupRecoveryTest, ASlotWrittenAgainEndsWhatStoodThereAndAbove) {

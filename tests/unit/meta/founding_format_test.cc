@@ -49,6 +49,28 @@ TEST(FoundingFormatTest, ReadsBackWhatWasWritten) {
   }
 }
 
+TEST(FoundingFormatTest, ReadsBackARecoveredClusters) {
+  FoundingHello hello = Hello();
+  hello.record.state = FoundingState::kMember;
+  hello.record.plan.recovery = {.number = 1,
+                                .term = 300,
+                                .history_id = 9,
+                                .cluster_before = 6,
+                                .lives_before = {1, 2, 1},
+                                .lost = {NodeId{4}, NodeId{5}}};
+  Result<FoundingHello> read = DecodeFoundingHello(EncodeFoundingHello(hello));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, hello);
+  for (int wrong = 0; wrong < 3; ++wrong) {
+    FoundingHello other = hello;
+    if (wrong == 0) other.record.plan.recovery.term = 0;
+    if (wrong == 1) other.record.plan.recovery.lives_before.pop_back();
+    if (wrong == 2) other.record.plan.recovery.lives_before[1] = UINT64_MAX;
+    read = DecodeFoundingHello(EncodeFoundingHello(other));
+    EXPECT_FALSE(read.ok() && *read == other) << wrong;
+  }
+}
+
 TEST(FoundingFormatTest, IsNoFrameOfLettersAndTheOtherWayRound) {
   const Bytes hello = EncodeFoundingHello(Hello());
   EXPECT_TRUE(IsFoundingFrame(hello));

@@ -85,6 +85,25 @@ TEST(DirectoryFormatTest, ReadsBackFoundersAndOneWithoutAPlan) {
   EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
 }
 
+TEST(DirectoryFormatTest, ReadsBackARecovery) {
+  DirectoryMeta meta = Meta();
+  meta.founders = {{2, 11}, {3, 19}};
+  meta.recovery = {
+      .number = 2, .term = Term{300}, .history_id = 16, .cluster_before = 13, .lost = {1, 4}};
+  Result<DirectoryMeta> read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  meta.founders.clear();
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
+  for (const std::string& value :
+       {std::string(8, '\1'), std::string(37, '\1'), std::string(32, '\0')}) {
+    meta.recovery = {};
+    meta.founders = {{2, 11}, {3, 19}};
+    EXPECT_NE(Refusal(WithFields(FieldsOf(meta) + Field(0x800e, value))).find("damaged"),
+              std::string::npos);
+  }
+}
+
 TEST(DirectoryFormatTest, AnUnknownFieldIsKept) {
   Result<DirectoryMeta> read =
       DecodeDirectoryMeta(WithFields(FieldsOf(Meta()) + Field(300, "later")));

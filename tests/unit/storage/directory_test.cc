@@ -127,6 +127,48 @@ TEST_F(FoundingDirectoryTest, ItsPlacesAreThoseOfItsNewestMeta) {
   }
 }
 
+TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
+  DirectoryPlan plan = Plan(31);
+  plan.founders = {{1, 11}, {2, 12}};
+  plan.replicas = {ReplicaId{65537}, ReplicaId{65538}};
+  plan.recovery = {
+      .number = 1, .term = Term{9}, .history_id = 41, .cluster_before = 21, .lost = {5}};
+  {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
+    ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
+    disk_.faults().capacity_bytes = 0;
+    EXPECT_EQ((*opened)->Recover(loop_.disk(), plan).code(), StatusCode::kStorageFull);
+    EXPECT_EQ((*opened)->to_be(), nullptr);
+    disk_.faults().capacity_bytes = 1 << 20;
+    ASSERT_TRUE((*opened)->Recover(loop_.disk(), plan).ok());
+    ASSERT_NE((*opened)->to_be(), nullptr);
+    EXPECT_EQ((*opened)->to_be()->recovery, plan.recovery);
+    EXPECT_EQ((*opened)->cluster_id(), 21u);
+    EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
+    EXPECT_EQ((*opened)->recovery().number, 0u);
+    for (const DataDirectory::Place& place : (*opened)->places()) {
+      EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
+    }
+    disk_.Crash();
+  }
+  // Its former cluster's id still finds it.
+  for (uint64_t cluster : {0, 21, 31}) {
+    Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral(2, cluster);
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->to_be(), nullptr);
+    EXPECT_EQ((*opened)->state(), DirectoryState::kMember);
+    EXPECT_EQ((*opened)->cluster_id(), 31u);
+    EXPECT_EQ((*opened)->replica_id(), ReplicaId{65538});
+    EXPECT_EQ((*opened)->founding_voters(), plan.replicas);
+    EXPECT_EQ((*opened)->founders(), plan.founders);
+    EXPECT_EQ((*opened)->recovery(), plan.recovery);
+    EXPECT_EQ((*opened)->history_id(), 22u);
+  }
+  EXPECT_FALSE(OpenOneOfSeveral(2, 20).ok());
+}
+
 TEST_F(FoundingDirectoryTest, AStepThatFindsNoRoomChangesNothing) {
   Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
   ASSERT_TRUE(opened.ok());

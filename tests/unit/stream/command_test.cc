@@ -129,6 +129,7 @@ std::vector<Golden> Goldens() {
       {"0217ac020302ac0208070605040302010100000000000000",
        OpenNode{3, 2, 300, 0x0102030405060708, 1}},
       {"0218ac0203020205", MarkNode{3, 2, MarkNode::Mark::kLeave, 5}},
+      {"0219ac02020807060504030201010103020203", Recover{2, 0x0102030405060708, {{1, 3}}, {2, 3}}},
       {"020fac0207ac02020506",
        DropReleases{GroupId{7}, Incarnation{300}, {Incarnation{5}, Incarnation{6}}}},
   };
