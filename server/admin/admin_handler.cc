@@ -6,6 +6,7 @@
 #include "server/admin/metrics.h"
 #include "server/admin/node_text.h"
 #include "server/admin/opening_text.h"
+#include "server/admin/recovery_text.h"
 #include "server/admin/transfer_text.h"
 #include "server/protocol/errors.h"
 
@@ -35,6 +36,7 @@ void AdminHandler::OnRequest(http::Exchange* exchange) {
       gate_.Refuse(request, exchange->loop().now_ns(), &pass);
   if (refusal) return exchange->Reply(std::move(*refusal));
   if (request.method == protocol::Method::kPost) return Change(exchange, std::move(pass));
+  if (request.path() == "/cluster/recovery") return InspectRecovery(exchange, std::move(pass));
   Reply(exchange, pass, Answer(request));
 }
 
@@ -50,10 +52,12 @@ void AdminHandler::Change(http::Exchange* exchange, Pass pass) {
   const std::string_view path = exchange->request().path();
   const bool step = path == "/clock/step";
   const bool node = path == "/cluster/node";
-  if (!step && !node && path != "/cluster/transfer") {
+  const bool recover = path == "/cluster/recover";
+  if (!step && !node && !recover && path != "/cluster/transfer") {
     auto response = protocol::ErrorResponse(
         405, "METHOD_NOT_ALLOWED",
-        "only /clock/step, /cluster/transfer and /cluster/node are there to POST to");
+        "only /clock/step, /cluster/transfer, /cluster/node and /cluster/recover are there to POST "
+        "to");
     response.headers.Set("Allow", "GET, HEAD");
     return Reply(exchange, pass, std::move(response));
   }
@@ -63,6 +67,7 @@ void AdminHandler::Change(http::Exchange* exchange, Pass pass) {
   }
   if (step) return StepClock(exchange, std::move(pass));
   if (node) return ChangeNode(exchange, std::move(pass));
+  if (recover) return Recover(exchange, std::move(pass));
   Transfer(exchange, std::move(pass));
 }
 
@@ -98,6 +103,39 @@ void AdminHandler::ChangeNode(http::Exchange* exchange, Pass pass) {
   const MemberChange change = *wanted;
   view_->engine->ChangeMember(change, [this, exchange, pass, change](Result<MemberReply> reply) {
     Reply(exchange, pass, NodeResponse(change, view_->node, reply));
+  });
+}
+
+void AdminHandler::Recover(http::Exchange* exchange, Pass pass) {
+  Result<RecoveryPlan> plan = ParseRecovery(exchange->request().query());
+  if (!plan.ok()) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(400, "INVALID_REQUEST", plan.status().message()));
+  }
+  NodeId there = {};
+  if (view_->peers) there = LostButThere(*plan, view_->peers());
+  if (there != NodeId{}) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(
+                     409, "NODE_IS_THERE",
+                     "node " + std::to_string(static_cast<uint64_t>(there)) +
+                         " is called lost, and this node is connected to it: stop it first, and "
+                         "for good"));
+  }
+  view_->engine->RecoverCluster(std::move(*plan),
+                                [this, exchange, pass](Result<RecoveryReply> reply) {
+                                  Reply(exchange, pass, RecoveryResponse(view_->node, reply));
+                                });
+}
+
+void AdminHandler::InspectRecovery(http::Exchange* exchange, Pass pass) {
+  if (!serving()) {
+    return Reply(exchange, pass,
+                 protocol::ErrorResponse(503, "UNAVAILABLE", Readiness().message()));
+  }
+  view_->engine->InspectRecovery([this, exchange, pass](Result<RecoveryStatus> status) {
+    if (status.ok()) return Reply(exchange, pass, Json(RecoveryJson(*status)));
+    Reply(exchange, pass, protocol::ErrorResponse(503, "UNAVAILABLE", status.status().message()));
   });
 }
 

@@ -2,9 +2,9 @@
 //
 // The admin listener's requests (docs/operating/admin.md): /healthz (the process answers), /readyz
 // (it has recovered, can commit and is not stopping; else why, or how far it is), /metrics,
-// /cluster (JSON: groups, members and peers), POST /clock/step, /cluster/transfer and
-// /cluster/node. Without the CORS headers of the client listener: pages of other origins have no
-// business here.
+// /cluster (JSON: groups, members and peers), /cluster/recovery, POST /clock/step,
+// /cluster/transfer, /cluster/node and /cluster/recover. Without the CORS headers of the client
+// listener: pages of other origins have no business here.
 
 #pragma once
 
@@ -57,6 +57,8 @@ class AdminHandler final : public http::Handler {
   void StepClock(http::Exchange* exchange, Pass pass);
   void Transfer(http::Exchange* exchange, Pass pass);
   void ChangeNode(http::Exchange* exchange, Pass pass);
+  void Recover(http::Exchange* exchange, Pass pass);
+  void InspectRecovery(http::Exchange* exchange, Pass pass);
   void Reply(http::Exchange* exchange, const Pass& pass, protocol::Response response) const;
   protocol::Response Answer(const protocol::Request& request) const;
 

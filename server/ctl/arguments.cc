@@ -1,5 +1,6 @@
 #include "server/ctl/arguments.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -34,6 +35,7 @@ constexpr std::array kCommands = {
     NamedCommand{"node uncordon", Command::kNodeUncordon},
     NamedCommand{"node drain", Command::kNodeDrain},
     NamedCommand{"replicas", Command::kReplicas},
+    NamedCommand{"recover", Command::kRecover},
 };
 
 class ArgumentReader {
@@ -80,6 +82,10 @@ class ArgumentReader {
       read_.arguments.json = true;
       return;
     }
+    if (name == "yes-data-may-be-lost" && !attached) {
+      read_.arguments.data_may_be_lost = true;
+      return;
+    }
     std::optional<std::string> value;
     if (attached) {
       value = option.substr(equals + 1);
@@ -87,7 +93,7 @@ class ArgumentReader {
       value = input_.words[at_ + 1];
     }
     const bool known = name == "admin" || name == "cluster-secret-file" || name == "timeout-ms" ||
-                       name == "wait-ms" || name == "all-from";
+                       name == "wait-ms" || name == "all-from" || name == "lost";
     if (!known) return Mistake("--" + name + " is not an option (see --help)");
     if (!attached) ++at_;
     if (!value) return Mistake("--" + name + " needs a value");
@@ -104,6 +110,8 @@ class ArgumentReader {
     } else if (name == "cluster-secret-file") {
       secret_file_ = value;
       secret_source_ = "--cluster-secret-file";
+    } else if (name == "lost") {
+      TakeLost(value);
     } else if (name == "all-from") {
       arguments.all = true;
       TakeNumber("--all-from", value, 1, UINT64_MAX, "a node's number", &arguments.all_from);
@@ -111,6 +119,16 @@ class ArgumentReader {
       TakeNumber("--" + name, value, 1, kMsMax, "a number of milliseconds, at most an hour's",
                  name == "wait-ms" ? &arguments.wait_ms : &arguments.timeout_ms);
     }
+  }
+
+  void TakeLost(const std::string& value) {
+    std::vector<uint64_t>& lost = read_.arguments.lost;
+    const std::optional<std::vector<std::string>> parts = server::ParseList(value);
+    for (const std::string& part : parts.value_or(std::vector<std::string>{value})) {
+      TakeNumber("--lost", part, 1, kNodeMax, "a node's number", &lost.emplace_back());
+    }
+    std::ranges::sort(lost);
+    lost.erase(std::ranges::unique(lost).begin(), lost.end());
   }
 
   template <class Integer>
@@ -166,6 +184,13 @@ class ArgumentReader {
     if (!known) return Mistake("'" + name + "' is not a command (see --help)");
     const bool transfer = arguments.command == Command::kTransfer;
     if (arguments.all && !transfer) Mistake("--all-from is for transfer");
+    const bool recover = arguments.command == Command::kRecover;
+    if (!recover && (!arguments.lost.empty() || arguments.data_may_be_lost)) {
+      Mistake("--lost and --yes-data-may-be-lost are for recover");
+    }
+    if (recover && arguments.lost.empty()) {
+      Mistake("recover: say with --lost which nodes are gone for ever");
+    }
     if (transfer && !arguments.all) return TakeTransfer(used);
     if (name.starts_with("node ")) return TakeNode(name, used);
     if (arguments.command == Command::kReplicas) return TakeReplicas(used);
@@ -235,6 +260,8 @@ Commands
   node drain N             Cordon it; ends when it leads nothing.
   replicas N               N nodes, 1, 3 or 5, are to have all of the data: adds those
                            that wait and that a member names as its peer.
+  recover --lost N,N       A majority is gone for ever: what the other nodes have, and,
+                           with --yes-data-may-be-lost, make a cluster of them.
   clock step               Set the streams' time to the clock of the one node asked.
 
 Options

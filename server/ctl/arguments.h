@@ -31,6 +31,7 @@ enum class Command : uint8_t {
   kNodeUncordon,
   kNodeDrain,
   kReplicas,
+  kRecover,
 };
 
 struct Arguments {
@@ -47,6 +48,9 @@ struct Arguments {
   uint64_t all_from = 0;
   uint64_t node = 0;      // Of kNode….
   uint64_t replicas = 0;  // Of kReplicas.
+  // Of kRecover: nodes, ascending; and whether it is done, or only looked at.
+  std::vector<uint64_t> lost = {};
+  bool data_may_be_lost = false;
 };
 
 struct ArgumentsInput {

@@ -138,6 +138,26 @@ bool TakePeer(element from, PeerSeen* peer) {
   return all.ok() && peer->node != 0;
 }
 
+bool TakeNode(element from, std::vector<uint64_t>* nodes) {
+  return from.get(nodes->emplace_back()) == simdjson::SUCCESS && nodes->back() != 0;
+}
+
+bool TakeRecoveryGroup(element from, RecoveryGroupSeen* group) {
+  object members;
+  if (from.get(members) != simdjson::SUCCESS) return false;
+  Members all(members);
+  all.Number("group", kGroupsMax - 1, &group->group);
+  all.Number("term", UINT64_MAX, &group->term);
+  all.Number("last_term", UINT64_MAX, &group->last_term);
+  all.Number("last_index", UINT64_MAX, &group->last_index);
+  all.Number("commit", UINT64_MAX, &group->commit);
+  all.Number("lacking_bytes", UINT64_MAX, &group->lacking_bytes);
+  all.Each("voters", kMembersMax, [&](element one) { return TakeNode(one, &group->voters); });
+  all.Each("voters_outgoing", kMembersMax,
+           [&](element one) { return TakeNode(one, &group->voters_outgoing); });
+  return all.ok();
+}
+
 }  // namespace
 
 std::string_view NameOf(Stage of_stage) {
@@ -180,6 +200,29 @@ std::optional<NodeView> ParseNodeView(std::string_view json) {
   std::ranges::sort(view.members, {}, &MemberSeen::node);
   const auto again = std::ranges::adjacent_find(view.members, {}, &MemberSeen::node);
   if (again != view.members.end()) return std::nullopt;
+  return view;
+}
+
+std::optional<RecoveryView> ParseRecoveryView(std::string_view json) {
+  const Document document(json);
+  if (!document.ok()) return std::nullopt;
+  RecoveryView view;
+  Members all(document.root());
+  all.Number("node", UINT64_MAX, &view.node);
+  all.Text("cluster_id", &view.cluster_id);
+  all.Text("directory", &view.directory);
+  all.Number("lives_before", UINT64_MAX, &view.lives_before);
+  all.Number("number", UINT64_MAX, &view.number);
+  all.Flag("stored", &view.stored);
+  all.Text("plan", &view.plan);
+  all.Each("members", kMembersMax, [&](element one) { return TakeNode(one, &view.members); });
+  all.Each("groups", kGroupsMax,
+           [&](element one) { return TakeRecoveryGroup(one, &view.groups.emplace_back()); });
+  const bool named = view.node != 0 && !view.cluster_id.empty() && !view.directory.empty();
+  if (!all.ok() || !named || view.groups.empty()) return std::nullopt;
+  std::ranges::sort(view.groups, {}, &RecoveryGroupSeen::group);
+  const auto twice = std::ranges::adjacent_find(view.groups, {}, &RecoveryGroupSeen::group);
+  if (twice != view.groups.end()) return std::nullopt;
   return view;
 }
 

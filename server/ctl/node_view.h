@@ -61,6 +61,30 @@ struct NodeView {
 };
 std::optional<NodeView> ParseNodeView(std::string_view json);
 
+// GET /cluster/recovery.
+struct RecoveryGroupSeen {
+  uint32_t group = 0;
+  uint64_t term = 0;
+  uint64_t last_term = 0;
+  uint64_t last_index = 0;
+  uint64_t commit = 0;
+  uint64_t lacking_bytes = 0;
+  std::vector<uint64_t> voters = {};
+  std::vector<uint64_t> voters_outgoing = {};
+};
+struct RecoveryView {
+  uint64_t node = 0;
+  std::string cluster_id = {};
+  std::string directory = {};
+  uint64_t lives_before = 0;
+  uint64_t number = 0;
+  bool stored = false;
+  std::string plan = {};  // A query; empty: none.
+  std::vector<uint64_t> members = {};
+  std::vector<RecoveryGroupSeen> groups = {};  // By number, each once.
+};
+std::optional<RecoveryView> ParseRecoveryView(std::string_view json);
+
 // {"error":{"code":"…","message":"…"}}
 struct ErrorSeen {
   std::string code = {};

@@ -7,9 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "server/auth/admin_auth.h"
 #include "server/ctl/deadline.h"
 #include "server/ctl/node_changes.h"
 #include "server/ctl/overview.h"
+#include "server/ctl/recovery.h"
 #include "server/ctl/report.h"
 #include "server/ctl/survey.h"
 #include "server/ctl/transfers.h"
@@ -168,6 +170,20 @@ Printed ChangeNodes(const Arguments& arguments, AdminClient* client, Survey surv
   return printed;
 }
 
+Printed Recover(const Arguments& arguments, AdminClient* client, const Survey& survey) {
+  Recovery recovery(client, arguments.lost, [] { return auth::DrawHex(sizeof(uint64_t)); });
+  const bool wanted = arguments.data_may_be_lost;
+  if (!recovery.Look(survey) || (wanted && !recovery.Carry())) {
+    const ErrorSeen& why = recovery.problem();
+    return Failure(arguments, kExitNo, why.code, why.message);
+  }
+  Printed printed;
+  printed.exit_status = wanted ? kExitDone : kExitNo;
+  printed.out =
+      arguments.json ? RecoveryReportJson(recovery, wanted) : RecoveryText(recovery, wanted);
+  return printed;
+}
+
 // While a group is handed over, or its leader has just ended, it has none for a moment: that is not
 // what an operator is to be woken for.
 bool MaySettle(const Overview& overview) {
@@ -230,6 +246,8 @@ Printed Run(const Arguments& arguments, AdminClient* client, Progress progress) 
     case Command::kNodeDrain:
     case Command::kReplicas:
       return ChangeNodes(arguments, client, std::move(survey), std::move(progress));
+    case Command::kRecover:
+      return Recover(arguments, client, survey);
     case Command::kClockStep:
     case Command::kHelp:
     case Command::kVersion:

@@ -123,6 +123,29 @@ TEST_F(AdminHandlerTest, ANodeIsChangedByName) {
   EXPECT_EQ(engine().member_change.node, NodeId{4}) << "only the first one was asked of the engine";
 }
 
+TEST_F(AdminHandlerTest, APlanIsTakenUnlessALostNodeIsConnected) {
+  const std::string plan =
+      "/cluster/recover?number=1&before=1f&cluster=2f&history=3f&term=9&survivors=1-5c-1&lost=2,3";
+  view().node = NodeId{1};
+  std::vector<PeerState> peers(1);
+  peers[0].node = NodeId{3};
+  view().peers = [&peers] { return peers; };
+  EXPECT_EQ(http::BodyOf(Ask("POST", plan)), "{\"node\":1,\"outcome\":\"stored\"}\n");
+  EXPECT_EQ(engine().recovery_plan.cluster_id, 0x2fu);
+  EXPECT_EQ(engine().recovery_plan.lost.size(), 2u);
+  const std::string other = plan + ",4";
+  EXPECT_EQ(http::StatusOf(Ask("POST", plan + ",x")), 400);
+  EXPECT_EQ(http::StatusOf(Ask("POST", other, "Origin: http://x\r\n")), 403);
+  EXPECT_EQ(http::StatusOf(Ask("GET", plan)), 404);
+  peers[0].connected = true;
+  EXPECT_NE(http::BodyOf(Ask("POST", other)).find("NODE_IS_THERE"), std::string::npos);
+  EXPECT_EQ(http::StatusOf(Ask("GET", "/cluster/recovery")), 200);
+  view().serving = false;
+  EXPECT_EQ(http::StatusOf(Ask("GET", "/cluster/recovery")), 503);
+  EXPECT_EQ(http::StatusOf(Ask("POST", other)), 503);
+  EXPECT_EQ(engine().recovery_plan.lost.size(), 2u) << "only the first one was asked of the engine";
+}
+
 TEST_F(AdminHandlerTest, WhoAsksAServerThatIsAloneLearnsThat) {
   member_reply_ = Status(StatusCode::kFailedPrecondition, "it is alone");
   const std::string answer = Ask("POST", "/cluster/node?node=4&change=add");

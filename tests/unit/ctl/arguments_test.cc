@@ -75,6 +75,13 @@ TEST(ArgumentsTest, EachCommandIsKnown) {
   EXPECT_TRUE(all.mistakes.empty());
   EXPECT_TRUE(all.arguments.all);
   EXPECT_EQ(all.arguments.all_from, 2u);
+  auto recover = Read({"recover", "--lost", "3,2", "--lost=3"});
+  EXPECT_TRUE(recover.mistakes.empty());
+  EXPECT_EQ(recover.arguments.command, Command::kRecover);
+  EXPECT_EQ(recover.arguments.lost, (std::vector<uint64_t>{2, 3}));
+  EXPECT_FALSE(recover.arguments.data_may_be_lost);
+  EXPECT_TRUE(
+      Read({"recover", "--yes-data-may-be-lost", "--lost", "3"}).arguments.data_may_be_lost);
 }
 
 TEST(ArgumentsTest, TheEnvironmentStandsInForOptions) {
@@ -119,6 +126,14 @@ TEST(ArgumentsTest, EachMistakeHasItsSentence) {
               "replicas: say how many nodes are to have all of the data: 1, 3 or 5;");
   }
   EXPECT_EQ(MistakesOf({"node", "add", "4", "--all-from", "1"}), "--all-from is for transfer;");
+  EXPECT_EQ(MistakesOf({"recover"}), "recover: say with --lost which nodes are gone for ever;");
+  EXPECT_EQ(MistakesOf({"recover", "--lost", "2,x"}), "--lost: 'x' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"recover", "--lost", "0"}), "--lost: '0' is not a node's number;");
+  EXPECT_EQ(MistakesOf({"recover", "--lost", "2", "3"}), "'3' is too much after recover;");
+  for (const char* word : {"--lost=2", "--yes-data-may-be-lost"}) {
+    EXPECT_EQ(MistakesOf({"node", "remove", "2", word}),
+              "--lost and --yes-data-may-be-lost are for recover;");
+  }
   EXPECT_EQ(MistakesOf({"status", "--cluster-secret-file", "x"}),
             "--cluster-secret-file x: No such file;");
   EXPECT_NE(MistakesOf({"clock", "step", "--admin", "h:1,g:2"}).find("the one node"),
