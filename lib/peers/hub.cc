@@ -9,6 +9,12 @@
 namespace ursula::peers {
 namespace {
 
+// Of all records of one frame. A hub writes one for each two replicas and turn.
+constexpr std::size_t kFrameBeatsMax = 4 * kBeatsMax;
+
+}  // namespace
+namespace {
+
 constexpr int kCoreBits = 10;
 
 // No other hub of this process has it, nor, most likely, one of another process of this node.
@@ -152,28 +158,30 @@ void Hub::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
     ++stats_.bad_frames;
     return;
   }
+  std::size_t beats = 0;  // A few bytes may say thousands again.
   for (Letter& letter : *letters) {
-    if (letter.group == kBeatsGroup) {
-      OnRecord(from, letter.body);
+    if (letter.group == kBeatsGroup && beats >= kFrameBeatsMax) {
+      ++stats_.unknown_beats;
+    } else if (letter.group == kBeatsGroup) {
+      beats += OnRecord(from, letter.body);
     } else {
       receiver_.OnLetter(from, letter.group, std::move(letter.body));
     }
   }
 }
 
-void Hub::OnRecord(NodeId from, const Bytes& letter) {
+std::size_t Hub::OnRecord(NodeId from, const Bytes& letter) {
   Beats beats;
-  switch (PeerOf(from).heard.Read(letter.view(), &beats)) {
-    case HeardBeats::Heard::kRecord:
-      if (NodeOf(beats.from) != from) break;
-      return receiver_.OnBeats(std::move(beats));
-    case HeardBeats::Heard::kUnknown:
-      ++stats_.unknown_beats;
-      return;
-    case HeardBeats::Heard::kMalformed:
-      break;
+  const HeardBeats::Heard heard = PeerOf(from).heard.Read(letter.view(), &beats);
+  const std::size_t count = beats.beats.size();
+  if (heard == HeardBeats::Heard::kUnknown) {
+    ++stats_.unknown_beats;
+  } else if (heard == HeardBeats::Heard::kMalformed || NodeOf(beats.from) != from) {
+    ++stats_.bad_frames;
+  } else {
+    receiver_.OnBeats(std::move(beats));
   }
-  ++stats_.bad_frames;
+  return count;
 }
 
 void Hub::OnRoom(NodeId to, Channel channel) {

@@ -53,7 +53,7 @@ struct HubStats {
   uint64_t sent_letters = 0;  // In them.
   uint64_t sent_bytes = 0;
   uint64_t dropped_letters = 0;  // The window was full, or the peer unreachable.
-  uint64_t unknown_beats = 0;    // Records that were lost when they were said first.
+  uint64_t unknown_beats = 0;    // Records that were lost when they were said first, or too many.
   uint64_t bad_frames = 0;       // Damaged, or of another cluster; records of beats, too.
   uint64_t waiting_bytes = 0;
 };
@@ -112,7 +112,8 @@ class Hub final : public FrameSink, private io::TurnHook {
   Peer& PeerOf(NodeId node) { return peers_.try_emplace(node, line_).first->second; }
   void WriteBeats(NodeId to, Peer* peer);
   void WriteRecord(NodeId to, Peer* peer, Beats* record);
-  void OnRecord(NodeId from, const Bytes& letter);
+  // How many beats it held.
+  std::size_t OnRecord(NodeId from, const Bytes& letter);
   void Flush(NodeId to, Channel channel, Outbox* outbox);
   std::vector<Bytes> NextFrame(Outbox* outbox);
   void Drop(NodeId to, Outbox* outbox);

@@ -20,9 +20,11 @@
 
 namespace ursula::peers {
 
-inline constexpr std::size_t kKeptBeatsMax = 8;           // Of a line, at both ends.
-inline constexpr std::size_t kKeptBeatsBytesMax = 16384;  // Larger records are always sent whole.
-inline constexpr std::size_t kBeatsLinesMax = 16;         // Of a peer: a core of it has one.
+inline constexpr std::size_t kKeptBeatsMax = 8;          // Of a line, at both ends.
+inline constexpr std::size_t kKeptBeatsBytesMax = 4096;  // Larger records are always sent whole.
+// Of a peer. Each of its cores has one, and all of a large node may speak to the one core of a
+// small one: with too few most of what is said again would be unknown.
+inline constexpr std::size_t kBeatsLinesMax = 128;
 // Then it is sent whole again: one whose first sending was lost is missed for no longer than a
 // follower waits for its leader.
 inline constexpr uint32_t kBeatsAgainMax = 2;

@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lib/peers/frame_format.h"
+#include "lib/peers/said_beats.h"
 #include "tests/support/manual_loop.h"
 #include "tests/support/test_network.h"
 
@@ -147,6 +149,28 @@ TEST_F(HubTest, ARecordOfBeatsHasAMost) {
   }
   loop.RunUntilIdle();
   EXPECT_EQ(hub.stats().sent_letters + hub.stats().dropped_letters, 2u);
+}
+
+TEST_F(HubTest, AFrameOfRecordsThatAreSaidAgainAndAgainIsReadInPart) {
+  Beats record{.from = ReplicaId{2}, .to = ReplicaId{1}};
+  record.beats.resize(4000);
+  SaidBeats said(7);
+  const std::string whole = said.Write(EncodeBeats(&record));
+  const std::string again = said.Write(EncodeBeats(&record));
+  ASSERT_LT(again.size(), 10u);
+  ByteParts letters;
+  PutLetter(kBeatsGroup, Text(whole), &letters);
+  for (int i = 0; i < 1000; ++i) PutLetter(kBeatsGroup, Text(again), &letters);
+  PutLetter(GroupId{1}, Text("a"), &letters);
+  std::string frame;
+  for (const Bytes& part : FinishFrame(std::move(letters), 0)) frame += part.view();
+  transport.sink().OnFrame(NodeId{2}, Channel::kControl, Bytes::Copy(frame));
+  const auto heard =
+      static_cast<std::size_t>(std::count(listening.heard.begin(), listening.heard.end(), ','));
+  EXPECT_GE(heard, 4 * kBeatsMax);
+  EXPECT_LE(heard, 5 * kBeatsMax);
+  EXPECT_TRUE(listening.heard.ends_with("2:1:a "));  // Others' letters aren't held up.
+  EXPECT_EQ(hub.stats().unknown_beats, 1001 - heard / 4000);
 }
 
 TEST_F(HubTest, BeatsInAnotherNodesNameAreHeardByNobody) {
