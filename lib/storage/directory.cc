@@ -204,7 +204,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
     return Refusal(path + " was replaced by another directory while it was being opened");
   }
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
-  directory->places_ = std::move(*places);
+  directory->places_ = std::make_shared<const std::vector<Place>>(std::move(*places));
   directory->notice_ = std::move(notice);
   directory->path_ = path;
   directory->lock_ = std::move(*lock);
@@ -284,17 +284,23 @@ Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
   return replaced;
 }
 
+// Meanwhile nobody takes META for one that somebody else has put there.
 Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
+  const std::shared_ptr<const std::vector<Place>> before = places_.exchange(nullptr);
   Status replaced = ReplaceMeta(disk, path_, meta);
-  if (!replaced.ok()) return replaced;
-  // META is another file now.
-  Result<std::vector<Place>> places = PlacesOf(disk, path_);
-  if (!places.ok()) return places.status();
-  if (*places->front().identity != *places_.front().identity) {
-    return Refusal(path_ + " was replaced by another directory while it was in use");
+  if (replaced.ok()) {
+    Result<std::vector<Place>> places = PlacesOf(disk, path_);
+    replaced = places.status();
+    if (places.ok() && *places->front().identity == *before->front().identity) {
+      places_ = std::make_shared<const std::vector<Place>>(std::move(*places));
+      return {};
+    }
+    if (places.ok()) {
+      replaced = Refusal(path_ + " was replaced by another directory while it was in use");
+    }
   }
-  places_ = std::move(*places);
-  return {};
+  places_ = before;
+  return replaced;
 }
 
 }  // namespace ursula::storage

@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -98,7 +99,8 @@ class DataDirectory {
   // What the next opening finds: the plan that Recover made durable. Null: this opening made none.
   const DirectoryMeta* to_be() const { return to_be_ ? &*to_be_ : nullptr; }
 
-  const std::vector<Place>& places() const { return places_; }
+  // Any thread. Null: META is being replaced.
+  std::shared_ptr<const std::vector<Place>> places() const { return places_.load(); }
   // What an operator should know of this opening; empty: nothing.
   const std::string& notice() const { return notice_; }
 
@@ -132,7 +134,7 @@ class DataDirectory {
 
   std::string path_;
   std::shared_ptr<void> lock_;
-  std::vector<Place> places_;
+  std::atomic<std::shared_ptr<const std::vector<Place>>> places_;
   std::string notice_;
   DirectoryMeta meta_;
   std::optional<DirectoryMeta> to_be_;

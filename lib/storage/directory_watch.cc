@@ -9,10 +9,7 @@ namespace ursula::storage {
 
 DirectoryWatch::DirectoryWatch(io::Loop* loop, const DataDirectory& directory,
                                Function<std::string()> newest, Function<void(Status)> lost)
-    : loop_(*loop),
-      places_(directory.places()),
-      newest_(std::move(newest)),
-      lost_(std::move(lost)) {
+    : loop_(*loop), directory_(directory), newest_(std::move(newest)), lost_(std::move(lost)) {
   timer_.Then<&DirectoryWatch::OnTime>(this);
 }
 
@@ -34,13 +31,15 @@ void DirectoryWatch::Stop(Function<void()> done) {
 
 void DirectoryWatch::OnTime() {
   URSULA_CHECK(state_ == State::kIdle);
+  places_ = directory_.places();
+  if (places_ == nullptr) return void(loop_.StartTimer(&timer_, loop_.now_ns() + kIntervalNs));
   state_ = State::kLooking;
   next_ = 0;
   LookAtNext();
 }
 
 void DirectoryWatch::LookAtNext() {
-  path_ = next_ < places_.size() ? places_[next_].path : newest_();
+  path_ = next_ < places_->size() ? (*places_)[next_].path : newest_();
   loop_.disk().Identify(path_, &found_, op_.Then<&DirectoryWatch::OnLooked>(this));
 }
 
@@ -55,20 +54,21 @@ void DirectoryWatch::OnLooked(int64_t result) {
     state_ = State::kLost;
     return lost_(std::move(judged));
   }
-  if (++next_ <= places_.size()) return LookAtNext();
+  if (++next_ <= places_->size()) return LookAtNext();
   state_ = State::kIdle;
   loop_.StartTimer(&timer_, loop_.now_ns() + kIntervalNs);
 }
 
 // An error that leaves it open what is there tells nothing.
 Status DirectoryWatch::Judge(int64_t result) {
-  const bool newest = next_ == places_.size();
+  const bool newest = next_ == places_->size();
   const char* what = nullptr;
   if (result == -ENOENT || result == -ENOTDIR) {
     if (!newest || path_ == newest_()) {  // Else it went as it should.
       what = " was removed, or its volume unmounted,";
     }
-  } else if (result == 0 && !newest && found_ != *places_[next_].identity) {
+  } else if (result == 0 && !newest && found_ != *(*places_)[next_].identity &&
+             directory_.places() == places_) {  // Else by this process, meanwhile.
     what = " was replaced by another";
   }
   if (what == nullptr) return {};

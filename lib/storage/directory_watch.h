@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,8 @@ class DirectoryWatch {
   Status Judge(int64_t result);
 
   io::Loop& loop_;
-  const std::vector<DataDirectory::Place>& places_;
+  const DataDirectory& directory_;
+  std::shared_ptr<const std::vector<DataDirectory::Place>> places_;  // Of this look.
   Function<std::string()> newest_;
   Function<void(Status)> lost_;
   State state_ = State::kIdle;

@@ -122,7 +122,8 @@ TEST_F(FoundingDirectoryTest, ItsPlacesAreThoseOfItsNewestMeta) {
   Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
   ASSERT_TRUE(opened.ok());
   ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
-  for (const DataDirectory::Place& place : (*opened)->places()) {
+  const auto places = (*opened)->places();
+  for (const DataDirectory::Place& place : *places) {
     EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
   }
 }
@@ -148,7 +149,8 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
     EXPECT_EQ((*opened)->cluster_id(), 21u);
     EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
     EXPECT_EQ((*opened)->recovery().number, 0u);
-    for (const DataDirectory::Place& place : (*opened)->places()) {
+    const auto places = (*opened)->places();
+    for (const DataDirectory::Place& place : *places) {
       EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
     }
     disk_.Crash();
