@@ -207,7 +207,6 @@ void Replica::OnPayloadDamaged(const storage::PayloadDamage& damage) {
   range.from = std::max(range.from, own->from);
   range.to = std::min(range.to, own->to);
   if (range.from >= range.to) return;
-  URSULA_SOMETIMES("group: a block of payload has rotted");
   services_.budget->stats.payload_damaged_bytes += range.to - range.from;
   if (++damage_logged_ <= kDamageLinesMax) {
     LogLostPayload(services_, group_, *machine_, {range},

@@ -293,7 +293,6 @@ uint32_t DiskWal::PopFront() {
   const uint32_t number = tracker_.PopFront();
   spans_.erase(number);
   if (rotten_ && number >= *rotten_) {
-    URSULA_SOMETIMES("storage: a rotten segment goes");
     rotten_.reset();
   }
   return number;
@@ -307,7 +306,6 @@ bool DiskWal::LeavesEarly() const {
 // Though nothing is appended: an opening would read it.
 void DiskWal::LeaveRotten() {
   if (!LeavesEarly() || stopping_ || state_ != State::kIdle || !staged_.empty()) return;
-  URSULA_SOMETIMES("storage: a rotten segment is left by a seal");
   StageSealFirst();
   loop_.AtTurnEnd(this);
 }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "lib/base/check.h"
-#include "lib/base/sometimes.h"
 
 namespace ursula::storage {
 
@@ -49,7 +48,6 @@ void FileScrub::ReadNext() {
 void FileScrub::OnRead(Result<std::string_view> slice) {
   const Item& item = items_.front();
   if (!files_.IsScrubbed(item)) {
-    URSULA_SOMETIMES("storage: a file goes while it is scrubbed");
     EndFile();
     return Answer(1);
   }
@@ -72,7 +70,6 @@ void FileScrub::OnRead(Result<std::string_view> slice) {
 }
 
 void FileScrub::Damaged(uint64_t offset, const char* what) {
-  URSULA_SOMETIMES("storage: a scrub finds a damaged file");
   const Item item = items_.front();
   files_.OnFileDamaged(item, Status(StatusCode::kDataLoss, item.path + ": " + what + " at offset " +
                                                                std::to_string(offset)));

@@ -81,7 +81,6 @@ void PayloadCompactor::OnFooterRead(int64_t result) {
 // A full disk allowed none, or it has rotten: the index says the same, at the price of a look at
 // all of it.
 void PayloadCompactor::BeginWithoutFooter() {
-  URSULA_SOMETIMES("storage: a file without a footer is compacted");
   extents_ = store_.index_.InFile(file_);
   next_ = 0;
   next_from_ = 0;

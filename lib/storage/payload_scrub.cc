@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "lib/base/check.h"
-#include "lib/base/sometimes.h"
 #include "lib/storage/disk_payload_store.h"
 
 namespace ursula::storage {
@@ -92,7 +91,6 @@ void PayloadScrub::GiveUpFile(const Status& status) {
 
 // A crash on a full disk may have left none either.
 void PayloadScrub::FooterDamaged() {
-  URSULA_SOMETIMES("storage: a scrub finds a footer damaged");
   footer_holds_ = false;
   extents_ = store_.index_.InFile(file_);
   Answer(1);
@@ -147,7 +145,6 @@ void PayloadScrub::OnRead(const std::vector<Block>& blocks, const Result<std::st
     std::string_view there = *bytes;
     there.remove_prefix(std::min<std::size_t>(there.size(), block.extent.offset - base));
     if (PayloadReader::BlockOf(there, file, block.key, block.extent).has_value()) continue;
-    URSULA_SOMETIMES("storage: a scrub finds damaged payload");
     Damaged(block, ": damaged at offset ");
   }
   Answer(std::max<uint64_t>(bytes->size(), 1));

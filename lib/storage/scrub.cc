@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "lib/base/check.h"
-#include "lib/base/sometimes.h"
 
 namespace ursula::storage {
 
@@ -34,7 +33,6 @@ void Scrub::OnChecked(uint64_t bytes) {
   stats_.bytes += bytes;
   if (stopping_) return EndRound();
   if (bytes == 0 && ++target_ == targets_.size()) {
-    URSULA_SOMETIMES("storage: a scrub has been over all files");
     ++stats_.rounds;
     EndRound();
     loop_.StartTimer(&timer_, std::max(loop_.now_ns(), round_ns_ + options_.every_ns));
