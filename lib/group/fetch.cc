@@ -1,7 +1,6 @@
 #include "lib/group/fetch.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -9,76 +8,65 @@
 #include "lib/io/errors.h"
 
 namespace ursula::group {
-namespace {
-
-bool Holds(const stream::ReadRange& range, stream::Incarnation incarnation, uint64_t offset) {
-  return range.owner == incarnation && range.from <= offset && offset < range.to;
-}
-
-}  // namespace
 
 void Fetch::Begin(std::vector<stream::ReadRange> lacking, Why why) {
-  lacking_.clear();
-  for (const stream::ReadRange& range : lacking) lacking_.push_back({range, why});
+  lacking_.Clear();
+  for (const stream::ReadRange& range : lacking) lacking_.Add(range, why);
   ++begun_;
   lost_bytes_ = 0;
-  hurried_ = 0;
-  Forward();
+  hurry_.clear();
+  Turn();
   if (state_ == State::kAsking) state_ = State::kIdle;
   if (state_ == State::kIdle) Next();
   TellWaiters();
 }
 
 void Fetch::Add(const stream::ReadRange& lost) {
-  // What is asked for already isn't asked for twice.
-  std::vector<stream::ReadRange> known;
-  for (const Range& one : lacking_) {
-    if (one.range.owner == lost.owner && one.range.from < lost.to && lost.from < one.range.to) {
-      known.push_back(one.range);
-    }
-  }
-  std::sort(known.begin(), known.end(),
-            [](const auto& a, const auto& b) { return a.from < b.from; });
-  uint64_t from = lost.from;
-  for (const stream::ReadRange& one : known) {
-    if (from < one.from) lacking_.push_back({{lost.owner, from, one.from}, Why::kLost});
-    from = std::max(from, one.to);
-  }
-  if (from < lost.to) lacking_.push_back({{lost.owner, from, lost.to}, Why::kLost});
+  lacking_.Add(lost, Why::kLost);  // What is asked for already isn't asked for twice.
   if (state_ == State::kIdle && services_.loop->now_ns() >= until_ns_) Next();
 }
 
-bool Fetch::Lacks(stream::Incarnation incarnation, uint64_t offset) const {
-  return std::any_of(lacking_.begin(), lacking_.end(),
-                     [&](const Range& one) { return Holds(one.range, incarnation, offset); });
-}
-
-uint64_t Fetch::lacking_bytes() const {
-  uint64_t bytes = 0;
-  for (const Range& one : lacking_) bytes += one.range.to - one.range.from;
-  return bytes;
+// What reads wait for, in their order; else on from the last.
+bool Fetch::Choose() {
+  while (!hurry_.empty()) {
+    const Place wanted = hurry_.front();
+    hurry_.pop_front();
+    current_ = lacking_.At(wanted.first, wanted.second);
+    if (!current_) continue;
+    hurried_ = true;
+    current_->range.to = std::min(current_->range.to, wanted.second + kAskBytesMax);
+    return true;
+  }
+  if (lacking_.empty()) return false;
+  current_ = lacking_.From(cursor_.first, cursor_.second);
+  return true;
 }
 
 // REQUIRES: kIdle.
 void Fetch::Next() {
-  while (!stopped_ && !lacking_.empty()) {
-    stream::ReadRange& range = lacking_.front().range;
-    std::optional<stream::ReadRange> own = host_.OwnRangeNow(range.owner);
-    if (own && range.from < range.to) return Ask();
-    DropFront();  // Deleted meanwhile, or all here.
-    Forward();
+  while (!stopped_ && (current_ || Choose())) {
+    const stream::Incarnation owner = current_->range.owner;
+    if (host_.OwnRangeNow(owner)) return Ask();
+    lacking_.RemoveAll(owner);  // Deleted meanwhile.
+    Turn();
   }
 }
 
-void Fetch::DropFront() {
-  lacking_.pop_front();
-  if (hurried_ > 0) --hurried_;
-}
-
-void Fetch::Forward() {
+void Fetch::Turn() {
+  current_.reset();
+  hurried_ = false;
   source_ = 0;
   refused_.clear();
   next_ = UINT64_MAX;
+}
+
+// Up to there nothing lacks any more, or nobody has it.
+void Fetch::Advance(uint64_t to) {
+  stream::ReadRange& range = current_->range;
+  lacking_.Remove({range.owner, range.from, to});
+  range.from = to;
+  cursor_ = {range.owner, to};
+  if (range.from >= range.to) Turn();
 }
 
 void Fetch::Ask() {
@@ -90,7 +78,7 @@ void Fetch::Ask() {
   });
   if (nobody) return Lost();
   asked_ = sources[source_ % sources.size()];
-  const stream::ReadRange& range = lacking_.front().range;
+  const stream::ReadRange& range = current_->range;
   if (!host_.WriteLetter(asked_, PayloadAsk{++last_ask_, Raw(range.owner), range.from, range.to})) {
     return;
   }
@@ -99,21 +87,23 @@ void Fetch::Ask() {
 }
 
 void Fetch::Lost() {
-  stream::ReadRange lost = lacking_.front().range;
+  stream::ReadRange lost = current_->range;
   const uint64_t next = next_ > lost.from ? next_ : lost.from + kLostBytesMax;
   lost.to = std::min(lost.to, next);
-  lacking_.front().range.from = lost.to;  // Next drops it where nothing is left.
   lost_bytes_ += lost.to - lost.from;
-  Forward();
+  source_ = 0;
+  refused_.clear();
+  next_ = UINT64_MAX;
+  Advance(lost.to);
   host_.OnPayloadLost(lost);
   Next();
+  TellWaiters(lost);
 }
 
 void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   if (state_ != State::kAsking || from != asked_ || answer.ask != last_ask_) return;
-  if (lacking_.empty()) state_ = State::kIdle;
-  if (stopped_ || lacking_.empty()) return;
-  const stream::ReadRange range = lacking_.front().range;
+  if (stopped_ || !current_) return;
+  const stream::ReadRange range = current_->range;
   if (!answer.bytes.empty() &&
       answer.sum != PayloadSum(Raw(range.owner), range.from, answer.bytes.view())) {
     services_.Log(2,
@@ -128,9 +118,13 @@ void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
     ++source_;
     refused_.push_back(from);
     next_ = std::min(next_, answer.next);
-    Next();
-    return TellWaiters();
+    return Next();
   }
+  Write(answer, size);
+}
+
+void Fetch::Write(const PayloadAnswer& answer, uint64_t size) {
+  const stream::ReadRange& range = current_->range;
   storage::PayloadRun run;
   run.key = {group_, Raw(range.owner)};
   run.start = range.from;
@@ -150,7 +144,7 @@ void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   });
 }
 
-// The first range is the one that was asked for still: Hurry puts others behind it.
+// The range is the one that was asked for still: nothing takes its place while it is written.
 void Fetch::OnWritten(uint64_t begun, uint64_t size, Status status) {
   state_ = State::kIdle;
   if (stopped_) return;
@@ -159,21 +153,20 @@ void Fetch::OnWritten(uint64_t begun, uint64_t size, Status status) {
     until_ns_ = services_.loop->now_ns() + kRetryNs;
     return;
   }
+  if (begun != begun_) return Next();
   refused_.clear();
-  if (begun == begun_ && !lacking_.empty()) {
-    Range& front = lacking_.front();
-    const uint64_t from = std::exchange(front.range.from, front.range.from + size);
-    if (front.why == Why::kLost) {
-      host_.OnPayloadRepaired({front.range.owner, from, front.range.from});
-    }
-  }
+  const bool was_lost = current_->why == Why::kLost;
+  stream::ReadRange here = current_->range;
+  here.to = here.from + size;
+  Advance(here.to);
+  if (was_lost) host_.OnPayloadRepaired(here);
   Next();
-  TellWaiters();
+  TellWaiters(here);
 }
 
 void Fetch::Tick() {
   TellWaiters();
-  if (stopped_ || lacking_.empty() || state_ == State::kWriting) return;
+  if (stopped_ || state_ == State::kWriting) return;
   if (services_.loop->now_ns() < until_ns_) return;
   if (state_ == State::kAsking) {
     URSULA_SOMETIMES("group: a peer didn't answer for payload");
@@ -182,69 +175,72 @@ void Fetch::Tick() {
     // Nobody has this now and somebody may later: others need not wait for it.
     const std::size_t sources = host_.Sources().size();
     if (sources > 0 && source_ % sources == 0) {
-      lacking_.push_back(lacking_.front());
-      DropFront();
-      Forward();
+      cursor_ = {current_->range.owner, current_->range.to};
+      Turn();
     }
   }
   Next();
 }
 
-// ---- reads that wait
-// -----------------------------------------------------------------------------
-
-void Fetch::Await(stream::Incarnation incarnation, uint64_t offset, uint64_t until_ns,
-                  Function<void(Status)> done) {
-  if (stopped_ || waiters_.size() >= kWaitersMax) until_ns = 0;
-  waiters_.push_back({incarnation, offset, until_ns, std::move(done)});
-  if (until_ns == 0) {
-    services_.loop->Defer([this] { TellWaiters(); });
-    return;
-  }
-  Hurry(incarnation, offset);
-}
+// ---- reads that wait ---------------------------------------------------------------------------
 
 // From the offset on, before all that nobody waits for, and behind those that others do.
-void Fetch::Hurry(stream::Incarnation incarnation, uint64_t offset) {
-  const auto found = std::find_if(lacking_.begin(), lacking_.end(), [&](const Range& one) {
-    return Holds(one.range, incarnation, offset);
-  });
-  const std::size_t place = static_cast<std::size_t>(found - lacking_.begin());
-  const bool first = place == 0 && offset - found->range.from < kAskBytesMax;
-  if (found == lacking_.end() || place < hurried_ || first) return;
-  Range wanted = *found;
-  wanted.range.from = offset;
-  Range rest = wanted;
-  wanted.range.to = rest.range.from = std::min(wanted.range.to, offset + kAskBytesMax);
-  found->range.to = offset;  // Next drops it where nothing is left.
-  if (rest.range.from < rest.range.to) lacking_.insert(std::next(found), rest);
-  // What is under way is the first one's.
-  const std::size_t at = hurried_ == 0 && state_ == State::kWriting ? 1 : hurried_;
-  lacking_.insert(lacking_.begin() + static_cast<std::ptrdiff_t>(at), wanted);
-  if (at == hurried_) ++hurried_;
-  if (at > 0) return;
+void Fetch::Await(stream::Incarnation incarnation, uint64_t offset, uint64_t until_ns,
+                  Function<void(Status)> done) {
+  const bool refused = stopped_ || waiters_.size() >= kWaitersMax;
+  waiters_.emplace(Place{incarnation, offset}, Waiter{refused ? 0 : until_ns, std::move(done)});
+  if (refused) return services_.loop->Defer([this] { TellWaiters(); });
+  if (current_) {
+    const stream::ReadRange& now = current_->range;
+    const bool soon = now.owner == incarnation && now.from <= offset && offset < now.to &&
+                      offset - now.from < kAskBytesMax;
+    if (soon) return;
+  }
+  if (hurry_.size() >= kWaitersMax) return;
+  if (std::ranges::find(hurry_, Place{incarnation, offset}) != hurry_.end()) return;
+  hurry_.push_back({incarnation, offset});
+  if (state_ == State::kWriting || hurried_) return;
   URSULA_SOMETIMES("group: a read's payload is fetched before other");
-  Forward();
+  if (current_) cursor_ = {current_->range.owner, current_->range.from};
+  Turn();
   state_ = State::kIdle;
   Next();
 }
 
+// Of those that wait in this range.
+void Fetch::TellWaiters(const stream::ReadRange& range) {
+  std::vector<std::pair<Place, Waiter>> told;
+  auto begin = waiters_.lower_bound({range.owner, range.from});
+  auto end = waiters_.lower_bound({range.owner, range.to});
+  for (auto at = begin; at != end; ++at) told.emplace_back(at->first, std::move(at->second));
+  waiters_.erase(begin, end);
+  Tell(std::move(told));
+}
+
 void Fetch::TellWaiters() {
-  if (waiters_.empty() || telling_) return;
-  telling_ = true;
+  if (waiters_.empty()) return;
   const uint64_t now_ns = services_.loop->now_ns();
-  for (Waiter& one : std::exchange(waiters_, {})) {
-    const bool lacks = Lacks(one.incarnation, one.offset);
-    if (lacks && !stopped_ && now_ns < one.until_ns) {
-      waiters_.push_back(std::move(one));
-    } else if (lacks) {
-      one.done(Status(StatusCode::kUnavailable,
-                      "this replica is still fetching these bytes; try again"));
+  std::vector<std::pair<Place, Waiter>> told;
+  for (auto at = waiters_.begin(); at != waiters_.end();) {
+    const bool waits = Lacks(at->first.first, at->first.second) && !stopped_;
+    if (waits && now_ns < at->second.until_ns) {
+      ++at;
     } else {
-      one.done(Status());
+      told.emplace_back(at->first, std::move(at->second));
+      at = waiters_.erase(at);
     }
   }
-  telling_ = false;
+  Tell(std::move(told));
+}
+
+// They may wait again, inside.
+void Fetch::Tell(std::vector<std::pair<Place, Waiter>> waiters) {
+  for (auto& [place, waiter] : waiters) {
+    const bool lacks = Lacks(place.first, place.second);
+    waiter.done(lacks ? Status(StatusCode::kUnavailable,
+                               "this replica is still fetching these bytes; try again")
+                      : Status());
+  }
 }
 
 void Fetch::Stop() {

@@ -11,8 +11,11 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "lib/group/lacking_ranges.h"
 #include "lib/group/letter_format.h"
 #include "lib/group/services.h"
 #include "lib/stream/machine.h"
@@ -44,10 +47,7 @@ class Fetch {
   static constexpr uint64_t kAwaitNs = 5'000'000'000;  // Of one read, all it waits for together.
   static constexpr std::size_t kWaitersMax = 4096;
 
-  enum class Why : uint8_t {
-    kNew,  // It never was here.
-    kLost,
-  };
+  using Why = LackingRanges::Why;
 
   Fetch(const Services& services, GroupId group, FetchHost* host)
       : services_(services), group_(group), host_(*host) {}
@@ -61,54 +61,57 @@ class Fetch {
   void Stop();
 
   // A read there may be answered elsewhere, or later.
-  bool Lacks(stream::Incarnation incarnation, uint64_t offset) const;
+  bool Lacks(stream::Incarnation incarnation, uint64_t offset) const {
+    return lacking_.At(incarnation, offset).has_value();
+  }
   // REQUIRES: Lacks. `done(ok)`, not inside the call: it doesn't any more, be the bytes here or
   // lost. kUnavailable: neither until `until_ns`, or too many wait.
   void Await(stream::Incarnation incarnation, uint64_t offset, uint64_t until_ns,
              Function<void(Status)> done);
   bool whole() const { return lacking_.empty() && lost_bytes_ == 0; }
-  uint64_t lacking_bytes() const;
+  uint64_t lacking_bytes() const { return lacking_.bytes(); }
   bool busy() const { return state_ == State::kWriting; }
 
  private:
   enum class State : uint8_t { kIdle, kAsking, kWriting };
-  struct Range {
-    stream::ReadRange range = {};
-    Why why = Why::kNew;
-  };
+  // A read waits there; which stream, and where in it.
+  using Place = std::pair<stream::Incarnation, uint64_t>;
   struct Waiter {
-    stream::Incarnation incarnation = stream::kNoIncarnation;
-    uint64_t offset = 0;
     uint64_t until_ns = 0;
     Function<void(Status)> done = {};
   };
 
   void Next();
+  bool Choose();
   void Ask();
-  void Forward();  // The first range is another one.
-  void DropFront();
-  void Hurry(stream::Incarnation incarnation, uint64_t offset);
+  void Turn();  // To another range.
+  void Advance(uint64_t to);
+  void Write(const PayloadAnswer& answer, uint64_t size);
   void OnWritten(uint64_t begun, uint64_t size, Status status);
   void Lost();
+  void TellWaiters(const stream::ReadRange& range);
   void TellWaiters();
+  void Tell(std::vector<std::pair<Place, Waiter>> waiters);
 
   const Services services_;
   const GroupId group_;
   FetchHost& host_;
   State state_ = State::kIdle;
   bool stopped_ = false;
-  std::deque<Range> lacking_;
-  std::size_t hurried_ = 0;  // So many of the first are waited for.
+  LackingRanges lacking_;
+  std::optional<LackingRanges::Range> current_;  // Asked for, or to be; what of it lacks still.
+  bool hurried_ = false;                         // A read waits for it.
+  std::deque<Place> hurry_;  // Others that reads wait for; here by now, perhaps.
+  Place cursor_ = {};        // Where it goes on when nobody waits.
   uint64_t last_ask_ = 0;
   uint64_t begun_ = 0;                   // How often Begin was called.
-  std::size_t source_ = 0;               // Of Sources, for the first range.
+  std::size_t source_ = 0;               // Of Sources, for this range.
   std::vector<ReplicaId> refused_ = {};  // Who doesn't have it,
   uint64_t next_ = UINT64_MAX;           // and where the first of them goes on.
   uint64_t lost_bytes_ = 0;
   ReplicaId asked_{};
   uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
-  std::vector<Waiter> waiters_;
-  bool telling_ = false;
+  absl::btree_multimap<Place, Waiter> waiters_;
 };
 
 }  // namespace ursula::group
