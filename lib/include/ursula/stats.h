@@ -90,7 +90,8 @@ struct EngineStats {
   uint64_t elections_won = 0;      // How often a replica of this node became leader.
   uint64_t read_rounds = 0;        // Of ReadIndex, begun: one serves all reads that wait for it.
   uint64_t entries_applied = 0;    // Of all groups' logs.
-  uint64_t peer_sent_entries = 0;  // Of logs: two for each with three nodes, and what is sent again.
+  uint64_t peer_sent_entries =
+      0;  // Of logs: two for each with three nodes, and what is sent again.
   uint64_t peer_sent_frames = 0;
   uint64_t peer_sent_bytes = 0;
   uint64_t peer_dropped_letters = 0;  // There was no connection, or too much waited for it.
