@@ -140,6 +140,20 @@ Reply Machine::Decide(const Recover& command, int64_t) const {
 void Machine::Commit(Index, const Recover& command, ApplyResult* result) {
   recovery_ = command.number;
   BecomeHistory(command.history, result);
+  // Other groups may have lost indices that this one remembers, and give them away again: what was
+  // said of the former would hold of the new. Nobody relies on it any more: who stamped or reserved
+  // by it is of an opening before, and a bucket that is still being deleted is fenced anew.
+  for (const auto& [bucket, fence] : fences_) MarkRecord(kFenceRecord, bucket);
+  fences_.clear();
+  fences_settled_ = kNoIncarnation;
+  for (auto& [home, settled] : settled_) {
+    settled = kNoIncarnation;
+    MarkRecord(kSettledRecord, SettledKey(home));
+  }
+  for (const auto& [key, sighting] : sightings_) {
+    MarkRecord(kSightingRecord, SightingKey(key.first, key.second));
+  }
+  sightings_.clear();
   if (command.survivors.empty()) return;
   std::vector<uint64_t> others = command.lost;
   for (const auto& [node, state] : nodes_) others.push_back(node);

@@ -220,6 +220,11 @@ void StreamModel::Do(uint64_t index, const Recover& command, ModelResult* result
   }
   recovery_ = command.number;
   Do(index, SetHistory{command.history}, result);
+  // What was learnt of other groups' numbers is of numbers that they may use anew.
+  fences_.clear();
+  fences_settled_ = 0;
+  asked_.clear();
+  for (auto& [home, below] : settled_) below = 0;
   if (command.survivors.empty()) return;
   std::map<uint64_t, Node> after;
   for (const auto& survivor : command.survivors) {

@@ -178,6 +178,41 @@ TEST(MachineSnapshotTest, ARecoveryMakesMembersOfTheSurvivorsAloneAndAnotherHist
   EXPECT_TRUE(other.nodes().empty());
 }
 
+// Which they may have lost, and give away again.
+TEST(MachineSnapshotTest, ARecoveryForgetsWhatWasKnownOfOtherGroupsIndices) {
+  MachineDriver driver;
+  Fill(&driver);
+  Machine& machine = driver.machine();
+  const Reservation settled{GroupId{7}, Incarnation{3}};
+  const Reservation ruled_out{GroupId{7}, Incarnation{301}};
+  driver.Do(ResolveFork{Id("y"), ruled_out, 0, {}});
+  const auto ask = [&](const Reservation& reservation) {
+    return driver.Do(ResolveFork{Id("x"), reservation, 1000, {}}).resolution;
+  };
+  const BucketStamp first{Incarnation{4}, Incarnation{5}};
+  const BucketStamp old{Incarnation{1}, Incarnation{1}};
+  EXPECT_TRUE(machine.IsFenced("gone", first));
+  EXPECT_TRUE(machine.IsFenced("other", old));
+  EXPECT_EQ(ask(settled), ForkResolution::kNever);
+  EXPECT_EQ(ask(ruled_out), ForkResolution::kNever);
+  Records records = Collect(machine, true);
+  driver.Do(Recover{1, 77});
+  EXPECT_FALSE(machine.IsFenced("gone", first));
+  EXPECT_FALSE(machine.IsFenced("other", old));
+  const Records after = Collect(machine, false);
+  records.insert(records.end(), after.begin(), after.end());
+  Machine restored(GroupId{1});
+  ASSERT_TRUE(Load(&restored, records).ok());
+  EXPECT_EQ(restored.StateHash(), machine.StateHash());
+  EXPECT_EQ(ask(settled), ForkResolution::kPending);
+  EXPECT_EQ(ask(ruled_out), ForkResolution::kPending);
+  // What begins again is as what begins.
+  EXPECT_EQ(driver.Do(FenceBucket{"gone", Incarnation{4}, Incarnation{1}}).outcome, Outcome::kOk);
+  EXPECT_TRUE(machine.IsFenced("gone", first));
+  driver.Do(DropReleases{GroupId{7}, Incarnation{2}, {}});
+  EXPECT_EQ(ask({GroupId{7}, Incarnation{1}}), ForkResolution::kNever);
+}
+
 TEST(MachineSnapshotTest, RecordsThatContradictEachOtherAreRefused) {
   MachineDriver driver;
   Fill(&driver);
