@@ -222,7 +222,10 @@ Status DataDirectory::MustRejoin(io::Disk& disk) {
   URSULA_CHECK(meta_.state == DirectoryState::kMember);
   DirectoryMeta meta = meta_;
   meta.state = DirectoryState::kMustRejoin;
-  return Become(disk, std::move(meta));
+  // Other threads read the rest of it meanwhile: that stays where it is.
+  Status replaced = Replace(disk, meta);
+  if (replaced.ok()) meta_.state = meta.state;
+  return replaced;
 }
 
 Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {

@@ -171,6 +171,22 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
   EXPECT_FALSE(OpenOneOfSeveral(2, 20).ok());
 }
 
+// Other threads read it meanwhile.
+TEST_F(FoundingDirectoryTest, WhoMustRejoinKeepsAllElseWhereItIs) {
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan()).ok());
+  ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
+  const FoundingDirectory* founders = (*opened)->founders().data();
+  ASSERT_TRUE((*opened)->MustRejoin(loop_.disk()).ok());
+  EXPECT_EQ((*opened)->state(), DirectoryState::kMustRejoin);
+  EXPECT_EQ((*opened)->founders().data(), founders);
+  opened->reset();
+  opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  EXPECT_EQ((*opened)->state(), DirectoryState::kMustRejoin);
+}
+
 TEST_F(FoundingDirectoryTest, AStepThatFindsNoRoomChangesNothing) {
   Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
   ASSERT_TRUE(opened.ok());
