@@ -19,6 +19,8 @@ namespace {
 
 constexpr uint64_t kTermMax = uint64_t{1} << 48;
 constexpr uint64_t kNumberMax = uint64_t{1} << 32;
+// Of more than two in a half of the first configuration a majority isn't all of them.
+constexpr std::size_t kSurvivorsMax = 4;
 
 constexpr const char* kWaits =
     "this node has ended its part in its cluster, which is to be recovered: once ursulactl recover "
@@ -110,6 +112,9 @@ Status CheckForm(const RecoveryPlan& plan) {
                        Ascends(plan.lost, [](NodeId one) { return Raw(one); });
   const bool small = plan.survivors.size() + plan.lost.size() <= 2 * MemberReply::kNodesMax;
   if (!numbered || !ascends || !small) return Invalid("this is no plan of a recovery");
+  if (plan.survivors.size() > kSurvivorsMax) {
+    return Invalid("a recovery is of four survivors at most: the first leader needs all of them");
+  }
   for (const RecoveryPlan::Survivor& survivor : plan.survivors) {
     if (survivor.lives_before == 0 || survivor.lives_before > kLivesMax) {
       return Invalid("this is no plan of a recovery");

@@ -24,6 +24,7 @@ enum Tag : uint64_t {
 // Of a record's state: kMember, of a cluster that was recovered. Who doesn't know that can't be
 // one.
 constexpr uint8_t kRecoveredMember = 4;
+constexpr std::size_t kSurvivorsMax = 4;  // Of a recovery.
 
 void PutNode(std::string* out, const FoundingNode& node) {
   PutVarint(out, Raw(node.node));
@@ -75,7 +76,7 @@ ClusterRecovery TakeRecovery(Reader* reader, std::size_t founders) {
   for (uint64_t i = 0; i < lost && reader->ok(); ++i) {
     recovery.lost.push_back(NodeId{reader->Varint()});
   }
-  if (recovery.number == 0 || recovery.term == 0) reader->Fail();
+  if (recovery.number == 0 || recovery.term == 0 || founders > kSurvivorsMax) reader->Fail();
   return recovery;
 }
 

@@ -38,6 +38,9 @@ enum Tag : uint16_t {
   kRecovery = 14,
 };
 
+// The first leader after a recovery needs all survivors: of more it would be a majority alone.
+constexpr std::size_t kSurvivorsMax = 4;
+
 Status Refusal(std::string message) {
   return Status(StatusCode::kFailedPrecondition, std::move(message));
 }
@@ -155,7 +158,8 @@ Status CheckMeta(const DirectoryMeta& meta) {
   const bool each_founds =
       meta.founders.empty() || meta.founders.size() == meta.founding_voters.size();
   if (meta.group_count == 0 || !each_founds) return Damaged();
-  if (meta.recovery.number != 0 && meta.founders.empty()) return Damaged();
+  const bool few = !meta.founders.empty() && meta.founders.size() <= kSurvivorsMax;
+  if (meta.recovery.number != 0 && !few) return Damaged();
   return {};
 }
 

@@ -471,7 +471,7 @@ TEST_F(Disaster, WhatIsNoPlanOfThisDirectoryIsRefusedAndChangesNothing) {
   bad[3].lost = {NodeId{2}};  // What of node 3?
   bad[4].lost = {NodeId{3}, NodeId{2}};
   bad[5].lost = {NodeId{1}, NodeId{2}, NodeId{3}};
-  bad[6].survivors.push_back({NodeId{4}, 9, 1});
+  for (uint64_t more = 4; more < 8; ++more) bad[6].survivors.push_back({NodeId{more}, 9, 1});
   bad[7].number = 0;
   bad[8].term = 0;
   bad[9].cluster_id = bad[9].cluster_before;

@@ -61,11 +61,15 @@ TEST(FoundingFormatTest, ReadsBackARecoveredClusters) {
   Result<FoundingHello> read = DecodeFoundingHello(EncodeFoundingHello(hello));
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(*read, hello);
-  for (int wrong = 0; wrong < 3; ++wrong) {
+  for (int wrong = 0; wrong < 4; ++wrong) {
     FoundingHello other = hello;
     if (wrong == 0) other.record.plan.recovery.term = 0;
     if (wrong == 1) other.record.plan.recovery.lives_before.pop_back();
     if (wrong == 2) other.record.plan.recovery.lives_before[1] = UINT64_MAX;
+    for (uint64_t more = 301; wrong == 3 && other.record.plan.founders.size() < 5; ++more) {
+      other.record.plan.founders.push_back({NodeId{more}, 9});
+      other.record.plan.recovery.lives_before.push_back(1);
+    }
     read = DecodeFoundingHello(EncodeFoundingHello(other));
     EXPECT_FALSE(read.ok() && *read == other) << wrong;
   }

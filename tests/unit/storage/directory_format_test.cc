@@ -93,6 +93,11 @@ TEST(DirectoryFormatTest, ReadsBackARecovery) {
   Result<DirectoryMeta> read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(*read, meta);
+  for (uint64_t survivor = 4; survivor < 7; ++survivor) {
+    meta.founders.push_back({survivor, 19});
+    meta.founding_voters.resize(meta.founders.size(), ReplicaId{9});
+    EXPECT_EQ(DecodeDirectoryMeta(EncodeDirectoryMeta(meta)).ok(), meta.founders.size() <= 4);
+  }
   meta.founders.clear();
   EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);
   for (const std::string& value :
