@@ -238,8 +238,9 @@ void Engine::RecoverAt(RecoverCall call) {
   if (!fits.ok()) return call->done(std::move(fits));
   recovering_ = true;
   LookAtGroups(false, [this, call](const std::vector<RecoveryGroup>& groups) {
+    // Who its members are a node may have missed; a group that needs no recovery has a leader.
     const bool alive = std::ranges::all_of(groups, [&](const RecoveryGroup& group) {
-      return HasMajority(call->request, group.voters) &&
+      return group.has_leader && HasMajority(call->request, group.voters) &&
              HasMajority(call->request, group.voters_outgoing);
     });
     if (!alive) return StoreRecovery(call);
@@ -262,14 +263,10 @@ Status Engine::CheckPlan(const RecoveryPlan& plan) const {
       own->lives_before != LivesBefore(directory_->replica_id()) + 1) {
     return Invalid("the plan doesn't name this directory of " + Name(self) + " as a survivor");
   }
-  const std::vector<NodeId> known = KnownNodes();
-  for (NodeId node : known) {
+  // Survivors that it hasn't heard of may have come while it was away.
+  for (NodeId node : KnownNodes()) {
     if (Survives(plan, node) || IsLost(plan, node)) continue;
     return Invalid(Name(node) + " is a member, and the plan doesn't say what has become of it");
-  }
-  for (const RecoveryPlan::Survivor& survivor : plan.survivors) {
-    if (std::ranges::find(known, survivor.node) != known.end()) continue;
-    return Invalid(Name(survivor.node) + " is no member that this node knows of");
   }
   return {};
 }

@@ -352,6 +352,37 @@ TEST_F(Disaster, ChangesOfMembersFromBeforeArePassedOver) {
   }
 }
 
+// What it knows of the members is old, and so is what it judges the others by.
+TEST_F(Disaster, WhoWasAwayWhileTheClusterGrewSurvivesAsWell) {
+  for (uint64_t other : {1, 4}) {
+    Begin({.nodes = 5, .groups = 4, .founders = 3});
+    Fill(1);
+    cluster().Crash(2);
+    for (uint64_t one : {4, 5}) {
+      Add(1, one);
+      ASSERT_TRUE(cluster().Open(one).ok());
+    }
+    ASSERT_TRUE(AwaitMembers(1, {1, 2, 3, 4, 5}));
+    ASSERT_TRUE(Append(1, "s0", "+grown").ok());
+    cluster().Advance(2'000);
+    std::vector<uint64_t> lost = {1, 3, 4, 5};
+    std::erase(lost, other);
+    for (uint64_t one : lost) cluster().Crash(one);
+    cluster().Advance(10'000);  // Who led doesn't any more.
+    ASSERT_TRUE(cluster().Open(2).ok());
+    cluster().Advance(5'000);
+    std::vector<uint64_t> survivors = {2, other};
+    std::ranges::sort(survivors);
+    EXPECT_EQ(Inspect(2).members, (std::vector<NodeId>{NodeId{1}, NodeId{2}, NodeId{3}}));
+    const RecoveryPlan plan = Plan(survivors, lost);
+    for (uint64_t one : survivors) EXPECT_EQ(Give(one, plan), RecoveryOutcome::kStored) << one;
+    for (uint64_t one : survivors) Reopen(one);
+    ASSERT_TRUE(Serve(survivors));
+    ASSERT_TRUE(AwaitMembers(2, survivors));
+    EXPECT_EQ(Read(2, "s0"), "before+grown");
+  }
+}
+
 // What is there afterwards is a beginning of what was written, the same at all survivors; whatever
 // had been read from a survivor before is in it.
 TEST_F(Disaster, AtAnyTimeABeginningOfWhatWasWrittenIsLeft) {
