@@ -229,7 +229,12 @@ void Engine::RecoverAt(RecoverCall call) {
   if (PlanOf(stored ? *directory_->to_be() : directory_->meta()) == plan) {
     return call->done(RecoveryReply{RecoveryOutcome::kIsSo});
   }
-  if (stored) return call->done(RecoveryReply{RecoveryOutcome::kOtherPlan});
+  // With this node nobody has gone by the stored one, and without it nobody could.
+  const bool replaces = stored && plan.cluster_before == directory_->cluster_id() &&
+                        plan.cluster_id != directory_->to_be()->cluster_id;
+  if (stored && !replaces) {
+    return call->done(RecoveryReply{RecoveryOutcome::kOtherPlan});
+  }
   if (recovering_) {
     return call->done(
         Status(StatusCode::kUnavailable, "this node is being given a plan; ask again"));
@@ -237,9 +242,10 @@ void Engine::RecoverAt(RecoverCall call) {
   Status fits = CheckPlan(plan);
   if (!fits.ok()) return call->done(std::move(fits));
   recovering_ = true;
-  LookAtGroups(false, [this, call](const std::vector<RecoveryGroup>& groups) {
-    // Who its members are a node may have missed; a group that needs no recovery has a leader.
-    const bool alive = std::ranges::all_of(groups, [&](const RecoveryGroup& group) {
+  LookAtGroups(false, [this, call, replaces](const std::vector<RecoveryGroup>& groups) {
+    // Who its members are a node may have missed; a group that needs no recovery has a leader. Who
+    // holds a plan takes part in none any more.
+    const bool alive = !replaces && std::ranges::all_of(groups, [&](const RecoveryGroup& group) {
       return group.has_leader && HasMajority(call->request, group.voters) &&
              HasMajority(call->request, group.voters_outgoing);
     });

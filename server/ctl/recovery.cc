@@ -15,6 +15,8 @@ namespace {
 
 // So that no election that goes on meanwhile reaches the plan's term.
 constexpr uint64_t kTermsAhead = 1000;
+// The first leader needs all of them, which it doesn't of more.
+constexpr std::size_t kSurvivorsMax = 4;
 
 std::string Number(uint64_t number) { return std::to_string(number); }
 std::string Name(uint64_t node) { return "node " + Number(node); }
@@ -57,6 +59,18 @@ bool HasMajority(const std::vector<uint64_t>& survivors, const std::vector<uint6
   const auto here = std::ranges::count_if(
       voters, [&survivors](uint64_t voter) { return Contains(survivors, voter); });
   return voters.empty() || 2 * static_cast<std::size_t>(here) > voters.size();
+}
+
+// It says of everybody here, and all whom it counts on are here or lost since.
+bool IsOfThese(const std::string& plan, const std::vector<uint64_t>& here,
+               const std::vector<uint64_t>& lost) {
+  const std::vector<uint64_t> survivors = NodesIn(Value(plan, "survivors"));
+  return std::ranges::all_of(here, [&](uint64_t node) { return Contains(survivors, node); }) &&
+         std::ranges::all_of(
+             survivors,
+             [&](uint64_t node) { return Contains(here, node) || Contains(lost, node); }) &&
+         std::ranges::all_of(NodesIn(Value(plan, "lost")),
+                             [&](uint64_t node) { return Contains(lost, node); });
 }
 
 }  // namespace
@@ -127,37 +141,62 @@ bool Recovery::Covers() {
   return true;
 }
 
-// One that a survivor has already, of the same survivors and lost nodes.
-bool Recovery::TakePlan() {
+// One to go on with: who goes by a plan has no way back from it, what is only stored is left for
+// another where it isn't of the same nodes.
+std::string Recovery::PlanThere() const {
+  const std::vector<uint64_t> here = NodesOf(survivors_);
+  std::string stored;
   for (const Survivor& survivor : survivors_) {
     const std::string& plan = survivor.view.plan;
-    if (plan.empty() || NodesIn(Value(plan, "survivors")) != NodesOf(survivors_)) continue;
-    if (NodesIn(Value(plan, "lost")) != lost_) continue;
-    plan_ = plan;
+    if (plan.empty() || !IsOfThese(plan, here, lost_)) continue;
+    if (!survivor.view.stored) return plan;
+    const bool same =
+        NodesIn(Value(plan, "survivors")) == here && NodesIn(Value(plan, "lost")) == lost_;
+    if (same) stored = plan;
   }
-  if (plan_.empty()) return false;
+  return stored;
+}
+
+bool Recovery::TakePlan() {
+  const std::string plan = PlanThere();
+  if (plan.empty()) return false;
+  for (Survivor& survivor : survivors_) {
+    survivor.planned = survivor.view.plan == plan;
+    survivor.restarted = survivor.planned && !survivor.view.stored;
+  }
+  const bool over =
+      std::ranges::all_of(survivors_, [](const Survivor& one) { return one.restarted; });
+  if (over && IsNeeded()) {  // Once more.
+    for (Survivor& survivor : survivors_) survivor.planned = survivor.restarted = false;
+    return false;
+  }
+  plan_ = plan;
   before_ = Value(plan_, "before");
   cluster_ = Value(plan_, "cluster");
-  for (Survivor& survivor : survivors_) {
-    survivor.planned = survivor.view.plan == plan_;
-    survivor.restarted = survivor.planned && !survivor.view.stored;
+  again_ = NodesIn(Value(plan_, "survivors")) != NodesOf(survivors_);
+  if (over) {
+    return Refuse("NOT_NEEDED", "this recovery has been done: the nodes are of cluster " +
+                                    cluster_ + "; ursulactl health says how they are");
+  }
+  for (const Survivor& survivor : survivors_) {
     if (survivor.planned || survivor.view.cluster_id == before_) continue;
     return Refuse("OTHER_CLUSTER", Name(survivor.view.node) + " is of cluster " +
                                        survivor.view.cluster_id + ", the recovery that was begun " +
                                        "of " + before_);
   }
-  const bool over =
-      std::ranges::all_of(survivors_, [](const Survivor& one) { return one.restarted; });
-  if (!over) return true;
-  return Refuse("NOT_NEEDED", "this recovery has been done: the nodes are of cluster " + cluster_ +
-                                  "; ursulactl health says how they are");
+  return true;
 }
 
+// Who holds a plan takes part in nothing any more.
 bool Recovery::IsNeeded() const {
-  const std::vector<uint64_t> here = NodesOf(survivors_);
+  std::vector<uint64_t> here;
+  for (const Survivor& survivor : survivors_) {
+    if (!survivor.view.stored) here.push_back(survivor.view.node);
+  }
   for (std::size_t i = 0; i < survivors_.front().view.groups.size(); ++i) {
     const RecoveryGroupSeen* newest = nullptr;
     for (const Survivor& survivor : survivors_) {
+      if (i >= survivor.view.groups.size()) continue;
       const RecoveryGroupSeen& one = survivor.view.groups[i];
       const bool newer = newest == nullptr || std::pair(one.last_term, one.last_index) >
                                                   std::pair(newest->last_term, newest->last_index);
@@ -182,20 +221,28 @@ bool Recovery::MakePlan() {
       return Refuse("OTHER_CLUSTER", Name(view.node) + " is of cluster " + view.cluster_id +
                                          ", node " + Number(first.node) + " of " + before_);
     }
-    if (view.stored) {
-      return Refuse("OTHER_PLAN", Name(view.node) +
-                                      " holds the plan of another recovery: restart it, or "
-                                      "recover with the same nodes lost");
-    }
     number = std::max(number, view.number);
     for (const RecoveryGroupSeen& group : view.groups) term = std::max(term, group.term);
     named += (named.empty() ? "" : ",") + Number(view.node) + "-" + view.directory + "-" +
              Number(view.lives_before + 1);
   }
   if (!IsNeeded()) {
+    std::string out;
+    for (const Survivor& survivor : survivors_) {
+      if (survivor.view.stored) {
+        out += "; " + Name(survivor.view.node) +
+               " holds a plan, which takes it from them: start it with an empty directory";
+      }
+    }
     return Refuse("NOT_NEEDED",
                   "the nodes that are there have a majority of every group, and need no recovery; "
-                  "ursulactl health says what is wrong");
+                  "ursulactl health says what is wrong" +
+                      out);
+  }
+  if (survivors_.size() > kSurvivorsMax) {
+    return Refuse("TOO_MANY",
+                  "a recovery is of four survivors at most: stop the one whose logs are the "
+                  "shortest, for good, and name it with --lost");
   }
   std::string lost;
   for (uint64_t node : lost_) lost += (lost.empty() ? "" : ",") + Number(node);
@@ -259,11 +306,16 @@ std::string RecoveryText(const Recovery& recovery, bool carried) {
   for (const Recovery::Survivor& survivor : recovery.survivors()) {
     if (!survivor.restarted) restart.push_back(survivor.view.node);
   }
-  return text + "All of them hold the plan. Restart " + List(restart) +
-         " now; then they are cluster " + recovery.cluster_id() +
-         ": where\ncluster-id is configured, put that in its place. Then the lost nodes' places "
-         "can be filled: start each with\nan empty directory, and ursulactl replicas 3, or node "
-         "add.\n";
+  text += "All of them hold the plan. Restart " + List(restart) + " now; then they are cluster " +
+          recovery.cluster_id() + ": where\ncluster-id is configured, put that in its place. ";
+  if (recovery.again()) {
+    return text +
+           "The plan counts on nodes that are lost now:\nonce they are restarted, recover again, "
+           "with the same nodes lost.\n";
+  }
+  return text +
+         "Then the lost nodes' places can be filled: start each with\nan empty directory, and "
+         "ursulactl replicas 3, or node add.\n";
 }
 
 std::string RecoveryReportJson(const Recovery& recovery, bool carried) {

@@ -42,11 +42,15 @@ class Recovery {
   const std::vector<uint64_t>& lost() const { return lost_; }
   const std::string& cluster_before() const { return before_; }
   const std::string& cluster_id() const { return cluster_; }  // From the plan on.
+  // The plan is a step alone: who has it leads nothing without nodes that are lost now, and can be
+  // recovered again once it goes by it.
+  bool again() const { return again_; }
 
  private:
   bool Refuse(std::string code, std::string message);
   bool AskSurvivors(const Survey& survey);
   bool Covers();
+  std::string PlanThere() const;
   bool TakePlan();
   bool MakePlan();
   bool IsNeeded() const;
@@ -59,6 +63,7 @@ class Recovery {
   std::string plan_;  // A query.
   std::string before_;
   std::string cluster_;
+  bool again_ = false;
 };
 
 // What the survivors have, and what comes next.

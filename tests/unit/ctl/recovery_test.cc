@@ -23,6 +23,7 @@ struct Said {
   std::string members = "1,2,3,4,5";
   std::string voters = "1,2,3,4,5";
   uint64_t term = 9;
+  uint64_t last_term = 8;
 };
 
 class RecoveryTest : public ::testing::Test {
@@ -38,7 +39,8 @@ class RecoveryTest : public ::testing::Test {
             number + "\",\"lives_before\":0,\"number\":0,\"stored\":" +
             (said.stored ? "true" : "false") + ",\"plan\":\"" + said.plan + "\",\"members\":[" +
             said.members + "],\"groups\":[{\"group\":0,\"term\":" + std::to_string(said.term) +
-            ",\"last_term\":8,\"last_index\":70,\"commit\":60,\"lacking_bytes\":3,"
+            ",\"last_term\":" + std::to_string(said.last_term) +
+            ",\"last_index\":70,\"commit\":60,\"lacking_bytes\":3,"
             "\"voters\":[" +
             said.voters + "],\"voters_outgoing\":[]}]}");
     nodes_.Say(Address(node), std::string("POST /cluster/recover?") + kPlan, 200,
@@ -51,7 +53,8 @@ class RecoveryTest : public ::testing::Test {
     recovery_.emplace(&client_.emplace(nodes_.Client()), std::move(lost),
                       [this] { return "000000000000000" + std::to_string(draws_ += 2); });
     const Survey survey = LookAtAll(
-        &client, {{"127.0.0.1", 1}, {"127.0.0.1", 2}, {"127.0.0.1", 3}, {"127.0.0.1", 4}});
+        &client,
+        {{"127.0.0.1", 1}, {"127.0.0.1", 2}, {"127.0.0.1", 3}, {"127.0.0.1", 4}, {"127.0.0.1", 5}});
     return recovery_->Look(survey) ? "" : recovery_->problem().code;
   }
   uint64_t Posts() const {
@@ -108,9 +111,80 @@ TEST_F(RecoveryTest, WhereAMajorityIsLeftNothingIsNeeded) {
   Say(1, {.cluster_id = "cd"});
   Say(2);
   EXPECT_EQ(Look(), "OTHER_CLUSTER");
+}
+
+TEST_F(RecoveryTest, OfFiveSurvivorsOneIsLeftOut) {
+  for (uint64_t node = 1; node <= 5; ++node) {
+    Say(node, {.members = "1,2,3,4,5,6,7,8,9,10", .voters = "1,2,3,4,5,6,7,8,9,10"});
+  }
+  EXPECT_EQ(Look({6, 7, 8, 9, 10}), "TOO_MANY");
+  nodes_.answers.erase(Address(5));
+  EXPECT_EQ(Look({5, 6, 7, 8, 9, 10}), "");
+}
+
+// Another survivor has gone since.
+TEST_F(RecoveryTest, WhatIsOnlyStoredIsLeftForAnotherPlan) {
   Say(1, {.plan = kPlan, .stored = true});
+  EXPECT_EQ(Look(), "UNREACHABLE");
+  EXPECT_EQ(Look({2, 3, 4, 5}), "");
+  nodes_.Say(Address(1),
+             "POST /cluster/recover?number=1&before=ab&cluster=0000000000000005&"
+             "history=0000000000000007&term=1009&survivors=1-d1-1&lost=2,3,4,5",
+             200, "{\"node\":1,\"outcome\":\"stored\"}");
+  EXPECT_TRUE(recovery_->Carry()) << recovery_->problem().message;
+  EXPECT_EQ(Posts(), 1u);
+  EXPECT_FALSE(recovery_->again());
+}
+
+// A node that was called lost is there again. Who holds the plan doesn't count any more.
+TEST_F(RecoveryTest, OfThoseWhoHoldNoPlanAMajorityGoesOnAndFewerAreRecovered) {
+  for (uint64_t node : {2, 3}) Say(node);
+  Say(1, {.plan = kPlan, .stored = true});
+  EXPECT_EQ(Look({4, 5}), "");
+  for (uint64_t node : {2, 3}) Say(node, {.members = "1,2,3", .voters = "1,2,3"});
+  Say(1, {.plan = kPlan, .stored = true, .members = "1,2,3", .voters = "1,2,3"});
+  EXPECT_EQ(Look({4, 5}), "NOT_NEEDED");
+  EXPECT_NE(recovery_->problem().message.find("node 1 holds a plan"), std::string::npos);
+}
+
+TEST_F(RecoveryTest, WhoGoesByAPlanIsFollowedAndThenRecoveredAgain) {
+  const std::string plan =
+      "number=1&before=ab&cluster=0000000000000005&history=0000000000000007&term=1009&"
+      "survivors=1-d1-1,2-d2-1,3-d3-1&lost=4,5";
+  const Said there = {.cluster_id = "0000000000000005",
+                      .plan = plan,
+                      .members = "1,2,3",
+                      .voters = "1,2,3",
+                      .term = 1'010};
+  Say(1, there);
+  Say(2, {.plan = kPlan, .stored = true});
+  nodes_.Say(Address(2), "POST /cluster/recover?" + plan, 200,
+             "{\"node\":2,\"outcome\":\"stored\"}");
+  EXPECT_EQ(Look(), "");
+  EXPECT_TRUE(recovery_->again());
+  EXPECT_TRUE(recovery_->Carry()) << recovery_->problem().message;
+  EXPECT_EQ(Posts(), 1u);
+  const std::string text = RecoveryText(*recovery_, true);
+  EXPECT_NE(text.find("Restart node 2 now"), std::string::npos) << text;
+  EXPECT_NE(text.find("recover again"), std::string::npos) << text;
+  // All go by it, and it isn't enough: the next one.
+  Said lonely = there;
+  lonely.voters = "1";
+  Say(1, lonely);
   nodes_.answers.erase(Address(2));
-  EXPECT_EQ(Look({2, 3, 4, 5}), "OTHER_PLAN");
+  EXPECT_EQ(Look({2, 3, 4, 5}), "NOT_NEEDED");
+  Say(1, there);
+  EXPECT_EQ(Look({2, 3, 4, 5}), "");
+  EXPECT_EQ(recovery_->cluster_before(), "0000000000000005");
+  EXPECT_FALSE(recovery_->survivors()[0].planned);
+  // The same nodes may be lost twice.
+  Said same = there;
+  same.plan =
+      "number=1&before=ab&cluster=0000000000000005&history=0000000000000007&term=1009&"
+      "survivors=1-d1-1&lost=2,3";
+  Say(1, same);
+  EXPECT_EQ(Look({2, 3}), "");
+  EXPECT_EQ(recovery_->cluster_before(), "0000000000000005");
 }
 
 TEST_F(RecoveryTest, WhatWasBegunGoesOnWithItsPlan) {
@@ -127,7 +201,9 @@ TEST_F(RecoveryTest, WhatWasBegunGoesOnWithItsPlan) {
     EXPECT_EQ(Posts(), 1u);
     EXPECT_EQ(recovery_->cluster_id(), "0000000000000005");
   }
-  Say(2, {.cluster_id = "0000000000000005", .plan = kPlan, .members = "1,2"});
+  for (uint64_t node : {1, 2}) {
+    Say(node, {.cluster_id = "0000000000000005", .plan = kPlan, .members = "1,2", .voters = "1,2"});
+  }
   EXPECT_EQ(Look(), "NOT_NEEDED");
 }
 

@@ -216,6 +216,32 @@ TEST_F(Disaster, TwoOfFiveNeedEachOtherAndThePlan) {
   EXPECT_EQ(Read(3, "s1"), "before+two");
 }
 
+TEST_F(Disaster, APlanThatNobodyHasGoneByIsReplacedByAnother) {
+  Begin({.nodes = 5, .groups = 4});
+  Fill(1);
+  for (uint64_t lost : {3, 4, 5}) cluster().Crash(lost);
+  const RecoveryPlan plan = Plan({1, 2}, {3, 4, 5});
+  EXPECT_EQ(Give(1, plan), RecoveryOutcome::kStored);
+  cluster().Crash(2);
+  RecoveryPlan alone = Plan({1}, {2, 3, 4, 5});
+  EXPECT_EQ(alone.number, plan.number);
+  const uint64_t term = std::exchange(alone.term, 1);
+  EXPECT_EQ(Give(1, alone), RecoveryOutcome::kTerm);
+  EXPECT_EQ(Inspect(1).plan, plan);
+  alone.term = term;
+  const uint64_t cluster = std::exchange(alone.cluster_id, plan.cluster_id);
+  EXPECT_EQ(Give(1, alone), RecoveryOutcome::kOtherPlan);
+  alone.cluster_id = cluster;
+  EXPECT_EQ(Give(1, alone), RecoveryOutcome::kStored);
+  EXPECT_EQ(Give(1, alone), RecoveryOutcome::kIsSo);
+  Reopen(1);
+  ASSERT_TRUE(Serve({1}));
+  ExpectAll(1, "before");
+  ASSERT_TRUE(AwaitMembers(1, {1}));
+  // Gone by, it stays.
+  EXPECT_EQ(Recover(1, plan).status().code(), StatusCode::kInvalidArgument);
+}
+
 TEST_F(Disaster, EveryOpeningComesToTheSame) {
   for (uint64_t seed = 1; seed <= 6; ++seed) {
     Begin({.nodes = 5, .groups = 4, .seed = seed});
@@ -303,7 +329,9 @@ TEST_F(Disaster, ARecoveryMayBeRecoveredFrom) {
   for (uint64_t lost : {3, 4, 5}) cluster().Crash(lost);
   const RecoveryPlan plan = Plan({1, 2}, {3, 4, 5});
   for (uint64_t one : {1, 2}) EXPECT_EQ(Give(one, plan), RecoveryOutcome::kStored);
-  EXPECT_EQ(Give(1, Plan({1}, {2, 3, 4, 5})), RecoveryOutcome::kOtherPlan);
+  RecoveryPlan later = Plan({1}, {2, 3, 4, 5});
+  later.cluster_before = plan.cluster_id;
+  EXPECT_EQ(Give(1, later), RecoveryOutcome::kOtherPlan);
   for (uint64_t one : {1, 2}) Reopen(one);
   ASSERT_TRUE(Serve({1, 2}));
   ASSERT_TRUE(Append(2, "s0", "+two").ok());
