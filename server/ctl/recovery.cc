@@ -184,6 +184,25 @@ bool Recovery::TakePlan() {
                                        survivor.view.cluster_id + ", the recovery that was begun " +
                                        "of " + before_);
   }
+  return IsOfBefore();
+}
+
+// Where somebody leads in the plan's cluster all had gone by it: who doesn't any more has forgotten
+// what it promised there.
+bool Recovery::IsOfBefore() {
+  const uint64_t term = protocol::ParseDigits(Value(plan_, "term"), UINT64_MAX).value_or(0);
+  const bool led = std::ranges::any_of(survivors_, [term](const Survivor& one) {
+    return one.restarted &&
+           std::ranges::any_of(one.view.groups, [term](const RecoveryGroupSeen& group) {
+             return group.last_term > term;
+           });
+  });
+  for (const Survivor& survivor : survivors_) {
+    if (!led || survivor.restarted) continue;
+    return Refuse("PUT_BACK", Name(survivor.view.node) +
+                                  " has an older copy of its directory: it went through this "
+                                  "recovery with the others; start it with an empty directory");
+  }
   return true;
 }
 

@@ -52,6 +52,7 @@ class Recovery {
   bool Covers();
   std::string PlanThere() const;
   bool TakePlan();
+  bool IsOfBefore();
   bool MakePlan();
   bool IsNeeded() const;
 

@@ -187,6 +187,19 @@ TEST_F(RecoveryTest, WhoGoesByAPlanIsFollowedAndThenRecoveredAgain) {
   EXPECT_EQ(recovery_->cluster_before(), "0000000000000005");
 }
 
+TEST_F(RecoveryTest, AnOlderCopyOfWhoTookPartIsGivenNothing) {
+  Said led = {.cluster_id = "0000000000000005", .plan = kPlan, .members = "1,2", .voters = "1,2"};
+  led.last_term = 1'010;
+  Say(1, led);
+  Say(2);
+  EXPECT_EQ(Look(), "PUT_BACK");
+  Say(2, {.plan = kPlan, .stored = true});
+  EXPECT_EQ(Look(), "PUT_BACK");
+  led.last_term = 1'009;
+  Say(1, led);
+  EXPECT_EQ(Look(), "");
+}
+
 TEST_F(RecoveryTest, WhatWasBegunGoesOnWithItsPlan) {
   for (bool restarted : {false, true}) {
     nodes_.asked.clear();
