@@ -275,8 +275,9 @@ TEST_F(FormatsTest, PeerFrames) {
       {"letter_snapshot_part", group::SnapshotPart{77, 3, ursula::Bytes::Static("records")}},
       {"letter_snapshot_ack", group::SnapshotAck{77, 4, true}},
       {"letter_payload_ask", group::PayloadAsk{5, 6, 7000, 8000}},
-      {"letter_payload_answer",
-       group::PayloadAnswer{5, 9, {7003, 7100}, ursula::Bytes::Static("b")}},
+      {"letter_payload_answer_with_sum",
+       group::PayloadAnswer{5, 9, {7003, 7100}, ursula::Bytes::Static("b"), 0x01020304}},
+      {"letter_lacking", group::Lacking{700}},
       {"letter_wholeness", group::Wholeness{700}},
   };
   ByteParts frame;
@@ -291,7 +292,7 @@ TEST_F(FormatsTest, PeerFrames) {
   std::string joined;
   for (const ursula::Bytes& part : peers::FinishFrame(std::move(frame), 0x0102030405060708))
     joined.append(part.view());
-  Check("peer_frame_head", joined.substr(0, 16));
+  Check("peer_frame_head_2", joined.substr(0, 16));  // Its checksum is of all these letters.
   peers::Beats beats;
   beats.from = ReplicaId{1};
   beats.to = ReplicaId{65538};
