@@ -252,10 +252,12 @@ class Membership(unittest.TestCase):
         harness.wait_until(lambda: cluster[node].append("/v1/stream/s", data)[0] == 204)
 
     def await_waiting(self, cluster, *which):
+        def waits(view):
+            connected = [peer["node"] for peer in view["peers"] if peer["connected"]]
+            # Before that it opens its directory, and says so.
+            return view["opening"].startswith("founding") and set(ALL) <= set(connected)
         for node in which:
-            harness.wait_until(lambda: cluster.view(node)["opening"] and all(
-                peer["connected"] for peer in cluster.view(node)["peers"]
-                if peer["node"] in ALL))
+            harness.wait_until(lambda: waits(cluster.view(node)))
 
     def test_three_become_five_and_three_again(self):
         with nodes.Cluster(count=5, founders=3) as cluster:
