@@ -28,7 +28,7 @@ TOP_LEVEL = {"WORKSPACE", "BUILD.bazel", "lib", "server", "examples", "tests", "
              "docs", "README.md", "LICENSE"}
 
 RULES = ["layers", "top_level", "file_size", "function_size", "pragma_once", "own_header_first",
-         "include_path", "in_a_target", "module_files", "dependency_readme", "public_surface",
+         "include_path", "in_a_target", "module_files", "dependency_readme", "dependency_installed", "public_surface",
          "machine_path", "unfinished", "format"] + [ban.rule for ban in bans.BANS]
 
 _CPP = (".cc", ".h")
@@ -268,6 +268,34 @@ def check_folders(tree):
             len(public), PUBLIC_HEADERS_MAX))
 
 
+def check_installed(tree):
+    """What server/start and tests/run install is all that their targets depend on."""
+    lists = {name: {line for line in tree.texts.get("third_party/debian/%s.txt" % name,
+                                                    "").splitlines() if line[:1] != "#"}
+             for name in ("build", "test")}
+    builds = {p: set(re.findall(r"//third_party/(\w+)", text)) - {"bazel"}
+              for p, text in tree.texts.items() if p.endswith("BUILD.bazel")}
+    def needed(folders):
+        found, new = set(), set().union(*(builds[p] for p in builds if p.startswith(folders)))
+        while new - found:
+            found |= new
+            new = set().union(*(builds.get("third_party/%s/BUILD.bazel" % d, set())
+                                for d in found))
+        return found
+    for folders, names in ((("lib/", "server/"), ("build",)),
+                           (("examples/", "tests/"), ("build", "test"))):
+        listed = set().union(*(lists[name] for name in names))
+        for dependency in sorted(needed(folders)):
+            readme = "third_party/%s/README.md" % dependency
+            for package in re.findall(r"`([^`]+)`", "".join(
+                    re.findall(r"\(Debian 12: (.*?)\)", tree.texts.get(readme, "")))):
+                if package not in listed:
+                    tree.say("dependency_installed", readme, 1,
+                             "a target of %s depends on it, and no list that is installed has %s:"
+                             " add it to third_party/debian/%s.txt" % (
+                                 folders[0], package, names[-1]))
+
+
 def check_format(tree):
     if not shutil.which("clang-format") or not (tree.root / ".clang-format").exists():
         return
@@ -285,7 +313,8 @@ def check(root):
     """The tree at root, with all that was found in it."""
     tree = Tree(root)
     for step in (check_words, check_include_layers, check_build_layers, check_file_sizes,
-                 check_function_sizes, check_strict_sizes, check_headers, check_targets, check_folders, check_format):
+                 check_function_sizes, check_strict_sizes, check_headers, check_targets,
+                 check_folders, check_installed, check_format):
         step(tree)
     return tree
 

@@ -34,7 +34,7 @@ CLEAN = {
     "lib/stream/s.cc": '#include "lib/base/a.h"\n',
     "tests/lint/ratchet.txt": "# none\n",
     "third_party/zlib/BUILD.bazel": "",
-    "third_party/zlib/README.md": "- Version: 1\n- Licence: Zlib\n",
+    "third_party/zlib/README.md": "- Version: 1 (Debian 12: `zlib1g-dev`)\n- Licence: Zlib\n",
 }
 
 UNFINISHED = "TO" + "DO"
@@ -104,6 +104,14 @@ PLANTED = [
     ("in_a_target", "lib/stream/forgotten.cc", {"lib/stream/forgotten.cc": "int f;\n"}),
     ("module_files", "lib/stream", {"lib/stream/README.md": None}),
     ("dependency_readme", "third_party/zlib", {"third_party/zlib/README.md": "zlib\n"}),
+    ("dependency_installed", "third_party/zlib/README.md",
+     {"lib/stream/BUILD.bazel": CLEAN["lib/stream/BUILD.bazel"] + '#"//third_party/zlib"\n',
+      "third_party/debian/build.txt": "g++\n", "third_party/debian/test.txt": "zlib1g-dev\n"}),
+    # Another dependency's.
+    ("dependency_installed", "third_party/zlib/README.md",
+     {"tests/a/BUILD.bazel": '#"//third_party/grpc"\n',
+      "third_party/grpc/BUILD.bazel": '#"//third_party/zlib"\n',
+      "third_party/grpc/README.md": "- Version: 1\n- Licence: Zlib\n"}),
     ("public_surface", "lib/include/ursula",
      {"lib/include/ursula/x%d.h" % i: "#pragma once\n" for i in range(10)}),
     ("machine_path", "lib/base/README.md", {"lib/base/README.md": "see /ho" "me/me/x\n"}),
