@@ -24,9 +24,9 @@ void PayloadServe::Start() {
 void PayloadServe::OnGathered(Status status) {
   if (cancelled_) return End();
   if (!status.ok() && gathered_.bytes == 0) {
-    // Whether it is here at all: what only passes is not said, and asked for again.
-    const bool lacks = replica_.fetch_.Lacks(stream::Incarnation{ask_.incarnation}, ask_.from);
-    if (lacks || status.code() == StatusCode::kDataLoss) return Refuse();
+    // Only what the disk itself said: three who refuse lose it for good. What passes is not said,
+    // and asked for again.
+    if (status.code() == StatusCode::kDataLoss) return Refuse();
     return End();
   }
   if (!status.ok()) return Answer(std::min(gathered_.bytes, size_));

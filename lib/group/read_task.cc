@@ -72,18 +72,24 @@ void ReadTask::AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to) {
 }
 
 void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
-  if (replica_.fetch_.Lacks(range.owner, range.from)) return AwaitFetched(range.owner, range.from);
+  const bool awaits = AwaitsPayload();
+  if (awaits && replica_.fetch_.Lacks(range.owner, range.from)) {
+    return AwaitFetched(range.owner, range.from);
+  }
+  if (!awaits && replica_.fetch_.NeverHad(range.owner, range.from)) {
+    return OnGathered(Status(StatusCode::kDataLoss, "this replica lacks these bytes itself"));
+  }
   gathering_ = true;
   storage::PayloadKey key{replica_.group_, Raw(range.owner)};
   uint64_t size = std::min(bytes_max, range.to - range.from);
   replica_.services_.payload->Read(
       key, range.from, size,
-      [this, size, owner = range.owner, at = range.from,
+      [this, size, awaits, owner = range.owner, at = range.from,
        owned_to = range.to](Result<storage::PayloadSlice> slice) {
         gathering_ = false;
         if (!slice.ok()) {
           // Found out by this read, perhaps.
-          if (replica_.fetch_.Lacks(owner, at)) return AwaitFetched(owner, at);
+          if (awaits && replica_.fetch_.Lacks(owner, at)) return AwaitFetched(owner, at);
           return OnGathered(slice.status());
         }
         uint64_t taken = 0;
@@ -104,9 +110,6 @@ void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
 // A peer has them, or nobody: in either case the read goes on where it was. What the peer gave is
 // read from the disk, as anything else.
 void ReadTask::AwaitFetched(stream::Incarnation owner, uint64_t offset) {
-  if (!AwaitsPayload()) {
-    return OnGathered(Status(StatusCode::kUnavailable, "this replica lacks these bytes itself"));
-  }
   if (awaits_until_ns_ == 0) {
     awaits_until_ns_ = replica_.services_.loop->now_ns() + Fetch::kAwaitNs;
   }

@@ -66,7 +66,8 @@ class ReadTask : public ListHook<ReadTask> {
   // `bytes_min` in all; then calls OnGathered.
   void Gather(stream::Incarnation incarnation, uint64_t from, uint64_t to, uint64_t bytes_min);
   virtual void OnGathered(Status status) = 0;
-  // What this replica lacks is waited for, for a while; false: kUnavailable at once.
+  // What this replica lacks is waited for, for a while; false: kDataLoss, unless the disk, asked
+  // once more, has it after all.
   virtual bool AwaitsPayload() const { return true; }
 
   Replica& replica_;

@@ -184,6 +184,7 @@ void CoreServer::TakeMoved(MovingConnection moved) {
   Connection* connection = Take(loop_->Adopt(moved.descriptor), true);
   connection->Resume(std::move(moved));
   if (stopping_) connection->Stop();
+  if (cut_) connection->Cut();  // The others were, before it was here again.
 }
 
 // ---- stopping ----------------------------------------------------------------------------------

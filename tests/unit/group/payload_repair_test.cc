@@ -49,10 +49,13 @@ class PayloadRepairTest : public ::testing::Test {
       const std::size_t run = disk.Content(path).find(all_.substr(offset, 100));
       if (run == std::string::npos) continue;
       disk.FlipBit(path, (run + 50) * 8);
+      last_rot_ = {id, path, (run + 50) * 8};
       return;
     }
     FAIL() << "nothing is at " << offset;
   }
+  // The last one.
+  void UndoRot() { cluster_.node(last_rot_.id).disk.FlipBit(last_rot_.path, last_rot_.bit); }
 
   const EngineStats& stats(uint64_t id) { return cluster_.node(id).budget().stats; }
   bool Repaired(uint64_t id, uint64_t bytes) {
@@ -78,6 +81,12 @@ class PayloadRepairTest : public ::testing::Test {
     EXPECT_EQ(text, all_);
   }
 
+  struct Bit {
+    uint64_t id = 0;
+    std::string path = {};
+    uint64_t bit = 0;
+  };
+  Bit last_rot_;
   ClusterWorld cluster_;
   std::string all_;
   uint64_t leader_ = 0;
@@ -156,6 +165,21 @@ TEST_F(PayloadRepairTest, WhileOneIsAwayThatMayHaveItAReadIsToldToTryAgain) {
   cluster_.network().Heal();
   EXPECT_TRUE(Repaired(follower_, 15'000));
   EXPECT_EQ(cluster_.Content(follower_, "s"), all_);
+}
+
+// It may have been the way from the disk that erred. Three who refuse lose it for good.
+TEST_F(PayloadRepairTest, WhoLacksSomeLooksAtItsDiskBeforeItRefuses) {
+  const uint64_t other = 6 - leader_ - follower_;
+  Rot(leader_, 40'000);
+  Rot(follower_, 40'000);
+  cluster_.network().Isolate(NodeId{other});
+  EXPECT_NE(cluster_.Content(leader_, "s").find("UNAVAILABLE"), std::string::npos);
+  ASSERT_FALSE(cluster_.replica(leader_).whole() || cluster_.replica(follower_).whole());
+  UndoRot();
+  EXPECT_TRUE(Repaired(follower_, 15'000));
+  EXPECT_TRUE(Repaired(leader_, 15'000));
+  EXPECT_EQ(cluster_.Content(follower_, "s"), all_);
+  ExpectSoundAlone(follower_);
 }
 
 TEST_F(PayloadRepairTest, AReadThatWaitsEndsWhenItsReplicaTakesPartNoMore) {

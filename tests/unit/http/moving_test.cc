@@ -225,5 +225,33 @@ TEST_F(MovingTest, AStopMeetsEachStepOfIt) {
   }
 }
 
+TEST_F(MovingTest, OneThatComesBackAfterTheCutIsCutToo) {
+  HttpOptions options;
+  options.stop_timeout_ms = 0;
+  options.stop_patience_ms = 10;
+  options.stop_idle_ms = 1000;
+  for (int turns = 0; turns < 8; ++turns) {
+    testing::ManualLoop manual;
+    SharedUse shared;
+    TestCore zero(&manual, CoreId{0}, options, &shared);
+    TestCore one(&manual, CoreId{1}, options, &shared);
+    for (TestCore* core : {&zero, &one}) {
+      core->server.SetAll({&zero.server, &one.server});
+      ASSERT_TRUE(core->server.Listen(0).ok());
+    }
+    auto peer = zero.net.Connect();
+    for (int i = 0; i < kBefore - 1; ++i) peer->Write(Request(1));
+    peer->WriteSoon(Request(1));
+    for (int i = 0; i < turns; ++i) manual.RunTurn();
+    zero.Stop();
+    one.Stop();
+    EXPECT_TRUE(manual.RunUntil([&] { return zero.stopped && one.stopped; }, 500 * kMs)) << turns;
+    EXPECT_TRUE(zero.all_gone && one.all_gone) << turns;
+    manual.RunUntilIdle();
+    EXPECT_TRUE(peer->closed()) << turns;
+    manual.RunUntil([&] { return shared.connections.load() == 0; }, 60'000 * kMs);
+  }
+}
+
 }  // namespace
 }  // namespace ursula::http
