@@ -233,7 +233,9 @@ Status Daemon::ListenAdmin() {
   admin_view_.gate.reachable = !IsLoopback(config_.admin_listen);
   const std::array<CoreId, 1> core = {CoreId{0}};
   auto handlers = [this](const http::HandlerCore& handler) -> std::unique_ptr<http::Handler> {
-    admin_view_.start_seconds = static_cast<double>(handler.loop->wall_ms()) / 1000;
+    handler.loop->Post([this, loop = handler.loop] {  // Its time is read there alone.
+      admin_view_.start_seconds = static_cast<double>(loop->wall_ms()) / 1000;
+    });
     return std::make_unique<admin::AdminHandler>(&admin_view_);
   };
   auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), AdminOptions(config_), core,

@@ -67,7 +67,8 @@ struct AppendWork {
 template <class Request>
 struct ReadWork {
   Request request = {};
-  uint64_t asked_ns = 0;                 // When it came.
+  uint64_t asked_ns = 0;                 // When it came,
+  uint64_t bound_ms = 0;                 // and how old its answer may be.
   uint64_t fresh_ns = group::kFreshNow;  // Of the least fresh group so far.
   bool again = false;
 };

@@ -86,6 +86,7 @@ void Engine::Head(HeadRequest request, Done<HeadReply> done) {
   auto call = Admit(home, ReadWork<HeadRequest>{std::move(request)}, std::move(done));
   Enter(home, call, std::move(valid), [this, call] {
     call->request.asked_ns = runtime_.Current()->fresh_ns();
+    call->request.bound_ms = call->request.request.staleness_ms_max;
     HeadFlow(call);
   });
 }
@@ -147,6 +148,7 @@ Ticket Engine::Read(ReadRequest request, Done<ReadReply> done) {
   auto call = Admit(home, ReadWork<ReadRequest>{std::move(request)}, std::move(done));
   Enter(home, call, std::move(valid), [this, call, home, ticket] {
     call->request.asked_ns = runtime_.Current()->fresh_ns();
+    call->request.bound_ms = call->request.request.staleness_ms_max;
     ReadAt(home, call, ticket);
   });
   return ticket;

@@ -31,12 +31,12 @@ uint64_t StalenessMs(const io::Loop& loop, uint64_t fresh_ns) {
 }
 
 // Older than it may be, or it denies what may only be unknown here: then it isn't told. What was
-// found out since the call is of now, but for one that has waited since.
+// found out since the call is of now, and behind barriers too, but for one that has waited since.
 template <class Request, class Reply>
 bool IsToAskAgain(const ReadWork<Request>& work, const Reply& reply, bool denies, bool waited) {
-  if (!IsLocal(work.request) || work.again || work.fresh_ns == group::kFreshNow) return false;
-  if (work.fresh_ns > work.asked_ns && !waited) return false;
-  return denies || reply.staleness_ms > work.request.staleness_ms_max;
+  if (!IsLocal(work.request) || work.fresh_ns == group::kFreshNow) return false;
+  if ((work.again || work.fresh_ns > work.asked_ns) && !waited) return false;
+  return denies || reply.staleness_ms > work.bound_ms;
 }
 
 template <class Request>

@@ -116,7 +116,7 @@ bool Replica::Listens(const raft::Message& message) {
 // What the first leader that is heard of had committed by then, or has from leaders before it, may
 // have been stamped long ago: it doesn't tell what time it is.
 void Replica::NotePast(const raft::Message& append) {
-  if (heard_) return;
+  if (heard_ || append.term < core_->term()) return;  // A fallen one knows less than its successor.
   heard_ = true;
   opened_at_ = std::max(opened_at_, append.commit);
   opened_term_ = append.term;

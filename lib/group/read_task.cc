@@ -332,6 +332,8 @@ void StreamRead::OnTimeout() {
   Start();
 }
 
+bool StreamRead::IsTail() const { return request_.consistency != Consistency::kLocal; }
+
 void StreamRead::Cancel(Status status) {
   cancelled_ = std::move(status);
   if (!waiting_) return;  // Ends when what is under way comes back.

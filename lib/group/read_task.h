@@ -57,6 +57,8 @@ class ReadTask : public ListHook<ReadTask> {
   virtual void Start() = 0;         // Behind the barrier.
   virtual void Wake() {}            // The stream changed; only while it waits.
   virtual void Cancel(Status) = 0;  // Ends soon with this.
+  // Where it waits it is to hear of what is acknowledged anywhere.
+  virtual bool IsTail() const { return false; }
   uint64_t id() const { return id_; }
 
  protected:
@@ -97,6 +99,7 @@ class StreamRead final : public ReadTask {
   void Start() override;
   void Wake() override;
   void Cancel(Status status) override;
+  bool IsTail() const override;
 
  private:
   void Look(const stream::LookupResult& found);

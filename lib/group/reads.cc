@@ -63,6 +63,35 @@ void Replica::Lookup(StreamId id, std::optional<Staleness> bound,
   AfterBarrier(std::move(look));
 }
 
+// Who waits here hears of nothing once this replica doesn't, while others may know more: as long as
+// somebody waits it keeps proving that it is fresh, and ends the wait when it can't. A local
+// read asks by itself when its time is over.
+void Replica::WatchTails() {
+  const uint64_t now_ns = services_.loop->now_ns();
+  if (waiting_tails_ == 0 || sole_voter()) tails_since_ns_ = now_ns;
+  const uint64_t fresh_ns = std::max(tails_since_ns_, std::min(now_ns, FreshNs().value_or(0)));
+  if (now_ns - fresh_ns < kTailsAskNs) return;
+  if (!tails_asked_) {
+    tails_asked_ = true;
+    AfterBarrier([this](const Status&) { tails_asked_ = false; });
+  }
+  if (now_ns - fresh_ns < kTailsFreshNs) return;
+  std::vector<uint64_t> ids;
+  for (auto& [incarnation, waiting] : waiters_) {
+    for (ReadTask& task : waiting) {
+      if (task.IsTail()) ids.push_back(task.id());
+    }
+  }
+  for (uint64_t id : ids) {
+    auto task = tasks_.find(id);  // What one's end calls may end another.
+    if (task == tasks_.end() || !task->second->linked()) continue;
+    URSULA_SOMETIMES("group: a replica that heard of nobody ended its tails");
+    task->second->Cancel(Status(StatusCode::kUnavailable,
+                                "this node has heard of no leader for 5 s, and doesn't know what "
+                                "came meanwhile; go on at another node, or later"));
+  }
+}
+
 // ---- tasks -----------------------------------------------------------------------------------
 
 ReadTask* Replica::AddTask(std::unique_ptr<ReadTask> task, std::optional<Staleness> bound) {
@@ -118,6 +147,7 @@ bool Replica::AddWaiter(ReadTask* task, stream::Incarnation incarnation) {
   }
   ++budget.stats.waiters;
   ++waiting_reads_;
+  if (task->IsTail()) ++waiting_tails_;
   waiters_[incarnation].PushBack(task);
   return true;
 }
@@ -125,6 +155,7 @@ bool Replica::AddWaiter(ReadTask* task, stream::Incarnation incarnation) {
 void Replica::RemoveWaiter(ReadTask* task, stream::Incarnation incarnation) {
   --services_.budget->stats.waiters;
   --waiting_reads_;
+  if (task->IsTail()) --waiting_tails_;
   task->Unlink();
   auto found = waiters_.find(incarnation);
   if (found != waiters_.end() && found->second.empty()) waiters_.erase(found);

@@ -317,6 +317,7 @@ void Replica::Tick() {
   SweepExpired();
   TouchLate();
   RenewAtLeader();
+  WatchTails();
   checkpoint_.Tick();
 }
 

@@ -213,6 +213,10 @@ class Replica final : private raft::Driver,
   // A leader whose log takes longer for one write hands over.
   static constexpr uint64_t kSlowLogNs = 2'000'000'000;
   static constexpr uint64_t kLeaderlessNs = 5'000'000'000;
+  // While somebody waits at a tail: how often a replica proves that it is fresh, and when it ends
+  // the wait because it can't; a tick and a round later it is 5 s at the most.
+  static constexpr uint64_t kTailsAskNs = 1'000'000'000;
+  static constexpr uint64_t kTailsFreshNs = 4'800'000'000;
   // Of a stop, for what only peers can end: handing over, and what waits for a majority.
   static constexpr uint64_t kStopDeadlineNs = 2'000'000'000;
   // And it is there for as long, from when it has handed over: peers that haven't heard of the new
@@ -381,6 +385,7 @@ class Replica final : private raft::Driver,
   // reads.cc
   ReadTask* AddTask(std::unique_ptr<ReadTask> task, std::optional<Staleness> bound = {});
   bool IsFresh(Staleness bound) const;
+  void WatchTails();
   void AnswerFresh();
   void RemoveTask(uint64_t read_id);
   bool AddWaiter(ReadTask* task, stream::Incarnation incarnation);
@@ -425,6 +430,8 @@ class Replica final : private raft::Driver,
   Term applied_term_{};
   Barrier barrier_;
   std::vector<BarrierDone> fresh_;  // What is here is fresh enough for these.
+  uint64_t tails_since_ns_ = 0;     // When nobody waited at a tail, last.
+  bool tails_asked_ = false;        // A round for those who do is under way.
   bool sole_voter_ = false;
   bool alone_ = false;   // And there is no learner.
   bool learns_ = false;  // Or is no member yet, or any more.
@@ -455,6 +462,7 @@ class Replica final : private raft::Driver,
   absl::flat_hash_map<uint64_t, std::unique_ptr<ReadTask>> tasks_;
   absl::node_hash_map<stream::Incarnation, IntrusiveList<ReadTask>> waiters_;
   std::size_t waiting_reads_ = 0;
+  std::size_t waiting_tails_ = 0;                 // Of them, those that aren't local.
   absl::btree_set<stream::Incarnation> woken_;    // By what was applied in this batch.
   absl::btree_set<stream::Incarnation> touched_;  // To go into one Touch at the turn's end.
   // By when the next renewal is due: read too soon after one to make another at once, and when

@@ -15,6 +15,7 @@ fi
 
 bare=$1
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)
+chmod 755 "$bare"  # apt reads as a user of its own.
 debootstrap --variant=minbase bookworm "$bare" "$mirror" >&2
 git clone -q --no-hardlinks . "$bare/ursula"
 mount -t proc proc "$bare/proc"

@@ -93,6 +93,28 @@ class Failures(unittest.TestCase):
             traffic.end()
             traffic.check()
 
+    def test_a_node_that_is_cut_off_ends_its_tails(self):
+        with nodes.Cluster(flags=["--sse-rotation-ms", "3600000", "--long-poll-timeout-ms",
+                                   "600000"]) as cluster:
+            cluster.await_leaders()
+            target, text = "/v1/stream/tail", {"Content-Type": "text/plain"}
+            self.assertEqual(cluster[3].ask("PUT", target, headers=text)[0], 201)
+            with cluster[3].raw() as live, cluster[3].raw() as poll:
+                live.write("GET %s?offset=-1&live=sse HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+                live.read_to("upToDate")
+                poll.write("GET %s?offset=now&live=long-poll HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+                harness.wait_until(lambda: cluster[3].metric("ursula_http_requests_open") == 2)
+                for node in (1, 2):
+                    cluster[node].process.send_signal(signal.SIGSTOP)
+                try:
+                    self.assertIn("upToDate", live.read_to("\r\n0\r\n\r\n"))
+                    status, head, _ = poll.read_response()
+                    self.assertEqual(status, 503, head)
+                    self.assertIn("\r\nRetry-After:", head)
+                finally:
+                    for node in (1, 2):
+                        cluster[node].process.send_signal(signal.SIGCONT)
+
     def test_all_are_killed_at_once(self):
         with nodes.Cluster() as cluster:
             traffic = Traffic(cluster)

@@ -258,6 +258,25 @@ TEST_F(LocalReadsTest, OneThatHasWaitedAnswersOfLessThanItsBound) {
   EXPECT_EQ(Read(2, waiting).status().code(), StatusCode::kBehind);
 }
 
+// What it hadn't heard of it asks for, and waits there: that wait, too, may outlast its bound.
+TEST_F(LocalReadsTest, OneThatWaitsOnlyAfterItHasAskedHoldsItsBoundAsWell) {
+  EXPECT_EQ(Read(2, Local("t", 0, 0))->outcome, Outcome::kNotFound);
+  CutOff(2);
+  cluster_.Advance(4000);  // Others lead what it has led.
+  Create("t");
+  ReadRequest waiting = Local("t", 0, 15'000);
+  waiting.wait_ms = 20'000;
+  std::optional<Result<ReadReply>> cut_off;
+  cluster_.node(2).Read(waiting, [&](Result<ReadReply> reply) { cut_off = std::move(reply); });
+  cluster_.Advance(500);
+  cluster_.Heal();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.node(2).Stats().waiters == 1; }));
+  cluster_.Isolate(2);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cut_off.has_value(); }, 40'000));
+  EXPECT_EQ(cut_off->status().code(), StatusCode::kBehind)
+      << (cut_off->ok() ? (*cut_off)->staleness_ms : 0);
+}
+
 // It came to its stream's end here; but elsewhere there is one under that name all the time.
 TEST_F(LocalReadsTest, OneThatMeetsAnEndAsksWhatThereIs) {
   Append(1, "s", "abc");

@@ -357,6 +357,43 @@ TEST(ReplicationTest, AReaderWhoWaitsAtAFollowerKeepsAStream) {
             "outcome " + std::to_string(static_cast<int>(Outcome::kNotFound)));
 }
 
+TEST(ReplicationTest, AReplicaThatHearsOfNobodyEndsItsTails) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t leader = *cluster.Leader();
+  for (const uint64_t cut : {Other(cluster, leader), leader}) {
+    ReadRequest request;
+    request.stream = NameOf("s");
+    request.from_tail = true;
+    request.wait_ms = 600'000;
+    ReadRequest local = request;
+    local.consistency = Consistency::kLocal;
+    local.staleness_ms_max = 600'000;
+    const AskedRead tail = cluster.node(cut).Read(request);
+    const AskedRead old = cluster.node(cut).Read(local);
+    const uint64_t rounds = cluster.replica(cut).read_rounds();
+    cluster.RunFor(30 * kSecond);
+    ASSERT_FALSE(tail->reply.has_value()) << tail->text();
+    EXPECT_GE(cluster.replica(cut).read_rounds() - rounds, 5u);
+    EXPECT_LE(cluster.replica(cut).read_rounds() - rounds, 32u);
+    cluster.network().Isolate(NodeId{cut});
+    cluster.RunFor(3 * kSecond);  // An election elsewhere disturbs nobody.
+    EXPECT_FALSE(tail->reply.has_value()) << tail->text();
+    cluster.RunFor(2 * kSecond);
+    ASSERT_TRUE(tail->reply.has_value());
+    EXPECT_EQ(tail->reply->status().code(), StatusCode::kUnavailable);
+    cluster.RunFor(10 * kSecond);
+    EXPECT_FALSE(old->reply.has_value()) << old->text();
+    cluster.network().Heal();
+    ASSERT_TRUE(cluster.AwaitLeader());
+    ASSERT_TRUE(cluster.AppendNow("s", "x"));
+    ASSERT_TRUE(cluster.RunUntil([&] { return old->reply.has_value(); }));
+    ASSERT_TRUE(cluster.AwaitEqual());
+  }
+}
+
 // Its leader's sweep and the news of a follower meet.
 TEST(ReplicationTest, WhatIsPastItsDeadlineIsGoneAtAFollowerOnceItsLeaderSaysSo) {
   ClusterWorld cluster(3);
@@ -373,6 +410,39 @@ TEST(ReplicationTest, WhatIsPastItsDeadlineIsGoneAtAFollowerOnceItsLeaderSaysSo)
     const std::string content = cluster.Content(follower, name);
     EXPECT_TRUE(content.empty() || content.starts_with("outcome")) << content;
   }
+}
+
+// What was committed while it was away was stamped long ago, whoever it hears from first.
+TEST(ReplicationTest, AFallenLeadersWordDoesNotMakeOldStampsNew) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t fallen = *cluster.Leader();
+  cluster.Crash(fallen);
+  ASSERT_TRUE(cluster.AwaitLeader());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t away = 6 - fallen - leader;
+  ASSERT_TRUE(cluster.Open(fallen).ok());
+  ASSERT_TRUE(cluster.AwaitEqual());
+  cluster.Crash(away);
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(cluster.AppendNow("s", "x"));
+  cluster.RunFor(60 * kSecond);
+  cluster.network().Isolate(NodeId{away});
+  ASSERT_TRUE(cluster.Open(away).ok());
+  const Term term = cluster.replica(leader).term();
+  const raft::Message stale = {.kind = raft::MessageKind::kAppend,
+                               .from = ReplicaId{fallen},
+                               .to = ReplicaId{away},
+                               .term = Term{Raw(term) - 1}};
+  ByteParts letter;
+  EncodeLetter({.from = stale.from, .to = stale.to, .letter = stale}, &letter);
+  cluster.replica(away).OnPeerLetter(NodeId{fallen}, letter.TakeJoined());
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.AwaitEqual());
+  EXPECT_FALSE(cluster.replica(away).knows_time());
+  ASSERT_TRUE(cluster.AppendNow("s", "y"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  EXPECT_TRUE(cluster.replica(away).knows_time());
 }
 
 TEST(ReplicationTest, AFollowerThatWasAwayCatchesUpFromTheLog) {
