@@ -486,8 +486,9 @@ class StreamEngine {
   // one of several has recovered (whether its groups have leaders Ready tells), or says why not:
   // kFailedPrecondition (directory in use, of another version, group count or cluster, or that node
   // has lost a directory its cluster counts on), kIoError, kDataLoss
-  // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument,
-  // kCancelled (options.opening).
+  // (a log is rotten below what was synced: file and offset in the message; a node of several waits
+  // for its cluster instead, see rejoin_when_rotten), kInvalidArgument, kCancelled
+  // (options.opening).
   // On a core of the runtime it ends the process with a sentence, as the destructor does.
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
 
