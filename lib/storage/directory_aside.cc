@@ -53,9 +53,9 @@ Status DataDirectory::MayPutAside(io::Disk& disk) const {
     Result<std::shared_ptr<const io::FileIdentity>> part_of = disk.Hold(path_ + "/" + folder);
     if (!part_of.ok()) return part_of.status();
     if ((*part_of)->device != (*whole)->device) {
-      return Status(StatusCode::kFailedPrecondition,
-                    path_ + "/" + folder + " is on another volume than " + path_ +
-                        ": nothing can be moved");
+      return Status(
+          StatusCode::kFailedPrecondition,
+          path_ + "/" + folder + " is on another volume than " + path_ + ": nothing can be moved");
     }
     Result<uint64_t> part = BytesIn(disk, path_ + "/" + folder);
     if (!part.ok()) return part.status();

@@ -47,7 +47,8 @@ class SnapshotFiles {
   // Blocks. Gives base and deltas of `group` to `sink`; false if it has no snapshot. kDataLoss with
   // file and offset.
   Result<bool> Load(io::Disk& disk, GroupId group, SnapshotSink* sink);
-  // Of a Load that was kDataLoss: the medium has lost bytes. Else they hold, and weren't understood.
+  // Of a Load that was kDataLoss: the medium has lost bytes. Else they hold, and weren't
+  // understood.
   bool rotten() const { return rotten_; }
 
   struct Chain {

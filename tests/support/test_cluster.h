@@ -59,12 +59,12 @@ class TestCluster {
   void Crash(uint64_t node);  // Its power fails: what wasn't synced may be gone, or torn.
   void Kill(uint64_t node);   // Its process ends; its peers learn of that soon.
   Status Stop(uint64_t node);
-  void Keep(uint64_t node);      // Its disk as it is. REQUIRES: it isn't up, as the next two.
-  void PutBack(uint64_t node);   // What was kept.
-  void Wipe(uint64_t node);      // Its disk is a new one.
+  void Keep(uint64_t node);     // Its disk as it is. REQUIRES: it isn't up, as the next two.
+  void PutBack(uint64_t node);  // What was kept.
+  void Wipe(uint64_t node);     // Its disk is a new one.
   const std::vector<std::string>& log(uint64_t node) const;  // Lines, since it was last opened.
-  FaultDisk& disk(uint64_t node);  // Whose files are below /data.
-  void FailDisk(uint64_t node);  // No write or sync succeeds, until it is opened again.
+  FaultDisk& disk(uint64_t node);                            // Whose files are below /data.
+  void FailDisk(uint64_t node);            // No write or sync succeeds, until it is opened again.
   void Pause(uint64_t node, uint64_t ms);  // It stands still, as a process that isn't scheduled.
   void Cut(uint64_t from, uint64_t to);    // Nothing arrives any more, in this direction.
   void Isolate(uint64_t node);             // Both ways, from and to all others.

@@ -318,7 +318,8 @@ struct FollowRequest {
 enum class OpeningStep : uint8_t {
   kBegun,      // The directory is being locked, or nobody has called Open yet.
   kFounding,   // Nodes of a new cluster: those that have agreed.
-  kRejoining,  // Of a rotten directory: 0, it waits for its cluster; 1, it was put aside, and waits.
+  kRejoining,  // Of a rotten directory: 0, it waits for its cluster; 1, it was put aside, and
+               // waits.
   kSnapshots,  // Bytes of snapshot files.
   kLog,        // Bytes of the write-ahead logs' files.
   kPayload,    // Bytes of payload files; of finished ones only an index is read.
@@ -399,8 +400,9 @@ struct EngineOptions {
   uint64_t scrub_every_seconds = 24 * 60 * 60;
   // What a node of three or more does when Open finds its log or a snapshot rotten: once a member
   // of its cluster says that it would be taken in, its directory's files are moved into a folder
-  // `aside` in there, which is never removed, and it joins again, as with an empty directory. False,
-  // or where there is such a folder already: kDataLoss, with file and offset, and nothing is moved.
+  // `aside` in there, which is never removed, and it joins again, as with an empty directory.
+  // False, or where there is such a folder already: kDataLoss, with file and offset, and nothing is
+  // moved.
   bool rejoin_when_rotten = true;
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
