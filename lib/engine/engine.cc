@@ -243,7 +243,7 @@ ClusterStatus Engine::Cluster() const {
   cluster.node = options_.cluster.node;
   if (directory_ != nullptr) {
     cluster.cluster_id = directory_->cluster_id();
-    cluster.aside = directory_->aside_path();
+    if (!directory_->aside_gone()) cluster.aside = directory_->aside_path();
     cluster.rejoins = !cluster.aside.empty() && !IsTakenIn(cluster.members);
   }
   for (const auto& shard : shards_) {

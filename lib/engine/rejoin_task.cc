@@ -38,6 +38,7 @@ RejoinTask::RejoinTask(io::Loop* loop, const storage::DataDirectory* directory,
       opening_(*opening),
       log_(std::move(log)),
       peers_(PeersOf(*directory, cluster)),
+      limits_(terms.limits),
       hello_(meta::EncodeFoundingHello(HelloOfMember(*directory, cluster, terms))) {
   timer_.Then<&RejoinTask::OnTime>(this);
 }
@@ -75,23 +76,37 @@ void RejoinTask::OnTime() {
   LogWaiting();
 }
 
-// Of members of its own cluster only, to this process, and to what it asked.
+// What is no answer of a member to this process is passed over.
 void RejoinTask::OnFrame(NodeId from, Channel /*channel*/, Bytes frame) {
   URSULA_CHECK(state_ == State::kRunning);
   if (!meta::IsFoundingFrame(frame)) return;
   Result<meta::FoundingHello> answer = meta::DecodeFoundingHello(frame);
   if (!answer.ok() || answer->from.node != from || answer->number != 0) return;
-  const bool member = answer->record.state == meta::FoundingState::kMember;
-  if (!member || answer->record.plan.cluster_id != directory_.cluster_id()) return;
-  if (!answer->admission || answer->admission->directory != directory_.id()) return;
+  if (answer->record.state != meta::FoundingState::kMember) return;
   const bool heard = std::ranges::any_of(answer->heard, [this](const meta::FoundingHeard& one) {
     return Raw(one.from.node) == directory_.node_id() && one.from.opening == directory_.nonce();
   });
   if (!heard) return;
+  const uint64_t cluster = answer->record.plan.cluster_id;
+  if (cluster != directory_.cluster_id()) {
+    waits_[from] = "it is a member of cluster " + std::to_string(cluster);
+    return;
+  }
+  if (!answer->admission || answer->admission->directory != directory_.id()) return;
+  OnAnswer(from, *answer);
+}
+
+void RejoinTask::OnAnswer(NodeId from, const meta::FoundingHello& answer) {
   answered_ = true;
-  const meta::FoundingAdmission& word = *answer->admission;
+  const meta::FoundingAdmission& word = *answer.admission;
   if (!word.refusal.empty()) {
     return End(Status(StatusCode::kFailedPrecondition, word.refusal));
+  }
+  // Who joins is refused for these: a member was let go on with what it had.
+  if (answer.wish.limits != limits_) {
+    return End(Status(StatusCode::kFailedPrecondition,
+                      "its limits are others than those of node " + std::to_string(Raw(from)) +
+                          ": give each node the same message_bytes_max"));
   }
   if (word.waits.empty()) return End(Status());
   URSULA_SOMETIMES("aside: a rotten directory stays while its cluster has no leaders");

@@ -38,7 +38,8 @@ class RejoinTask final : private FrameSink {
 
   // `done`, once and not inside this call: ok, a member of the directory's cluster has said that
   // nothing keeps this node out; kFailedPrecondition: that the directory is none of the cluster's
-  // any more, or nobody has answered one that may be alone; kCancelled: by the opening.
+  // any more, or its limits are other ones, or nobody has answered one that may be alone;
+  // kCancelled: by the opening.
   void Start(Function<void(Status)> done);
 
  private:
@@ -49,6 +50,7 @@ class RejoinTask final : private FrameSink {
   void OnRoom(NodeId to, Channel channel) override;
   void OnLost(NodeId peer, bool ended) override;
 
+  void OnAnswer(NodeId from, const meta::FoundingHello& answer);
   void OnTime();
   void Ask();
   void LogWaiting();
@@ -60,7 +62,8 @@ class RejoinTask final : private FrameSink {
   const bool may_be_alone_;
   Opening& opening_;
   const storage::LogLine log_;
-  std::vector<NodeId> peers_;
+  const std::vector<NodeId> peers_;
+  const std::vector<meta::FoundingLimit> limits_;
   const Bytes hello_;
   State state_ = State::kIdle;
   Function<void(Status)> done_;

@@ -123,6 +123,9 @@ class DataDirectory {
   }
   // Where one that was put aside is kept, as of this opening or PutAside; empty: there is none.
   const std::string& aside_path() const { return aside_path_; }
+  // Somebody has removed it since. Any thread.
+  bool aside_gone() const { return aside_gone_.load(std::memory_order_relaxed); }
+  void SetAsideGone(bool gone) const { aside_gone_.store(gone, std::memory_order_relaxed); }
   // Blocks. Why it can't be put aside: kFailedPrecondition, kStorageFull; or kIoError.
   Status MayPutAside(io::Disk& disk) const;
   // Blocks. Everything in it is moved to a folder of its own, and it is another directory of the
@@ -165,6 +168,7 @@ class DataDirectory {
   std::atomic<std::shared_ptr<const std::vector<Place>>> places_;
   std::string notice_;
   std::string aside_path_;
+  mutable std::atomic<bool> aside_gone_ = false;  // A DirectoryWatch's word.
   DirectoryMeta meta_;
   std::optional<DirectoryMeta> to_be_;
 };

@@ -313,6 +313,9 @@ class Rot(unittest.TestCase):
             self.launch(VICTIM)
             self.await_rejoined(VICTIM, flip)
             self.check_contents()
+        shutil.rmtree(aside)
+        harness.wait_until(lambda: self.server.metric("ursula_directory_aside") == 0)
+        self.assertEqual(self.cluster.view(VICTIM)["aside"], "")
         print("two rotten logs and a rotten snapshot: filled anew", flush=True)
 
     def test_where_all_are_rotten_each_waits_until_the_others_are_well(self):
