@@ -70,7 +70,8 @@ class RejoinTaskTest : public ::testing::Test {
   }
   ~RejoinTaskTest() override {
     opening_.Cancel();
-    if (task_ != nullptr) EXPECT_TRUE(RunUntil([&] { return end_.has_value(); }));
+    const bool ended = task_ == nullptr || RunUntil([&] { return end_.has_value(); });
+    EXPECT_TRUE(ended);
     member_.reset();
   }
 
