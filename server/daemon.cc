@@ -153,6 +153,7 @@ Status Daemon::OpenEngine() {
   options.wal_bytes_max = config_.wal_bytes_max;
   options.scrub_bytes_per_second = config_.scrub_bytes_per_second;
   options.scrub_every_seconds = config_.scrub_every_seconds;
+  options.rejoin_when_rotten = config_.rejoin_when_rotten;
   options.message_bytes_max = config_.message_bytes_max();
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
   if (peers_ != nullptr) options.cluster = ClusterOf(config_, peers_.get());

@@ -243,7 +243,11 @@ EngineStats Engine::Stats() const {
 ClusterStatus Engine::Cluster() const {
   ClusterStatus cluster = published_members_.Get();
   cluster.node = options_.cluster.node;
-  if (directory_ != nullptr) cluster.cluster_id = directory_->cluster_id();
+  if (directory_ != nullptr) {
+    cluster.cluster_id = directory_->cluster_id();
+    if (!directory_->aside_gone()) cluster.aside = directory_->aside_path();
+    cluster.rejoins = !cluster.aside.empty() && !IsTakenIn(cluster.members);
+  }
   for (const auto& shard : shards_) {
     for (const GroupStatus& group : shard->Groups()) cluster.groups.push_back(group);
   }

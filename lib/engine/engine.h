@@ -153,7 +153,9 @@ class Engine final : public StreamEngine, private ForwarderHost {
   // open.cc
   Status Start();
   Status Recover(std::vector<ShardStart>* starts);
+  Status ReadDirectory(std::vector<ShardStart>* starts, bool* rotten);
   Status OpenDirectory();
+  Status Join();
   Status Found();
   storage::LogLine StorageLog();
   void LimitMessages(const ShardStart& start, uint64_t cores);
@@ -287,6 +289,13 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void OnReconciled(GroupId group, const Result<group::MembersProgress>& progress);
   void SettleMembers(const group::Replica& meta);
   std::vector<ReplicaId> WantedMembers(const stream::Machine& meta) const;
+  // rejoin.cc: a directory that was found rotten.
+  bool MayRejoin() const;
+  bool MayBeAlone() const;
+  Status Rejoin(const Status& rot);
+  Status AskToRejoin();
+  Status PutAside();
+  bool IsTakenIn(const std::vector<MemberStatus>& members) const;
   // registration.cc: whether this directory is still the one that the cluster takes it for.
   void Register(const group::Replica& meta);
   void TellOpening();
@@ -295,7 +304,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void RefuseDirectory(const std::string& why);
   void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
-  std::string KeepsOut(const stream::Machine& meta, NodeId node);
+  std::string KeepsOut(NodeId node);
   void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
   // member_change.cc: an operator's word.
   using MemberCall = CallPtr<MemberChange, MemberReply>;

@@ -58,12 +58,13 @@ meta::FoundingWish WishOf(const ClusterOptions& cluster) {
 
 meta::FoundingOptions OptionsOf(io::Loop* loop, const storage::DataDirectory& directory,
                                 const ClusterOptions& cluster, const FoundingTerms& terms) {
-  meta::FoundingOptions options{.self = NodeOf(directory),
-                                .record = RecordOf(directory),
-                                .wish = WishOf(cluster),
-                                .group_count_if_new = terms.group_count_if_new,
-                                .cluster_id = cluster.cluster_id,
-                                .seed = loop->Entropy()};
+  meta::FoundingOptions options{
+      .self = NodeOf(directory),
+      .record = RecordOf(directory),
+      .wish = WishOf(cluster),
+      .group_count_if_new = terms.group_count_if_new,
+      .cluster_id = directory.rejoins() ? directory.meta().aside.cluster_id : cluster.cluster_id,
+      .seed = loop->Entropy()};
   options.wish.group_count = terms.group_count;
   options.wish.limits = terms.limits;
   return options;
@@ -129,7 +130,12 @@ void FoundingTask::Start(Function<void(Status)> done) {
   done_ = std::move(done);
   began_ns_ = loop_.now_ns();
   next_line_ns_ = began_ns_ + kFirstLineNs;
-  if (opening_ != nullptr) opening_->Begin(OpeningStep::kFounding, founding_.peers().size() + 1);
+  if (opening_ != nullptr && directory_.rejoins()) {
+    opening_->Begin(OpeningStep::kRejoining, 1);
+    (void)opening_->Advance(1);
+  } else if (opening_ != nullptr) {
+    opening_->Begin(OpeningStep::kFounding, founding_.peers().size() + 1);
+  }
   transport_.Attach(loop_.core(), this);
   loop_.StartTimer(&timer_, began_ns_ + kHelloNs);
   Drive();
@@ -234,7 +240,11 @@ void FoundingTask::LogWaiting() {
   if (loop_.now_ns() < next_line_ns_) return;
   next_line_ns_ = loop_.now_ns() + kLineNs;
   if (log_ && !founding_.ended()) {
-    log_(storage::LogLevel::kInfo, "founding a cluster: " + founding_.Waiting());
+    const std::string what =
+        directory_.rejoins()
+            ? "rejoining the cluster, with what was rotten in " + directory_.aside_path() + ": "
+            : "founding a cluster: ";
+    log_(storage::LogLevel::kInfo, what + founding_.Waiting());
   }
 }
 

@@ -199,7 +199,10 @@ void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
   const bool member = hello.record.state == meta::FoundingState::kMember;
   const bool of_ours = hello.record.plan.cluster_id == directory_->cluster_id();
   if (member && of_ours) {
-    answer.admission = {.directory = hello.from.directory, .refusal = RefusalOf(hello)};
+    // One that is rotten asks before it gives up what it has.
+    answer.admission = {.directory = hello.from.directory,
+                        .waits = KeepsOut(hello.from.node),
+                        .refusal = RefusalOf(hello)};
   } else if (!member && !gate_.closed()) {
     answer.admission = AdmissionOf(hello.from);
   }
@@ -212,7 +215,7 @@ meta::FoundingAdmission Engine::AdmissionOf(const meta::FoundingNode& joiner) {
   admission.directory = joiner.directory;
   const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
   if (!IsRecovered(meta)) {
-    admission.waits = "the cluster is being recovered: all of its survivors are needed";
+    admission.waits = KeepsOut(joiner.node);
     return admission;
   }
   auto found = meta.nodes().find(Raw(joiner.node));
@@ -221,7 +224,7 @@ meta::FoundingAdmission Engine::AdmissionOf(const meta::FoundingNode& joiner) {
     admission.lives_before = found->second.lives_before;
     return admission;
   }
-  admission.waits = KeepsOut(meta, joiner.node);
+  admission.waits = KeepsOut(joiner.node);
   if (!admission.waits.empty()) return admission;
   AskToAdmit(joiner, known ? found->second.lives_before : 0);
   admission.waits = "the others are being asked to take it in";
@@ -229,7 +232,12 @@ meta::FoundingAdmission Engine::AdmissionOf(const meta::FoundingNode& joiner) {
 }
 
 // Why a new directory of this node isn't taken in now; empty: it is.
-std::string Engine::KeepsOut(const stream::Machine& meta, NodeId node) {
+std::string Engine::KeepsOut(NodeId node) {
+  if (gate_.closed()) return Name(NodeId{directory_->node_id()}) + " isn't serving";
+  const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
+  if (!IsRecovered(meta)) {
+    return "the cluster is being recovered: all of its survivors are needed";
+  }
   const std::vector<ReplicaId> wanted = WantedMembers(meta);
   auto is = [node](ReplicaId member) { return NodeOf(member) == node; };
   const bool member = std::ranges::any_of(wanted, is);

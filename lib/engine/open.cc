@@ -188,6 +188,14 @@ Status Engine::OpenDirectory() {
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
+  return directory_->goes_aside() ? PutAside() : Status();
+}
+
+// Until it is a member's.
+Status Engine::Join() {
+  const ClusterOptions& cluster = options_.cluster;
+  const bool alone = cluster.transport == nullptr;
+  const bool several = !alone && cluster.founders.size() != 1;
   if (several && !cluster.founders.empty()) {
     Status founded = Found();
     if (!founded.ok()) return founded;
@@ -231,11 +239,26 @@ Status Engine::Found() {
 }
 
 Status Engine::Recover(std::vector<ShardStart>* starts) {
-  uint16_t cores = runtime_.core_count();
-  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   Status goes_on = OpenDirectory();
+  if (goes_on.ok()) goes_on = Join();
   if (goes_on.ok()) goes_on = opening_.Advance(0);
   if (!goes_on.ok()) return goes_on;
+  bool rotten = false;
+  Status read = ReadDirectory(starts, &rotten);
+  if (!rotten || !MayRejoin()) return read;
+  // What was only read wrongly isn't rotten.
+  StorageLog()(storage::LogLevel::kWarning, read.message() + "; it is read once more");
+  read = ReadDirectory(starts, &rotten);
+  if (!rotten) return read;
+  Status rejoins = Rejoin(read);
+  return rejoins.ok() ? ReadDirectory(starts, &rotten) : rejoins;
+}
+
+// `starts` is as it was unless all of it was read. `rotten`: bytes that were durable are lost.
+Status Engine::ReadDirectory(std::vector<ShardStart>* starts, bool* rotten) {
+  *rotten = false;
+  uint16_t cores = runtime_.core_count();
+  io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   group_count_ = directory_->group_count();
   storage::LogLine log = StorageLog();
   if (!directory_->notice().empty()) log(storage::LogLevel::kWarning, directory_->notice());
@@ -246,13 +269,16 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   recovered_ = founding.recovered;
   group::Recovery recovery(group_count_, founding);
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get(), &opening_);
+  *rotten = !status.ok() && snapshot_files_->rotten();
   if (!status.ok()) return status;
-  auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log, &opening_);
+  auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log, &opening_, rotten);
+  if (!logs.ok() && recovery.rotten()) *rotten = true;
   if (!logs.ok()) return logs.status();
   Result<uint64_t> free = disk.FreeBytes(directory_->wal_path());
   if (!free.ok()) return free.status();
   wal_room_bytes_ = *free + logs->old_logs->bytes();
   auto groups = recovery.Finish();
+  *rotten = !groups.ok() && recovery.rotten();
   if (!groups.ok()) return groups.status();
   auto payload = storage::RecoverPayload(
       disk, *directory_, cores,

@@ -195,6 +195,7 @@ Status Recovery::OnEntry(raft::Entry entry, GroupId group) {
 Status Recovery::OnReset(Index index, GroupId group) {
   RecoveredGroup& into = groups_[Raw(group)];
   if (index > into.compacted.index) {
+    rotten_ = true;
     return Status(StatusCode::kDataLoss, "the log of " + GroupName(group) +
                                              " starts after a snapshot at entry " +
                                              std::to_string(Raw(index)) + ", which is missing");
@@ -207,7 +208,9 @@ Status Recovery::OnReset(Index index, GroupId group) {
 
 Result<std::vector<RecoveredGroup>> Recovery::Finish() {
   for (Status& gap : gaps_) {
-    if (!gap.ok()) return std::move(gap);
+    if (gap.ok()) continue;
+    rotten_ = true;
+    return std::move(gap);
   }
   for (uint32_t id = 0; id < groups_.size(); ++id) {
     RecoveredGroup& group = groups_[id];
@@ -223,6 +226,7 @@ Result<std::vector<RecoveredGroup>> Recovery::Finish() {
     // The commit index is written seldom: entries tell more. A snapshot is committed. What the
     // index names was durable here.
     if (group.hard.commit > last) {
+      rotten_ = true;
       return Status(StatusCode::kDataLoss,
                     GroupName(GroupId{id}) + ": entry " + std::to_string(Raw(group.hard.commit)) +
                         " was durable, and its snapshots and log end at entry " +

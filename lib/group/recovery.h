@@ -73,6 +73,9 @@ class Recovery final : public storage::RecoverySink {
   // Last: checks each group. kDataLoss: entries are missing between its snapshot and its log, or
   // its terms contradict each other.
   Result<std::vector<RecoveredGroup>> Finish();
+  // Of a kDataLoss: what was durable here isn't there. Else the log contradicts itself, or holds
+  // what isn't understood.
+  bool rotten() const { return rotten_; }
 
  private:
   Status OnEntry(raft::Entry entry, GroupId group);
@@ -84,6 +87,7 @@ class Recovery final : public storage::RecoverySink {
   // By group: entries that don't follow the one before, unless a later record makes them void. What
   // a crash left of the segments that went may begin in the middle of such.
   std::vector<Status> gaps_;
+  bool rotten_ = false;
 };
 
 }  // namespace ursula::group

@@ -14,7 +14,6 @@ namespace ursula::storage {
 namespace {
 
 constexpr const char* kMetaName = "META";
-constexpr const char* kMetaTemporary = "META.tmp";
 
 Status Refusal(std::string message) {
   return Status(StatusCode::kFailedPrecondition, std::move(message));
@@ -37,24 +36,9 @@ Result<std::string> ReadWhole(io::Disk& disk, const std::string& path) {
   return bytes;
 }
 
-Status ReplaceMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta) {
-  const std::string temporary = path + "/" + kMetaTemporary;
-  const std::string bytes = EncodeDirectoryMeta(meta);
-  {
-    Result<std::unique_ptr<io::File>> file =
-        disk.Open(temporary, {.create = true, .write = true, .direct = false});
-    if (!file.ok()) return file.status();
-    int64_t result = (*file)->WriteSyncedNow(0, std::span<const char>(bytes));
-    if (result < 0) return IoStatus("writing", temporary, result);
-  }
-  Status renamed = disk.RenameNow(temporary, path + "/" + kMetaName);
-  if (!renamed.ok()) return renamed;
-  return disk.SyncDirectoryNow(path);
-}
-
 Status MakeFolders(io::Disk& disk, const std::string& path) {
-  for (const char* name : {"/wal", "/payload", "/snapshot"}) {
-    Status made = disk.MakeDirectory(path + name);
+  for (const char* name : kStoreFolders) {
+    Status made = disk.MakeDirectory(path + "/" + name);
     if (!made.ok()) return made;
   }
   return disk.SyncDirectoryNow(path);
@@ -95,7 +79,7 @@ Result<DirectoryMeta> ReadOrMakeMeta(io::Disk& disk, const std::string& path,
     if (!meta.ok()) return Refusal(file + ": " + meta.status().message());
     return meta;
   }
-  for (const char* name : {"wal", "payload", "snapshot"}) {
+  for (const char* name : kStoreFolders) {
     if (std::find(names->begin(), names->end(), name) == names->end()) continue;
     Result<std::vector<std::string>> files = disk.List(path + "/" + name);
     if (!files.ok()) return files.status();
@@ -114,6 +98,15 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
     return Refusal(path + " is node " + std::to_string(meta.node_id) + "'s, not node " +
                    std::to_string(options.node_id_wanted) +
                    "'s; give this node its own directory, or an empty one");
+  }
+  const DirectoryAside& aside = meta.aside;
+  const bool rejoins_other = aside.cluster_id != 0 && options.cluster_id_wanted != 0 &&
+                             options.cluster_id_wanted != aside.cluster_id &&
+                             options.cluster_id_wanted != aside.cluster_before;
+  if (!HasPlan(meta) && rejoins_other) {
+    return Refusal(path + " waits to be taken in by cluster " + std::to_string(aside.cluster_id) +
+                   " again, not by " + std::to_string(options.cluster_id_wanted) +
+                   "; give this node its own directory, or an empty one");
   }
   if (!HasPlan(meta)) return {};
   // What a recovery made of a cluster is known by its former id, too, to who begins with it.
@@ -163,6 +156,24 @@ Result<std::vector<DataDirectory::Place>> PlacesOf(io::Disk& disk, const std::st
 
 }  // namespace
 
+Status WriteMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta) {
+  const std::string temporary = path + "/" + kMetaName + ".tmp";
+  const std::string bytes = EncodeDirectoryMeta(meta);
+  // A crash may have left one that is longer.
+  Status removed = disk.RemoveNow(temporary);
+  if (!removed.ok() && removed.code() != StatusCode::kFailedPrecondition) return removed;
+  {
+    Result<std::unique_ptr<io::File>> file =
+        disk.Open(temporary, {.create = true, .write = true, .direct = false});
+    if (!file.ok()) return file.status();
+    int64_t result = (*file)->WriteSyncedNow(0, std::span<const char>(bytes));
+    if (result < 0) return IoStatus("writing", temporary, result);
+  }
+  Status renamed = disk.RenameNow(temporary, path + "/" + kMetaName);
+  if (!renamed.ok()) return renamed;
+  return disk.SyncDirectoryNow(path);
+}
+
 Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
                                                            const DirectoryOptions& options) {
   Status made = disk.MakeDirectory(path);
@@ -195,7 +206,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   }
   ++meta->generation;
   meta->predecessor = std::exchange(meta->nonce, options.nonce);
-  Status replaced = ReplaceMeta(disk, path, *meta);
+  Status replaced = WriteMeta(disk, path, *meta);
   if (!replaced.ok()) return replaced;
 
   Result<std::vector<Place>> places = PlacesOf(disk, path);
@@ -203,7 +214,11 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   if (*places->front().identity != **locked) {
     return Refusal(path + " was replaced by another directory while it was being opened");
   }
+  Result<std::vector<std::string>> names = disk.List(path);
+  if (!names.ok()) return names.status();
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
+  const bool aside = std::find(names->begin(), names->end(), kAsideFolder) != names->end();
+  if (aside) directory->aside_path_ = path + "/" + kAsideFolder;
   directory->places_ = std::make_shared<const std::vector<Place>>(std::move(*places));
   directory->notice_ = std::move(notice);
   directory->path_ = path;
@@ -213,6 +228,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
 }
 
 Status DataDirectory::BecomeFounding(io::Disk& disk, const DirectoryPlan& plan) {
+  URSULA_CHECK(!rejoins());
   DirectoryMeta meta = Planned(plan);
   URSULA_CHECK(Raw(meta.replica_id) != 0);
   return Become(disk, std::move(meta));
@@ -233,6 +249,7 @@ Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
   DirectoryMeta meta = Planned(plan);
   meta.replica_id = ReplicaOf(NodeId{meta.node_id}, plan.lives_before);
   meta.state = DirectoryState::kMember;
+  meta.aside = {};
   return Become(disk, std::move(meta));
 }
 
@@ -290,7 +307,7 @@ Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
 // Meanwhile nobody takes META for one that somebody else has put there.
 Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
   const std::shared_ptr<const std::vector<Place>> before = places_.exchange(nullptr);
-  Status replaced = ReplaceMeta(disk, path_, meta);
+  Status replaced = WriteMeta(disk, path_, meta);
   if (replaced.ok()) {
     Result<std::vector<Place>> places = PlacesOf(disk, path_);
     replaced = places.status();

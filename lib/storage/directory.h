@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -19,6 +20,13 @@
 #include "ursula/status.h"
 
 namespace ursula::storage {
+
+// The folders of the stores, and the one in which a rotten directory's files are kept.
+inline constexpr std::array<const char*, 3> kStoreFolders = {"wal", "payload", "snapshot"};
+inline constexpr const char* kAsideFolder = "aside";
+
+// Blocks. Replaces `path`/META, durably.
+Status WriteMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta);
 
 // Of a new directory: who it is in which cluster. As it stands, a cluster of one.
 struct DirectoryFounding {
@@ -104,6 +112,28 @@ class DataDirectory {
   // What an operator should know of this opening; empty: nothing.
   const std::string& notice() const { return notice_; }
 
+  // ---- rot (directory_aside.cc, docs/decisions/0057) ----
+  // Its files are on their way to a folder of their own: PutAside has to go on.
+  bool goes_aside() const {
+    return meta_.aside.cluster_id != 0 && state() == DirectoryState::kMustRejoin;
+  }
+  // It is new, in the place of one that was put aside: it waits for that one's cluster.
+  bool rejoins() const {
+    return meta_.aside.cluster_id != 0 && state() == DirectoryState::kFounding;
+  }
+  // Where one that was put aside is kept, as of this opening or PutAside; empty: there is none.
+  const std::string& aside_path() const { return aside_path_; }
+  // Somebody has removed it since. Any thread.
+  bool aside_gone() const { return aside_gone_.load(std::memory_order_relaxed); }
+  void SetAsideGone(bool gone) const { aside_gone_.store(gone, std::memory_order_relaxed); }
+  // Blocks. Why it can't be put aside: kFailedPrecondition, kStorageFull; or kIoError.
+  Status MayPutAside(io::Disk& disk) const;
+  // Blocks. Everything in it is moved to a folder of its own, and it is another directory of the
+  // same node from then on, which rejoins(). Whatever fails, or a crash: it is as it was, or an
+  // opening finds that it goes_aside(). `id` and `nonce`: random, of the new one, whose first
+  // opening this is. REQUIRES: kMember and MayPutAside, or goes_aside().
+  Status PutAside(io::Disk& disk, uint64_t id, uint64_t nonce);
+
   // ---- of this opening ----
   uint64_t generation() const { return meta_.generation; }  // 1 at the first; then one more.
   uint64_t nonce() const { return meta_.nonce; }
@@ -131,11 +161,14 @@ class DataDirectory {
   Status Replace(io::Disk& disk, const DirectoryMeta& meta);
   DirectoryMeta Planned(const DirectoryPlan& plan) const;
   DirectoryMeta Named(const DirectoryPlan& plan) const;
+  Status MoveAside(io::Disk& disk, const std::string& aside) const;
 
   std::string path_;
   std::shared_ptr<void> lock_;
   std::atomic<std::shared_ptr<const std::vector<Place>>> places_;
   std::string notice_;
+  std::string aside_path_;
+  mutable std::atomic<bool> aside_gone_ = false;  // A DirectoryWatch's word.
   DirectoryMeta meta_;
   std::optional<DirectoryMeta> to_be_;
 };

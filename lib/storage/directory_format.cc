@@ -36,6 +36,7 @@ enum Tag : uint16_t {
   kState = 12,
   kFounders = 13,
   kRecovery = 14,
+  kAside = 15,
 };
 
 // The first leader after a recovery needs all survivors: of more it would be a majority alone.
@@ -105,6 +106,17 @@ class Taker {
     return recovery;
   }
 
+  DirectoryAside Aside(Tag tag) {
+    const std::string value = Take(tag);
+    DirectoryAside aside;
+    if (value.empty()) return aside;
+    Reader reader(value);
+    aside.cluster_id = reader.Fixed<uint64_t>();
+    aside.cluster_before = reader.Fixed<uint64_t>();
+    ok_ = ok_ && reader.ok() && reader.AtEnd() && aside.cluster_id != 0;
+    return aside;
+  }
+
   bool ok() const { return ok_; }
 
  private:
@@ -120,7 +132,7 @@ class Taker {
   bool ok_ = true;
 };
 
-bool Known(uint16_t tag) { return tag >= kId && tag <= kRecovery; }
+bool Known(uint16_t tag) { return tag >= kId && tag <= kAside; }
 
 // Ascending, each once.
 Result<Fields> ReadFields(std::string_view bytes) {
@@ -150,6 +162,9 @@ Status CheckMeta(const DirectoryMeta& meta) {
   const bool state_known =
       meta.state >= DirectoryState::kFounding && meta.state <= DirectoryState::kMustRejoin;
   if (meta.generation == 0 || meta.feature_level == 0 || !state_known) return Damaged();
+  const DirectoryState with_aside =
+      HasPlan(meta) ? DirectoryState::kMustRejoin : DirectoryState::kFounding;
+  if (meta.aside.cluster_id != 0 && meta.state != with_aside) return Damaged();
   if (!HasPlan(meta)) {
     const bool none = meta.group_count == 0 && meta.cluster_id == 0 && meta.history_id == 0 &&
                       Raw(meta.replica_id) == 0 && meta.founders.empty();
@@ -190,6 +205,10 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
     Put(&fields, kRecovery, meta.recovery.history_id);
     Put(&fields, kRecovery, meta.recovery.cluster_before);
     for (uint64_t node : meta.recovery.lost) Put(&fields, kRecovery, node);
+  }
+  if (meta.aside.cluster_id != 0) {
+    Put(&fields, kAside, meta.aside.cluster_id);
+    Put(&fields, kAside, meta.aside.cluster_before);
   }
   for (const UnknownMetaField& field : meta.unknown) {
     URSULA_CHECK(!Known(field.tag));
@@ -249,6 +268,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.state = static_cast<DirectoryState>(take.Fixed<uint32_t>(kState));
   meta.founders = take.Directories(kFounders);
   meta.recovery = take.Recovery(kRecovery);
+  meta.aside = take.Aside(kAside);
   if (!take.ok()) return Damaged();
   for (auto& [tag, value] : *fields) meta.unknown.push_back({tag, std::move(value)});
   Status checked = CheckMeta(meta);

@@ -18,7 +18,7 @@ namespace ursula::storage {
 enum class DirectoryState : uint32_t {
   kFounding = 1,    // Of a cluster whose plan isn't agreed on yet: nobody votes or serves.
   kMember = 2,      // A single node's from the first.
-  kMustRejoin = 3,  // Its replicas were replaced or refused.
+  kMustRejoin = 3,  // Its replicas were replaced or refused, or its files are being put aside.
 };
 
 // The highest set of formats and commands that this release knows.
@@ -50,6 +50,15 @@ struct DirectoryRecovery {
   friend bool operator==(const DirectoryRecovery&, const DirectoryRecovery&) = default;
 };
 
+// Of a directory that was found rotten. kMustRejoin: its files are on their way to a folder of
+// their own. kFounding: they are there, and this is a new one, which founds nothing: it may only be
+// taken in by that cluster.
+struct DirectoryAside {
+  uint64_t cluster_id = 0;      // 0: it isn't one.
+  uint64_t cluster_before = 0;  // What that was called before its newest recovery; 0: the same.
+  friend bool operator==(const DirectoryAside&, const DirectoryAside&) = default;
+};
+
 struct DirectoryMeta {
   uint64_t id = 0;  // Random; it goes into the seed of every checksum in the directory.
   uint32_t group_count = 0;
@@ -65,7 +74,8 @@ struct DirectoryMeta {
   uint64_t history_id = 0;  // Random, of the founding.
   uint32_t feature_level = 0;
   DirectoryState state = DirectoryState::kMember;
-  DirectoryRecovery recovery = {};             // The newest.
+  DirectoryRecovery recovery = {};  // The newest.
+  DirectoryAside aside = {};
   std::vector<UnknownMetaField> unknown = {};  // Ascending by tag.
   friend bool operator==(const DirectoryMeta&, const DirectoryMeta&) = default;
 };

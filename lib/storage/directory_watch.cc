@@ -39,7 +39,11 @@ void DirectoryWatch::OnTime() {
 }
 
 void DirectoryWatch::LookAtNext() {
-  path_ = next_ < places_->size() ? (*places_)[next_].path : newest_();
+  if (next_ > places_->size()) {
+    path_ = directory_.aside_path();
+  } else {
+    path_ = next_ < places_->size() ? (*places_)[next_].path : newest_();
+  }
   loop_.disk().Identify(path_, &found_, op_.Then<&DirectoryWatch::OnLooked>(this));
 }
 
@@ -49,12 +53,21 @@ void DirectoryWatch::OnLooked(int64_t result) {
     return std::exchange(stop_done_, nullptr)();
   }
   URSULA_CHECK(state_ == State::kLooking);
+  if (next_ > places_->size()) {
+    if (result == 0 || result == -ENOENT) directory_.SetAsideGone(result != 0);
+    return LookAgainLater();
+  }
   Status judged = Judge(result);
   if (!judged.ok()) {
     state_ = State::kLost;
     return lost_(std::move(judged));
   }
-  if (++next_ <= places_->size()) return LookAtNext();
+  const std::size_t last = places_->size() + (directory_.aside_path().empty() ? 0 : 1);
+  if (++next_ <= last) return LookAtNext();
+  LookAgainLater();
+}
+
+void DirectoryWatch::LookAgainLater() {
   state_ = State::kIdle;
   loop_.StartTimer(&timer_, loop_.now_ns() + kIntervalNs);
 }

@@ -2,7 +2,7 @@
 //
 // Looks once a second whether a log still writes where the next opening will look: what is written
 // into a directory that was removed, replaced or unmounted under a running server is lost, and
-// nothing else tells.
+// nothing else tells. Also whether what was put aside is there still, of which nothing follows.
 
 #pragma once
 
@@ -37,6 +37,7 @@ class DirectoryWatch {
 
   void OnTime();
   void LookAtNext();
+  void LookAgainLater();
   void OnLooked(int64_t result);
   Status Judge(int64_t result);
 
@@ -46,7 +47,7 @@ class DirectoryWatch {
   Function<std::string()> newest_;
   Function<void(Status)> lost_;
   State state_ = State::kIdle;
-  std::size_t next_ = 0;  // Of places_; its size: the newest file.
+  std::size_t next_ = 0;  // Of places_; its size: the newest file, and then what was put aside.
   std::string path_;      // Looked at.
   io::FileIdentity found_;
   Function<void()> stop_done_;

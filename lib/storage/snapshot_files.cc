@@ -18,21 +18,24 @@ constexpr std::string_view kTemporarySuffix = ".tmp";
 // One file, frame by frame.
 class FileReader {
  public:
-  FileReader(io::Disk* disk, std::string path, uint32_t seed)
-      : disk_(*disk), path_(std::move(path)), seed_(seed) {}
+  // `rotten` is set where bytes don't hold, or are gone; not where they hold and say what isn't
+  // understood here.
+  FileReader(io::Disk* disk, std::string path, uint32_t seed, bool* rotten)
+      : disk_(*disk), path_(std::move(path)), seed_(seed), rotten_(*rotten) {}
 
   // The header. Next: the other frames, up to and without the end.
   Result<SnapshotFileHeader> Open(const SnapshotFileName& name) {
     Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {});
     if (!file.ok()) {
       if (file.status().code() != StatusCode::kFailedPrecondition) return file.status();
+      rotten_ = true;
       return Status(StatusCode::kDataLoss, path_ + ": missing");
     }
     file_ = std::move(*file);
     std::string magic(4, '\0');
     Status read = ReadAt(&magic);
     if (!read.ok()) return read;
-    if (LoadFixed<uint32_t>(magic.data()) != kSnapshotMagic) return Damaged();
+    if (LoadFixed<uint32_t>(magic.data()) != kSnapshotMagic) return Rotten();
     offset_ = 4;
     Result<SnapshotFrameKind> kind = NextFrame();
     if (!kind.ok()) return kind.status();
@@ -65,6 +68,10 @@ class FileReader {
   uint64_t size() const { return file_->size(); }
 
  private:
+  Status Rotten() const {
+    rotten_ = true;
+    return Damaged();
+  }
   Status Damaged() const {
     return Status(StatusCode::kDataLoss,
                   path_ + ": damaged at offset " + std::to_string(frame_offset_));
@@ -74,7 +81,7 @@ class FileReader {
   Status ReadAt(std::string* bytes) {
     const int64_t count = file_->ReadNow(offset_, std::span<char>(*bytes));
     if (count < 0) return IoStatus("reading", path_, count);
-    return static_cast<std::size_t>(count) == bytes->size() ? Status() : Damaged();
+    return static_cast<std::size_t>(count) == bytes->size() ? Status() : Rotten();
   }
 
   Result<SnapshotFrameKind> NextFrame() {
@@ -84,18 +91,19 @@ class FileReader {
     if (!read.ok()) return read;
     std::optional<SnapshotFrame> frame = ParseSnapshotFrame(body_);
     offset_ += kSnapshotFrameHeaderBytes;
-    if (!frame.has_value() || frame->length > file_->size() - offset_) return Damaged();
+    if (!frame.has_value() || frame->length > file_->size() - offset_) return Rotten();
     body_.assign(frame->length, '\0');
     read = ReadAt(&body_);
     if (!read.ok()) return read;
     offset_ += frame->length;
-    if (!SnapshotFrameHolds(*frame, body_, seed_, frame_offset_)) return Damaged();
+    if (!SnapshotFrameHolds(*frame, body_, seed_, frame_offset_)) return Rotten();
     return frame->kind;
   }
 
   io::Disk& disk_;
   const std::string path_;
   const uint32_t seed_;
+  bool& rotten_;
   std::unique_ptr<io::File> file_;
   uint64_t offset_ = 0;
   uint64_t frame_offset_ = 0;
@@ -155,7 +163,7 @@ Result<std::vector<uint64_t>> SnapshotFiles::WalkChain(io::Disk& disk, GroupId g
   for (uint64_t number = chain->last_number; number != 0;) {
     const SnapshotFileName name{group, number};
     FileReader reader(&disk, path_ + "/" + FormatSnapshotFileName(name),
-                      SnapshotSeed(directory_id_, name));
+                      SnapshotSeed(directory_id_, name), &rotten_);
     Result<SnapshotFileHeader> header = reader.Open(name);
     if (!header.ok()) return header.status();
     (header->previous == 0 ? chain->base_bytes : chain->delta_bytes) += reader.size();
@@ -176,7 +184,7 @@ Result<bool> SnapshotFiles::Load(io::Disk& disk, GroupId group, SnapshotSink* si
   for (uint64_t number : *numbers) {
     const SnapshotFileName name{group, number};
     FileReader reader(&disk, path_ + "/" + FormatSnapshotFileName(name),
-                      SnapshotSeed(directory_id_, name));
+                      SnapshotSeed(directory_id_, name), &rotten_);
     Result<SnapshotFileHeader> header = reader.Open(name);
     if (!header.ok()) return header.status();
     Status begun = sink->OnSnapshotFile(header->meta, header->previous == 0);

@@ -47,6 +47,9 @@ class SnapshotFiles {
   // Blocks. Gives base and deltas of `group` to `sink`; false if it has no snapshot. kDataLoss with
   // file and offset.
   Result<bool> Load(io::Disk& disk, GroupId group, SnapshotSink* sink);
+  // Of a Load that was kDataLoss: the medium has lost bytes. Else they hold, and weren't
+  // understood.
+  bool rotten() const { return rotten_; }
 
   struct Chain {
     uint64_t last_number = 0;            // Of any file seen.
@@ -65,6 +68,7 @@ class SnapshotFiles {
   const std::string path_;
   const uint64_t directory_id_;
   LogLine log_;
+  bool rotten_ = false;
   absl::flat_hash_map<GroupId, Chain> chains_;
 };
 

@@ -154,14 +154,15 @@ void WalReader::NewerRelease(uint32_t offset, const std::string& what) {
                       ": a newer release wrote this; use that release or a newer one");
 }
 
-Status WalReader::Refused() const {
+Status WalReader::Refused() {
   if (!newer_.ok()) return newer_;
   return wanted_ > size_ ? Shrunk() : Status();
 }
 
 // Which segment is damaged, when no header follows in the one that was read last: `later` is the
 // first that attests more, and tells where the batch before it ended.
-Status WalReader::Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) const {
+Status WalReader::Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) {
+  rotten_ = true;
   std::string where = PathOf(position_.segment) + ": damaged at offset " +
                       std::to_string(position_.offset + damage_);
   const WalPosition next{position_.segment + 1, 0};
@@ -184,7 +185,8 @@ Status WalReader::Rotten(const BatchHeader& later, WalPosition later_at, bool se
 
 // All of a segment is there before its first batch is: without this, nothing would tell a log from
 // its own beginning.
-Status WalReader::Shrunk() const {
+Status WalReader::Shrunk() {
+  rotten_ = true;
   return Status(StatusCode::kDataLoss, PathOf(segments_[index_]) + ": ends at offset " +
                                            std::to_string(size_) + " of " +
                                            std::to_string(wanted_) +

@@ -39,6 +39,9 @@ class WalReader {
   // wrote it; kIoError.
   Result<std::optional<Batch>> Next();
 
+  // Of a kDataLoss of Next: the medium has lost bytes.
+  bool rotten() const { return rotten_; }
+
   // ---- after Next has given nothing ----
   bool empty() const { return sequence_ == 0; }  // No valid batch at all.
   bool sealed() const { return sealed_; }
@@ -58,9 +61,9 @@ class WalReader {
   void CheckUnderstood(const BatchHeader& header);
   void NewerRelease(uint32_t offset, const std::string& what);
   // Of TakeBatch: why its batch, or its segment, is refused.
-  Status Refused() const;
-  Status Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full) const;
-  Status Shrunk() const;
+  Status Refused();
+  Status Rotten(const BatchHeader& later, WalPosition later_at, bool segment_full);
+  Status Shrunk();
 
   io::Disk& disk_;
   const std::string directory_;
@@ -79,6 +82,7 @@ class WalReader {
   Status newer_;  // The batch at position_ holds what only a newer release understands.
   bool sealed_ = false;
   bool ended_ = false;
+  bool rotten_ = false;
 };
 
 }  // namespace ursula::storage

@@ -31,6 +31,7 @@ class Recovery {
         opening_(opening != nullptr ? *opening : unwatched_) {}
 
   Result<RecoveredLogs> Run();
+  bool rotten() const { return rotten_; }
 
  private:
   struct Segment {
@@ -66,6 +67,7 @@ class Recovery {
   absl::flat_hash_map<GroupId, Index> last_;
   std::map<GroupId, RecoveredState> states_;
   RecoveredLogs recovered_;
+  bool rotten_ = false;
 };
 
 Result<RecoveredLogs> Recovery::Run() {
@@ -106,6 +108,7 @@ Status Recovery::FindLogs() {
     std::sort(segments.begin(), segments.end());
     for (std::size_t i = 1; i < segments.size(); ++i) {
       if (segments[i] == segments[i - 1] + 1) continue;
+      rotten_ = true;
       return Status(StatusCode::kDataLoss,
                     path_ + "/" + FormatSegmentName({log, segments[i - 1] + 1}) +
                         ": missing between two others; restore this directory or let its peers "
@@ -120,7 +123,10 @@ Status Recovery::ReadLog(LogId log, const std::vector<uint32_t>& segments) {
   uint64_t unread = SizeOf(log, segments);
   while (true) {
     Result<std::optional<WalReader::Batch>> batch = reader.Next();
-    if (!batch.ok()) return batch.status();
+    if (!batch.ok()) {
+      rotten_ = reader.rotten();
+      return batch.status();
+    }
     if (!batch->has_value()) break;
     last_batch_ = (*batch)->position;
     last_batch_bytes_ = (*batch)->header.padded_bytes();
@@ -288,8 +294,12 @@ uint64_t Recovery::SizeOf(LogId log, const std::vector<uint32_t>& segments) {
 }  // namespace
 
 Result<RecoveredLogs> RecoverLogs(io::Disk& disk, const DataDirectory& directory,
-                                  RecoverySink* sink, const LogLine& log, Opening* opening) {
-  return Recovery(&disk, directory, sink, log, opening).Run();
+                                  RecoverySink* sink, const LogLine& log, Opening* opening,
+                                  bool* rotten) {
+  Recovery recovery(&disk, directory, sink, log, opening);
+  Result<RecoveredLogs> recovered = recovery.Run();
+  if (rotten != nullptr) *rotten = recovery.rotten();
+  return recovered;
 }
 
 void ShareRecovered(RecoveredLogs* from, uint32_t ordinal, uint32_t log_count,

@@ -72,10 +72,11 @@ struct DiskWalOptions;
 void ShareRecovered(RecoveredLogs* from, uint32_t ordinal, uint32_t log_count,
                     const std::vector<GroupId>& groups, DiskWalOptions* options);
 
-// Blocks. kDataLoss: rot, or a segment missing between two others. kIoError. kCancelled: by
-// `opening`, which may be null.
+// Blocks. kDataLoss: rot, or a segment missing between two others: `rotten`, which may be null, is
+// set then, and by nothing that holds and isn't understood. kIoError. kCancelled: by `opening`,
+// which may be null.
 Result<RecoveredLogs> RecoverLogs(io::Disk& disk, const DataDirectory& directory,
                                   RecoverySink* sink, const LogLine& log,
-                                  Opening* opening = nullptr);
+                                  Opening* opening = nullptr, bool* rotten = nullptr);
 
 }  // namespace ursula::storage

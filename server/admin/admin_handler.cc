@@ -144,11 +144,16 @@ void AdminHandler::InspectRecovery(http::Exchange* exchange, Pass pass) {
 std::vector<std::string> AdminHandler::Warnings() const {
   constexpr uint64_t kAheadMs = 10'000;
   std::vector<std::string> warnings;
+  const ClusterStatus cluster = serving() ? view_->engine->Cluster() : ClusterStatus();
   if (view_->peers) {
-    warnings = UnconnectedSentences(
-        serving() ? PeersExpected(view_->peers(), view_->engine->Cluster()) : view_->peers());
+    warnings =
+        UnconnectedSentences(serving() ? PeersExpected(view_->peers(), cluster) : view_->peers());
   }
   if (!serving()) return warnings;
+  if (cluster.rejoins) {
+    warnings.push_back("this node's directory was found rotten, and what was in it is kept in " +
+                       cluster.aside + ": the other nodes are taking this node in again");
+  }
   const uint64_t ahead_ms = view_->engine->Stats().clock_ahead_ms;
   if (ahead_ms <= kAheadMs) return warnings;
   warnings.push_back(

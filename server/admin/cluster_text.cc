@@ -145,6 +145,8 @@ std::string ClusterJson(const ClusterView& view) {
   AppendArray(view.status.members, AppendMember, &out);
   object.Number("groups_settled", view.status.groups_settled);
   object.Text("members_wait_for", view.status.members_wait_for);
+  object.Text("aside", view.status.aside);
+  object.Flag("rejoins", view.status.rejoins);
   object.Name("peers");
   AppendArray(view.peers, AppendPeer, &out);
   object.End();

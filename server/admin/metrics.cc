@@ -184,11 +184,20 @@ void AddMembers(const ClusterStatus& cluster, Families* out) {
       static_cast<double>(std::ranges::count(cluster.members, true, &MemberStatus::cordoned)));
 }
 
+void AddAside(const ClusterStatus& cluster, Families* out) {
+  if (cluster.groups.empty()) return;  // It recovers.
+  out->Gauge("directory_aside", "A rotten directory of this node is kept beside the one in use.",
+             cluster.aside.empty() ? 0 : 1);
+  out->Gauge("rejoins", "The node, whose directory was rotten, is being taken in again.",
+             cluster.rejoins ? 1 : 0);
+}
+
 // Of a node of a cluster.
 void AddCluster(const MetricsInput& input, Families* out) {
   if (input.peers.empty()) return;
   AddGroups(input.cluster, out);
   AddMembers(input.cluster, out);
+  AddAside(input.cluster, out);
   const EngineStats& engine = input.engine;
   out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
   out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",

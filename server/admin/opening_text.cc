@@ -22,6 +22,12 @@ std::string OpeningText(const OpeningProgress& progress) {
     case OpeningStep::kFounding:
       return "founding the cluster: " + std::to_string(progress.done) + " of " +
              std::to_string(progress.total) + " nodes have agreed";
+    case OpeningStep::kRejoining:
+      return progress.done == 0
+                 ? "its log or a snapshot is rotten (the log of this process says where): it stays "
+                   "as it is until the cluster would take this node in again"
+                 : "its rotten directory was put aside: waiting for the cluster to take this node "
+                   "in again";
     case OpeningStep::kSnapshots:
       return "reading snapshots: " + Bytes(progress);
     case OpeningStep::kLog:

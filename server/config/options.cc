@@ -277,6 +277,10 @@ constexpr std::array kStorage = {
            "A round over all files begins so long after the last one, or once that has ended.\n"
            "[86400]",
            Number<&ServerConfig::scrub_every_seconds, 1, 31'536'000>},
+    Option{"rejoin-when-rotten", "BOOL",
+           "Of a node of three or more whose log or snapshots are rotten at a start: keep what it\n"
+           "has in DIR/aside, and have the other nodes fill it anew; false: refuse it. [true]",
+           Switch<&ServerConfig::rejoin_when_rotten>},
 };
 
 constexpr std::array kLimits = {

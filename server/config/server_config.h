@@ -58,6 +58,7 @@ struct ServerConfig {
   uint64_t wal_bytes_max = 0;                           // 0: the engine's default.
   uint64_t scrub_bytes_per_second = uint64_t{4} << 20;  // 0: never.
   uint32_t scrub_every_seconds = 24 * 60 * 60;
+  bool rejoin_when_rotten = true;
 
   // Limits of what clients may ask for.
   uint64_t body_bytes_max = uint64_t{32} << 20;

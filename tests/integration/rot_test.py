@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Bits of one node's files flip, while it runs and while it is stopped: each is found, what it took
-comes back from the other nodes, and no reader ever gets a wrong byte.
+comes back from the other nodes, and no reader ever gets a wrong byte. Where the log or a snapshot of
+a stopped node has rotted, the node rejoins by itself.
 
 Flips are made where it counts: in blocks of payload that streams own, in batches of the log, in
 snapshots. URSULA_FLIPS says how many of both kinds together (20 if not given).
@@ -96,13 +97,23 @@ class Files:
         return path, 0, len(contents[path])
 
     def flip(self, path, begin, end):
-        """A bit in there: (path, begin, end, offset, the byte as it is now)."""
+        """A bit in there: (path, begin, end, offset, the byte as it is now, and as it was)."""
         offset = self.chance.randrange(begin, end)
+        with open(path, "rb") as file:
+            was = os.pread(file.fileno(), 1, offset)[0]
+        byte = was ^ 1 << self.chance.randrange(8)
+        self.put(path, offset, byte)
+        return path, begin, end, offset, byte, was
+
+    @staticmethod
+    def put(path, offset, byte):
         with open(path, "r+b", buffering=0) as file:
-            byte = os.pread(file.fileno(), 1, offset)[0] ^ 1 << self.chance.randrange(8)
             os.pwrite(file.fileno(), bytes([byte]), offset)
             os.fsync(file.fileno())
-        return path, begin, end, offset, byte
+
+    @staticmethod
+    def mend(flip):
+        Files.put(flip[0], flip[3], flip[5])
 
     @staticmethod
     def is_there(flip):
@@ -248,25 +259,102 @@ class Rot(unittest.TestCase):
         print("%d flips while running (%d pages read meanwhile), %d at rest: all found, 0 wrong "
               "bytes" % (running, reader.pages, flips - running), flush=True)
 
-    def test_a_directory_that_rotted_at_rest_is_refused_by_name_and_replaced(self):
-        for ending, place in ((".wal", self.files.log_place), (".snap", self.files.snapshot_place)):
-            # Something to be read again: a snapshot, and a log behind it.
-            for stream in range(STREAMS):
-                more = line(stream, len(self.wanted[stream]))
-                self.wanted[stream] += more
-                self.assertEqual(
-                    self.cluster[1].append("/v1/stream/s%d" % stream, more)[0], 204)
+    def append_a_little(self):
+        """Something to be read again: a snapshot, and a log behind it."""
+        for stream in range(STREAMS):
+            more = line(stream, len(self.wanted[stream]))
+            self.wanted[stream] += more
+            self.assertEqual(self.cluster[1].append("/v1/stream/s%d" % stream, more)[0], 204)
+
+    def rot(self, node, ending):
+        """A flip of this node's files, which has been stopped."""
+        files = Files(self.cluster.data_dir(node), self.chance)
+        place = {".wal": files.log_place, ".snap": files.snapshot_place}[ending]
+        return files.flip(*place(files.contents(ending)))
+
+    def launch(self, node, *flags):
+        """Begins its start, and waits until it can be asked how far that is."""
+        server = self.cluster[node]
+        before = server.log_text().count("admin listening")
+        server.launch(*flags)
+        harness.wait_until(lambda: server.log_text().count("admin listening") > before)
+
+    def await_refusal(self, path, *sentences, flags=()):
+        self.server.launch(*flags)
+        self.assertNotEqual(self.server.process.wait(harness.PATIENCE_S), 0)
+        self.server.process.stdout.close()
+        refusal = self.server.log_text().rstrip().splitlines()[-1]
+        for sentence in (path + ": damaged at offset", *sentences):
+            self.assertIn(sentence, refusal)
+
+    def await_rejoined(self, node, flip):
+        """It is a member as any, and what was rotten is kept."""
+        server, directory = self.cluster[node], self.cluster.data_dir(node)
+        server.await_listening()
+        self.assertIn(flip[0] + ": damaged at offset", server.log_text())
+        kept = os.path.join(directory, "aside", os.path.relpath(flip[0], directory))
+        self.assertTrue(Files.is_there((kept, *flip[1:])))
+        harness.wait_until(lambda: not self.cluster.view(node)["rejoins"])
+        harness.wait_until(lambda: server.metric("ursula_payload_lacking_bytes") == 0)
+        self.cluster.await_leaders()
+        self.assertEqual(self.cluster.view(node)["aside"], os.path.join(directory, "aside"))
+        self.assertEqual(server.metric("ursula_directory_aside"), 1)
+        self.assertNotIn("rotten", self.cluster.readiness(node)[1])
+
+    def test_a_directory_that_rotted_at_rest_is_filled_anew_without_an_operator(self):
+        aside = os.path.join(self.cluster.data_dir(VICTIM), "aside")
+        for ending in (".wal", ".snap", ".wal"):
+            self.append_a_little()
             self.server.stop(signal.SIGTERM)
-            path = self.files.flip(*place(self.files.contents(ending)))[0]
-            self.server.launch()
-            harness.wait_until(lambda: path + ": damaged at offset" in self.server.log_text() or
-                               self.server.process.poll() is not None)
-            self.assertIn(path + ": damaged at offset", self.server.log_text())
-            if self.server.process.poll() is None:
-                self.server.kill()
+            flip = self.rot(VICTIM, ending)
+            if os.path.exists(aside):  # Of the one before: a disk that rots again isn't filled up.
+                self.await_refusal(flip[0], aside + " is there already")
+                shutil.rmtree(aside)
+            self.launch(VICTIM)
+            self.await_rejoined(VICTIM, flip)
+            self.check_contents()
+        shutil.rmtree(aside)
+        harness.wait_until(lambda: self.server.metric("ursula_directory_aside") == 0)
+        self.assertEqual(self.cluster.view(VICTIM)["aside"], "")
+        print("two rotten logs and a rotten snapshot: filled anew", flush=True)
+
+    def test_where_all_are_rotten_each_waits_until_the_others_are_well(self):
+        self.append_a_little()
+        for node in (1, 2, 3):
+            self.cluster[node].stop(signal.SIGTERM)
+        flips = {node: self.rot(node, ".wal") for node in (1, 2, 3)}
+        for node in (1, 2, 3):
+            self.launch(node)
+        for node, flip in flips.items():
+            self.assertIn("it stays as it is",
+                          self.cluster.await_text(node, "recovering: its log or a snapshot"))
+            harness.wait_until(lambda: "no member has answered yet" in
+                               self.cluster[node].log_text())
+            self.assertTrue(Files.is_there(flip))
+            self.assertFalse(os.path.exists(os.path.join(self.cluster.data_dir(node), "aside")))
+        for node in (1, 3):  # A cable, say.
+            self.cluster[node].kill()
+            Files.mend(flips[node])
+            self.launch(node)
+        for node in (1, 3):
+            self.cluster[node].await_listening()
+        self.await_rejoined(VICTIM, flips[VICTIM])
+        self.check_contents()
+        for node in (1, 3):
+            self.assertFalse(os.path.exists(os.path.join(self.cluster.data_dir(node), "aside")))
+        print("three rotten logs: nothing moved until two were well", flush=True)
+
+    def test_where_it_is_not_to_it_is_refused_by_name_and_replaced_by_hand(self):
+        flags = ("--rejoin-when-rotten", "false")
+        for ending in (".wal", ".snap"):
+            self.append_a_little()
+            self.server.stop(signal.SIGTERM)
+            self.await_refusal(self.rot(VICTIM, ending)[0], flags=flags)
+            self.assertEqual(sorted(os.listdir(self.cluster.data_dir(VICTIM))),
+                             ["META", "payload", "snapshot", "wal"])
             # As an operator does then: the cluster has all of it.
             shutil.rmtree(self.cluster.data_dir(VICTIM))
-            self.server.start()
+            self.server.start(*flags)
             self.cluster.await_leaders()
             harness.wait_until(lambda: self.server.metric("ursula_payload_lacking_bytes") == 0)
             self.check_contents()

@@ -36,6 +36,7 @@ struct TestCluster::Node {
   uint64_t disks = 0;
   uint64_t paused_until_ns = 0;
   bool stopped = false;
+  std::vector<std::string> log;
 };
 
 struct TestCluster::Impl {
@@ -106,6 +107,11 @@ StreamEngine& TestCluster::node(uint64_t node) {
 }
 
 Status TestCluster::Open(uint64_t id) {
+  Opening opening;
+  return OpenFor(id, kOpenNs / kNsPerMs, &opening);
+}
+
+Status TestCluster::OpenFor(uint64_t id, uint64_t ms, Opening* opening) {
   URSULA_CHECK(!up(id));
   Node& node = impl_->Find(id);
   node.disk->faults().write_error = node.disk->faults().sync_error = 0;
@@ -124,8 +130,16 @@ Status TestCluster::Open(uint64_t id) {
   for (uint64_t node_id = 1; node_id <= impl_->options.nodes; ++node_id) {
     options.cluster.founders.push_back(NodeId{node_id});
   }
-  const uint64_t deadline_ns = impl_->now_ns + kOpenNs;
-  node.runtime->SetStep([this, deadline_ns] { return Step(deadline_ns); });
+  options.rejoin_when_rotten = impl_->options.rejoin_when_rotten;
+  options.opening = opening;
+  node.log.clear();
+  options.log = [&node](int, std::string_view line) { node.log.emplace_back(line); };
+  const uint64_t end_ns = impl_->now_ns + ms * kNsPerMs;
+  node.runtime->SetStep([this, end_ns, opening] {
+    if (impl_->now_ns < end_ns) return Step(end_ns);
+    opening->Cancel();
+    return Step(end_ns + kOpenNs);
+  });
   auto opened = StreamEngine::Open(std::move(options));
   if (opened.ok()) {
     node.engine = std::move(*opened);
@@ -158,6 +172,12 @@ void TestCluster::PutBack(uint64_t node) {
   URSULA_CHECK(!up(node) && impl_->Find(node).kept != nullptr);
   impl_->Find(node).disk = impl_->Find(node).kept->Clone(node);
 }
+
+const std::vector<std::string>& TestCluster::log(uint64_t node) const {
+  return impl_->Find(node).log;
+}
+
+FaultDisk& TestCluster::disk(uint64_t node) { return *impl_->Find(node).disk; }
 
 void TestCluster::Wipe(uint64_t node) {
   URSULA_CHECK(!up(node));

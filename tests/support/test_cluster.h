@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,8 @@
 
 namespace ursula::testing {
 
+class FaultDisk;  // tests/support/fault_disk.h
+
 struct TestClusterOptions {
   uint32_t nodes = 3;  // 1, 3 or 5, numbered from 1.
   uint32_t groups = 4;
@@ -34,6 +37,7 @@ struct TestClusterOptions {
   std::vector<uint16_t> cores = {};  // Of each node in turn; beyond: 1.
   uint64_t seed = 1;                 // Of elections, delays and what a crash keeps of a disk.
   bool open = true;                  // False: Open opens them.
+  bool rejoin_when_rotten = true;    // As EngineOptions.
 };
 
 class TestCluster {
@@ -50,13 +54,17 @@ class TestCluster {
 
   // Until it has recovered, or, with an empty disk, is a member. REQUIRES: it isn't up.
   Status Open(uint64_t node);
+  // As Open, of which `opening`, which outlives it, tells, and which is ended after `ms`.
+  Status OpenFor(uint64_t node, uint64_t ms, Opening* opening);
   void Crash(uint64_t node);  // Its power fails: what wasn't synced may be gone, or torn.
   void Kill(uint64_t node);   // Its process ends; its peers learn of that soon.
   Status Stop(uint64_t node);
-  void Keep(uint64_t node);      // Its disk as it is. REQUIRES: it isn't up, as the next two.
-  void PutBack(uint64_t node);   // What was kept.
-  void Wipe(uint64_t node);      // Its disk is a new one.
-  void FailDisk(uint64_t node);  // No write or sync succeeds, until it is opened again.
+  void Keep(uint64_t node);     // Its disk as it is. REQUIRES: it isn't up, as the next two.
+  void PutBack(uint64_t node);  // What was kept.
+  void Wipe(uint64_t node);     // Its disk is a new one.
+  const std::vector<std::string>& log(uint64_t node) const;  // Lines, since it was last opened.
+  FaultDisk& disk(uint64_t node);                            // Whose files are below /data.
+  void FailDisk(uint64_t node);            // No write or sync succeeds, until it is opened again.
   void Pause(uint64_t node, uint64_t ms);  // It stands still, as a process that isn't scheduled.
   void Cut(uint64_t from, uint64_t to);    // Nothing arrives any more, in this direction.
   void Isolate(uint64_t node);             // Both ways, from and to all others.

@@ -318,6 +318,8 @@ struct FollowRequest {
 enum class OpeningStep : uint8_t {
   kBegun,      // The directory is being locked, or nobody has called Open yet.
   kFounding,   // Nodes of a new cluster: those that have agreed.
+  kRejoining,  // Of a rotten directory: 0, it waits for its cluster; 1, it was put aside, and
+               // waits.
   kSnapshots,  // Bytes of snapshot files.
   kLog,        // Bytes of the write-ahead logs' files.
   kPayload,    // Bytes of payload files; of finished ones only an index is read.
@@ -348,7 +350,9 @@ class Opening {
 
   // ---- the engine's side ----
   void Begin(OpeningStep step, uint64_t total) {
-    counts_[static_cast<std::size_t>(step)].total.store(total, std::memory_order_relaxed);
+    Count& count = counts_[static_cast<std::size_t>(step)];
+    count.done.store(0, std::memory_order_relaxed);
+    count.total.store(total, std::memory_order_relaxed);
     step_.store(step, std::memory_order_release);
   }
   // kCancelled: what is under way is to end.
@@ -394,6 +398,12 @@ struct EngineOptions {
   // once that one has ended. What has rotten comes back from peers; a node that is alone tells.
   uint64_t scrub_bytes_per_second = 4 << 20;
   uint64_t scrub_every_seconds = 24 * 60 * 60;
+  // What a node of three or more does when Open finds its log or a snapshot rotten: once a member
+  // of its cluster says that it would be taken in, its directory's files are moved into a folder
+  // `aside` in there, which is never removed, and it joins again, as with an empty directory.
+  // False, or where there is such a folder already: kDataLoss, with file and offset, and nothing is
+  // moved.
+  bool rejoin_when_rotten = true;
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
   Function<void(Function<void()>)> executor = {};
@@ -478,8 +488,9 @@ class StreamEngine {
   // one of several has recovered (whether its groups have leaders Ready tells), or says why not:
   // kFailedPrecondition (directory in use, of another version, group count or cluster, or that node
   // has lost a directory its cluster counts on), kIoError, kDataLoss
-  // (a log is rotten below what was synced: file and offset in the message), kInvalidArgument,
-  // kCancelled (options.opening).
+  // (a log is rotten below what was synced: file and offset in the message; a node of several waits
+  // for its cluster instead, see rejoin_when_rotten), kInvalidArgument, kCancelled
+  // (options.opening).
   // On a core of the runtime it ends the process with a sentence, as the destructor does.
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
 

@@ -184,6 +184,9 @@ struct ClusterStatus {
   // for. Told by the leader of group 0 alone.
   uint32_t groups_settled = 0;
   std::string members_wait_for = {};
+  // Where a rotten directory of this node is kept; empty: there is none.
+  std::string aside = {};
+  bool rejoins = false;  // It hasn't been taken in again since then.
 };
 
 // How the survivors of a cluster that has lost the majority of a group for ever become a cluster of

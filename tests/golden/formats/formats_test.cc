@@ -84,6 +84,17 @@ TEST_F(FormatsTest, Directory) {
   meta.recovery = {
       .number = 1, .term = Term{1007}, .history_id = 0x71, .cluster_before = 0x81, .lost = {1, 3}};
   Check("directory_meta_2_recovered", EncodeDirectoryMeta(meta));
+  DirectoryMeta rotten = meta;
+  rotten.state = DirectoryState::kMustRejoin;
+  rotten.aside = {.cluster_id = rotten.cluster_id, .cluster_before = 0x81};
+  Check("directory_meta_2_goes_aside", EncodeDirectoryMeta(rotten));
+  Check("directory_meta_2_rejoins", EncodeDirectoryMeta({.id = 0x1122334455667788,
+                                                         .generation = 1,
+                                                         .nonce = 9,
+                                                         .node_id = 2,
+                                                         .feature_level = kFeatureLevel,
+                                                         .state = DirectoryState::kFounding,
+                                                         .aside = rotten.aside}));
   Check("directory_meta_2_without_a_plan",
         EncodeDirectoryMeta({.id = 0x1122334455667788,
                              .generation = 1,

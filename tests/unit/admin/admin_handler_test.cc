@@ -95,6 +95,34 @@ TEST_F(AdminHandlerTest, TheClusterIsToldWithReasonsAndWarnings) {
             std::string::npos);
 }
 
+TEST_F(AdminHandlerTest, ANodeWhoseDirectoryWasRottenSaysSoUntilItIsTakenInAgain) {
+  cluster_.aside = "/data/aside";
+  cluster_.rejoins = true;
+  const std::string readiness = Ask("GET", "/readyz");
+  EXPECT_EQ(http::StatusOf(readiness), 200);
+  EXPECT_NE(readiness.find("warning: this node's directory was found rotten, and what was in it is "
+                           "kept in /data/aside"),
+            std::string::npos);
+  EXPECT_NE(Ask("GET", "/cluster").find("\"warnings\":[\"this node's directory was found rotten"),
+            std::string::npos);
+  Opening opening;
+  view().opening = &opening;
+  view().serving = false;
+  opening.Begin(OpeningStep::kRejoining, 1);
+  EXPECT_NE(Ask("GET", "/readyz").find("recovering: its log or a snapshot is rotten"),
+            std::string::npos);
+  static_cast<void>(opening.Advance(1));
+  EXPECT_NE(Ask("GET", "/readyz").find("recovering: its rotten directory was put aside"),
+            std::string::npos);
+}
+
+TEST_F(AdminHandlerTest, OnceItIsTakenInNothingIsSaidOfWhatIsKept) {
+  cluster_.aside = "/data/aside";
+  EXPECT_EQ(Ask("GET", "/readyz").find("warning:"), std::string::npos);
+  EXPECT_NE(Ask("GET", "/cluster").find("\"aside\":\"/data/aside\",\"rejoins\":false"),
+            std::string::npos);
+}
+
 TEST_F(AdminHandlerTest, ChangesAreAskedForByName) {
   EXPECT_EQ(http::BodyOf(Ask("POST", "/clock/step")), "{\"moved_ms\":0}\n");
   EXPECT_EQ(http::BodyOf(Ask("POST", "/cluster/transfer?group=3&to=2")),

@@ -17,6 +17,8 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
                          {NodeId{4}, MemberStatus::Stage::kInvited}};
   view.status.groups_settled = 5;
   view.status.members_wait_for = "node 2";
+  view.status.aside = "/data/aside";
+  view.status.rejoins = true;
   view.version = "1";
   view.reasons = {"so", "and \"so\""};
   view.peers.resize(1);
@@ -32,7 +34,8 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
                       "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
                       "\"openings\":4},{\"node\":4,\"stage\":\"invited\",\"cordoned\":false,"
                       "\"lives_before\":0,\"openings\":0}],"
-                      "\"groups_settled\":5,\"members_wait_for\":\"node 2\",\"peers\":["
+                      "\"groups_settled\":5,\"members_wait_for\":\"node 2\","
+                      "\"aside\":\"/data/aside\",\"rejoins\":true,\"peers\":["
                       "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
             0u)
       << json;

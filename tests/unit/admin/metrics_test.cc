@@ -103,6 +103,14 @@ TEST(MetricsTest, MembersAreCountedByStage) {
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"invited\"} 1"));
   EXPECT_TRUE(HasLine(text, "ursula_members{stage=\"leaving\"} 1"));
   EXPECT_TRUE(HasLine(text, "ursula_members_cordoned 1"));
+  EXPECT_EQ(text.find("ursula_directory_aside"), std::string::npos) << "it recovers";
+  input.cluster.groups.resize(1);
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_directory_aside 0"));
+  input.cluster.aside = "/data/aside";
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_directory_aside 1"));
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_rejoins 0"));
+  input.cluster.rejoins = true;
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_rejoins 1"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_connected{peer=\"2\"} 1"));
   EXPECT_EQ(text.find("ursula_peer_connected{peer=\"3\"}"), std::string::npos) << "no member";
 }

@@ -277,6 +277,16 @@ TEST(LoadConfigTest, PagesOfOtherOriginsAreNamedInLists) {
   }
 }
 
+TEST(LoadConfigTest, WhatIsOnIsTurnedOffByItsWord) {
+  EXPECT_TRUE(Load({}).config.rejoin_when_rotten);
+  Sources sources;
+  sources.flags = {"--rejoin-when-rotten", "false"};
+  EXPECT_FALSE(Load(sources).config.rejoin_when_rotten);
+  EXPECT_TRUE(Load(sources).mistakes.empty());
+  sources.flags = {"--rejoin-when-rotten", "maybe"};
+  EXPECT_EQ(Load(sources).mistakes.size(), 1u);
+}
+
 TEST(LoadConfigTest, AdminListenerCanBeLeftOut) {
   Sources sources;
   sources.flags = {"--admin-listen", "none"};

@@ -315,6 +315,31 @@ TEST_F(FoundingTaskTest, AWipedMemberWaitsToBeAdmittedAndItsDirectoryStaysAsItIs
   Stop(3);
 }
 
+// Whatever becomes of the others: two that were emptied don't found with it, and another cluster
+// doesn't get it.
+TEST_F(FoundingTaskTest, OneWhoseDirectoryWasPutAsideFoundsNothing) {
+  Begin(3, 5);
+  StartAll();
+  ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
+  const uint64_t cluster = At(3).directory->cluster_id();
+  io::Disk& disk = At(3).runtime->loop(CoreId{0}).disk();
+  ASSERT_TRUE(At(3).directory->PutAside(disk, 77, 78).ok());
+  Stop(3);
+  Wipe(1);
+  Wipe(2);
+  StartAll();
+  EXPECT_FALSE(RunUntil(
+      [&] { return At(1).end.has_value() || At(2).end.has_value() || At(3).end.has_value(); }));
+  EXPECT_TRUE(At(3).directory->rejoins());
+  EXPECT_FALSE(At(3).directory->has_plan());
+  EXPECT_EQ(At(3).opening->Progress().step, OpeningStep::kRejoining);
+  for (uint64_t id = 1; id <= 3; ++id) {
+    EXPECT_FALSE(At(id).end.has_value()) << id;
+    EXPECT_NE(At(id).directory->state(), DirectoryState::kMember) << id;
+  }
+  EXPECT_EQ(At(3).directory->meta().aside.cluster_id, cluster);
+}
+
 TEST_F(FoundingTaskTest, ANodeThatNamesAStrangerLearnsWhyItWaits) {
   Begin(3, 8);
   TestFounder& fourth = At(4);

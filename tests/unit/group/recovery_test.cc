@@ -54,7 +54,7 @@ struct Held {
 
 // The first refusal, or what kGroup starts from.
 Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records,
-                               const Held& snapshot = {}) {
+                               const Held& snapshot = {}, bool* rotten = nullptr) {
   Recovery recovery(2, {.voters = {ReplicaId{1}}});
   raft::SnapshotMeta meta;
   meta.index = Index{snapshot.index};
@@ -63,9 +63,11 @@ Result<RecoveredGroup> Recover(std::vector<storage::RecoveredRecord> records,
   if (snapshot.index > 0) recovery.SetSnapshot(kGroup, std::move(meta));
   for (storage::RecoveredRecord& record : records) {
     Status status = recovery.OnRecord(std::move(record));
+    if (rotten != nullptr) *rotten = recovery.rotten();
     if (!status.ok()) return status;
   }
   Result<std::vector<RecoveredGroup>> groups = recovery.Finish();
+  if (rotten != nullptr) *rotten = recovery.rotten();
   if (!groups.ok()) return groups.status();
   EXPECT_EQ(groups->size(), 2u);
   return std::move((*groups)[Raw(kGroup)]);
@@ -173,7 +175,9 @@ TEST(GroupRecoveryTest, AResetVoidsTheEntriesBeforeItAndKeepsTheVote) {
 }
 
 TEST(GroupRecoveryTest, AResetWithoutItsSnapshotIsRefused) {
-  Result<RecoveredGroup> group = Recover({State(2), Entry(1, 1), Reset(14, 2)}, {1, 1});
+  bool rotten = false;
+  Result<RecoveredGroup> group = Recover({State(2), Entry(1, 1), Reset(14, 2)}, {1, 1}, &rotten);
+  EXPECT_TRUE(rotten);
   EXPECT_EQ(group.status().code(), StatusCode::kDataLoss);
   EXPECT_NE(group.status().message().find("snapshot at entry 14"), std::string::npos)
       << group.status().message();
@@ -220,7 +224,9 @@ TEST(GroupRecoveryTest, WhatWasDurableAndIsNeitherInASnapshotNorInTheLogIsMissed
   Result<RecoveredGroup> group = Recover({State(1, 2), Entry(1, 1), Entry(2, 1)});
   ASSERT_TRUE(group.ok());
   EXPECT_EQ(group->hard.commit, Index{2});
-  Status status = Recover({State(1, 3), Entry(1, 1), Entry(2, 1)}).status();
+  bool rotten = false;
+  Status status = Recover({State(1, 3), Entry(1, 1), Entry(2, 1)}, {}, &rotten).status();
+  EXPECT_TRUE(rotten);
   EXPECT_EQ(status.code(), StatusCode::kDataLoss);
   EXPECT_NE(status.message().find("group 1: entry 3 was durable"), std::string::npos);
 }
@@ -246,7 +252,11 @@ TEST(GroupRecoveryTest, WhatContradictsItselfIsRefused) {
       {cut_state},
   };
   for (std::size_t i = 0; i < histories.size(); ++i) {
-    EXPECT_EQ(Recover(std::move(histories[i])).status().code(), StatusCode::kDataLoss) << i;
+    bool rotten = false;
+    Status status = Recover(std::move(histories[i]), {}, &rotten).status();
+    EXPECT_EQ(status.code(), StatusCode::kDataLoss) << i;
+    // What is missing was lost. The others hold, and say what can't be.
+    EXPECT_EQ(rotten, i < 2) << i;
   }
 }
 

@@ -109,6 +109,34 @@ TEST(DirectoryFormatTest, ReadsBackARecovery) {
   }
 }
 
+TEST(DirectoryFormatTest, ReadsBackOneThatGoesAsideAndOneThatRejoins) {
+  DirectoryMeta meta = Meta();
+  meta.aside = {.cluster_id = 14, .cluster_before = 10};
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);  // A member's.
+  meta.state = DirectoryState::kMustRejoin;
+  Result<DirectoryMeta> read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  // A release that doesn't know of it neither serves it nor founds with it.
+  EXPECT_NE(FieldsOf(meta).find(std::string("\x0f\x80\x10\0", 4)), std::string::npos);
+  meta.state = DirectoryState::kFounding;
+  EXPECT_NE(Refusal(EncodeDirectoryMeta(meta)).find("damaged"), std::string::npos);  // With a plan.
+  meta = {.id = 11,
+          .generation = 1,
+          .node_id = 2,
+          .feature_level = kFeatureLevel,
+          .state = DirectoryState::kFounding,
+          .aside = meta.aside};
+  read = DecodeDirectoryMeta(EncodeDirectoryMeta(meta));
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  for (const std::string& value :
+       {std::string(8, '\1'), std::string(17, '\1'), std::string(16, '\0')}) {
+    EXPECT_NE(Refusal(WithFields(FieldsOf(Meta()) + Field(0x800f, value))).find("damaged"),
+              std::string::npos);
+  }
+}
+
 TEST(DirectoryFormatTest, AnUnknownFieldIsKept) {
   Result<DirectoryMeta> read =
       DecodeDirectoryMeta(WithFields(FieldsOf(Meta()) + Field(300, "later")));

@@ -62,5 +62,25 @@ TEST(DirectoryWatchTest, SoDoesTheSegmentThatIsWritten) {
   EXPECT_NE(said.find("0000000000010000-00000000.wal was removed"), std::string::npos) << said;
 }
 
+// It isn't the server's, which serves without it.
+TEST(DirectoryWatchTest, WhatWasPutAsideMayGo) {
+  WalWorld world;
+  ASSERT_TRUE(world.Open(2).ok());
+  EXPECT_EQ(world.directory->aside_path(), "");
+  world.Stop();
+  ASSERT_TRUE(world.OpenDirectory().ok());
+  ASSERT_TRUE(DiskOf(&world).Open("/data/aside", {.create = true, .write = true}).ok());
+  world.directory.reset();
+  ASSERT_TRUE(world.Open(2).ok());
+  EXPECT_EQ(world.directory->aside_path(), "/data/aside");
+  world.runtime->AdvanceBy(kTwoSecondsNs);
+  EXPECT_FALSE(world.directory->aside_gone());
+  ASSERT_TRUE(DiskOf(&world).RemoveNow("/data/aside").ok());
+  world.runtime->AdvanceBy(kTwoSecondsNs);
+  EXPECT_TRUE(world.directory->aside_gone());
+  EXPECT_TRUE(world.wal().accepting());
+  world.Stop();
+}
+
 }  // namespace
 }  // namespace ursula::storage

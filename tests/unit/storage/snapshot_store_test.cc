@@ -31,8 +31,9 @@ struct Loaded final : SnapshotSink {
     } else {
       values[record.key] = std::string(record.value.view());
     }
-    return {};
+    return refusal;
   }
+  Status refusal;
   SnapshotMeta meta;
   std::map<std::string, std::string> values;
   int files = 0;
@@ -57,7 +58,9 @@ class SnapshotWorld {
     auto files = SnapshotFiles::Scan(loop->disk(), *directory, line);
     if (!files.ok()) return files.status();
     loaded = {};
+    loaded.refusal = refusal;
     Result<bool> found = (*files)->Load(loop->disk(), kGroup, &loaded);
+    rotten = (*files)->rotten();
     if (!found.ok()) {
       directory.reset();
       return found;
@@ -90,6 +93,8 @@ class SnapshotWorld {
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<SnapshotStore> store;
   Loaded loaded;
+  Status refusal;  // Of each record.
+  bool rotten = false;
   std::vector<std::string> log;
 
  private:
@@ -241,6 +246,7 @@ TEST(SnapshotStoreTest, EachFlippedBitIsDataLossWithTheFile) {
       Result<bool> opened = world.Open();
       ASSERT_FALSE(opened.ok()) << "bit " << bit;
       ASSERT_EQ(opened.status().code(), StatusCode::kDataLoss);
+      ASSERT_TRUE(world.rotten);
       ASSERT_NE(opened.status().message().find(path), std::string::npos);
       ASSERT_NE(opened.status().message().find("offset"), std::string::npos);
       world.disk.FlipBit(path, bit);
@@ -256,6 +262,17 @@ TEST(SnapshotStoreTest, AMissingFileOfTheChainIsDataLoss) {
   world.Stop();
   ASSERT_TRUE(world.loop->disk().RemoveNow("/data/snapshot/" + world.Files().front()).ok());
   EXPECT_EQ(world.Open().status().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(world.rotten);
+}
+
+TEST(SnapshotStoreTest, WhatHoldsAndIsNotUnderstoodIsNotRotten) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  ASSERT_TRUE(world.Write(10, true, {Put("a", "1")}).ok());
+  world.Stop();
+  world.refusal = Status(StatusCode::kDataLoss, "a record is malformed");
+  EXPECT_EQ(world.Open().status().code(), StatusCode::kDataLoss);
+  EXPECT_FALSE(world.rotten);
 }
 
 // A crash at any moment leaves the state after the last reported snapshot, or after a later one.

@@ -3,13 +3,82 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/storage/wal_world.h"
 
 namespace ursula::storage {
 namespace {
+
+// A disk whose files can't be read.
+class UnreadableDisk final : public io::Disk {
+ public:
+  explicit UnreadableDisk(io::Disk* disk) : disk_(*disk) {}
+  uint32_t block_bytes() const override { return disk_.block_bytes(); }
+  Result<std::unique_ptr<io::File>> Open(const std::string& path,
+                                         const io::OpenOptions& options) override {
+    auto opened = disk_.Open(path, options);
+    if (!opened.ok()) return opened;
+    return std::unique_ptr<io::File>(std::make_unique<Unreadable>(std::move(*opened)));
+  }
+  Result<std::vector<std::string>> List(const std::string& path) override {
+    return disk_.List(path);
+  }
+  Status MakeDirectory(const std::string& path) override { return disk_.MakeDirectory(path); }
+  Result<uint64_t> FreeBytes(const std::string& path) override { return disk_.FreeBytes(path); }
+  Result<std::shared_ptr<void>> Lock(const std::string& path) override { return disk_.Lock(path); }
+  Result<std::shared_ptr<const io::FileIdentity>> Hold(const std::string& path) override {
+    return disk_.Hold(path);
+  }
+  Status RemoveNow(const std::string& path) override { return disk_.RemoveNow(path); }
+  Status RenameNow(const std::string& from, const std::string& to) override {
+    return disk_.RenameNow(from, to);
+  }
+  Status SyncDirectoryNow(const std::string& path) override { return disk_.SyncDirectoryNow(path); }
+  void Open(const std::string& path, const io::OpenOptions& options,
+            std::unique_ptr<io::File>* into, io::Op* op) override {
+    disk_.Open(path, options, into, op);
+  }
+  void Identify(const std::string& path, io::FileIdentity* into, io::Op* op) override {
+    disk_.Identify(path, into, op);
+  }
+  void Remove(const std::string& path, io::Op* op) override { disk_.Remove(path, op); }
+  void Rename(const std::string& from, const std::string& to, io::Op* op) override {
+    disk_.Rename(from, to, op);
+  }
+  void SyncDirectory(const std::string& path, io::Op* op) override {
+    disk_.SyncDirectory(path, op);
+  }
+
+ private:
+  class Unreadable final : public io::File {
+   public:
+    explicit Unreadable(std::unique_ptr<io::File> file) : file_(std::move(file)) {}
+    bool direct() const override { return file_->direct(); }
+    uint64_t size() const override { return file_->size(); }
+    void Read(uint64_t offset, std::span<char> into, io::Op* op) override {
+      file_->Read(offset, into, op);
+    }
+    void Write(uint64_t offset, std::span<const char> from, io::Op* op) override {
+      file_->Write(offset, from, op);
+    }
+    void Sync(io::Op* op) override { file_->Sync(op); }
+    void Allocate(uint64_t size, io::Op* op) override { file_->Allocate(size, op); }
+    int64_t ReadNow(uint64_t, std::span<char>) override { return -EIO; }
+    int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) override {
+      return file_->WriteSyncedNow(offset, from);
+    }
+
+   private:
+    std::unique_ptr<io::File> file_;
+  };
+
+  io::Disk& disk_;
+};
 
 class WalRotTest : public ::testing::Test {
  protected:
@@ -25,18 +94,23 @@ class WalRotTest : public ::testing::Test {
                  "entry 2 1 1 the second entry"};
   }
   // Reads the log and nothing else: no new log is started.
-  Status Read() {
+  Status Read(bool readable = true, RecoverySink* sink = nullptr) {
     Status opened = world_.OpenDirectory();
     if (!opened.ok()) return opened;
     world_.recorder.records.clear();
-    Result<RecoveredLogs> recovered = RecoverLogs(world_.runtime->loop(CoreId{0}).disk(),
-                                                  *world_.directory, &world_.recorder, {});
+    if (sink == nullptr) sink = &world_.recorder;
+    io::Disk& disk = world_.runtime->loop(CoreId{0}).disk();
+    UnreadableDisk unreadable(&disk);
+    Result<RecoveredLogs> recovered =
+        RecoverLogs(readable ? disk : static_cast<io::Disk&>(unreadable), *world_.directory, sink,
+                    {}, nullptr, &rotten_);
     world_.directory.reset();
     return recovered.status();
   }
   WalWorld world_;
   std::string name_;
   std::vector<std::string> expected_;
+  bool rotten_ = false;
 };
 
 TEST_F(WalRotTest, NoFlippedBitLosesARecordOrChangesOne) {
@@ -49,8 +123,10 @@ TEST_F(WalRotTest, NoFlippedBitLosesARecordOrChangesOne) {
       Status status = Read();
       if (status.ok()) {
         ASSERT_EQ(world_.recorder.Texts(), expected_) << "block " << block << " bit " << bit;
+        ASSERT_FALSE(rotten_);
       } else {
         ASSERT_EQ(status.code(), StatusCode::kDataLoss) << status.ToString();
+        ASSERT_TRUE(rotten_);
         ASSERT_NE(status.message().find(name_), std::string::npos) << status.message();
         ++refused;
       }
@@ -59,6 +135,39 @@ TEST_F(WalRotTest, NoFlippedBitLosesARecordOrChangesOne) {
   }
   // Everything in the two batches that isn't padding.
   EXPECT_GT(refused, 8 * 2 * 100);
+}
+
+// It may be read another time.
+TEST_F(WalRotTest, WhatCantBeReadIsNotRotten) {
+  rotten_ = true;
+  EXPECT_EQ(Read(false).code(), StatusCode::kIoError);
+  EXPECT_FALSE(rotten_);
+}
+
+// Its checksums hold: another release wrote it, or this one has a bug.
+TEST_F(WalRotTest, WhatIsNotUnderstoodIsNotRotten) {
+  class Refuses final : public RecoverySink {
+    Status OnRecord(RecoveredRecord) override {
+      return Status(StatusCode::kDataLoss, "a record is malformed");
+    }
+  };
+  Refuses sink;
+  rotten_ = true;
+  EXPECT_EQ(Read(true, &sink).code(), StatusCode::kDataLoss);
+  EXPECT_FALSE(rotten_);
+}
+
+// Its last batch, which nothing says was synced.
+TEST_F(WalRotTest, ATornEndIsNotRotten) {
+  ASSERT_TRUE(world_.Open().ok());
+  ASSERT_TRUE(world_.RunUntilDurable(world_.AppendEntry(1, 1, "torn")));
+  world_.Crash();
+  const std::string path = "/data/wal/" + FormatSegmentName({MakeLogId(2, 0), 0});
+  const std::size_t last = world_.disk.Content(path).rfind("UWB1");
+  ASSERT_NE(last, std::string::npos);
+  world_.disk.FlipBit(path, 8 * (last + 8));
+  EXPECT_TRUE(Read().ok());
+  EXPECT_FALSE(rotten_);
 }
 
 TEST_F(WalRotTest, TheMessageNamesTheDamagedRecordsOffset) {
@@ -84,6 +193,12 @@ TEST_F(WalRotTest, AFileThatShrankIsRot) {
   ASSERT_GE(names.size(), 4u);
   world_.disk.Truncate("/data/wal/" + names[2], 8192);
   EXPECT_EQ(Read().code(), StatusCode::kDataLoss);
+  EXPECT_TRUE(rotten_);
+  ASSERT_TRUE(world_.OpenDirectory().ok());
+  ASSERT_TRUE(world_.runtime->loop(CoreId{0}).disk().RemoveNow("/data/wal/" + names[2]).ok());
+  world_.directory.reset();
+  EXPECT_EQ(Read().code(), StatusCode::kDataLoss);  // A hole.
+  EXPECT_TRUE(rotten_);
 }
 
 TEST_F(WalRotTest, ARecordInThePlaceOfAnotherOfItsBatchIsRot) {

@@ -1,0 +1,77 @@
+// lib/engine/rejoin_task.h
+//
+// Asks the cluster of a directory that was found rotten whether it would take this node in again,
+// and ends once a member says so: until then the directory stays where and as it is.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lib/engine/founding_task.h"
+#include "lib/io/loop.h"
+#include "lib/io/timer.h"
+#include "lib/meta/founding.h"
+#include "lib/storage/directory.h"
+#include "lib/storage/log_line.h"
+#include "ursula/engine.h"
+#include "ursula/env.h"
+
+namespace ursula::engine {
+
+// As FoundingTask: lives on `loop`, and is its node's only sink while it runs.
+class RejoinTask final : private FrameSink {
+ public:
+  static constexpr uint64_t kAskNs = 200'000'000;
+
+  static constexpr uint64_t kAloneNs = 5'000'000'000;
+
+  // All are borrowed and outlive it. The directory is a member's. `may_be_alone`: there may be no
+  // other member, and it doesn't wait for one longer than kAloneNs.
+  RejoinTask(io::Loop* loop, const storage::DataDirectory* directory, const ClusterOptions& cluster,
+             const FoundingTerms& terms, bool may_be_alone, Opening* opening, storage::LogLine log);
+  RejoinTask(const RejoinTask&) = delete;
+  RejoinTask& operator=(const RejoinTask&) = delete;
+  ~RejoinTask() override;  // REQUIRES: not under way.
+
+  // `done`, once and not inside this call: ok, a member of the directory's cluster has said that
+  // nothing keeps this node out; kFailedPrecondition: that the directory is none of the cluster's
+  // any more, or its limits are other ones, or nobody has answered one that may be alone;
+  // kCancelled: by the opening.
+  void Start(Function<void(Status)> done);
+
+ private:
+  enum class State : uint8_t { kIdle, kRunning, kEnded };
+
+  // FrameSink
+  void OnFrame(NodeId from, Channel channel, Bytes frame) override;
+  void OnRoom(NodeId to, Channel channel) override;
+  void OnLost(NodeId peer, bool ended) override;
+
+  void OnAnswer(NodeId from, const meta::FoundingHello& answer);
+  void OnTime();
+  void Ask();
+  void LogWaiting();
+  void End(Status status);
+
+  io::Loop& loop_;
+  const storage::DataDirectory& directory_;
+  Transport& transport_;
+  const bool may_be_alone_;
+  Opening& opening_;
+  const storage::LogLine log_;
+  const std::vector<NodeId> peers_;
+  const std::vector<meta::FoundingLimit> limits_;
+  const Bytes hello_;
+  State state_ = State::kIdle;
+  Function<void(Status)> done_;
+  io::Timer timer_;
+  uint64_t began_ns_ = 0;
+  uint64_t next_line_ns_ = 0;
+  bool answered_ = false;                // By any member.
+  std::map<NodeId, std::string> waits_;  // What members said last: a sentence, why not yet.
+};
+
+}  // namespace ursula::engine
