@@ -241,6 +241,10 @@ EngineStats Engine::Stats() const {
 ClusterStatus Engine::Cluster() const {
   ClusterStatus cluster = published_members_.Get();
   cluster.node = options_.cluster.node;
+  LevelsStatus levels = published_levels_.Get();
+  cluster.feature_level = levels.in_force;
+  cluster.feature_level_max = options_.feature_level_max;
+  cluster.feature_level_waits_for = std::move(levels.waits_for);
   if (directory_ != nullptr) cluster.cluster_id = directory_->cluster_id();
   for (const auto& shard : shards_) {
     for (const GroupStatus& group : shard->Groups()) cluster.groups.push_back(group);

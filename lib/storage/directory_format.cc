@@ -36,6 +36,7 @@ enum Tag : uint16_t {
   kState = 12,
   kFounders = 13,
   kRecovery = 14,
+  kFoundingLevel = 15,
 };
 
 // The first leader after a recovery needs all survivors: of more it would be a majority alone.
@@ -105,6 +106,7 @@ class Taker {
     return recovery;
   }
 
+  bool Has(Tag tag) const { return fields_.contains(tag); }
   bool ok() const { return ok_; }
 
  private:
@@ -120,7 +122,10 @@ class Taker {
   bool ok_ = true;
 };
 
-bool Known(uint16_t tag) { return tag >= kId && tag <= kRecovery; }
+bool Known(uint16_t tag) { return tag >= kId && tag <= kFoundingLevel; }
+
+// Whoever doesn't know the founding level refuses the level that comes with it, by its number.
+bool MustBeUnderstood(uint16_t tag) { return Known(tag) && tag != kFoundingLevel; }
 
 // Ascending, each once.
 Result<Fields> ReadFields(std::string_view bytes) {
@@ -150,6 +155,7 @@ Status CheckMeta(const DirectoryMeta& meta) {
   const bool state_known =
       meta.state >= DirectoryState::kFounding && meta.state <= DirectoryState::kMustRejoin;
   if (meta.generation == 0 || meta.feature_level == 0 || !state_known) return Damaged();
+  if (meta.founding_level == 0 || meta.founding_level > meta.feature_level) return Damaged();
   if (!HasPlan(meta)) {
     const bool none = meta.group_count == 0 && meta.cluster_id == 0 && meta.history_id == 0 &&
                       Raw(meta.replica_id) == 0 && meta.founders.empty();
@@ -191,6 +197,7 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
     Put(&fields, kRecovery, meta.recovery.cluster_before);
     for (uint64_t node : meta.recovery.lost) Put(&fields, kRecovery, node);
   }
+  if (meta.founding_level != 1) Put(&fields, kFoundingLevel, meta.founding_level);
   for (const UnknownMetaField& field : meta.unknown) {
     URSULA_CHECK(!Known(field.tag));
     fields[field.tag] = field.value;
@@ -198,7 +205,7 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
   std::string body;
   for (const auto& [tag, value] : fields) {
     URSULA_CHECK(value.size() <= UINT16_MAX);
-    PutFixed<uint16_t>(&body, Known(tag) ? tag | kMustUnderstand : tag);
+    PutFixed<uint16_t>(&body, MustBeUnderstood(tag) ? tag | kMustUnderstand : tag);
     PutFixed<uint16_t>(&body, static_cast<uint16_t>(value.size()));
     body.append(value);
   }
@@ -249,6 +256,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.state = static_cast<DirectoryState>(take.Fixed<uint32_t>(kState));
   meta.founders = take.Directories(kFounders);
   meta.recovery = take.Recovery(kRecovery);
+  if (take.Has(kFoundingLevel)) meta.founding_level = take.Fixed<uint32_t>(kFoundingLevel);
   if (!take.ok()) return Damaged();
   for (auto& [tag, value] : *fields) meta.unknown.push_back({tag, std::move(value)});
   Status checked = CheckMeta(meta);

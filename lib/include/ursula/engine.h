@@ -394,6 +394,10 @@ struct EngineOptions {
   // once that one has ended. What has rotten comes back from peers; a node that is alone tells.
   uint64_t scrub_bytes_per_second = 4 << 20;
   uint64_t scrub_every_seconds = 24 * 60 * 60;
+  // This node takes part in no higher feature level: so the cluster stays at that, and an older
+  // release can go on from the directory. 1 to kFeatureLevelMax. A directory of a higher one isn't
+  // opened, and no cluster's that has gone on to one.
+  uint32_t feature_level_max = kFeatureLevelMax;
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
   Function<void(Function<void()>)> executor = {};
