@@ -237,12 +237,14 @@ Status DataDirectory::MustRejoin(io::Disk& disk) {
 Status DataDirectory::RaiseFeatureLevel(io::Disk& disk, uint32_t level) {
   URSULA_CHECK(level <= kFeatureLevel);
   if (level <= meta_.feature_level) return {};
-  DirectoryMeta meta = meta_;
+  DirectoryMeta meta = to_be_ ? *to_be_ : meta_;  // A recovery's plan stays.
   meta.feature_level = level;
-  // As in MustRejoin.
   Status replaced = Replace(disk, meta);
-  if (replaced.ok()) meta_.feature_level = level;
-  return replaced;
+  if (!replaced.ok()) return replaced;
+  // As in MustRejoin.
+  meta_.feature_level = level;
+  if (to_be_) to_be_->feature_level = level;
+  return {};
 }
 
 Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {

@@ -203,6 +203,7 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
     EXPECT_EQ((*opened)->cluster_id(), 21u);
     EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
     EXPECT_EQ((*opened)->recovery().number, 0u);
+    ASSERT_TRUE((*opened)->RaiseFeatureLevel(loop_.disk(), 2).ok());  // The plan stays.
     const auto places = (*opened)->places();
     for (const DataDirectory::Place& place : *places) {
       EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
@@ -221,6 +222,8 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
     EXPECT_EQ((*opened)->founders(), plan.founders);
     EXPECT_EQ((*opened)->recovery(), plan.recovery);
     EXPECT_EQ((*opened)->history_id(), 22u);
+    EXPECT_EQ((*opened)->feature_level(), 2u);
+    EXPECT_EQ((*opened)->founding_level(), 1u);
   }
   EXPECT_FALSE(OpenOneOfSeveral(2, 20).ok());
 }
