@@ -148,6 +148,7 @@ Status Daemon::OpenEngine() {
   if (!config_.memory) options.data_dir = config_.data_dir;
   options.group_count = config_.raft_group_count;
   options.new_history = config_.new_history;
+  options.feature_level_max = config_.feature_level_max;
   options.hot_bytes_max = config_.hot_bytes_max;
   options.inflight_read_bytes_max = config_.inflight_read_bytes_max;
   options.wal_bytes_max = config_.wal_bytes_max;

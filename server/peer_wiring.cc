@@ -23,6 +23,7 @@ Result<std::unique_ptr<peer::PeerTransport>> StartPeers(const ServerConfig& conf
   while (options.incarnation == 0) options.incarnation = io::SystemEntropy();
   options.secret = config.cluster_secret;
   options.cluster_id = config.cluster_id;
+  options.feature_level_max = config.feature_level_max;
   options.connections_max = config.peer_connections_max;
   options.post = [runtime](CoreId core, Function<void()> work) {
     io::LoopRuntime::Of(*runtime).loop(core).Post(std::move(work));
@@ -44,6 +45,8 @@ std::vector<admin::PeerState> PeerStates(peer::PeerTransport* transport) {
     state.refusal = std::move(status.refusal);
     state.incarnation = status.incarnation;
     state.cluster_id = status.cluster_id;
+    state.feature_level_max = status.feature_level_max;
+    state.protocol_version = status.version;
     state.round_trip_us = status.round_trip_us;
     state.clock_offset_ms = status.clock_offset_ms;
     state.connects = status.connects;

@@ -91,6 +91,7 @@ void Engine::DropReleases(GroupId group, GroupId home, std::vector<stream::Incar
 void Engine::RunChores(Shard* shard) {
   for (group::Replica* replica : shard->Replicas()) ChoresOf(replica);
   if (!shard->Has(kMetaGroup) || !gate_.Enter()) return;
+  RunLevels(&shard->replica(kMetaGroup));
   RunMembers(&shard->replica(kMetaGroup));
   CallEnded();
 }
@@ -98,6 +99,7 @@ void Engine::RunChores(Shard* shard) {
 // Each chore is inside the gate, so that the groups it goes on to are there for all of its steps.
 void Engine::ChoresOf(group::Replica* replica) {
   if (!gate_.Enter()) return;
+  LevelChore(replica);
   if (replica->leads() && replica->Ready().ok()) StartChores(replica);
   CallEnded();
 }

@@ -248,6 +248,10 @@ ClusterStatus Engine::Cluster() const {
     if (!directory_->aside_gone()) cluster.aside = directory_->aside_path();
     cluster.rejoins = !cluster.aside.empty() && !IsTakenIn(cluster.members);
   }
+  LevelsStatus levels = published_levels_.Get();
+  cluster.feature_level = levels.in_force;
+  cluster.feature_level_max = options_.feature_level_max;
+  cluster.feature_level_waits_for = std::move(levels.waits_for);
   for (const auto& shard : shards_) {
     for (const GroupStatus& group : shard->Groups()) cluster.groups.push_back(group);
   }

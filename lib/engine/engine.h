@@ -31,6 +31,7 @@
 #include "lib/engine/shard.h"
 #include "lib/io/guarded.h"
 #include "lib/io/runtime.h"
+#include "lib/meta/feature_levels.h"
 #include "lib/meta/founding.h"
 #include "lib/storage/directory.h"
 #include "ursula/engine.h"
@@ -72,6 +73,19 @@ struct GroupChores {
   uint64_t settle_at_ns = 0;
   std::size_t resolving = 0;  // Questions under way.
   std::size_t handing_on = 0;
+  bool raising = false;  // Its feature level.
+};
+
+// How far the cluster is with its feature level. The meta group's loop only.
+struct LevelsChore {
+  meta::FeatureLevels said;
+  uint64_t store_ns = 0;  // When META is tried, at the earliest.
+  bool told = false;      // The transport, of the level in force.
+};
+
+struct LevelsStatus {
+  uint32_t in_force = 1;
+  std::string waits_for = {};  // ClusterStatus::feature_level_waits_for.
 };
 
 // How far the groups are with the members that the cluster is to have. At the meta group's leader.
@@ -103,7 +117,7 @@ struct BucketAttempt {
   stream::Incarnation id = stream::kNoIncarnation;
 };
 
-class Engine final : public StreamEngine, private ForwarderHost {
+class Engine final : public StreamEngine, private ForwarderHost, private group::LevelGate {
  public:
   static Result<std::unique_ptr<StreamEngine>> Open(EngineOptions options);
   ~Engine() override;
@@ -195,6 +209,7 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void RouteBeats(peers::Beats record) override;
   void RouteAnswer(CoreId core, Bytes letter) override;
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
+  void OnNodeLost(NodeId peer) override;
   std::vector<NodeId> Leaders() override;
   std::vector<NodeId> LeadNothing() override;
 
@@ -302,10 +317,22 @@ class Engine final : public StreamEngine, private ForwarderHost {
   void SayOpening(const group::Replica& meta);
   std::string RefusalOf(const meta::FoundingHello& member);
   void RefuseDirectory(const std::string& why);
+  void TakePartNoMore(const std::string& why);
   void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
   std::string KeepsOut(NodeId node);
   void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
+  // feature_level.cc
+  bool Reach(uint64_t level) override;
+  Status CheckLevels(const std::vector<group::RecoveredGroup>& groups);
+  std::string CantBe(uint64_t level) const;
+  void RunLevels(group::Replica* meta);
+  void StoreLevel(uint64_t now_ns);
+  std::vector<meta::LevelMember> LevelMembers(const stream::Machine& meta) const;
+  void ProposeLevel(group::Replica* replica, uint64_t level);
+  void LevelChore(group::Replica* replica);
+  void TellLevel(uint32_t in_force);
+  void NoteLevels(const meta::FoundingHello& hello);
   // member_change.cc: an operator's word.
   using MemberCall = CallPtr<MemberChange, MemberReply>;
   void ChangeMemberAt(MemberCall call);
@@ -354,6 +381,11 @@ class Engine final : public StreamEngine, private ForwarderHost {
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   MembersChore members_;  // The meta group's loop only.
   Registration registration_;
+  LevelsChore levels_;                        // The meta group's loop only.
+  std::atomic<uint64_t> level_stored_ = 1;    // META's.
+  std::atomic<uint64_t> level_wanted_ = 1;    // That META is to have.
+  std::atomic<uint64_t> level_in_force_ = 0;  // The meta group's, as applied here; 0: not yet.
+  io::Guarded<LevelsStatus> published_levels_;
   bool recovering_ = false;                    // A plan is being taken. The meta group's loop only.
   std::optional<group::Recovered> recovered_;  // What this opening goes by.
   io::Guarded<std::string> refused_;  // Why this directory is none of the cluster's any more.

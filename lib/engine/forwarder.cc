@@ -239,6 +239,7 @@ bool Forwarder::MayBeSentAgain(const Errand& errand) const {
 }
 
 void Forwarder::OnPeerLost(NodeId peer, bool ended) {
+  host_.OnNodeLost(peer);
   for (auto& [group, replica] : replicas_) replica->OnPeerLost(peer, ended);
   std::vector<ErrandPtr> lost;
   for (auto& [number, errand] : there_) {

@@ -43,6 +43,7 @@ class ForwarderHost {
   // Brings an answer to the core that called.
   virtual void RouteAnswer(CoreId core, Bytes letter) = 0;
   virtual void OnNodeFrame(NodeId from, const Bytes& frame) = 0;
+  virtual void OnNodeLost(NodeId /*peer*/) {}  // On each core.
   // Of every group, on whichever core, as it was known a moment ago; 0: of none.
   virtual std::vector<NodeId> Leaders() = 0;
   // Nodes that are to lead no group, as it was known a moment ago.

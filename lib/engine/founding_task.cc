@@ -36,6 +36,7 @@ meta::FoundingRecord RecordOf(const storage::DataDirectory& directory) {
     record.plan.founders.push_back({NodeId{directory.node_id()}, directory.id()});
   }
   record.lives_before = LivesBefore(directory.replica_id());
+  record.plan.feature_level = directory.founding_level();
   const storage::DirectoryRecovery& recovery = directory.recovery();
   if (recovery.number == 0) return record;
   meta::ClusterRecovery& known = record.plan.recovery;
@@ -64,6 +65,7 @@ meta::FoundingOptions OptionsOf(io::Loop* loop, const storage::DataDirectory& di
       .wish = WishOf(cluster),
       .group_count_if_new = terms.group_count_if_new,
       .cluster_id = directory.rejoins() ? directory.meta().aside.cluster_id : cluster.cluster_id,
+      .feature_level_max = terms.feature_level_max,
       .seed = loop->Entropy()};
   options.wish.group_count = terms.group_count;
   options.wish.limits = terms.limits;
@@ -91,6 +93,7 @@ storage::DirectoryPlan PlanOf(const meta::FoundingRecord& record) {
   storage::DirectoryPlan plan{.cluster_id = record.plan.cluster_id,
                               .history_id = record.plan.history_id,
                               .group_count = record.plan.group_count,
+                              .feature_level = record.plan.feature_level,
                               .lives_before = record.lives_before};
   for (const meta::Founder& founder : record.plan.founders) {
     plan.founders.push_back({Raw(founder.node), founder.directory});
@@ -265,7 +268,8 @@ meta::FoundingHello HelloOfMember(const storage::DataDirectory& directory,
           .openings = directory.generation(),
           .predecessor = directory.predecessor(),
           .record = RecordOf(directory),
-          .wish = std::move(wish)};
+          .wish = std::move(wish),
+          .feature_level_max = terms.feature_level_max};
 }
 
 meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
@@ -273,7 +277,9 @@ meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
                                 const meta::FoundingHello& hello) {
   meta::FoundingWish wish = WishOf(cluster);
   wish.limits = terms.limits;
-  return meta::AnswerTo(hello, NodeOf(directory), RecordOf(directory), wish);
+  meta::FoundingHello answer = meta::AnswerTo(hello, NodeOf(directory), RecordOf(directory), wish);
+  answer.feature_level_max = terms.feature_level_max;
+  return answer;
 }
 
 }  // namespace ursula::engine

@@ -26,6 +26,7 @@ struct FoundingTerms {
   uint32_t group_count_if_new = 1;  // Where no node wishes any, the lowest node's.
   // What every node must have alike.
   std::vector<meta::FoundingLimit> limits = {};
+  uint32_t feature_level_max = 1;  // EngineOptions::feature_level_max.
 };
 
 // Lives on `loop`: every method runs there. While it runs it is the sink of this core, and the only

@@ -75,7 +75,10 @@ void Engine::PublishMembers(const group::Replica& meta) {
     if (state.stage == Stage::kInvited) member.stage = MemberStatus::Stage::kInvited;
   }
   ClusterStatus status;
-  for (const auto& [node, member] : members) status.members.push_back(member);
+  for (auto& [node, member] : members) {
+    member.feature_level_max = levels_.said.MaxOf(node);
+    status.members.push_back(member);
+  }
   if (IsRecovered(meta.machine()) && AnyChanges(meta.machine())) {
     const auto settled = [](const auto& open) { return open && open->empty(); };
     status.groups_settled = static_cast<uint32_t>(std::ranges::count_if(members_.open, settled));
@@ -195,14 +198,24 @@ void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
 // ---- who may join ------------------------------------------------------------------------------
 
 void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
+  NoteLevels(hello);
   meta::FoundingHello answer = AnswerHello(*directory_, options_.cluster, founding_terms_, hello);
+  const uint64_t level = ShardOf(kMetaGroup).replica(kMetaGroup).machine().feature_level();
+  answer.feature_level = static_cast<uint32_t>(level);
   const bool member = hello.record.state == meta::FoundingState::kMember;
   const bool of_ours = hello.record.plan.cluster_id == directory_->cluster_id();
+  std::string below;
+  if (hello.feature_level_max < level) {
+    below = Name(from) + " can feature level " + std::to_string(hello.feature_level_max) +
+            ", and the cluster is at " + std::to_string(level);
+  }
   if (member && of_ours) {
     // One that is rotten asks before it gives up what it has.
     answer.admission = {.directory = hello.from.directory,
-                        .waits = KeepsOut(hello.from.node),
+                        .waits = below.empty() ? KeepsOut(hello.from.node) : below,
                         .refusal = RefusalOf(hello)};
+  } else if (!member && !below.empty()) {
+    answer.admission = {.directory = hello.from.directory, .waits = below};
   } else if (!member && !gate_.closed()) {
     answer.admission = AdmissionOf(hello.from);
   }

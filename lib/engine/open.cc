@@ -73,6 +73,11 @@ Status CheckOptions(const EngineOptions& options) {
   if (options.message_bytes_max > kMessageBytesMax) {
     return invalid("message_bytes_max is above 256 MiB");
   }
+  if (options.feature_level_max < 1 || options.feature_level_max > kFeatureLevelMax) {
+    return Status(StatusCode::kInvalidArgument,
+                  "feature_level_max is " + std::to_string(options.feature_level_max) +
+                      ", this build knows 1 to " + std::to_string(kFeatureLevelMax));
+  }
   if (options.hot_bytes_max < (1 << 20)) return invalid("hot_bytes_max is below 1 MiB");
   if (options.inflight_bytes_max < (1 << 20)) return invalid("inflight_bytes_max is below 1 MiB");
   if (options.inflight_read_bytes_max < (1 << 20)) {
@@ -146,7 +151,10 @@ Status Engine::Start() {
   std::vector<ShardStart> starts(cores);
   if (options_.data_dir.empty()) {
     group_count_ = options_.group_count != 0 ? options_.group_count : cores * kGroupsPerCore;
-    const group::Founding founding = {{kMemorySelf}, io::SystemEntropy()};
+    const group::Founding founding = {.voters = {kMemorySelf},
+                                      .history = io::SystemEntropy(),
+                                      .feature_level = options_.feature_level_max};
+    published_levels_.Set({options_.feature_level_max, {}});
     for (uint32_t i = 0; i < group_count_; ++i) {
       ShardStart& start = starts[Raw(CoreOf(GroupId{i}, cores))];
       start.groups.push_back(GroupId{i});
@@ -174,6 +182,7 @@ Status Engine::OpenDirectory() {
   wanted.group_count_if_new = if_new;
   wanted.id_if_new = io::SystemEntropy();
   wanted.nonce = io::SystemEntropy();
+  wanted.feature_level_max = options_.feature_level_max;
   wanted.if_new.cluster_id = io::SystemEntropy();
   wanted.if_new.history_id = io::SystemEntropy();
   if (!alone) {
@@ -183,6 +192,7 @@ Status Engine::OpenDirectory() {
   }
   founding_terms_.group_count = options_.group_count;
   founding_terms_.group_count_if_new = if_new;
+  founding_terms_.feature_level_max = options_.feature_level_max;
   founding_terms_.limits.push_back({"message_bytes_max", options_.message_bytes_max});
   io::Disk& disk = runtime_.loop(CoreId{0}).disk();
   auto directory = storage::DataDirectory::Open(disk, options_.data_dir, wanted);
@@ -280,6 +290,10 @@ Status Engine::ReadDirectory(std::vector<ShardStart>* starts, bool* rotten) {
   auto groups = recovery.Finish();
   *rotten = !groups.ok() && recovery.rotten();
   if (!groups.ok()) return groups.status();
+  Status levels = CheckLevels(*groups);
+  if (!levels.ok()) return levels;
+  level_stored_ = directory_->feature_level();
+  published_levels_.Set({static_cast<uint32_t>(groups->front().machine->feature_level()), {}});
   auto payload = storage::RecoverPayload(
       disk, *directory_, cores,
       [cores](GroupId group) { return uint32_t{Raw(CoreOf(group, cores))}; }, log, &opening_);
@@ -293,6 +307,7 @@ Status Engine::ReadDirectory(std::vector<ShardStart>* starts, bool* rotten) {
   logs->old_logs->Attach(&runtime_.loop(CoreId{0}));
   for (ShardStart& start : *starts) {
     start.directory = directory_.get();
+    start.levels = this;
     start.self = directory_->replica_id();
     if (recovered_) start.after_recovery = &*recovered_;
     start.payload = *payload;

@@ -65,8 +65,9 @@ void Engine::TellOpening() {
 }
 
 void Engine::SayOpening(const group::Replica& meta) {
-  const Bytes hello =
-      meta::EncodeFoundingHello(HelloOfMember(*directory_, options_.cluster, founding_terms_));
+  meta::FoundingHello said = HelloOfMember(*directory_, options_.cluster, founding_terms_);
+  said.feature_level = static_cast<uint32_t>(meta.machine().feature_level());
+  const Bytes hello = meta::EncodeFoundingHello(said);
   // Those that the options name, too: a copy of before the cluster grew knows of no others.
   std::vector<NodeId> nodes = options_.cluster.founders;
   for (ReplicaId member : WantedMembers(meta.machine())) nodes.push_back(NodeOf(member));
@@ -97,12 +98,18 @@ std::string Engine::RefusalOf(const meta::FoundingHello& member) {
 
 void Engine::RefuseDirectory(const std::string& why) {
   if (registration_.state == Registration::State::kRefused) return;
-  registration_.state = Registration::State::kRefused;
-  refused_.Set(why);
   URSULA_SOMETIMES("members: a directory was refused");
-  StorageLog()(storage::LogLevel::kError, directory_->path() + ": " + why);
   // What can't be written down is found out again at the next opening.
   (void)directory_->MustRejoin(runtime_.Current()->disk());
+  TakePartNoMore(why);
+}
+
+// Until the next opening.
+void Engine::TakePartNoMore(const std::string& why) {
+  if (registration_.state == Registration::State::kRefused) return;
+  registration_.state = Registration::State::kRefused;
+  refused_.Set(why);
+  StorageLog()(storage::LogLevel::kError, directory_->path() + ": " + why);
   for (auto& shard : shards_) {
     shard->loop().Post([target = shard.get(), why] { target->Refuse(why); });
   }

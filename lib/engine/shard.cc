@@ -52,6 +52,7 @@ void Shard::OnWalStarted(Status status) {
   services.budget = &budget_;
   services.self = start_.self;
   services.recovered = start_.after_recovery;
+  services.levels = start_.levels;
   services.opening = loop_.Entropy();
   services.log = log_;
   if (start_.transport != nullptr) {

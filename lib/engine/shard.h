@@ -36,6 +36,7 @@ struct ShardStart {
   const storage::DataDirectory* directory = nullptr;  // Null: everything in memory.
   ReplicaId self{1};                                  // What Raft calls this replica.
   const group::Recovered* after_recovery = nullptr;   // Services::recovered.
+  group::LevelGate* levels = nullptr;                 // Services::levels.
   storage::DiskWalOptions wal = {};
   std::shared_ptr<storage::RecoveredPayload> payload = {};
   storage::SnapshotFiles* snapshots = nullptr;  // Read inside Start's call only.

@@ -104,8 +104,7 @@ void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   if (state_ != State::kAsking || from != asked_ || answer.ask != last_ask_) return;
   if (stopped_ || !current_) return;
   const stream::ReadRange range = current_->range;
-  if (!answer.bytes.empty() &&
-      answer.sum != PayloadSum(Raw(range.owner), range.from, answer.bytes.view())) {
+  if (!answer.bytes.empty() && answer.sum != SumOf(answer, Raw(range.owner), range.from)) {
     services_.Log(2,
                   "group " + std::to_string(Raw(group_)) + ": a peer's payload fails its checksum");
     return;  // As if nothing had come: another one is asked.

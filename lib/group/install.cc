@@ -33,7 +33,8 @@ void Install::OnPart(ReplicaId from, SnapshotPart part) {
   if (part.number == next_part_) {
     Status status = Load(part.records.view());
     if (!status.ok()) {
-      services_.Log(3, "a peer's snapshot can't be read: " + status.message());
+      const bool later = status.code() == StatusCode::kUnavailable;
+      services_.Log(later ? 1 : 3, "a peer's snapshot can't be read: " + status.message());
       host_.WriteLetter(from, SnapshotAck{part.shipment, 0, true});
       return Drop();
     }
@@ -50,6 +51,10 @@ Status Install::Load(std::string_view records) {
     Status status = record->tombstone ? machine_->LoadRecord(record->key, std::nullopt)
                                       : machine_->LoadRecord(record->key, record->value.view());
     if (!status.ok()) return status;
+    // Before anything that may be of it.
+    if (!services_.Reaches(machine_->feature_level())) {
+      return Status(StatusCode::kUnavailable, "this directory isn't of its feature level yet");
+    }
     records_.push_back(std::move(*record));
   }
   return {};

@@ -19,6 +19,7 @@ enum class Kind : uint8_t {
   kWholeness = 7,
   kPayloadAnswer = 8,
   kLacking = 9,
+  kPayloadAnswerSummed = 10,
 };
 
 struct Encoder {
@@ -54,7 +55,7 @@ struct Encoder {
     out->PutVarint(ask.to);
   }
   void operator()(const PayloadAnswer& answer) {
-    Begin(Kind::kPayloadAnswer);
+    Begin(answer.sums_ends ? Kind::kPayloadAnswerSummed : Kind::kPayloadAnswer);
     out->PutVarint(answer.ask);
     out->PutVarint(answer.next);
     out->PutVarint(answer.message_ends.size());
@@ -130,7 +131,8 @@ class Decoder {
         return ask;
       }
       case Kind::kPayloadAnswer:
-        return TakeAnswer();
+      case Kind::kPayloadAnswerSummed:
+        return TakeAnswer(kind);
       case Kind::kTimeNews: {
         TimeNews news;
         news.read = TakeList();
@@ -161,8 +163,9 @@ class Decoder {
     return list;
   }
 
-  PayloadAnswer TakeAnswer() {
+  PayloadAnswer TakeAnswer(Kind kind) {
     PayloadAnswer answer;
+    answer.sums_ends = kind == Kind::kPayloadAnswerSummed;
     answer.ask = reader_.Varint();
     answer.next = reader_.Varint();
     const uint64_t count = reader_.Varint();
@@ -196,6 +199,22 @@ uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::string_view bytes)
   StoreFixed<uint64_t>(place, incarnation);
   StoreFixed<uint64_t>(place + 8, from);
   return Crc32c(Crc32c(0, std::string_view(place, sizeof(place))), bytes);
+}
+
+uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::span<const uint64_t> ends,
+                    std::string_view bytes) {
+  std::string place;
+  PutFixed<uint64_t>(&place, incarnation);
+  PutFixed<uint64_t>(&place, from);
+  PutFixed<uint64_t>(&place, ends.size());
+  for (uint64_t end : ends) PutFixed<uint64_t>(&place, end);
+  return Crc32c(Crc32c(0, place), bytes);
+}
+
+uint32_t SumOf(const PayloadAnswer& answer, uint64_t incarnation, uint64_t from) {
+  const std::string_view bytes = answer.bytes.view();
+  return answer.sums_ends ? PayloadSum(incarnation, from, answer.message_ends, bytes)
+                          : PayloadSum(incarnation, from, bytes);
 }
 
 std::string EncodeShipment(uint64_t shipment) {

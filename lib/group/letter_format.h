@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -48,10 +49,19 @@ struct PayloadAnswer {
   std::vector<uint64_t> message_ends = {};  // Ascending, above the ask's `from`.
   Bytes bytes = {};
   uint32_t sum = 0;  // PayloadSum, made where the bytes were read and their block's checksum held.
+  // The sum is of the message ends, too. Written from kSummedEndsLevel on.
+  bool sums_ends = false;
 };
 
-// Of bytes of a stream from an offset on: holds for nothing else, be it the same bytes.
+// The feature level of a group from which its answers' sums are of their message ends.
+inline constexpr uint64_t kSummedEndsLevel = 2;
+
+// Of bytes of a stream from an offset on: holds for nothing else, be it the same bytes. Of `ends`,
+// where they are given, too.
 uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::string_view bytes);
+uint32_t PayloadSum(uint64_t incarnation, uint64_t from, std::span<const uint64_t> ends,
+                    std::string_view bytes);
+uint32_t SumOf(const PayloadAnswer& answer, uint64_t incarnation, uint64_t from);  // As it says.
 
 // What a follower has seen of streams whose time its leader keeps, by incarnation.
 struct TimeNews {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/sometimes.h"
 #include "lib/group/fetch.h"
 #include "lib/group/replica.h"
 
@@ -61,8 +62,10 @@ void PayloadServe::Answer(uint64_t bytes) {
   for (uint64_t end : gathered_.append_ends) {
     if (end > ask_.from && end <= ask_.from + bytes) answer.message_ends.push_back(end);
   }
-  answer.sum = PayloadSum(ask_.incarnation, ask_.from, joined);
   answer.bytes = Bytes::Take(std::move(joined));
+  answer.sums_ends = replica_.machine().feature_level() >= kSummedEndsLevel;
+  if (answer.sums_ends) URSULA_SOMETIMES("levels: the sum of an answer was of its ends, too");
+  answer.sum = SumOf(answer, ask_.incarnation, ask_.from);
   replica_.WriteLetter(asker_, std::move(answer));
   End();
 }

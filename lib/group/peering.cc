@@ -7,6 +7,7 @@
 
 #include "lib/base/sometimes.h"
 #include "lib/group/replica.h"
+#include "lib/stream/command.h"
 
 namespace ursula::group {
 namespace {
@@ -99,6 +100,12 @@ bool Replica::Listens(const raft::Message& message) {
                            " bytes is larger than this node's log takes: give it the limits of the "
                            "others (body-bytes-max, wal-bytes-max)");
     }
+    return false;
+  }
+  for (const raft::Entry& entry : message.entries) {
+    if (entry.kind != raft::EntryKind::kNormal) continue;
+    if (services_.Reaches(stream::FeatureLevelIn(entry.payload.view()))) continue;
+    URSULA_SOMETIMES("levels: an entry waited for its level to be in META");
     return false;
   }
   const CoreBudget& budget = *services_.budget;

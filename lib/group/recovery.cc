@@ -53,12 +53,14 @@ std::string GroupName(GroupId group) { return "group " + std::to_string(Raw(grou
 }  // namespace
 
 Founding FoundingOf(const storage::DataDirectory& directory) {
-  return {directory.founding_voters(), directory.history_id(), RecoveredOf(directory)};
+  return {directory.founding_voters(), directory.history_id(), RecoveredOf(directory),
+          directory.founding_level()};
 }
 
 RecoveredGroup NewGroup(GroupId group, const Founding& founding) {
   RecoveredGroup recovered;
-  recovered.machine = std::make_unique<stream::Machine>(group, founding.history);
+  recovered.machine =
+      std::make_unique<stream::Machine>(group, founding.history, founding.feature_level);
   recovered.compacted.conf.voters = founding.voters;
   return recovered;
 }

@@ -41,6 +41,7 @@ struct Founding {
   std::vector<ReplicaId> voters = {};
   uint64_t history = 0;
   std::optional<Recovered> recovered = {};
+  uint32_t feature_level = 1;
 };
 
 Founding FoundingOf(const storage::DataDirectory& directory);

@@ -171,6 +171,11 @@ void Replica::Propose(stream::Command* command, std::span<const Bytes> messages,
   uint64_t payload_bytes = stream::PayloadSize(messages, stream::FramingOf(*command));
   Status status = Admit(*command, payload_bytes);
   if (!status.ok()) return Reject(std::move(done), std::move(status));
+  const auto* level = std::get_if<stream::SetFeatureLevel>(&command->body);
+  if (level != nullptr && !services_.Reaches(level->level)) {
+    return Reject(std::move(done), Status(StatusCode::kUnavailable,
+                                          "this node isn't of that feature level yet; try again"));
+  }
   command->now_ms = clock_.NowMs();
   if (!stream::IsEncodable(*command)) {
     return Reject(std::move(done),

@@ -158,6 +158,8 @@ class Replica final : private raft::Driver,
   Term term() const { return core_->term(); }
   // Of a leader, in order of ids; empty elsewhere.
   std::vector<raft::PeerStatus> Peers() const { return core_->Peers(); }
+  // Of a leader: it was heard of within a second.
+  bool Hears(ReplicaId member) const { return IsActive(member); }
   Index applied() const { return applied_index_; }
   Index commit() const { return core_->commit(); }
   Index last() const { return core_->last_index(); }

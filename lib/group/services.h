@@ -51,6 +51,17 @@ class LeaderWatch {
   virtual void OnLeader(GroupId group) = 0;
 };
 
+// Of which feature level what is stored here may be.
+// Invariant: no log and no snapshot of a directory has a SetFeatureLevel of a level above META's.
+class LevelGate {
+ public:
+  virtual ~LevelGate() = default;
+  // The directory is of `level`, or a higher one. False: not yet; it is to be, so that the same may
+  // be asked again a moment later, unless this node can't: then it takes part in nothing more.
+  // Any core.
+  virtual bool Reach(uint64_t level) = 0;
+};
+
 // Borrowed, all of it, for the life of the replicas.
 struct Services {
   io::Loop* loop = nullptr;
@@ -60,11 +71,15 @@ struct Services {
   CoreBudget* budget = nullptr;
   peers::Hub* hub = nullptr;       // Null: there are no peers.
   LeaderWatch* leaders = nullptr;  // May be null.
+  LevelGate* levels = nullptr;     // Null: nothing is kept.
   ReplicaId self{1};
   const Recovered* recovered = nullptr;  // Null: the cluster never was.
   uint64_t opening = 0;                  // Random, of this opening of the node's data.
   Function<void(int level, std::string_view message)>* log = nullptr;  // May be null.
 
+  bool Reaches(uint64_t level) const {
+    return level <= 1 || levels == nullptr || levels->Reach(level);
+  }
   void Log(int level, std::string_view message) const {
     if (log != nullptr && *log) (*log)(level, message);
   }

@@ -207,6 +207,8 @@ void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
                   " belongs to " + Number(options_.cluster_id) +
                   ": check the founders' addresses and cluster_id");
   }
+  const std::string too_high = TooHigh(member.feature_level, "cluster " + cluster + " is");
+  if (!too_high.empty()) return Refuse(too_high);
   const uint32_t groups = options_.wish.group_count;
   if (groups != 0 && groups != theirs.group_count) {
     return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +
@@ -293,6 +295,8 @@ void Founding::JudgeAsOther() {
   const FoundingPlan& plan = lowest.said->record.plan;
   if (!plan.Names(self_) || plan == record_.plan) return;
   if (NodesOf(plan) != options_.wish.founders) return;
+  const std::string too_high = TooHigh(plan.feature_level, "the plan of the founding is");
+  if (!too_high.empty()) return Refuse(too_high);
   const uint32_t groups = options_.wish.group_count;
   if (groups != 0 && groups != plan.group_count) {
     return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +
@@ -356,6 +360,19 @@ uint32_t Founding::GroupCount() const {
   return options_.group_count_if_new;
 }
 
+uint32_t Founding::LevelOfAll() const {
+  uint32_t level = options_.feature_level_max;
+  for (const auto& [node, peer] : peers_) level = std::min(level, peer.said->feature_level_max);
+  return level;
+}
+
+std::string Founding::TooHigh(uint32_t level, const std::string& whose) const {
+  if (level <= options_.feature_level_max) return {};
+  return whose + " at feature level " + Number(level) + ", and " + Name(self_.node) + " can " +
+         Number(options_.feature_level_max) +
+         ": start it with a release that can more, and without a lower --feature-level-max";
+}
+
 FoundingPlan Founding::Draw() {
   if (record_.state == FoundingState::kFounding) {
     URSULA_SOMETIMES("founding: a plan is dropped for another");
@@ -364,6 +381,7 @@ FoundingPlan Founding::Draw() {
   while (plan.cluster_id == 0) plan.cluster_id = random_.Next();
   while (plan.history_id == 0) plan.history_id = random_.Next();
   plan.group_count = GroupCount();
+  plan.feature_level = LevelOfAll();
   for (NodeId node : options_.wish.founders) {
     const bool own = node == self_.node;
     plan.founders.push_back(own ? self_ : Founder{node, peers_.at(node).said->from.directory});
@@ -397,6 +415,7 @@ bool Founding::TakeChanged() { return std::exchange(changed_, false); }
 FoundingHello Founding::Hello() {
   FoundingHello hello{
       .from = options_.self, .number = ++number_, .record = record_, .wish = options_.wish};
+  hello.feature_level_max = options_.feature_level_max;
   for (const auto& [node, peer] : peers_) {
     if (peer.heard.from.node == node) hello.heard.push_back(peer.heard);
   }

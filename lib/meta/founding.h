@@ -55,6 +55,7 @@ struct FoundingPlan {
   // Ascending by node: their replica ids are 1, 2, 3 ..., but after a recovery.
   std::vector<Founder> founders = {};
   ClusterRecovery recovery = {};
+  uint32_t feature_level = 1;  // What the groups' states begin with: the lowest of the founders'.
   bool Names(const Founder& founder) const;
   bool Names(NodeId node) const;
   friend bool operator==(const FoundingPlan&, const FoundingPlan&) = default;
@@ -124,6 +125,8 @@ struct FoundingHello {
   FoundingWish wish = {};
   std::vector<FoundingHeard> heard = {};  // One a node.
   std::optional<FoundingAdmission> admission = {};
+  uint32_t feature_level_max = 1;  // That its process can.
+  uint32_t feature_level = 1;      // Of a member: its cluster's, as it knows.
   friend bool operator==(const FoundingHello&, const FoundingHello&) = default;
 };
 
@@ -140,7 +143,8 @@ struct FoundingOptions {
   // Not 0: the cluster that this node belongs to. It founds none then, drops no plan, and joins no
   // other.
   uint64_t cluster_id = 0;
-  uint64_t seed = 0;  // Random: ids of plans are drawn from it.
+  uint32_t feature_level_max = 1;  // That this node can.
+  uint64_t seed = 0;               // Random: ids of plans are drawn from it.
 };
 
 class Founding {
@@ -197,6 +201,8 @@ class Founding {
   bool MayDrop();
   uint32_t GroupCount() const;
   FoundingPlan Draw();
+  uint32_t LevelOfAll() const;
+  std::string TooHigh(uint32_t level, const std::string& whose) const;  // Empty: it isn't.
   void Persist(FoundingState state, FoundingPlan plan, uint64_t lives_before = 0);
   void Refuse(std::string sentence);
 

@@ -19,6 +19,7 @@ enum Tag : uint64_t {
   kHeard = 4,
   kAdmission = 5,  // May be left out, as all that follow.
   kOpenings = 6,
+  kLevels = 7,
 };
 
 // Of a record's state: kMember, of a cluster that was recovered. Who doesn't know that can't be
@@ -50,6 +51,12 @@ uint32_t TakeGroups(Reader* reader, uint32_t groups_min) {
   const uint64_t groups = reader->Varint();
   if (groups < groups_min || groups > kFoundingGroupsMax) reader->Fail();
   return reader->ok() ? static_cast<uint32_t>(groups) : 0;
+}
+
+uint32_t TakeLevel(Reader* reader, uint32_t level_min) {
+  const uint64_t level = reader->Varint();
+  if (level < level_min || level > UINT32_MAX) reader->Fail();
+  return reader->ok() ? static_cast<uint32_t>(level) : 1;
 }
 
 void PutRecovery(std::string* out, const ClusterRecovery& recovery) {
@@ -95,6 +102,7 @@ std::string RecordField(const FoundingRecord& record) {
   }
   PutVarint(&value, record.lives_before);
   if (recovered) PutRecovery(&value, record.plan.recovery);
+  if (record.plan.feature_level > 1) PutVarint(&value, record.plan.feature_level);
   return value;
 }
 
@@ -120,6 +128,7 @@ FoundingRecord TakeRecord(Reader* reader) {
   if (count == 0 || plan.cluster_id == 0) reader->Fail();
   record.lives_before = reader->Varint();
   if (recovered) plan.recovery = TakeRecovery(reader, plan.founders.size());
+  if (reader->ok() && !reader->AtEnd()) plan.feature_level = TakeLevel(reader, 2);
   return record;
 }
 
@@ -225,6 +234,10 @@ bool TakeField(uint64_t tag, std::string_view value, FoundingHello* hello) {
     case kAdmission:
       hello->admission = TakeAdmission(&reader);
       break;
+    case kLevels:
+      hello->feature_level_max = TakeLevel(&reader, 1);
+      hello->feature_level = TakeLevel(&reader, 1);
+      break;
     default:
       return true;  // A later release's.
   }
@@ -256,6 +269,12 @@ Bytes EncodeFoundingHello(const FoundingHello& hello) {
     PutVarint(&openings, hello.openings);
     PutFixed<uint64_t>(&openings, hello.predecessor);
     PutField(&fields, kOpenings, openings);
+  }
+  if (hello.feature_level_max > 1 || hello.feature_level > 1) {
+    std::string levels;
+    PutVarint(&levels, hello.feature_level_max);
+    PutVarint(&levels, hello.feature_level);
+    PutField(&fields, kLevels, levels);
   }
   std::string frame;
   PutFixed<uint8_t>(&frame, kFoundingFrame);

@@ -50,7 +50,7 @@ DirectoryMeta NewMeta(const DirectoryOptions& options) {
   if (options.one_of_several) {
     return DirectoryMeta{.id = options.id_if_new,
                          .node_id = node,
-                         .feature_level = kFeatureLevel,
+                         .feature_level = 1,
                          .state = DirectoryState::kFounding};
   }
   const uint32_t groups =
@@ -62,7 +62,8 @@ DirectoryMeta NewMeta(const DirectoryOptions& options) {
                        .replica_id = options.if_new.replica_id,
                        .founding_voters = options.if_new.voters,
                        .history_id = options.if_new.history_id,
-                       .feature_level = kFeatureLevel};
+                       .feature_level = options.feature_level_max,
+                       .founding_level = options.feature_level_max};
 }
 
 // What META says, or a new one's content. A directory with logs and no META is none of ours to
@@ -107,6 +108,11 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
     return Refusal(path + " waits to be taken in by cluster " + std::to_string(aside.cluster_id) +
                    " again, not by " + std::to_string(options.cluster_id_wanted) +
                    "; give this node its own directory, or an empty one");
+  }
+  if (meta.feature_level > options.feature_level_max) {
+    return Refusal(path + " is at feature level " + std::to_string(meta.feature_level) +
+                   ", and --feature-level-max is " + std::to_string(options.feature_level_max) +
+                   ": there is no way back; give a higher one, or leave it out");
   }
   if (!HasPlan(meta)) return {};
   // What a recovery made of a cluster is known by its former id, too, to who begins with it.
@@ -244,6 +250,19 @@ Status DataDirectory::MustRejoin(io::Disk& disk) {
   return replaced;
 }
 
+Status DataDirectory::RaiseFeatureLevel(io::Disk& disk, uint32_t level) {
+  URSULA_CHECK(level <= kFeatureLevel);
+  if (level <= meta_.feature_level) return {};
+  DirectoryMeta meta = to_be_ ? *to_be_ : meta_;  // A recovery's plan stays.
+  meta.feature_level = level;
+  Status replaced = Replace(disk, meta);
+  if (!replaced.ok()) return replaced;
+  // As in MustRejoin.
+  meta_.feature_level = level;
+  if (to_be_) to_be_->feature_level = level;
+  return {};
+}
+
 Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
   URSULA_CHECK(plan.lives_before != 0);
   DirectoryMeta meta = Planned(plan);
@@ -256,7 +275,9 @@ Status DataDirectory::Join(io::Disk& disk, const DirectoryPlan& plan) {
 DirectoryMeta DataDirectory::Planned(const DirectoryPlan& plan) const {
   URSULA_CHECK(meta_.state == DirectoryState::kFounding);
   URSULA_CHECK(plan.cluster_id != 0 && plan.group_count != 0);
-  return Named(plan);
+  DirectoryMeta meta = Named(plan);
+  meta.feature_level = meta.founding_level = plan.feature_level;
+  return meta;
 }
 
 DirectoryMeta DataDirectory::Named(const DirectoryPlan& plan) const {

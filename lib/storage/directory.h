@@ -49,6 +49,7 @@ struct DirectoryOptions {
   // A new directory is one of several that found a cluster: it begins as kFounding without a plan,
   // and of `if_new` only the node's id counts. BecomeFounding says the rest.
   bool one_of_several = false;
+  uint32_t feature_level_max = kFeatureLevel;  // One of a higher level isn't opened.
 };
 
 // Which cluster several new directories are to be.
@@ -61,6 +62,7 @@ struct DirectoryPlan {
   // but of a cluster that was recovered, which has one for each of them here.
   std::vector<ReplicaId> replicas = {};
   DirectoryRecovery recovery = {};
+  uint32_t feature_level = 1;  // What the groups' states begin with.
   // Not 0: it isn't of those, but the node's next directory after so many.
   uint64_t lives_before = 0;
 };
@@ -138,14 +140,18 @@ class DataDirectory {
   uint64_t generation() const { return meta_.generation; }  // 1 at the first; then one more.
   uint64_t nonce() const { return meta_.nonce; }
   uint64_t predecessor() const { return meta_.predecessor; }  // The nonce before; 0 at the first.
-  uint32_t feature_level() const { return meta_.feature_level; }
   DirectoryState state() const { return meta_.state; }
+  uint32_t feature_level() const { return meta_.feature_level; }
+  uint32_t founding_level() const { return meta_.founding_level; }
 
   // ---- founding: each replaces META durably, and blocks ----
   // What fails may have happened all the same: the next opening tells.
   // REQUIRES: kFounding, with another plan or none, and this directory is one of the plan's.
   Status BecomeFounding(io::Disk& disk, const DirectoryPlan& plan);
   Status BecomeMember(io::Disk& disk);  // REQUIRES: kFounding with a plan.
+  // Something of this level may be in it from here on; what is of that level already stays so.
+  // What fails may have happened all the same. Blocks, as these do.
+  Status RaiseFeatureLevel(io::Disk& disk, uint32_t level);
   // Nothing in it may be served any more. REQUIRES: kMember.
   Status MustRejoin(io::Disk& disk);
   // From the next opening on it is one of the plan's, which says it with its recovery; in this one

@@ -90,7 +90,7 @@ Status DataDirectory::PutAside(io::Disk& disk, uint64_t id, uint64_t nonce) {
                        .generation = 1,
                        .nonce = nonce,
                        .node_id = meta_.node_id,
-                       .feature_level = kFeatureLevel,
+                       .feature_level = 1,
                        .state = DirectoryState::kFounding,
                        .aside = meta_.aside});
 }

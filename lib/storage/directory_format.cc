@@ -37,6 +37,7 @@ enum Tag : uint16_t {
   kFounders = 13,
   kRecovery = 14,
   kAside = 15,
+  kFoundingLevel = 16,
 };
 
 // The first leader after a recovery needs all survivors: of more it would be a majority alone.
@@ -117,6 +118,7 @@ class Taker {
     return aside;
   }
 
+  bool Has(Tag tag) const { return fields_.contains(tag); }
   bool ok() const { return ok_; }
 
  private:
@@ -132,7 +134,10 @@ class Taker {
   bool ok_ = true;
 };
 
-bool Known(uint16_t tag) { return tag >= kId && tag <= kAside; }
+bool Known(uint16_t tag) { return tag >= kId && tag <= kFoundingLevel; }
+
+// Whoever doesn't know the founding level refuses the level that comes with it, by its number.
+bool MustBeUnderstood(uint16_t tag) { return Known(tag) && tag != kFoundingLevel; }
 
 // Ascending, each once.
 Result<Fields> ReadFields(std::string_view bytes) {
@@ -165,6 +170,7 @@ Status CheckMeta(const DirectoryMeta& meta) {
   const DirectoryState with_aside =
       HasPlan(meta) ? DirectoryState::kMustRejoin : DirectoryState::kFounding;
   if (meta.aside.cluster_id != 0 && meta.state != with_aside) return Damaged();
+  if (meta.founding_level == 0 || meta.founding_level > meta.feature_level) return Damaged();
   if (!HasPlan(meta)) {
     const bool none = meta.group_count == 0 && meta.cluster_id == 0 && meta.history_id == 0 &&
                       Raw(meta.replica_id) == 0 && meta.founders.empty();
@@ -210,6 +216,7 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
     Put(&fields, kAside, meta.aside.cluster_id);
     Put(&fields, kAside, meta.aside.cluster_before);
   }
+  if (meta.founding_level != 1) Put(&fields, kFoundingLevel, meta.founding_level);
   for (const UnknownMetaField& field : meta.unknown) {
     URSULA_CHECK(!Known(field.tag));
     fields[field.tag] = field.value;
@@ -217,7 +224,7 @@ std::string EncodeDirectoryMeta(const DirectoryMeta& meta) {
   std::string body;
   for (const auto& [tag, value] : fields) {
     URSULA_CHECK(value.size() <= UINT16_MAX);
-    PutFixed<uint16_t>(&body, Known(tag) ? tag | kMustUnderstand : tag);
+    PutFixed<uint16_t>(&body, MustBeUnderstood(tag) ? tag | kMustUnderstand : tag);
     PutFixed<uint16_t>(&body, static_cast<uint16_t>(value.size()));
     body.append(value);
   }
@@ -269,6 +276,7 @@ Result<DirectoryMeta> DecodeDirectoryMeta(std::string_view bytes) {
   meta.founders = take.Directories(kFounders);
   meta.recovery = take.Recovery(kRecovery);
   meta.aside = take.Aside(kAside);
+  if (take.Has(kFoundingLevel)) meta.founding_level = take.Fixed<uint32_t>(kFoundingLevel);
   if (!take.ok()) return Damaged();
   for (auto& [tag, value] : *fields) meta.unknown.push_back({tag, std::move(value)});
   Status checked = CheckMeta(meta);

@@ -12,6 +12,7 @@
 
 #include "lib/base/ids.h"
 #include "ursula/status.h"
+#include "ursula/types.h"
 
 namespace ursula::storage {
 
@@ -22,7 +23,7 @@ enum class DirectoryState : uint32_t {
 };
 
 // The highest set of formats and commands that this release knows.
-inline constexpr uint32_t kFeatureLevel = 1;
+inline constexpr uint32_t kFeatureLevel = kFeatureLevelMax;
 
 // A field that this release doesn't know and may leave as it is.
 struct UnknownMetaField {
@@ -71,8 +72,10 @@ struct DirectoryMeta {
   std::vector<ReplicaId> founding_voters = {};  // Replica ids: every group's members at founding.
   // Whose they are, in the same order. Empty: of a cluster of one.
   std::vector<FoundingDirectory> founders = {};
-  uint64_t history_id = 0;  // Random, of the founding.
-  uint32_t feature_level = 0;
+  uint64_t history_id = 0;     // Random, of the founding.
+  uint32_t feature_level = 0;  // Nothing of a higher one is in the directory.
+  // What its groups' states begin with, on all nodes of the cluster.
+  uint32_t founding_level = 1;
   DirectoryState state = DirectoryState::kMember;
   DirectoryRecovery recovery = {};  // The newest.
   DirectoryAside aside = {};

@@ -215,7 +215,9 @@ struct SetLimits {
   friend bool operator==(const SetLimits&, const SetLimits&) = default;
 };
 
-// Never falls. What a release newer than all replicas' could do is proposed only after it.
+// Never falls. What a release newer than all replicas' could do is proposed only after it. A node
+// stores it only once its directory says that it is of that level: where this is, older releases
+// don't come.
 struct SetFeatureLevel {
   uint64_t level = 0;
   friend bool operator==(const SetFeatureLevel&, const SetFeatureLevel&) = default;
@@ -334,6 +336,10 @@ enum class Checksum : uint8_t { kVerify, kIgnore };
 // kDataLoss when the bytes are no command of a known version, or their payload differs from its
 // checksum. kFailedPrecondition: a newer release wrote it. Payload shares `entry`'s memory.
 Result<Command> Decode(const Bytes& entry, Checksum checksum = Checksum::kVerify);
+
+// The level that this entry, a SetFeatureLevel, asks for; 0: it is another one. Looks at its kind
+// only: what isn't decoded yet may be of a newer release.
+uint64_t FeatureLevelIn(std::string_view entry);
 
 // The payload of a create, fork or append; else empty.
 const Bytes& PayloadOf(const Command& command);

@@ -199,6 +199,8 @@ Bytes* PayloadSlot(Command* command) {
   return nullptr;
 }
 
+constexpr std::size_t kLevelKind = 18;
+
 Status Malformed(std::string_view what) {
   return Status(StatusCode::kDataLoss, "stream command: " + std::string(what));
 }
@@ -220,6 +222,18 @@ Status Newer(std::string_view what) {
 }
 
 }  // namespace
+
+uint64_t FeatureLevelIn(std::string_view entry) {
+  static_assert(
+      std::is_same_v<std::variant_alternative_t<kLevelKind - 1, Command::Body>, SetFeatureLevel>);
+  if (entry.size() < 2 || static_cast<uint8_t>(entry[1]) != kLevelKind) return 0;
+  Reader in(entry);
+  const uint8_t version = in.Fixed<uint8_t>();
+  in.Fixed<uint8_t>();
+  GetTime(&in);
+  const uint64_t level = in.Varint();
+  return in.ok() && version == kCommandFormatVersion ? level : 0;
+}
 
 Result<Command> Decode(const Bytes& entry, Checksum checksum) {
   Reader in(entry.view());

@@ -15,7 +15,8 @@ void SortUnique(Incarnations* ids) {
 
 }  // namespace
 
-Machine::Machine(GroupId group, uint64_t history) : group_(group), history_(history) {}
+Machine::Machine(GroupId group, uint64_t history, uint64_t feature_level)
+    : group_(group), history_(history), feature_level_(feature_level) {}
 
 ApplyResult Machine::Apply(Index index, const Command& command) {
   now_ms_ = std::max(now_ms_, command.now_ms);

@@ -80,8 +80,8 @@ class Collection;
 
 class Machine {
  public:
-  // `history`: what the directory (or, in memory, the process) was founded with.
-  explicit Machine(GroupId group, uint64_t history = 0);
+  // `history`, `feature_level`: what the cluster (or, in memory, the process) was founded with.
+  explicit Machine(GroupId group, uint64_t history = 0, uint64_t feature_level = 1);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -345,7 +345,7 @@ class Machine {
   const GroupId group_;
   uint64_t history_;
   uint64_t recovery_ = 0;
-  uint64_t feature_level_ = 1;
+  uint64_t feature_level_;
   Limits limits_;
   int64_t now_ms_ = 0;
   StreamTable streams_;

@@ -200,7 +200,7 @@ protocol::Response AdminHandler::Metrics() const {
   if (serving()) {
     input.engine = view_->engine->Stats();
     input.http = view_->http_stats();
-    if (view_->peers) input.cluster = view_->engine->Cluster();
+    input.cluster = view_->engine->Cluster();
   }
   if (view_->peers) input.peers = view_->peers();
   input.process = ReadProcessStats(view_->start_seconds);

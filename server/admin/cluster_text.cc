@@ -84,6 +84,7 @@ void AppendMember(const MemberStatus& member, std::string* out) {
   object.Flag("cordoned", member.cordoned);
   object.Number("lives_before", member.lives_before);
   object.Number("openings", member.openings);
+  object.Number("feature_level_max", member.feature_level_max);
   object.End();
 }
 
@@ -96,6 +97,8 @@ void AppendPeer(const PeerState& peer, std::string* out) {
   object.Text("refusal", peer.refusal);
   object.Text("incarnation", peer.incarnation == 0 ? "" : Hex(peer.incarnation));
   object.Text("cluster_id", peer.cluster_id == 0 ? "" : Hex(peer.cluster_id));
+  object.Number("feature_level_max", peer.feature_level_max);
+  object.Number("protocol_version", peer.protocol_version);
   object.Number("round_trip_us", peer.round_trip_us);
   object.Number("clock_offset_ms", peer.clock_offset_ms);
   object.Number("connects", peer.connects);
@@ -147,6 +150,9 @@ std::string ClusterJson(const ClusterView& view) {
   object.Text("members_wait_for", view.status.members_wait_for);
   object.Text("aside", view.status.aside);
   object.Flag("rejoins", view.status.rejoins);
+  object.Number("feature_level", view.status.feature_level);
+  object.Number("feature_level_max", view.status.feature_level_max);
+  object.Text("feature_level_waits_for", view.status.feature_level_waits_for);
   object.Name("peers");
   AppendArray(view.peers, AppendPeer, &out);
   object.End();

@@ -22,8 +22,11 @@ struct PeerState {
   std::string refusal = {};     // Why not; empty if nothing was refused.
   uint64_t incarnation = 0;     // Of its process; 0: not met yet.
   uint64_t cluster_id = 0;      // As it said; 0: it knows of none.
-  uint64_t round_trip_us = 0;   // Of the handshake.
-  int64_t clock_offset_ms = 0;  // Its wall clock less ours.
+  // As it said when it connected; 0: not known.
+  uint32_t feature_level_max = 0;
+  uint32_t protocol_version = 0;  // That the two speak.
+  uint64_t round_trip_us = 0;     // Of the handshake.
+  int64_t clock_offset_ms = 0;    // Its wall clock less ours.
   uint64_t connects = 0;
   uint64_t sent_frames = 0;
   uint64_t sent_bytes = 0;

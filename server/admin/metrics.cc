@@ -147,6 +147,15 @@ void AddDisk(const EngineStats& stats, Families* out) {
 
 // What all groups are looked at by. What is to be compared between nodes is of each group: of a sum
 // one can't see which is behind.
+// Of a server that is alone, too.
+void AddLevels(const ClusterStatus& cluster, Families* out) {
+  if (cluster.feature_level == 0) return;  // It recovers.
+  out->Gauge("feature_level", "The feature level in force, as this node knows.",
+             cluster.feature_level);
+  out->Gauge("feature_level_max", "The highest feature level that this node can.",
+             cluster.feature_level_max);
+}
+
 void AddGroups(const ClusterStatus& cluster, Families* out) {
   if (cluster.groups.empty()) return;  // It recovers: a sum of nothing would look like a fall.
   out->Gauge("groups", "Groups that streams are spread over.", Number(cluster.groups.size()));
@@ -331,6 +340,7 @@ std::string MetricsText(const MetricsInput& input) {
   families.Family("build_info", "The running version.", MetricType::Gauge).metric.push_back(build);
   AddEngine(input.engine, &families);
   AddDisk(input.engine, &families);
+  AddLevels(input.cluster, &families);
   AddCluster(input, &families);
   AddHttp(input.http, &families);
   AddRefusals(input.engine, input.http, &families);

@@ -245,6 +245,11 @@ constexpr std::array kStorage = {
            "The directory is a copy, or restored from one: at this start its streams get other\n"
            "entity tags and incarnations than those of the original.",
            Switch<&ServerConfig::new_history>},
+    Option{"feature-level-max", "N",
+           "Take part in no higher feature level than this, so that an older release can go on\n"
+           "from here; the whole cluster stays at it. What has gone on has no way back.\n"
+           "[what this release knows]",
+           Number<&ServerConfig::feature_level_max, 1, kFeatureLevelMax>},
     Option{"core-count", "N",
            "Threads, each with its own event loop and log. [the CPUs allowed, by quota too]",
            Number<&ServerConfig::core_count, 1, 1024>},

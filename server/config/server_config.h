@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "ursula/types.h"
+
 namespace ursula::server {
 
 struct HostPort {
@@ -49,6 +51,7 @@ struct ServerConfig {
   std::string data_dir = "./ursula-data";
   bool memory = false;
   bool new_history = false;
+  uint32_t feature_level_max = kFeatureLevelMax;
   uint32_t core_count = 0;        // 0: one for each CPU that this process may use.
   uint32_t raft_group_count = 0;  // 0: what the directory has, else cores x 4; with peers 64.
   bool pin_threads = false;

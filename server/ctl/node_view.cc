@@ -191,6 +191,9 @@ std::optional<NodeView> ParseNodeView(std::string_view json) {
            [&](element one) { return TakeMember(one, &view.members.emplace_back()); });
   all.Number("groups_settled", UINT64_MAX, &view.groups_settled);
   all.Text("members_wait_for", &view.members_wait_for);
+  all.Number("feature_level", UINT32_MAX, &view.feature_level);
+  all.Number("feature_level_max", UINT32_MAX, &view.feature_level_max);
+  all.Text("feature_level_waits_for", &view.feature_level_waits_for);
   all.Each("peers", kPeersMax,
            [&](element one) { return TakePeer(one, &view.peers.emplace_back()); });
   if (!all.ok()) return std::nullopt;

@@ -57,6 +57,9 @@ struct NodeView {
   std::vector<MemberSeen> members = {};  // By node, each once.
   uint64_t groups_settled = 0;
   std::string members_wait_for = {};
+  uint32_t feature_level = 0;  // In force, as it knows; 0: of a release that doesn't say, as next.
+  uint32_t feature_level_max = 0;            // That it can.
+  std::string feature_level_waits_for = {};  // Why it isn't raised.
   std::vector<PeerSeen> peers = {};
 };
 std::optional<NodeView> ParseNodeView(std::string_view json);

@@ -44,6 +44,17 @@ void AddToNodes(const GroupRow& row, std::map<uint64_t, NodeRow>* nodes) {
   }
 }
 
+void AddLevel(const NodeView& view, uint64_t leader, Overview* overview) {
+  if (view.cluster_id != overview->cluster_id || view.feature_level < overview->feature_level) {
+    return;
+  }
+  const bool first = view.feature_level > overview->feature_level;
+  overview->feature_level = view.feature_level;
+  if (first || (leader != 0 && view.node == leader)) {
+    overview->feature_level_waits_for = view.feature_level_waits_for;
+  }
+}
+
 class Judge {
  public:
   explicit Judge(Overview* overview) : overview_(*overview) {}
@@ -148,8 +159,11 @@ Overview Summarize(const Survey& survey) {
     overview.groups.push_back(std::move(row));
   }
   const bool has_first = !overview.groups.empty() && overview.groups.front().group == 0;
-  overview.members =
-      MembersOf(survey, overview.cluster_id, has_first ? overview.groups.front().leader : 0);
+  const uint64_t leader = has_first ? overview.groups.front().leader : 0;
+  overview.members = MembersOf(survey, overview.cluster_id, leader);
+  for (const NodeSeen& seen : survey) {
+    if (seen.view) AddLevel(*seen.view, leader, &overview);
+  }
   Judge judge(&overview);
   for (const NodeSeen& seen : survey) judge.Look(seen);
   judge.LookAtGroups();

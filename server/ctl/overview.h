@@ -48,6 +48,10 @@ struct Overview {
   std::map<uint64_t, NodeRow> nodes = {};  // Of those that answered.
   std::vector<GroupRow> groups = {};       // By number.
   Members members = {};
+  // The feature level in force, as the node says that has heard of the highest; 0: none does. And
+  // why it isn't raised, as group 0's leader says or else one of those.
+  uint32_t feature_level = 0;
+  std::string feature_level_waits_for = {};
   std::vector<Reason> reasons = {};  // Empty: healthy.
 };
 

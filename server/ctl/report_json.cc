@@ -74,6 +74,11 @@ void PutMembers(const Members& members, JsonWriter* out) {
   out->End(']');
 }
 
+void PutLevel(const Overview& overview, JsonWriter* out) {
+  out->Name("feature_level").Number(overview.feature_level);
+  out->Name("feature_level_waits_for").Text(overview.feature_level_waits_for);
+}
+
 void PutLag(const NodeRow& row, JsonWriter* out) {
   out->Name("groups_behind").Number(row.groups_behind);
   out->Name("lag_entries").Number(row.lag_entries);
@@ -116,11 +121,14 @@ std::string StatusJson(const Survey& survey, const Overview& overview) {
       PutSentences("warnings", seen.view->warnings, &out);
       out.Name("groups_led").Number(row.groups_led);
       PutLag(row, &out);
+      out.Name("feature_level").Number(seen.view->feature_level);
+      out.Name("feature_level_max").Number(seen.view->feature_level_max);
     }
     out.End('}');
   }
   out.End(']');
   PutMembers(overview.members, &out);
+  PutLevel(overview, &out);
   return out.End('}').Take();
 }
 
@@ -179,6 +187,7 @@ std::string HealthJson(const Overview& overview) {
   out.Begin('{');
   PutHealth(overview, &out);
   PutMembers(overview.members, &out);
+  PutLevel(overview, &out);
   return out.End('}').Take();
 }
 

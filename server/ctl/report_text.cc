@@ -55,6 +55,24 @@ std::string MemberOf(const Members& members, uint64_t node) {
   return std::string(NameOf(member->stage)) + (member->cordoned ? ", cordoned" : "");
 }
 
+// "feature level 1: level 2 waits for node 3, ...\n"; empty: nobody says.
+std::string LevelText(const Overview& overview) {
+  if (overview.feature_level == 0) return {};
+  const std::string& why = overview.feature_level_waits_for;
+  return "feature level " + Number(overview.feature_level) + (why.empty() ? "" : ": " + why) + "\n";
+}
+
+// What each of them can.
+std::string LevelsText(const Survey& survey) {
+  std::string text;
+  for (const NodeSeen& seen : survey) {
+    if (!seen.view || seen.view->feature_level_max == 0) continue;
+    const std::string who = seen.view->node == 0 ? "it" : "node " + Number(seen.view->node);
+    text += (text.empty() ? "" : ", ") + who + " can " + Number(seen.view->feature_level_max);
+  }
+  return text.empty() ? text : "feature levels: " + text + "\n";
+}
+
 std::string_view DoneText(NodeChange::Kind kind) {
   switch (kind) {
     case NodeChange::Kind::kAdd:
@@ -98,7 +116,7 @@ std::string StatusText(const Survey& survey, const Overview& overview) {
     if (std::ranges::find(survey, member.node, &NodeSeen::node) != survey.end()) continue;
     table.Row({Number(member.node), "-", "-", MemberOf(members, member.node), "-", "-", "-"});
   }
-  text += table.Text();
+  text += table.Text() + LevelText(overview) + LevelsText(survey);
   for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";
   return text;
 }
@@ -160,6 +178,8 @@ std::string HealthText(const Overview& overview) {
     if (member.stage == MemberSeen::Stage::kMember && !member.cordoned) continue;
     text += "node " + Number(member.node) + ": " + MemberOf(overview.members, member.node) + "\n";
   }
+  // Only where there is something to be done, or to come.
+  if (!overview.feature_level_waits_for.empty()) text += LevelText(overview);
   return text;
 }
 

@@ -59,6 +59,7 @@ class GrpcTransport final : public PeerTransport {
       links_.at(peer)->Redial("the cluster is known now");
     }
   }
+  void OnFeatureLevel(uint32_t level) override { roster_.SetFeatureLevel(level); }
   std::vector<PeerStatus> Peers() override { return roster_.Statuses(); }
 
   void Stop() override {

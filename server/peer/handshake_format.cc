@@ -5,6 +5,8 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
+
 #include "lib/base/check.h"
 #include "lib/base/coding.h"
 #include "lib/base/ids.h"
@@ -14,6 +16,7 @@ namespace {
 
 constexpr std::string_view kMagic = "URSP";
 constexpr uint8_t kFlagSecret = 1;
+constexpr uint32_t kVersionWithoutRange = 1;
 constexpr std::size_t kSentenceMax = 300;
 
 std::string Number(uint64_t number) { return std::to_string(number); }
@@ -31,6 +34,32 @@ std::string WrongAddress(const Hello& ours, const Hello& theirs) {
          Name(theirs.receiver) + " here: correct the address in --peers of " + Name(theirs.node);
 }
 
+std::string Versions(const Hello& hello) {
+  const std::string who = Raw(hello.node) == 0 ? "the other end" : Name(hello.node);
+  const std::string highest = Number(hello.version);
+  if (hello.version_min == hello.version) return who + " speaks version " + highest;
+  return who + " speaks versions " + Number(hello.version_min) + " to " + highest;
+}
+
+std::string VersionsSentence(const Hello& ours, const Hello& theirs) {
+  const Hello& older = theirs.version < ours.version ? theirs : ours;
+  const std::string who = Raw(older.node) == 0 ? "the other end" : Name(older.node);
+  return Versions(theirs) + " of the peer protocol, " + Versions(ours) +
+         ", and there is none that both know: update " + who +
+         ", and where no release in between speaks both, stop all nodes before";
+}
+
+std::string LevelSentence(const Hello& ahead, const Hello& behind) {
+  return "the cluster is at feature level " + Number(ahead.feature_level) + ", and " +
+         Name(behind.node) + " can " + Number(behind.feature_level_max) + ": start " +
+         Name(behind.node) + " with a release that can " + Number(ahead.feature_level) +
+         ", and without a lower --feature-level-max";
+}
+
+bool IsBehind(const Hello& one, const Hello& other) {
+  return one.feature_level_max != 0 && one.feature_level_max < other.feature_level;
+}
+
 std::string SecretSentence(const Hello& with, const Hello& without) {
   return Name(with.node) + " has a cluster secret and " + Name(without.node) +
          " has none: give both the same --cluster-secret-file";
@@ -41,6 +70,7 @@ std::string SecretSentence(const Hello& with, const Hello& without) {
 std::string EncodeHello(const Hello& hello) {
   std::string out(kMagic);
   PutFixed<uint32_t>(&out, hello.version);
+  PutFixed<uint32_t>(&out, hello.version_min);
   PutFixed<uint8_t>(&out, hello.has_secret ? kFlagSecret : 0);
   PutFixed<uint64_t>(&out, Raw(hello.node));
   PutFixed<uint64_t>(&out, Raw(hello.receiver));
@@ -48,6 +78,7 @@ std::string EncodeHello(const Hello& hello) {
   PutFixed<uint64_t>(&out, hello.session);
   PutFixed<uint64_t>(&out, hello.cluster_id);
   PutFixed<uint32_t>(&out, hello.group_count);
+  PutFixed<uint32_t>(&out, hello.feature_level_max);
   PutFixed<uint32_t>(&out, hello.feature_level);
   PutFixed<uint16_t>(&out, Raw(hello.core));
   PutFixed<uint8_t>(&out, Raw(hello.channel));
@@ -63,7 +94,17 @@ std::optional<Hello> DecodeHello(std::string_view bytes) {
   Hello hello;
   hello.version = reader.Fixed<uint32_t>();
   if (!reader.ok()) return std::nullopt;
-  if (hello.version != kProtocolVersion) return hello;
+  if (hello.version <= kVersionWithoutRange) {
+    hello.version_min = hello.version;
+    if (hello.version != kVersionWithoutRange) return hello;
+    reader.Take(sizeof(uint8_t));
+    hello.node = NodeId{reader.Fixed<uint64_t>()};
+    hello.receiver = NodeId{reader.Fixed<uint64_t>()};
+    return reader.ok() ? std::optional<Hello>(hello) : std::nullopt;
+  }
+  hello.version_min = reader.Fixed<uint32_t>();
+  if (!reader.ok() || hello.version_min > hello.version) return std::nullopt;
+  if (!CommonVersion(Hello(), hello)) return hello;
   hello.has_secret = (reader.Fixed<uint8_t>() & kFlagSecret) != 0;
   hello.node = NodeId{reader.Fixed<uint64_t>()};
   hello.receiver = NodeId{reader.Fixed<uint64_t>()};
@@ -71,6 +112,7 @@ std::optional<Hello> DecodeHello(std::string_view bytes) {
   hello.session = reader.Fixed<uint64_t>();
   hello.cluster_id = reader.Fixed<uint64_t>();
   hello.group_count = reader.Fixed<uint32_t>();
+  hello.feature_level_max = reader.Fixed<uint32_t>();
   hello.feature_level = reader.Fixed<uint32_t>();
   hello.core = CoreId{reader.Fixed<uint16_t>()};
   const uint8_t channel = reader.Fixed<uint8_t>();
@@ -104,6 +146,12 @@ std::optional<HelloReply> DecodeHelloReply(std::string_view bytes) {
   return reply;
 }
 
+std::optional<uint32_t> CommonVersion(const Hello& ours, const Hello& theirs) {
+  const uint32_t highest = std::min(ours.version, theirs.version);
+  if (highest < std::max(ours.version_min, theirs.version_min)) return std::nullopt;
+  return highest;
+}
+
 std::string Proof(std::string_view secret, Role role, std::string_view dialler_hello,
                   std::string_view acceptor_hello) {
   std::string text = role == Role::kDialler ? "ursula peer: the dialler is here"
@@ -134,10 +182,7 @@ Nonce DrawNonce() {
 
 std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
                                    const std::map<NodeId, std::string>& peers) {
-  if (theirs.version != ours.version) {
-    return "one end speaks version " + Number(theirs.version) + " of the peer protocol, " +
-           Name(ours.node) + " version " + Number(ours.version) + ": update the older release";
-  }
+  if (!CommonVersion(ours, theirs)) return VersionsSentence(ours, theirs);
   if (theirs.node == ours.node) {
     return "two nodes have the id " + Number(Raw(ours.node)) +
            ": give each a --node-id of its own, and leave this node's own address out of the "
@@ -160,6 +205,8 @@ std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
            Name(ours.node) + " has " + Number(ours.group_count) +
            ": start both with the same --raft-group-count";
   }
+  if (IsBehind(theirs, ours)) return LevelSentence(ours, theirs);
+  if (IsBehind(ours, theirs)) return LevelSentence(theirs, ours);
   return std::nullopt;
 }
 

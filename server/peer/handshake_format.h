@@ -17,7 +17,10 @@
 
 namespace ursula::peer {
 
-inline constexpr uint32_t kProtocolVersion = 1;
+// The versions that this build speaks; two ends speak the highest that both know. Version 1 had no
+// range, and its beats and answers of payload were written in more than one way.
+inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersionMin = 2;
 inline constexpr std::size_t kNonceBytes = 16;
 inline constexpr std::size_t kMacBytes = 32;
 inline constexpr std::size_t kHandshakeBytesMax = 4096;  // Of any of its messages.
@@ -26,16 +29,18 @@ inline constexpr uint16_t kSenderCoresMax = 1024;
 using Nonce = std::array<char, kNonceBytes>;
 
 struct Hello {
-  uint32_t version = kProtocolVersion;
+  uint32_t version = kProtocolVersion;         // The highest,
+  uint32_t version_min = kProtocolVersionMin;  // and the lowest that it speaks.
   bool has_secret = false;
-  NodeId node = {};          // Whose words these are.
-  NodeId receiver = {};      // Whom it takes the other end for.
-  uint64_t incarnation = 0;  // Of its process, drawn at random.
-  uint64_t session = 0;      // The dialler's count of its connections to this node.
-  uint64_t cluster_id = 0;   // 0: none yet.
-  uint32_t group_count = 0;  // 0: not known yet.
-  uint32_t feature_level = 0;
-  CoreId core = {};  // The dialler's, whose frames the stream carries.
+  NodeId node = {};                // Whose words these are.
+  NodeId receiver = {};            // Whom it takes the other end for.
+  uint64_t incarnation = 0;        // Of its process, drawn at random.
+  uint64_t session = 0;            // The dialler's count of its connections to this node.
+  uint64_t cluster_id = 0;         // 0: none yet.
+  uint32_t group_count = 0;        // 0: not known yet.
+  uint32_t feature_level_max = 0;  // The highest that this node can; 0: it doesn't say.
+  uint32_t feature_level = 0;      // Its cluster's, as far as it knows; 0: not known.
+  CoreId core = {};                // The dialler's, whose frames the stream carries.
   Channel channel = Channel::kControl;
   int64_t wall_ms = 0;
   Nonce nonce = {};
@@ -53,9 +58,13 @@ enum class Role : uint8_t { kDialler, kAcceptor };
 std::string EncodeHello(const Hello& hello);
 std::string EncodeHelloReply(std::string_view hello, std::string_view mac);
 
-// None: no hello of ours. One of another version has its version alone.
+// None: no hello of ours. Where no version is common it has the versions, and of version 1 whose it
+// is and whom that dialled.
 std::optional<Hello> DecodeHello(std::string_view bytes);
 std::optional<HelloReply> DecodeHelloReply(std::string_view bytes);
+
+// What the two speak; none: nothing that both know.
+std::optional<uint32_t> CommonVersion(const Hello& ours, const Hello& theirs);
 
 // HMAC-SHA256 over who speaks and both hellos, keyed by the secret. Without a secret the key is
 // empty: the dialler proves only that it is there now.

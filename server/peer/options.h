@@ -24,7 +24,8 @@ struct PeerTransportOptions {
   std::string secret = {};                   // Of the cluster. Empty: peers aren't authenticated.
   uint64_t cluster_id = 0;                   // 0: none yet. See PeerTransport::SetCluster.
   uint32_t group_count = 0;                  // 0: not known yet.
-  uint32_t feature_level = 1;                // Told to peers; never a reason to refuse.
+  // What this node can; peers below the cluster's level (Transport::OnFeatureLevel) are refused.
+  uint32_t feature_level_max = kFeatureLevelMax;
 
   uint32_t connections_max = 64;         // Incoming; each peer has two.
   uint32_t handshake_ms_max = 5000;      // From a connection to its first open stream.
@@ -43,14 +44,15 @@ struct PeerTransportOptions {
 struct PeerStatus {
   NodeId node = {};
   std::string address = {};
-  bool connected = false;       // Frames can be sent to it.
-  bool connected_from = false;  // And from it.
-  std::string refusal = {};     // Why there is no connection; empty if none was refused.
-  uint64_t incarnation = 0;     // Of its process, where known.
-  uint64_t cluster_id = 0;      // As it said.
-  uint32_t feature_level = 0;   // As it said.
-  uint64_t round_trip_us = 0;   // Of the handshake.
-  int64_t clock_offset_ms = 0;  // Its wall clock less ours, at the handshake.
+  bool connected = false;          // Frames can be sent to it.
+  bool connected_from = false;     // And from it.
+  std::string refusal = {};        // Why there is no connection; empty if none was refused.
+  uint64_t incarnation = 0;        // Of its process, where known.
+  uint64_t cluster_id = 0;         // As it said, as the next two.
+  uint32_t feature_level_max = 0;  // The highest that it can; 0: not known.
+  uint32_t version = 0;            // Of the protocol, of the last connection; 0: there was none.
+  uint64_t round_trip_us = 0;      // Of the handshake.
+  int64_t clock_offset_ms = 0;     // Its wall clock less ours, at the handshake.
   uint64_t connects = 0;
   uint64_t sent_frames = 0;
   uint64_t sent_bytes = 0;

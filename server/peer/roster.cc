@@ -37,7 +37,8 @@ Hello Roster::OurHello(NodeId receiver) {
   hello.node = options_.node;
   hello.receiver = receiver;
   hello.incarnation = options_.incarnation;
-  hello.feature_level = options_.feature_level;
+  hello.feature_level_max = options_.feature_level_max;
+  hello.feature_level = feature_level_;
   hello.wall_ms = WallMs();
   hello.nonce = DrawNonce();
   hello.cluster_id = cluster_id_;
@@ -201,7 +202,10 @@ std::vector<PeerStatus> Roster::Statuses() {
         peer.refusals[0].sentence.empty() ? peer.refusals[1].sentence : peer.refusals[0].sentence;
     status.incarnation = peer.incarnation;
     status.cluster_id = peer.answer.theirs.cluster_id;
-    status.feature_level = peer.answer.theirs.feature_level;
+    status.feature_level_max = peer.answer.theirs.feature_level_max;
+    if (peer.connects != 0) {
+      status.version = CommonVersion(peer.answer.ours, peer.answer.theirs).value_or(0);
+    }
     status.round_trip_us = peer.answer.round_trip_us;
     status.clock_offset_ms = peer.answer.clock_offset_ms;
     status.connects = peer.connects;

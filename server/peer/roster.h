@@ -82,6 +82,8 @@ class Roster {
   // Closes what was agreed upon with another cluster id, or with none. True for those peers whose
   // outgoing streams have to be made anew.
   std::vector<NodeId> SetCluster(uint64_t cluster_id, uint32_t group_count);
+  // The cluster's level is this from now on: of those that can't who connects is refused.
+  void SetFeatureLevel(uint32_t level) { feature_level_ = level; }
   std::vector<PeerStatus> Statuses();
 
  private:
@@ -119,6 +121,7 @@ class Roster {
   Cores& cores_;
   std::atomic<uint64_t> cluster_id_;
   std::atomic<uint32_t> group_count_;
+  std::atomic<uint32_t> feature_level_ = 0;
   std::mutex mutex_;
   std::map<NodeId, Peer> peers_;         // Never grows.
   std::map<NodeId, Refused> strangers_;  // Nodes that aren't peers.

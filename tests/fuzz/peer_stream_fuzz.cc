@@ -18,7 +18,7 @@ namespace {
 void CheckHello(std::string_view input) {
   if (std::optional<Hello> hello = DecodeHello(input)) {
     Refusal(Hello(), *hello, {});
-    if (hello->version == kProtocolVersion) {
+    if (CommonVersion(Hello(), *hello)) {
       const std::string again = EncodeHello(*hello);
       std::optional<Hello> read = DecodeHello(again);
       URSULA_CHECK(read && EncodeHello(*read) == again);

@@ -48,7 +48,8 @@ class Asked(unittest.TestCase):
             cluster.await_leaders()
             self.assertEqual(self.await_health(cluster, 0), {
                 "healthy": True, "reasons": [], "members": [
-                    {"node": n, "stage": "member", "cordoned": False} for n in ALL]})
+                    {"node": n, "stage": "member", "cordoned": False} for n in ALL],
+                "feature_level": 2, "feature_level_waits_for": ""})
             status = self.json(cluster, "status")
             self.assertEqual((status["groups"], status["groups_without_leader"]), (4, 0))
             self.assertEqual(status["cluster_id"], cluster.view(1)["cluster_id"])

@@ -11,12 +11,13 @@
 namespace ursula::testing {
 
 void FoundDirectories(const std::vector<FaultDisk*>& disks, const std::string& path,
-                      uint32_t group_count, uint64_t seed) {
+                      uint32_t group_count, uint64_t seed, uint32_t feature_level) {
   Random random(seed);
   storage::DirectoryPlan plan;
   plan.cluster_id = random.Next();
   plan.history_id = random.Next();
   plan.group_count = group_count;
+  plan.feature_level = feature_level;
   for (uint64_t node = 1; node <= disks.size(); ++node) {
     plan.founders.push_back({node, random.Next()});
   }

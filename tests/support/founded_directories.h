@@ -13,7 +13,8 @@
 namespace ursula::testing {
 
 // On each disk, all of them new ones, the directory `path` of node 1, 2 ... `seed`: of their ids.
+// `feature_level`: that the cluster is founded at.
 void FoundDirectories(const std::vector<FaultDisk*>& disks, const std::string& path,
-                      uint32_t group_count, uint64_t seed);
+                      uint32_t group_count, uint64_t seed, uint32_t feature_level = 1);
 
 }  // namespace ursula::testing

@@ -28,6 +28,7 @@ constexpr uint64_t kOpenNs = 60'000'000'000;
 struct TestCluster::Node {
   uint64_t id = 0;
   uint16_t cores = 1;
+  uint32_t feature_level_max = kFeatureLevelMax;
   std::unique_ptr<FaultDisk> disk;
   std::unique_ptr<FaultDisk> kept;
   std::unique_ptr<ManualRuntime> runtime;
@@ -78,13 +79,20 @@ TestCluster::TestCluster(TestClusterOptions options) : impl_(std::make_unique<Im
     auto node = std::make_unique<Node>();
     node->id = id;
     if (id <= options.cores.size()) node->cores = options.cores[id - 1];
+    if (id <= options.feature_levels.size()) {
+      node->feature_level_max = options.feature_levels[id - 1];
+    }
     impl_->MakeDisk(node.get());
     impl_->nodes.push_back(std::move(node));
   }
   std::vector<FaultDisk*> disks;
   const uint32_t founders = options.founders == 0 ? options.nodes : options.founders;
-  for (uint32_t i = 0; i < founders; ++i) disks.push_back(impl_->nodes[i]->disk.get());
-  FoundDirectories(disks, kPath, options.groups, options.seed);
+  uint32_t level = kFeatureLevelMax;
+  for (uint32_t i = 0; i < founders; ++i) {
+    disks.push_back(impl_->nodes[i]->disk.get());
+    level = std::min(level, impl_->nodes[i]->feature_level_max);
+  }
+  FoundDirectories(disks, kPath, options.groups, options.seed, level);
   for (uint64_t id = 1; options.open && id <= founders; ++id) {
     Status status = Open(id);
     URSULA_CHECK(status.ok());
@@ -125,6 +133,7 @@ Status TestCluster::OpenFor(uint64_t id, uint64_t ms, Opening* opening) {
   options.hot_bytes_max = kHotBytes;
   options.wal_bytes_max = node.cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
+  options.feature_level_max = node.feature_level_max;
   options.cluster.transport = impl_->network.Join(NodeId{id}, node.runtime.get());
   options.cluster.node = NodeId{id};
   for (uint64_t node_id = 1; node_id <= impl_->options.nodes; ++node_id) {
@@ -148,6 +157,10 @@ Status TestCluster::OpenFor(uint64_t id, uint64_t ms, Opening* opening) {
   impl_->network.Leave(NodeId{id}, true);
   node.runtime.reset();
   return opened.status();
+}
+
+void TestCluster::SetFeatureLevelMax(uint64_t node, uint32_t level) {
+  impl_->Find(node).feature_level_max = level;
 }
 
 void TestCluster::Crash(uint64_t node) { impl_->Fall(&impl_->Find(node), true); }

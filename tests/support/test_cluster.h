@@ -35,9 +35,11 @@ struct TestClusterOptions {
   uint32_t groups = 4;
   uint32_t founders = 0;  // How many of them have founded it; 0: all. The others' disks are empty.
   std::vector<uint16_t> cores = {};  // Of each node in turn; beyond: 1.
-  uint64_t seed = 1;                 // Of elections, delays and what a crash keeps of a disk.
-  bool open = true;                  // False: Open opens them.
-  bool rejoin_when_rotten = true;    // As EngineOptions.
+  // The feature level that each node in turn can at first; beyond: the highest.
+  std::vector<uint32_t> feature_levels = {};
+  uint64_t seed = 1;               // Of elections, delays and what a crash keeps of a disk.
+  bool open = true;                // False: Open opens them.
+  bool rejoin_when_rotten = true;  // As EngineOptions.
 };
 
 class TestCluster {
@@ -56,6 +58,7 @@ class TestCluster {
   Status Open(uint64_t node);
   // As Open, of which `opening`, which outlives it, tells, and which is ended after `ms`.
   Status OpenFor(uint64_t node, uint64_t ms, Opening* opening);
+  void SetFeatureLevelMax(uint64_t node, uint32_t level);  // From its next opening on.
   void Crash(uint64_t node);  // Its power fails: what wasn't synced may be gone, or torn.
   void Kill(uint64_t node);   // Its process ends; its peers learn of that soon.
   Status Stop(uint64_t node);

@@ -295,6 +295,7 @@ class Follower {
   virtual void OnData(ReadReply reply) = 0;
   // Once, last; nothing follows. Ok: the stream is closed and all of it was delivered.
   // kCancelled: by Cancel or Stop. kFailedPrecondition: the stream is gone; kind in `outcome`.
+  // kUnavailable: this node can't read it for now, or hasn't heard of its group's leader for 5 s.
   virtual void OnEnd(Status status, Outcome outcome) = 0;
 };
 
@@ -404,6 +405,10 @@ struct EngineOptions {
   // False, or where there is such a folder already: kDataLoss, with file and offset, and nothing is
   // moved.
   bool rejoin_when_rotten = true;
+  // This node takes part in no higher feature level: so the cluster stays at that, and an older
+  // release can go on from the directory. 1 to kFeatureLevelMax. A directory of a higher one isn't
+  // opened, and no cluster's that has gone on to one.
+  uint32_t feature_level_max = kFeatureLevelMax;
   Runtime* runtime = nullptr;  // Borrowed, outlives the engine. Null: the engine owns a small one.
   // Runs completions of calls made outside the runtime's cores. Empty: they run on the core.
   Function<void(Function<void()>)> executor = {};

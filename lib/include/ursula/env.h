@@ -56,6 +56,10 @@ class Transport {
   // larger than `frame_bytes_wanted` is taken apart and put together again on the way.
   virtual SendOutcome Send(CoreId core, NodeId to, Channel channel, std::vector<Bytes> frame) = 0;
   virtual uint64_t frame_bytes_wanted() const = 0;
+
+  // The cluster's feature level is this from now on. A transport whose peers say what they can may
+  // refuse those that can't, which take no part anyway. Any thread.
+  virtual void OnFeatureLevel(uint32_t /*level*/) {}
 };
 
 // Of a node that is one of several. Each of them keeps every group; an append is acknowledged once

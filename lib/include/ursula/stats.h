@@ -173,6 +173,8 @@ struct MemberStatus {
   bool cordoned = false;      // It is to lead nothing.
   uint64_t lives_before = 0;  // Directories that it had in this cluster before.
   uint64_t openings = 0;      // Of its directory, as far as the cluster was told.
+  // The highest feature level that its process says it can; 0: it wasn't heard of.
+  uint32_t feature_level_max = 0;
 };
 
 struct ClusterStatus {
@@ -186,7 +188,11 @@ struct ClusterStatus {
   std::string members_wait_for = {};
   // Where a rotten directory of this node is kept; empty: there is none.
   std::string aside = {};
-  bool rejoins = false;  // It hasn't been taken in again since then.
+  bool rejoins = false;            // It hasn't been taken in again since then.
+  uint32_t feature_level = 0;      // In force, as this node knows. It is never lowered.
+  uint32_t feature_level_max = 0;  // That this node can.
+  // Why it isn't raised, though a node can more; empty: no node can.
+  std::string feature_level_waits_for = {};
 };
 
 // How the survivors of a cluster that has lost the majority of a group for ever become a cluster of

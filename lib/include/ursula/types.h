@@ -16,6 +16,10 @@ enum class NodeId : uint64_t {};   // A process of the cluster, stable across re
 enum class GroupId : uint32_t {};  // A Raft group, in [0, EngineOptions::group_count).
 enum class CoreId : uint16_t {};   // A core of the runtime, in [0, Runtime::core_count()).
 
+// The highest feature level that this build knows: which replicated formats and commands there are
+// (docs/formats/README.md, "Feature levels"). A cluster is at the highest that all its nodes know.
+inline constexpr uint32_t kFeatureLevelMax = 2;
+
 // A position in a stream: bytes of the stored form before it (docs/PROTOCOL.md, "Offsets").
 struct Offset {
   uint64_t bytes = 0;

@@ -92,9 +92,14 @@ TEST_F(FormatsTest, Directory) {
                                                          .generation = 1,
                                                          .nonce = 9,
                                                          .node_id = 2,
-                                                         .feature_level = kFeatureLevel,
+                                                         .feature_level = 1,
                                                          .state = DirectoryState::kFounding,
                                                          .aside = rotten.aside}));
+  meta.recovery = {};
+  meta.feature_level = 2;
+  Check("directory_meta_2_raised_to_level_2", EncodeDirectoryMeta(meta));
+  meta.founding_level = 2;
+  Check("directory_meta_2_founded_at_level_2", EncodeDirectoryMeta(meta));
   Check("directory_meta_2_without_a_plan",
         EncodeDirectoryMeta({.id = 0x1122334455667788,
                              .generation = 1,
@@ -130,6 +135,12 @@ TEST_F(FormatsTest, FoundersHello) {
                                     .lost = {NodeId{1}, NodeId{3}}}},
                       1};
   Check("founding_hello_recovered", EncodeFoundingHello(recovered).view());
+  recovered.feature_level_max = 3;
+  recovered.feature_level = recovered.record.plan.feature_level = 2;
+  Check("founding_hello_recovered_at_level_2", EncodeFoundingHello(recovered).view());
+  FoundingHello level = hello;
+  level.feature_level_max = level.record.plan.feature_level = 2;
+  Check("founding_hello_at_level_2", EncodeFoundingHello(level).view());
 }
 
 TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {
@@ -314,6 +325,11 @@ TEST_F(FormatsTest, PeerFrames) {
   peers::SaidBeats said(300);
   Check("beats_kept", said.Write(peers::EncodeBeats(&beats)));
   Check("beats_again", said.Write(peers::EncodeBeats(&beats)));
+  group::PayloadAnswer answer{5, 9, {7003, 7100}, ursula::Bytes::Static("b"), 0, true};
+  answer.sum = group::SumOf(answer, 6, 7000);
+  ByteParts summed;
+  group::EncodeLetter({ReplicaId{1}, ReplicaId{131074}, answer}, &summed);
+  Check("letter_payload_answer_with_sum_of_ends", summed.TakeJoined().view());
   ByteParts news;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
   Check("letter_time_news", news.TakeJoined().view());

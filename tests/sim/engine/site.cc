@@ -56,6 +56,7 @@ void Site::Wipe() {
     node.runtime.reset();
     node.born = i < profile_.founders;
     node.disk = NewDisk();
+    node.openings = 0;
     node.kept.reset();
     node.empty = node.stale = node.refused = false;
   }
@@ -85,6 +86,8 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   options.wal_bytes_max = cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
   if (cluster()) {
+    // Until it is restarted it keeps the cluster at the level that it was founded at.
+    if (index == 0 && ++node.openings == 1) options.feature_level_max = 1;
     options.cluster.transport = network_.Join(IdOf(index), node.runtime.get());
     options.cluster.node = IdOf(index);
     for (std::size_t i = 0; i < nodes_.size(); ++i) options.cluster.founders.push_back(IdOf(i));

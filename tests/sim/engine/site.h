@@ -110,6 +110,7 @@ class Site {
     uint64_t lazy_one_in = 1;
     uint64_t paused_until_ns = 0;
     uint64_t ended = 0;
+    uint64_t openings = 0;       // Of its disk and those before.
     int64_t clock_ahead_ms = 0;  // Of the right time, when that was
     uint64_t clock_set_ns = 0;   // this; from there it drifts.
     int64_t drift_per_million = 0;

@@ -13,12 +13,15 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.node = NodeId{1};
   view.status.cluster_id = 0xab;
   view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
-  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, true, 3, 4},
+  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, true, 3, 4, 2},
                          {NodeId{4}, MemberStatus::Stage::kInvited}};
   view.status.groups_settled = 5;
   view.status.members_wait_for = "node 2";
   view.status.aside = "/data/aside";
   view.status.rejoins = true;
+  view.status.feature_level = 1;
+  view.status.feature_level_max = 2;
+  view.status.feature_level_waits_for = "node 4";
   view.version = "1";
   view.reasons = {"so", "and \"so\""};
   view.peers.resize(1);
@@ -32,10 +35,13 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
                       "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
                       "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
                       "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
-                      "\"openings\":4},{\"node\":4,\"stage\":\"invited\",\"cordoned\":false,"
-                      "\"lives_before\":0,\"openings\":0}],"
+                      "\"openings\":4,\"feature_level_max\":2},{\"node\":4,\"stage\":\"invited\","
+                      "\"cordoned\":false,"
+                      "\"lives_before\":0,\"openings\":0,\"feature_level_max\":0}],"
                       "\"groups_settled\":5,\"members_wait_for\":\"node 2\","
-                      "\"aside\":\"/data/aside\",\"rejoins\":true,\"peers\":["
+                      "\"aside\":\"/data/aside\",\"rejoins\":true,"
+                      "\"feature_level\":1,\"feature_level_max\":2,"
+                      "\"feature_level_waits_for\":\"node 4\",\"peers\":["
                       "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
             0u)
       << json;

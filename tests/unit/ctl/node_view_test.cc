@@ -87,6 +87,20 @@ TEST(NodeViewTest, MembersAreReadByNumber) {
   EXPECT_FALSE(view->members[0].cordoned);
 }
 
+TEST(NodeViewTest, FeatureLevelsAreRead) {
+  const std::string good = ClusterJson(1, {}, {2});
+  auto view = ParseNodeView(With(good,
+                                 "\"feature_level\":1,\"feature_level_max\":2,"
+                                 "\"feature_level_waits_for\":\"node\\u00072\""));
+  ASSERT_TRUE(view.has_value());
+  EXPECT_EQ(view->feature_level, 1u);
+  EXPECT_EQ(view->feature_level_max, 2u);
+  EXPECT_EQ(view->feature_level_waits_for, "node?2");
+  EXPECT_FALSE(ParseNodeView(With(good, "\"feature_level\":4294967296")).has_value());
+  EXPECT_FALSE(ParseNodeView(With(good, "\"feature_level_max\":-1")).has_value());
+  EXPECT_FALSE(ParseNodeView(With(good, "\"feature_level_waits_for\":1")).has_value());
+}
+
 TEST(NodeViewTest, MembersThatAreNoneAreNotBelieved) {
   const std::string good = ClusterJson(1, {}, {2});
   for (const char* members :

@@ -70,11 +70,13 @@ TEST_F(ReportTest, ProgramsGetJson) {
       "{\"node\":1,\"admin\":\"10.0.0.1:4438\",\"answers\":true,\"problem\":\"\","
       "\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":[],\"warnings\":[],"
       "\"groups_led\":1,\"groups_behind\":0,\"lag_entries\":0,\"worst_lag\":0,"
-      "\"worst_group\":null},"
+      "\"worst_group\":null,\"feature_level\":0,\"feature_level_max\":0},"
       "{\"node\":2,\"admin\":\"10.0.0.2:4438\",\"answers\":true,\"problem\":\"\","
       "\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":[],\"warnings\":[],"
-      "\"groups_led\":0,\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,\"worst_group\":0},"
-      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\"}],\"members\":[]}\n");
+      "\"groups_led\":0,\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,\"worst_group\":0,"
+      "\"feature_level\":0,\"feature_level_max\":0},"
+      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\"}],\"members\":[],"
+      "\"feature_level\":0,\"feature_level_waits_for\":\"\"}\n");
   EXPECT_EQ(GroupsJson(overview_),
             "{\"groups\":[{\"group\":0,\"leader\":1,\"term\":2,\"replicas\":["
             "{\"node\":1,\"applied\":30,\"lag\":0},{\"node\":2,\"applied\":25,\"lag\":5}]},"
@@ -86,7 +88,9 @@ TEST_F(ReportTest, ProgramsGetJson) {
             "{\"nodes\":[{\"node\":2,\"admin\":\"10.0.0.2:4438\",\"answers\":true,"
             "\"problem\":\"\",\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,"
             "\"worst_group\":0}]}\n");
-  EXPECT_EQ(HealthJson(Overview{}), "{\"healthy\":true,\"reasons\":[],\"members\":[]}\n");
+  EXPECT_EQ(HealthJson(Overview{}),
+            "{\"healthy\":true,\"reasons\":[],\"members\":[],\"feature_level\":0,"
+            "\"feature_level_waits_for\":\"\"}\n");
   EXPECT_EQ(ClockJson({"h", 1}, -5), "{\"admin\":\"h:1\",\"moved_ms\":-5}\n");
   EXPECT_EQ(FailureJson("A", "b \"c\""),
             "{\"error\":{\"code\":\"A\",\"message\":\"b \\\"c\\\"\"}}\n");
@@ -120,9 +124,34 @@ TEST_F(ReportTest, MembersAreToldWithTheirStages) {
       "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true},"
       "{\"node\":4,\"stage\":\"invited\",\"cordoned\":false},"
       "{\"node\":5,\"stage\":\"leaving\",\"cordoned\":false},"
-      "{\"node\":6,\"stage\":\"unknown\",\"cordoned\":false}]}\n";
+      "{\"node\":6,\"stage\":\"unknown\",\"cordoned\":false}],\"feature_level\":0,"
+      "\"feature_level_waits_for\":\"\"}\n";
   EXPECT_EQ(HealthJson(overview_), "{\"healthy\":true,\"reasons\":[]," + members);
   EXPECT_TRUE(StatusJson(survey_, overview_).ends_with("}]," + members));
+}
+
+TEST_F(ReportTest, TheFeatureLevelIsToldAndWhatItWaitsFor) {
+  for (std::size_t i = 0; i < 2; ++i) {
+    survey_[i].view->feature_level = 1;
+    survey_[i].view->feature_level_max = 2 - static_cast<uint32_t>(i);
+    survey_[i].view->feature_level_waits_for = i == 0 ? "level 2 waits for node 2" : "less";
+  }
+  overview_ = Summarize(survey_);  // Node 1 leads group 0.
+  EXPECT_NE(StatusText(survey_, overview_)
+                .find("-\nfeature level 1: level 2 waits for node 2\n"
+                      "feature levels: node 1 can 2, node 2 can 1\nunreachable: "),
+            std::string::npos)
+      << StatusText(survey_, overview_);
+  EXPECT_TRUE(HealthText(overview_).ends_with("feature level 1: level 2 waits for node 2\n"));
+  EXPECT_TRUE(StatusJson(survey_, overview_)
+                  .ends_with("\"feature_level\":1,\"feature_level_waits_for\":"
+                             "\"level 2 waits for node 2\"}\n"));
+  // One that knows of the raise is ahead of the others.
+  survey_[1].view->feature_level = 2;
+  survey_[1].view->feature_level_waits_for = "";
+  overview_ = Summarize(survey_);
+  EXPECT_EQ(overview_.feature_level, 2u);
+  EXPECT_EQ(HealthText(overview_).find("feature level"), std::string::npos);
 }
 
 TEST(NodeChangesReportTest, EachEndIsTold) {

@@ -26,11 +26,15 @@ class ManualEngine {
   template <class Reply>
   using Answer = std::shared_ptr<std::optional<Result<Reply>>>;
 
-  explicit ManualEngine(uint32_t groups, uint16_t cores = 2) : groups_(groups), cores_(cores) {
+  explicit ManualEngine(uint32_t groups, uint16_t cores = 2,
+                        uint32_t feature_level_max = kFeatureLevelMax)
+      : groups_(groups), cores_(cores), feature_level_max_(feature_level_max) {
     disk_.faults().latency_min_ns = disk_.faults().latency_max_ns = 100'000;
     Open();
   }
-  ~ManualEngine() { Crash(); }
+  ~ManualEngine() {
+    if (engine_ != nullptr) Crash();
+  }
 
   void Crash() {
     disk_.Crash();
@@ -42,6 +46,12 @@ class ManualEngine {
   void Reopen() {
     Crash();
     Open();
+  }
+  // Without, where it isn't ok.
+  Status Reopen(uint32_t feature_level_max) {
+    Crash();
+    feature_level_max_ = feature_level_max;
+    return TryOpen();
   }
 
   StreamEngine* operator->() { return engine_.get(); }
@@ -125,6 +135,10 @@ class ManualEngine {
 
  private:
   void Open() {
+    Status opened = TryOpen();
+    ASSERT_TRUE(opened.ok()) << opened.ToString();
+  }
+  Status TryOpen() {
     runtime_ = std::make_unique<testing::ManualRuntime>(cores_, &disk_);
     EngineOptions options;
     options.runtime = runtime_.get();
@@ -132,13 +146,15 @@ class ManualEngine {
     options.group_count = groups_;
     options.wal_bytes_max = cores_ * (uint64_t{8} << 20);
     options.message_bytes_max = 64 << 10;
+    options.feature_level_max = feature_level_max_;
     auto opened = StreamEngine::Open(std::move(options));
-    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
-    engine_ = std::move(*opened);
+    if (opened.ok()) engine_ = std::move(*opened);
+    return opened.ok() ? Status() : opened.status();
   }
 
   const uint32_t groups_;
   const uint16_t cores_;
+  uint32_t feature_level_max_;
   testing::FaultDisk disk_{1};
   std::unique_ptr<testing::ManualRuntime> runtime_;
   std::unique_ptr<StreamEngine> engine_;

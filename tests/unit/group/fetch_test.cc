@@ -103,6 +103,22 @@ TEST_F(FetchTest, BytesThatFailTheirChecksumAreNotTaken) {
   EXPECT_EQ(repaired_, 10u);
 }
 
+// From feature level 2 on the sum is of them, too; an answer of before is taken as it is.
+TEST_F(FetchTest, EndsThatFailTheChecksumAreNotTaken) {
+  fetch_->Add({kOne, 100, 110});
+  PayloadAnswer wrong = AnswerTo(Last(), "0123456789");
+  wrong.sums_ends = true;
+  wrong.sum = SumOf(wrong, Raw(kOne), 100);
+  const PayloadAnswer right = wrong;
+  wrong.message_ends = {104, 110};
+  fetch_->OnAnswer(asked_[0].to, wrong);
+  loop_.RunUntilIdle();
+  EXPECT_EQ(Stored(100), 100u);
+  fetch_->OnAnswer(asked_[0].to, right);
+  loop_.RunUntilIdle();
+  EXPECT_EQ(Stored(100), 110u);
+}
+
 TEST_F(FetchTest, WhatIsMissedTwiceIsAskedForOnce) {
   fetch_->Add({kOne, 0, 100});
   fetch_->Add({kOne, 50, 150});

@@ -157,6 +157,7 @@ void GroupWorld::OnWalStarted(Status status) {
   services.budget = &budget_;
   services.self = directory_->replica_id();
   services.opening = loop().Entropy();
+  services.levels = levels;
   if (network_ != nullptr) {
     peers::Receiver* receiver = this;
     hub_ = std::make_unique<peers::Hub>(

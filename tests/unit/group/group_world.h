@@ -138,6 +138,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
 
   testing::FaultDisk disk;
   WorldOptions options;
+  LevelGate* levels = nullptr;  // Services::levels, of the next openings.
 
  private:
   // storage::Wal::Listener

@@ -28,6 +28,7 @@ std::vector<Letter> Samples() {
           SnapshotAck{77, 4, true},
           PayloadAsk{5, 6, 7000, 8000},
           PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes"), 0x01020304},
+          PayloadAnswer{5, 9, {7003, 7100}, Bytes::Static("bytes"), 0x01020304, true},
           TimeNews{{5, 6}, {7}},
           Wholeness{700},
           Lacking{9}};
@@ -65,6 +66,22 @@ TEST(LetterFormatTest, AnyCutUnknownKindAndWhateverFollowsIsRefused) {
     EXPECT_FALSE(DecodeLetter(Bytes::Take(std::string(encoded.view()) + "x")).ok());
   }
   EXPECT_FALSE(DecodeLetter(Bytes::Static("\x08\x02\x01")).ok());
+}
+
+TEST(LetterFormatTest, AnAnswerSaysWhetherItsSumIsOfItsEnds) {
+  for (bool sums_ends : {false, true}) {
+    Result<AddressedLetter> read =
+        DecodeLetter(Encoded(PayloadAnswer{5, 0, {3, 9}, Bytes::Static("b"), 77, sums_ends}));
+    ASSERT_TRUE(read.ok());
+    PayloadAnswer answer = std::get<PayloadAnswer>(read->letter);
+    EXPECT_EQ(answer.sums_ends, sums_ends);
+    const uint32_t sum = SumOf(answer, 1, 2);
+    answer.message_ends = {3, 8};
+    EXPECT_EQ(SumOf(answer, 1, 2) != sum, sums_ends);
+    answer.message_ends = {3};
+    EXPECT_EQ(SumOf(answer, 1, 2) != sum, sums_ends);
+    EXPECT_NE(SumOf(answer, 1, 3), SumOf(answer, 1, 2));
+  }
 }
 
 TEST(LetterFormatTest, AShipmentIsNamedInASnapshotsData) {

@@ -75,6 +75,29 @@ TEST(FoundingFormatTest, ReadsBackARecoveredClusters) {
   }
 }
 
+TEST(FoundingFormatTest, ReadsBackFeatureLevels) {
+  FoundingHello hello = Hello();
+  for (uint32_t level_max : {1u, 2u, 300u}) {
+    for (uint32_t level : {1u, 2u}) {
+      for (uint32_t founded : {1u, 2u}) {
+        hello.feature_level_max = level_max;
+        hello.feature_level = level;
+        hello.record.plan.feature_level = founded;
+        Result<FoundingHello> read = DecodeFoundingHello(EncodeFoundingHello(hello));
+        ASSERT_TRUE(read.ok()) << read.status().ToString();
+        EXPECT_EQ(*read, hello);
+      }
+    }
+  }
+  for (const std::string& levels :
+       {std::string(), std::string("\1"), std::string("\0\1", 2), std::string("\1\1\1")}) {
+    std::string fields = FieldsOf(Hello());
+    PutVarint(&fields, 7);
+    PutString(&fields, levels);
+    EXPECT_FALSE(DecodeFoundingHello(WithFields(fields)).ok());
+  }
+}
+
 TEST(FoundingFormatTest, IsNoFrameOfLettersAndTheOtherWayRound) {
   const Bytes hello = EncodeFoundingHello(Hello());
   EXPECT_TRUE(IsFoundingFrame(hello));

@@ -81,6 +81,38 @@ TEST(FoundingTest, ThreeEmptyDirectoriesBecomeMembersOfThePlanOfTheLowest) {
   EXPECT_EQ(one.agreed(), 3u);
 }
 
+TEST(FoundingTest, ItIsFoundedAtTheLowestFeatureLevelOfAll) {
+  for (uint32_t lowest : {1u, 2u, 3u}) {
+    FoundingOptions options[3] = {Options(1), Options(2), Options(3)};
+    for (FoundingOptions& one : options) one.feature_level_max = 3;
+    options[lowest % 3].feature_level_max = lowest;
+    Founding one(options[0]), two(options[1]), three(options[2]);
+    Converge({&three, &two, &one});
+    ASSERT_TRUE(one.member() && two.member() && three.member());
+    EXPECT_EQ(one.record().plan.feature_level, lowest);
+    EXPECT_EQ(three.record().plan, one.record().plan);
+  }
+}
+
+TEST(FoundingTest, WhoCannotWhatThePlanOrTheClusterIsAtIsRefused) {
+  FoundingPlan plan = Plan();
+  plan.feature_level = 2;
+  Founding founder(Options(2));
+  founder.OnHello(HelloOf(Self(1), {FoundingState::kFounding, plan}, &founder, 2));
+  EXPECT_EQ(founder.refusal(),
+            "the plan of the founding is at feature level 2, and node 2 can 1: start it with a "
+            "release that can more, and without a lower --feature-level-max");
+  // The founding is long ago.
+  Founding joiner(Options(3));
+  FoundingPlan begun = PlanOfOne(1, 7);
+  FoundingHello member = HelloOf(Self(1), {FoundingState::kMember, begun}, &joiner, 3);
+  member.feature_level = 2;
+  joiner.OnHello(member);
+  EXPECT_EQ(joiner.refusal(),
+            "cluster 7 is at feature level 2, and node 3 can 1: start it with a release that can "
+            "more, and without a lower --feature-level-max");
+}
+
 TEST(FoundingTest, OneAloneFoundsAtOnce) {
   FoundingOptions options = Options(4);
   options.wish.founders = {NodeId{4}};

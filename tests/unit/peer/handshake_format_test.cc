@@ -17,7 +17,8 @@ Hello Example() {
   hello.session = 4;
   hello.cluster_id = 5;
   hello.group_count = 6;
-  hello.feature_level = 7;
+  hello.feature_level_max = 7;
+  hello.feature_level = 6;
   hello.core = CoreId{8};
   hello.channel = Channel::kBulk;
   hello.wall_ms = 9;
@@ -37,7 +38,8 @@ std::string Hex(std::string_view bytes) {
 TEST(HandshakeFormatTest, TheBytesOfAHello) {
   EXPECT_EQ(Hex(EncodeHello(Example())),
             "55525350"
-            "01000000"
+            "02000000"
+            "02000000"
             "01"
             "0100000000000000"
             "0200000000000000"
@@ -46,6 +48,7 @@ TEST(HandshakeFormatTest, TheBytesOfAHello) {
             "0500000000000000"
             "06000000"
             "07000000"
+            "06000000"
             "0800"
             "01"
             "0900000000000000"
@@ -62,11 +65,72 @@ TEST(HandshakeFormatTest, AHelloIsReadAsItWasWritten) {
   }
 }
 
-TEST(HandshakeFormatTest, OfAnotherVersionOnlyTheVersionIsRead) {
-  const std::optional<Hello> read = DecodeHello(std::string("URSP\2\0\0\0", 8));
+// The bytes of the hello above in version 1, which had no range.
+std::string HelloOfVersion1() {
+  std::string bytes = EncodeHello(Example());
+  bytes[4] = 1;
+  bytes.erase(8, 4);                      // The lowest version,
+  bytes.erase(8 + 1 + 5 * 8 + 4 + 4, 4);  // and the level in force.
+  return bytes;
+}
+
+TEST(HandshakeFormatTest, OfVersion1ItIsReadWhoseItIs) {
+  const std::string bytes = HelloOfVersion1();
+  EXPECT_EQ(Hex(bytes),
+            "5552535001000000010100000000000000020000000000000003000000000000000400000000000000"
+            "05000000000000000600000007000000080001"
+            "09000000000000006e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e");
+  const std::optional<Hello> read = DecodeHello(bytes);
   ASSERT_TRUE(read);
-  EXPECT_EQ(read->version, 2u);
-  EXPECT_NE(Refusal(Example(), *read, {})->find("version 2"), std::string::npos);
+  EXPECT_EQ(read->version, 1u);
+  EXPECT_EQ(read->version_min, 1u);
+  EXPECT_EQ(read->node, NodeId{1});
+  EXPECT_FALSE(DecodeHello(bytes.substr(0, 20)));
+  Hello ours;
+  ours.node = NodeId{2};
+  EXPECT_EQ(Refusal(ours, *read, {}),
+            "node 1 speaks version 1 of the peer protocol, node 2 speaks version 2, and there is "
+            "none that both know: update node 1, and where no release in between speaks both, stop "
+            "all nodes before");
+}
+
+TEST(HandshakeFormatTest, WhereNoVersionIsCommonOnlyTheRangeIsRead) {
+  const std::optional<Hello> read = DecodeHello(std::string("URSP\7\0\0\0\5\0\0\0rest", 16));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->version, 7u);
+  EXPECT_EQ(read->version_min, 5u);
+  EXPECT_FALSE(CommonVersion(Example(), *read));
+  EXPECT_NE(Refusal(Example(), *read, {})
+                ->find("the other end speaks versions 5 to 7 of the peer "
+                       "protocol, node 1 speaks version 2, "),
+            std::string::npos);
+  EXPECT_NE(Refusal(Example(), *read, {})->find("update node 1"), std::string::npos);
+  EXPECT_FALSE(DecodeHello(std::string("URSP\2\0\0\0\3\0\0\0rest", 16)));  // No range.
+}
+
+TEST(HandshakeFormatTest, ANewerReleaseThatSpeaksOursIsReadWhole) {
+  Hello newer = Example();
+  newer.version = kProtocolVersion + 3;
+  newer.version_min = kProtocolVersion;
+  const std::string bytes = EncodeHello(newer);
+  const std::optional<Hello> read = DecodeHello(bytes + "what it adds");
+  ASSERT_TRUE(read);
+  EXPECT_EQ(EncodeHello(*read), bytes);
+  EXPECT_EQ(CommonVersion(Hello(), *read), kProtocolVersion);
+}
+
+TEST(HandshakeFormatTest, TheHighestVersionThatBothKnowIsSpoken) {
+  auto of = [](uint32_t min, uint32_t max) {
+    Hello hello;
+    hello.version_min = min;
+    hello.version = max;
+    return hello;
+  };
+  EXPECT_EQ(CommonVersion(of(2, 4), of(3, 6)), 4u);
+  EXPECT_EQ(CommonVersion(of(3, 6), of(2, 4)), 4u);
+  EXPECT_EQ(CommonVersion(of(2, 2), of(2, 9)), 2u);
+  EXPECT_EQ(CommonVersion(of(2, 3), of(4, 5)), std::nullopt);
+  EXPECT_EQ(CommonVersion(of(4, 5), of(2, 3)), std::nullopt);
 }
 
 TEST(HandshakeFormatTest, CoresAndChannelsOutOfRangeAreRefused) {
@@ -160,6 +224,22 @@ TEST_F(RefusalTest, ASentenceSaysWhatDiffersAndWhatToDo) {
   theirs_.cluster_id = 9;
   theirs_.group_count = 16;
   EXPECT_NE(Refused().find("node 1 has 16 groups, node 2 has 64"), std::string::npos);
+}
+
+TEST_F(RefusalTest, WhoCannotBeWhatTheClusterIsIsRefusedAtBothEnds) {
+  ours_.feature_level_max = theirs_.feature_level_max = 2;
+  ours_.feature_level = 2;
+  EXPECT_EQ(Refused(), "");  // It knows of no level yet, and can.
+  theirs_.feature_level_max = 1;
+  EXPECT_EQ(Refused(),
+            "the cluster is at feature level 2, and node 1 can 1: start node 1 with a release that "
+            "can 2, and without a lower --feature-level-max");
+  std::swap(ours_.feature_level_max, theirs_.feature_level_max);
+  std::swap(ours_.feature_level, theirs_.feature_level);
+  EXPECT_NE(Refused().find("is at feature level 2, and node 2 can 1: start node 2 "),
+            std::string::npos);
+  theirs_.feature_level = 1;  // Not raised.
+  EXPECT_EQ(Refused(), "");
 }
 
 TEST(CleanSentenceTest, APeersWordsMakeOneLineOfALog) {

@@ -275,11 +275,23 @@ TEST_F(HostilePeerTest, AnotherVersionIsNamed) {
   PeerNode& one = One();
   Hello hello = FromTwo();
   hello.version = 9;
+  hello.version_min = 8;
   RawPeer peer(port_);
   peer.Say(EncodeHello(hello));
   EXPECT_EQ(peer.Ending(),
-            "one end speaks version 9 of the peer protocol, node 1 version 1: update the older"
-            " release");
+            "the other end speaks versions 8 to 9 of the peer protocol, node 1 speaks version 2, "
+            "and there is none that both know: update node 1, and where no release in between "
+            "speaks both, stop all nodes before");
+  // Of version 1, which said no range.
+  std::string older = EncodeHello(FromTwo());
+  older[4] = 1;
+  older.erase(8, 4);
+  RawPeer first(port_);
+  first.Say(older);
+  EXPECT_NE(first.Ending().find("node 2 speaks version 1 of the peer protocol, node 1 speaks "
+                                "version 2, "),
+            std::string::npos);
+  one.AwaitLog("refused a connection from node 2: node 2 speaks version 1 of the peer protocol");
   EXPECT_EQ(one.event_count(), 0u);
 }
 

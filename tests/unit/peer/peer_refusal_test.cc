@@ -67,6 +67,25 @@ TEST_F(PeerRefusalTest, AnotherNumberOfGroups) {
   ExpectRefused(Cluster(7, 64), Cluster(7, 16), "groups, node ");
 }
 
+// The level comes to be known later than the connection, so the next one is refused.
+TEST_F(PeerRefusalTest, WhoCannotBeOfTheClustersFeatureLevel) {
+  PeerNode one(1, 1, one_port_, Ports{{2, two_port_}});
+  one.transport().OnFeatureLevel(2);
+  {
+    PeerNode two(2, 1, two_port_, Ports{{1, one_port_}});
+    one.SendSurely(0, 2, Channel::kControl, "frame");
+    two.AwaitFrames(1);
+    EXPECT_EQ(one.status(2).feature_level_max, kFeatureLevelMax);
+    EXPECT_EQ(one.status(2).version, 2u);
+  }
+  PeerNode two(2, 1, two_port_, Ports{{1, one_port_}},
+               [](PeerTransportOptions* options) { options->feature_level_max = 1; });
+  const std::string sentence = "the cluster is at feature level 2, and node 2 can 1: start node 2 ";
+  one.AwaitRefused(2, sentence);
+  two.AwaitRefused(1, sentence);
+  ExpectNothingPasses(two, 1);
+}
+
 TEST_F(PeerRefusalTest, AnAddressThatIsAnotherNodes) {
   // Node 1 takes node 2's address for node 3's.
   PeerNode one(1, 1, one_port_, Ports{{3, two_port_}});

@@ -160,6 +160,22 @@ TEST(DirectoryFormatTest, AHigherFeatureLevelIsRefusedByItsNumber) {
       << refusal;
 }
 
+// An older release keeps the field of the founding level, and refuses the level that it comes with.
+TEST(DirectoryFormatTest, TheFoundingLevelIsSaidWhereItIsNotTheFirst) {
+  DirectoryMeta meta = Meta();
+  meta.feature_level = meta.founding_level = 2;
+  const std::string bytes = EncodeDirectoryMeta(meta);
+  Result<DirectoryMeta> read = DecodeDirectoryMeta(bytes);
+  ASSERT_TRUE(read.ok()) << read.status().ToString();
+  EXPECT_EQ(*read, meta);
+  const std::string field = Field(15, std::string("\2\0\0\0", 4));
+  EXPECT_NE(bytes.find(field), std::string::npos);
+  meta.founding_level = 1;
+  EXPECT_EQ(FieldsOf(meta) + field, bytes.substr(16, bytes.size() - 20));
+  meta.feature_level = 1;
+  EXPECT_NE(Refusal(WithFields(FieldsOf(meta) + field)).find("damaged"), std::string::npos);
+}
+
 TEST(DirectoryFormatTest, EachKnownFieldMustBeThereInItsForm) {
   const std::string fields = FieldsOf(Meta());
   std::size_t count = 0;

@@ -64,6 +64,45 @@ TEST_F(DirectoryTest, WhoItIsIsOfItsFoundingWhateverLaterOpeningsAskFor) {
   EXPECT_EQ((*opened)->predecessor(), 100u);
 }
 
+TEST_F(DirectoryTest, ARaisedFeatureLevelStaysAndKeepsLowerOnesOut) {
+  auto open = [this](uint32_t level_max) {
+    return DataDirectory::Open(loop_.disk(), "/data",
+                               {.id_if_new = 1, .nonce = 1, .feature_level_max = level_max});
+  };
+  {
+    Result<std::unique_ptr<DataDirectory>> opened = open(1);
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->feature_level(), 1u);
+    EXPECT_EQ((*opened)->founding_level(), 1u);
+  }
+  {
+    Result<std::unique_ptr<DataDirectory>> opened = open(kFeatureLevel);
+    ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+    EXPECT_EQ((*opened)->feature_level(), 1u);  // Not by itself.
+    ASSERT_TRUE((*opened)->RaiseFeatureLevel(loop_.disk(), 2).ok());
+    EXPECT_TRUE((*opened)->RaiseFeatureLevel(loop_.disk(), 1).ok());
+    EXPECT_EQ((*opened)->feature_level(), 2u);
+    EXPECT_EQ((*opened)->founding_level(), 1u);
+  }
+  disk_.Crash();
+  Result<std::unique_ptr<DataDirectory>> lower = open(1);
+  ASSERT_FALSE(lower.ok());
+  EXPECT_EQ(lower.status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(lower.status().message(),
+            "/data is at feature level 2, and --feature-level-max is 1: there is no way back; give "
+            "a higher one, or leave it out");
+  Result<std::unique_ptr<DataDirectory>> opened = open(2);
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  EXPECT_EQ((*opened)->feature_level(), 2u);
+}
+
+TEST_F(DirectoryTest, ANewOneIsOfTheLevelThatItsNodeCan) {
+  Result<std::unique_ptr<DataDirectory>> opened = Open();
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  EXPECT_EQ((*opened)->feature_level(), kFeatureLevel);
+  EXPECT_EQ((*opened)->founding_level(), kFeatureLevel);
+}
+
 // Of a cluster of three, whose plan names this directory as node 2's.
 class FoundingDirectoryTest : public DirectoryTest {
  protected:
@@ -83,6 +122,21 @@ class FoundingDirectoryTest : public DirectoryTest {
             .founders = {{1, 11}, {2, 12}, {5, 15}}};
   }
 };
+
+TEST_F(FoundingDirectoryTest, ItsLevelIsItsPlans) {
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+  EXPECT_EQ((*opened)->feature_level(), 1u);
+  DirectoryPlan plan = Plan();
+  plan.feature_level = 2;
+  ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), plan).ok());
+  EXPECT_EQ((*opened)->feature_level(), 2u);
+  EXPECT_EQ((*opened)->founding_level(), 2u);
+  // Dropped for one of a lower level: nothing is in the directory yet.
+  ASSERT_TRUE((*opened)->BecomeFounding(loop_.disk(), Plan(20)).ok());
+  EXPECT_EQ((*opened)->feature_level(), 1u);
+  EXPECT_EQ((*opened)->founding_level(), 1u);
+}
 
 TEST_F(FoundingDirectoryTest, ItBeginsWithoutAPlanAndKeepsEachStepThroughACrash) {
   for (int opening = 0; opening < 2; ++opening) {
@@ -149,6 +203,7 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
     EXPECT_EQ((*opened)->cluster_id(), 21u);
     EXPECT_EQ((*opened)->replica_id(), ReplicaId{2});
     EXPECT_EQ((*opened)->recovery().number, 0u);
+    ASSERT_TRUE((*opened)->RaiseFeatureLevel(loop_.disk(), 2).ok());  // The plan stays.
     const auto places = (*opened)->places();
     for (const DataDirectory::Place& place : *places) {
       EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
@@ -167,6 +222,8 @@ TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {
     EXPECT_EQ((*opened)->founders(), plan.founders);
     EXPECT_EQ((*opened)->recovery(), plan.recovery);
     EXPECT_EQ((*opened)->history_id(), 22u);
+    EXPECT_EQ((*opened)->feature_level(), 2u);
+    EXPECT_EQ((*opened)->founding_level(), 1u);
   }
   EXPECT_FALSE(OpenOneOfSeveral(2, 20).ok());
 }
