@@ -95,6 +95,15 @@ class Levels {
   TestCluster cluster_;
 };
 
+// When it is, if node 1 is opened anew and nothing comes in between.
+uint64_t WhenRaised(const TestClusterOptions& options) {
+  Levels levels(options);
+  EXPECT_TRUE(levels->AwaitLeaders());
+  EXPECT_TRUE(levels.Reopen(1, 2).ok());
+  EXPECT_TRUE(levels->RunUntil([&] { return levels.At(1).feature_level == 2; }));
+  return levels->now_ns();
+}
+
 TEST(FeatureLevelTest, ANewClusterIsFoundedAtTheLowestOfItsNodes) {
   Levels highest({.groups = 3});
   EXPECT_TRUE(highest.AllAt(2));
@@ -176,6 +185,36 @@ TEST(FeatureLevelTest, OneThatIsAwayIsWaitedFor) {
   EXPECT_TRUE(levels.AwaitAllAt(2));
 }
 
+// Its last word is young; its heartbeats tell.
+TEST(FeatureLevelTest, OneThatFallsSilentJustBeforeIsWaitedFor) {
+  Levels levels({.groups = 2, .feature_levels = {1, 2, 2}});
+  ASSERT_TRUE(levels->AwaitLeaders());
+  ASSERT_TRUE(levels.Reopen(1, 2).ok());
+  levels->Advance(kSettleMs - 2000);
+  EXPECT_TRUE(levels.AllAt(1));
+  levels->Isolate(3);
+  levels->Advance(8000);
+  EXPECT_TRUE(levels.AllAt(1));
+  levels->Heal();
+  EXPECT_TRUE(levels.AwaitAllAt(2));
+}
+
+// What it said it said in a process that has ended.
+TEST(FeatureLevelTest, OneThatEndsJustBeforeIsWaitedFor) {
+  const TestClusterOptions options = {.groups = 1, .feature_levels = {1, 2, 2}};
+  const uint64_t raised_ns = WhenRaised(options);
+  Levels levels(options);
+  ASSERT_TRUE(levels->AwaitLeaders());
+  ASSERT_TRUE(levels.Reopen(1, 2).ok());
+  const uint64_t out = levels->LeaderOf(GroupId{0}) == 3 ? 2 : 3;
+  levels->Advance((raised_ns - levels->now_ns()) / 1'000'000 - 700);
+  levels->Kill(out);
+  levels->Advance(8000);
+  EXPECT_TRUE(levels.AllAt(1));
+  ASSERT_TRUE(levels.Reopen(out, 2).ok());
+  EXPECT_TRUE(levels.AwaitAllAt(2));
+}
+
 TEST(FeatureLevelTest, AfterTheRaiseALowerOneIsNotOpened) {
   Levels levels({.groups = 2, .feature_levels = {2, 2, 1}});
   ASSERT_TRUE(levels->AwaitLeaders());
@@ -195,14 +234,7 @@ TEST(FeatureLevelTest, AfterTheRaiseALowerOneIsNotOpened) {
 // directory has nothing of the new level, and it says why it takes no part.
 TEST(FeatureLevelTest, OneThatWasCutOffAtTheRaiseAndCannotIsOut) {
   const TestClusterOptions options = {.groups = 2, .feature_levels = {1, 2, 2}};
-  uint64_t raised_ns = 0;
-  {
-    Levels levels(options);
-    ASSERT_TRUE(levels->AwaitLeaders());
-    ASSERT_TRUE(levels.Reopen(1, 2).ok());
-    ASSERT_TRUE(levels->RunUntil([&] { return levels.At(1).feature_level == 2; }));
-    raised_ns = levels->now_ns();
-  }
+  const uint64_t raised_ns = WhenRaised(options);
   Levels levels(options);
   ASSERT_TRUE(levels->AwaitLeaders());
   ASSERT_TRUE(levels.Reopen(1, 2).ok());
@@ -286,6 +318,25 @@ TEST(FeatureLevelTest, AReplacedDirectoryLearnsTheLevelFirst) {
   EXPECT_EQ(levels.Read(3, "s"), "kept");
   levels->Crash(3);
   EXPECT_EQ(levels.Reopen(3, 1).code(), StatusCode::kFailedPrecondition);
+}
+
+// Where nothing in the log sets the level, a state that began with another would stay another.
+TEST(FeatureLevelTest, ALaterDirectoryBeginsWithTheLevelThatWasFoundedAt) {
+  Levels levels({.groups = 2});
+  ASSERT_TRUE(levels->AwaitLeaders());
+  ASSERT_TRUE(levels.Create(2, "s").ok());
+  levels->Crash(3);
+  levels->Wipe(3);
+  ASSERT_TRUE(levels->Open(3).ok());
+  ASSERT_TRUE(levels->RunUntil([&] {
+    const MemberStatus member = levels.At(1).members.at(2);
+    return member.lives_before == 1 && member.stage == MemberStatus::Stage::kMember;
+  }));
+  levels->Advance(1000);
+  EXPECT_TRUE(levels.AllAt(2));
+  levels->Crash(3);
+  ASSERT_TRUE(levels->Open(3).ok());
+  EXPECT_TRUE(levels.AllAt(2));
 }
 
 // META comes first, so a crash may leave directories that are ahead of the cluster. With one node
