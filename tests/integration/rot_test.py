@@ -43,7 +43,8 @@ class Files:
 
     def named(self, ending):
         found = []
-        for folder, _, names in os.walk(self.directory):
+        for folder, folders, names in os.walk(self.directory):
+            folders[:] = [one for one in folders if one != "aside"]  # Nobody reads those.
             found += [os.path.join(folder, name) for name in names if name.endswith(ending)]
         return sorted(found)
 
