@@ -168,7 +168,7 @@ TEST(DirectoryFormatTest, TheFoundingLevelIsSaidWhereItIsNotTheFirst) {
   Result<DirectoryMeta> read = DecodeDirectoryMeta(bytes);
   ASSERT_TRUE(read.ok()) << read.status().ToString();
   EXPECT_EQ(*read, meta);
-  const std::string field = Field(15, std::string("\2\0\0\0", 4));
+  const std::string field = Field(16, std::string("\2\0\0\0", 4));
   EXPECT_NE(bytes.find(field), std::string::npos);
   meta.founding_level = 1;
   EXPECT_EQ(FieldsOf(meta) + field, bytes.substr(16, bytes.size() - 20));
