@@ -64,11 +64,6 @@ class Fetch {
   bool Lacks(stream::Incarnation incarnation, uint64_t offset) const {
     return lacking_.At(incarnation, offset).has_value();
   }
-  // The same, and it never was on this replica's disk; what was may be found there yet.
-  bool NeverHad(stream::Incarnation incarnation, uint64_t offset) const {
-    const std::optional<LackingRanges::Range> range = lacking_.At(incarnation, offset);
-    return range.has_value() && range->why == Why::kNew;
-  }
   // REQUIRES: Lacks. `done(ok)`, not inside the call: it doesn't any more, be the bytes here or
   // lost. kUnavailable: neither until `until_ns`, or too many wait.
   void Await(stream::Incarnation incarnation, uint64_t offset, uint64_t until_ns,

@@ -73,14 +73,14 @@ void ReadTask::AddEnds(const std::vector<uint64_t>& ends, uint64_t owned_to) {
 
 void ReadTask::ReadStored(const stream::ReadRange& range, uint64_t bytes_max) {
   const bool awaits = AwaitsPayload();
+  const storage::PayloadKey key{replica_.group_, Raw(range.owner)};
   if (awaits && replica_.fetch_.Lacks(range.owner, range.from)) {
     return AwaitFetched(range.owner, range.from);
   }
-  if (!awaits && replica_.fetch_.NeverHad(range.owner, range.from)) {
+  if (!awaits && !replica_.services_.payload->Holds(key, range.from)) {
     return OnGathered(Status(StatusCode::kDataLoss, "this replica lacks these bytes itself"));
   }
   gathering_ = true;
-  storage::PayloadKey key{replica_.group_, Raw(range.owner)};
   uint64_t size = std::min(bytes_max, range.to - range.from);
   replica_.services_.payload->Read(
       key, range.from, size,

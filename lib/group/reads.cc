@@ -64,23 +64,33 @@ void Replica::Lookup(StreamId id, std::optional<Staleness> bound,
 }
 
 // Who waits here hears of nothing once this replica doesn't, while others may know more: as long as
-// somebody waits it keeps proving that it is fresh, and ends the wait when it can't. A local
-// read asks by itself when its time is over.
+// somebody waits it keeps proving that it is fresh, and ends the wait when it can't. A local read
+// asks by itself when its time is over.
 void Replica::WatchTails() {
   const uint64_t now_ns = services_.loop->now_ns();
   if (waiting_tails_ == 0 || sole_voter()) tails_since_ns_ = now_ns;
   const uint64_t fresh_ns = std::max(tails_since_ns_, std::min(now_ns, FreshNs().value_or(0)));
-  if (now_ns - fresh_ns < kTailsAskNs) return;
-  if (!tails_asked_) {
-    tails_asked_ = true;
-    AfterBarrier([this](const Status&) { tails_asked_ = false; });
+  if (now_ns - fresh_ns < kTailsAskNs) {
+    tails_ticks_ = 0;
+    return;
   }
-  if (now_ns - fresh_ns < kTailsFreshNs) return;
+  // While older rounds are out, too: what is applied late would have proved it only by then.
+  if (tails_ticks_++ == 0 || now_ns - tails_asked_ns_ >= kTailsAskNs) {
+    tails_asked_ns_ = now_ns;
+    AfterBarrier([](const Status&) {});
+  }
+  // Who stood still has had no time to ask yet.
+  if (tails_ticks_ > kTailsTicksMin && now_ns - fresh_ns >= kTailsFreshNs) EndTails();
+}
+
+void Replica::EndTails() {
   std::vector<uint64_t> ids;
   for (auto& [incarnation, waiting] : waiters_) {
     for (ReadTask& task : waiting) {
       if (task.IsTail()) ids.push_back(task.id());
+      if (ids.size() == kTailsAtOnce) break;  // The others at the next tick.
     }
+    if (ids.size() == kTailsAtOnce) break;
   }
   for (uint64_t id : ids) {
     auto task = tasks_.find(id);  // What one's end calls may end another.

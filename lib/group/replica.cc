@@ -304,7 +304,7 @@ void Replica::Tick() {
   if (state_ == State::kStopped) return;
   ExpireWaiting();
   Schedule();
-  if (state_ == State::kFailed) return;
+  if (state_ == State::kFailed) return WatchTails();
   // A core's replicas begin together: what they say of themselves goes out in the same turns.
   core_->AlignHeartbeats(static_cast<uint32_t>(ticks_++ % kHeartbeatTicks));
   core_->Tick();

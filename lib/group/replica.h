@@ -219,6 +219,8 @@ class Replica final : private raft::Driver,
   // the wait because it can't; a tick and a round later it is 5 s at the most.
   static constexpr uint64_t kTailsAskNs = 1'000'000'000;
   static constexpr uint64_t kTailsFreshNs = 4'800'000'000;
+  static constexpr uint32_t kTailsTicksMin = 5;
+  static constexpr std::size_t kTailsAtOnce = 1024;
   // Of a stop, for what only peers can end: handing over, and what waits for a majority.
   static constexpr uint64_t kStopDeadlineNs = 2'000'000'000;
   // And it is there for as long, from when it has handed over: peers that haven't heard of the new
@@ -388,6 +390,7 @@ class Replica final : private raft::Driver,
   ReadTask* AddTask(std::unique_ptr<ReadTask> task, std::optional<Staleness> bound = {});
   bool IsFresh(Staleness bound) const;
   void WatchTails();
+  void EndTails();
   void AnswerFresh();
   void RemoveTask(uint64_t read_id);
   bool AddWaiter(ReadTask* task, stream::Incarnation incarnation);
@@ -433,7 +436,8 @@ class Replica final : private raft::Driver,
   Barrier barrier_;
   std::vector<BarrierDone> fresh_;  // What is here is fresh enough for these.
   uint64_t tails_since_ns_ = 0;     // When nobody waited at a tail, last.
-  bool tails_asked_ = false;        // A round for those who do is under way.
+  uint64_t tails_asked_ns_ = 0;     // The last round for those who do began.
+  uint32_t tails_ticks_ = 0;        // Since it wasn't fresh enough.
   bool sole_voter_ = false;
   bool alone_ = false;   // And there is no learner.
   bool learns_ = false;  // Or is no member yet, or any more.

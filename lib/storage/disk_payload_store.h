@@ -39,6 +39,9 @@ class DiskPayloadStore final : public PayloadStore,
             Function<void(Result<PayloadSlice>)> done) override;
   uint64_t ReadBytesAdvised() const override;
   void Watch(GroupId group, PayloadWatcher* watcher) override { watchers_[group] = watcher; }
+  bool Holds(PayloadKey key, uint64_t from) const override {
+    return !index_.Cover(key, from, 1, 1).empty();
+  }
   uint64_t Find(PayloadKey key, uint64_t from) const override { return index_.Find(key, from); }
   uint64_t FindNext(PayloadKey key, uint64_t from) const override {
     return index_.FindNext(key, from);

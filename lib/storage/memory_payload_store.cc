@@ -41,6 +41,7 @@ class MemoryPayloadStore final : public PayloadStore {
 
   void Watch(GroupId, PayloadWatcher*) override {}
 
+  bool Holds(PayloadKey key, uint64_t from) const override { return Find(key, from) > from; }
   uint64_t Find(PayloadKey key, uint64_t from) const override {
     auto found = keys_.find(key);
     if (found == keys_.end()) return from;

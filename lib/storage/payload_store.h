@@ -115,6 +115,8 @@ class PayloadStore {
   // Who is told of damage to the group's payload; null: nobody. It lives until the next call.
   virtual void Watch(GroupId group, PayloadWatcher* watcher) = 0;
 
+  // Whether anything is stored at `from`, be it damaged.
+  virtual bool Holds(PayloadKey key, uint64_t from) const = 0;
   // The end of what is stored without a gap from `from`; `from` itself when nothing is there, or
   // what is there is known to be damaged.
   virtual uint64_t Find(PayloadKey key, uint64_t from) const = 0;

@@ -48,7 +48,7 @@ void SseTask::OnReply(Result<ReadReply> reply) {
     Begin(*reply, {reply->start, exact});
   }
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
-  if (!reply.ok()) return EndWithControl();
+  if (!reply.ok()) return EndFor(reply.status());
   if (!found) return End();  // Deleted or expired meanwhile: reconnecting tells which.
   Deliver(*reply, FrameOf(*reply, Cursor()));
 }
@@ -169,7 +169,7 @@ void SseTask::OnBehind() {
 
 void SseTask::OnReadEnded(const Result<ReadReply>& read) {
   state_ = State::kReading;
-  if (!read.ok()) return EndWithControl();
+  if (!read.ok()) return EndFor(read.status());
   End();  // Deleted or expired meanwhile: reconnecting tells which.
 }
 
@@ -221,6 +221,12 @@ uint64_t SseTask::Cursor() {
 }
 
 // ---- ending ------------------------------------------------------------------------------------
+
+void SseTask::EndFor(const Status& status) {
+  // It doesn't know any more what there is.
+  if (status.code() == StatusCode::kUnavailable) sent_up_to_date_ = false;
+  EndWithControl();
+}
 
 void SseTask::EndWithControl() {
   protocol::SseControl control;

@@ -57,6 +57,7 @@ class SseTask final : public Task, private LiveMember {
   void ReadOn();
   void ReadOrJoin(uint64_t now_ns);
   void LeaveHub();
+  void EndFor(const Status& status);
   void EndWithControl();
   void End();
   void StartHeartbeat();

@@ -81,12 +81,13 @@ class Browser:
             "args": arguments})
 
 
+MISSING = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
+
+
+@unittest.skipIf(MISSING, "not here: " + ", ".join(MISSING))
 class BrowserTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        for program in ("chromium", "chromedriver"):
-            if shutil.which(program) is None:
-                raise unittest.SkipTest("not here: " + program)
         pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
         threading.Thread(target=pages.serve_forever, daemon=True).start()
         cls.addClassCleanup(pages.server_close)

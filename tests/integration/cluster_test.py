@@ -107,7 +107,9 @@ class Failures(unittest.TestCase):
                 for node in (1, 2):
                     cluster[node].process.send_signal(signal.SIGSTOP)
                 try:
-                    self.assertIn("upToDate", live.read_to("\r\n0\r\n\r\n"))
+                    end = live.read_to("\r\n0\r\n\r\n")
+                    self.assertIn("event: control", end)
+                    self.assertNotIn("upToDate", end)  # It doesn't know.
                     status, head, _ = poll.read_response()
                     self.assertEqual(status, 503, head)
                     self.assertIn("\r\nRetry-After:", head)
