@@ -63,7 +63,8 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
       {.group_count_if_new = options.groups,
        .id_if_new = kDirectoryId,
        .nonce = seed_,
-       .if_new = {.cluster_id = kClusterId, .history_id = kTestHistory}});
+       .if_new = {.cluster_id = kClusterId, .history_id = kTestHistory},
+       .feature_level_max = 1});  // As a machine begins that isn't told.
   if (!directory.ok()) return directory.status();
   directory_ = std::move(*directory);
   group_count_ = directory_->group_count();

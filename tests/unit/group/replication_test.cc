@@ -394,6 +394,49 @@ TEST(ReplicationTest, AReplicaThatHearsOfNobodyEndsItsTails) {
   }
 }
 
+// A moment later it may know again.
+TEST(ReplicationTest, WhoStoodStillAsksBeforeItEndsItsTails) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t follower = Other(cluster, *cluster.Leader());
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.wait_ms = 600'000;
+  const AskedRead tail = cluster.node(follower).Read(request);
+  cluster.RunFor(2 * kSecond);
+  cluster.Pause(follower, 20 * kSecond);
+  cluster.RunFor(30 * kSecond);
+  EXPECT_FALSE(tail->reply.has_value()) << tail->text();
+  // Nor does the loss of the leader, while a majority is there.
+  cluster.Crash(*cluster.Leader());
+  cluster.RunFor(20 * kSecond);
+  EXPECT_FALSE(tail->reply.has_value()) << tail->text();
+  ASSERT_TRUE(cluster.AppendNow("s", "x"));
+  ASSERT_TRUE(cluster.RunUntil([&] { return tail->reply.has_value(); }));
+  EXPECT_EQ(tail->text(), "x");
+}
+
+TEST(ReplicationTest, AReplicaWhoseLogFailsEndsItsTails) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t follower = Other(cluster, *cluster.Leader());
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.wait_ms = 600'000;
+  const AskedRead tail = cluster.node(follower).Read(request);
+  cluster.RunFor(2 * kSecond);
+  cluster.node(follower).disk.FailWrite(1, EIO);
+  ASSERT_TRUE(cluster.CreateNow("t"));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.replica(follower).failed(); }));
+  cluster.RunFor(6 * kSecond);
+  ASSERT_TRUE(tail->reply.has_value());
+  EXPECT_EQ(tail->reply->status().code(), StatusCode::kUnavailable);
+}
+
 // Its leader's sweep and the news of a follower meet.
 TEST(ReplicationTest, WhatIsPastItsDeadlineIsGoneAtAFollowerOnceItsLeaderSaysSo) {
   ClusterWorld cluster(3);
