@@ -321,6 +321,8 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
   std::string KeepsOut(NodeId node);
+  std::string KeepsMemberOut(const meta::FoundingHello& member);
+  std::string KnowsNoMore() const;
   void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
   // feature_level.cc
   bool Reach(uint64_t level) override;
