@@ -307,6 +307,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   // rejoin.cc: a directory that was found rotten.
   bool MayRejoin() const;
   bool MayBeAlone() const;
+  Status Missing(const Status& what, bool* rotten);
   Status Rejoin(const Status& rot);
   Status AskToRejoin();
   Status PutAside();

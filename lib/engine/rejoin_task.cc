@@ -7,6 +7,8 @@
 #include "lib/base/ids.h"
 #include "lib/base/sometimes.h"
 #include "lib/meta/founding_format.h"
+#include "lib/storage/snapshot_format.h"
+#include "lib/storage/wal_format.h"
 
 namespace ursula::engine {
 namespace {
@@ -27,6 +29,24 @@ std::vector<NodeId> PeersOf(const storage::DataDirectory& directory,
 }
 
 }  // namespace
+
+Status CheckMounted(io::Disk& disk, const storage::DataDirectory& directory, bool snapshot_wanted) {
+  if (directory.generation() <= 1) return {};
+  Result<std::vector<std::string>> logs = disk.List(directory.wal_path());
+  if (!logs.ok()) return logs.status();
+  Result<std::vector<std::string>> snapshots = disk.List(directory.snapshot_path());
+  if (!snapshots.ok()) return snapshots.status();
+  const bool log = std::ranges::any_of(
+      *logs, [](const std::string& leaf) { return storage::ParseSegmentName(leaf).has_value(); });
+  const bool snapshot = std::ranges::any_of(*snapshots, [](const std::string& leaf) {
+    return storage::ParseSnapshotFileName(leaf).has_value();
+  });
+  if (snapshot ? log : !snapshot_wanted) return {};
+  return Status(
+      StatusCode::kDataLoss,
+      (snapshot ? directory.wal_path() : directory.snapshot_path()) +
+          " is empty, and the rest of the directory says that it was not: is it mounted?");
+}
 
 RejoinTask::RejoinTask(io::Loop* loop, const storage::DataDirectory* directory,
                        const ClusterOptions& cluster, const FoundingTerms& terms, bool may_be_alone,

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lib/engine/founding_task.h"
+#include "lib/io/disk.h"
 #include "lib/io/loop.h"
 #include "lib/io/timer.h"
 #include "lib/meta/founding.h"
@@ -22,6 +23,11 @@
 #include "ursula/env.h"
 
 namespace ursula::engine {
+
+// Of a directory that was opened before: whether it has a file of the log, where it has snapshots,
+// and, where `snapshot_wanted`, of a snapshot. One that was there and has gone with all of its
+// files isn't rotten, but a volume that isn't mounted. kDataLoss says so.
+Status CheckMounted(io::Disk& disk, const storage::DataDirectory& directory, bool snapshot_wanted);
 
 // As FoundingTask: lives on `loop`, and is its node's only sink while it runs.
 class RejoinTask final : private FrameSink {

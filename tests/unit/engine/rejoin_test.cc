@@ -303,6 +303,56 @@ TEST_F(RejoinTest, WhatIsReadRightTheSecondTimeIsNotRotten) {
   ExpectAll(2);
 }
 
+// The second time it is another place: what is wrong is nothing that a disk keeps.
+TEST_F(RejoinTest, WhatIsElsewhereTheSecondTimeIsRefused) {
+  Fill();
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  const Place place = Rot(2, PlaceInSnapshot);
+  bool moved = false;
+  cluster_.disk(2).SetWatcher([&] {
+    if (moved || !Says(2, "it is read once more")) return;
+    moved = true;
+    cluster_.disk(2).FlipBit(place.first, place.second);
+    Rot(2, PlaceInLog);
+  });
+  Status opened = cluster_.Open(2);
+  cluster_.disk(2).SetWatcher(nullptr);
+  EXPECT_EQ(opened.code(), StatusCode::kDataLoss);
+  EXPECT_NE(opened.message().find("memory and at the disk's controller"), std::string::npos)
+      << opened.ToString();
+  EXPECT_NE(opened.message().find(place.first), std::string::npos);
+  EXPECT_FALSE(IsAside(2));
+}
+
+// One folder's volume isn't there: with it all is well.
+TEST_F(RejoinTest, AFolderWithoutAnyFileIsNoRot) {
+  Fill();
+  cluster_.Advance(3000);
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  for (const std::string folder : {"/data/snapshot", "/data/wal"}) {
+    std::vector<std::pair<std::string, std::string>> files;
+    testing::ManualLoop loop(&cluster_.disk(2));
+    for (const std::string& path : FilesIn(cluster_.disk(2), folder + "/", "")) {
+      files.emplace_back(path, "/elsewhere" + path.substr(folder.size()));
+    }
+    ASSERT_FALSE(files.empty());
+    ASSERT_TRUE(loop.disk().MakeDirectory("/elsewhere").ok());
+    for (const auto& [from, to] : files) ASSERT_TRUE(loop.disk().RenameNow(from, to).ok());
+    ASSERT_TRUE(loop.disk().SyncDirectoryNow("/data").ok());
+    Opening opening;
+    Status opened = cluster_.OpenFor(2, 2 * kShortMs, &opening);
+    EXPECT_EQ(opened.code(), StatusCode::kDataLoss);
+    EXPECT_NE(opened.message().find(folder + " is empty"), std::string::npos) << opened.ToString();
+    EXPECT_NE(opened.message().find("is it mounted?"), std::string::npos);
+    EXPECT_FALSE(IsAside(2));
+    for (const auto& [from, to] : files) ASSERT_TRUE(loop.disk().RenameNow(to, from).ok());
+    ASSERT_TRUE(loop.disk().SyncDirectoryNow("/data").ok());
+  }
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  ExpectAll(2);
+}
+
 // What a node says whose own view of the cluster stands still, or whose payload isn't all there:
 // the others can't be heard by who asks.
 class KeptOutTest : public RejoinTest {
