@@ -32,8 +32,9 @@ void RecoveryReport::OnTime() {
 
 void RecoveryReport::TellManager(const std::string& text, const OpeningProgress& progress) {
   std::string lines = "STATUS=" + text + "\n";
-  // Whose fault it is that peers aren't there, no start again of this node mends.
-  const bool waits_for_others = progress.step == OpeningStep::kFounding;
+  // That peers aren't there, or don't take this node in yet, no start again of it mends.
+  const bool waits_for_others =
+      progress.step == OpeningStep::kFounding || progress.step == OpeningStep::kRejoining;
   if (waits_for_others || progress.step != told_.step || progress.done != told_.done) {
     lines += "EXTEND_TIMEOUT_USEC=" + std::to_string(kPatienceMs * 1000) + "\n";
   }

@@ -2,7 +2,8 @@
 //
 // RecoveryReport tells how far an opening is, every few seconds while it lasts: the log, and the
 // service manager, of which it asks for more time as long as recovery gets on, or waits for peers
-// to found a cluster. Its timer runs on a core, which recovery leaves free.
+// to found a cluster or to take this node in again. Its timer runs on a core, which recovery leaves
+// free.
 
 #pragma once
 

@@ -307,6 +307,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   // rejoin.cc: a directory that was found rotten.
   bool MayRejoin() const;
   bool MayBeAlone() const;
+  Status Missing(const Status& what, bool* rotten);
   Status Rejoin(const Status& rot);
   Status AskToRejoin();
   Status PutAside();
@@ -321,6 +322,8 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void AnswerJoiner(NodeId from, const meta::FoundingHello& hello);
   meta::FoundingAdmission AdmissionOf(const meta::FoundingNode& joiner);
   std::string KeepsOut(NodeId node);
+  std::string KeepsMemberOut(const meta::FoundingHello& member);
+  std::string KnowsNoMore() const;
   void AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before);
   // feature_level.cc
   bool Reach(uint64_t level) override;

@@ -210,10 +210,12 @@ void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
             ", and the cluster is at " + std::to_string(level);
   }
   if (member && of_ours) {
-    // One that is rotten asks before it gives up what it has.
+    // One that is rotten asks before it gives up what it has: yes is what its next life would be.
     answer.admission = {.directory = hello.from.directory,
-                        .waits = below.empty() ? KeepsOut(hello.from.node) : below,
+                        .waits = below.empty() ? KeepsMemberOut(hello) : below,
                         .refusal = RefusalOf(hello)};
+    const bool yes = answer.admission->waits.empty() && answer.admission->refusal.empty();
+    if (yes) answer.admission->lives_before = hello.record.lives_before + 1;
   } else if (!member && !below.empty()) {
     answer.admission = {.directory = hello.from.directory, .waits = below};
   } else if (!member && !gate_.closed()) {
@@ -269,6 +271,41 @@ std::string Engine::KeepsOut(NodeId node) {
   if (leaderless == 0) return {};
   return std::to_string(leaderless) + " groups have no leader: without a majority of the others " +
          "there is nobody to take it in";
+}
+
+// What this node knows of the others is of a moment that is over, or of another cluster.
+std::string Engine::KnowsNoMore() const {
+  const std::string self = Name(NodeId{directory_->node_id()});
+  const bool ended = registration_.state == Registration::State::kRefused ||
+                     directory_->state() != storage::DirectoryState::kMember ||
+                     directory_->to_be() != nullptr;
+  return ended ? self + " takes no part in its cluster any more" : "";
+}
+
+// Why a member that has a directory is not to give it up now; empty: it may.
+std::string Engine::KeepsMemberOut(const meta::FoundingHello& member) {
+  std::string waits = KnowsNoMore();
+  if (waits.empty()) waits = KeepsOut(member.from.node);
+  if (!waits.empty()) return waits;
+  const std::string self = Name(NodeId{directory_->node_id()});
+  const stream::Machine& meta = ShardOf(kMetaGroup).replica(kMetaGroup).machine();
+  const std::vector<ReplicaId> wanted = WantedMembers(meta);
+  auto is_wanted = [&wanted](ReplicaId replica) {
+    return std::ranges::find(wanted, replica) != wanted.end();
+  };
+  const auto own = meta.nodes().find(directory_->node_id());
+  const bool joins = own != meta.nodes().end() && own->second.stage == Stage::kJoining;
+  if (joins || !is_wanted(directory_->replica_id())) return self + " isn't a whole member itself";
+  if (!is_wanted(ReplicaOf(member.from.node, member.record.lives_before))) {
+    return self + " knows " + Name(member.from.node) + " by another directory";
+  }
+  if (member.record.lives_before >= kLivesMax) {
+    return Name(member.from.node) + " has had as many directories as a node may have";
+  }
+  const uint64_t lacking = Stats().payload_lacking_bytes;
+  if (lacking == 0) return {};
+  return self + " still lacks " + std::to_string(lacking) +
+         " bytes of payload, which the rotten directory may be the only one to have";
 }
 
 void Engine::AskToAdmit(const meta::FoundingNode& joiner, uint64_t lives_before) {

@@ -6,6 +6,7 @@
 #include "lib/base/check.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/founding_task.h"
+#include "lib/engine/rejoin_task.h"
 #include "lib/group/recovery.h"
 #include "lib/io/entropy.h"
 
@@ -258,10 +259,24 @@ Status Engine::Recover(std::vector<ShardStart>* starts) {
   if (!rotten || !MayRejoin()) return read;
   // What was only read wrongly isn't rotten.
   StorageLog()(storage::LogLevel::kWarning, read.message() + "; it is read once more");
-  read = ReadDirectory(starts, &rotten);
-  if (!rotten) return read;
+  const Status again = ReadDirectory(starts, &rotten);
+  if (!rotten) return again;
+  if (again.message() != read.message()) {
+    return Status(again.code(), again.message() + "; read before that, it was another place (" +
+                                    read.message() +
+                                    "): look at this machine's memory and at the disk's "
+                                    "controller, this node doesn't rejoin by itself");
+  }
   Status rejoins = Rejoin(read);
   return rejoins.ok() ? ReadDirectory(starts, &rotten) : rejoins;
+}
+
+// Of what the log says was in a snapshot or in itself.
+Status Engine::Missing(const Status& what, bool* rotten) {
+  Status mounted = CheckMounted(runtime_.loop(CoreId{0}).disk(), *directory_, true);
+  *rotten = mounted.ok();
+  if (mounted.ok()) return what;
+  return Status(mounted.code(), what.message() + "; " + mounted.message());
 }
 
 // `starts` is as it was unless all of it was read. `rotten`: bytes that were durable are lost.
@@ -280,16 +295,19 @@ Status Engine::ReadDirectory(std::vector<ShardStart>* starts, bool* rotten) {
   group::Recovery recovery(group_count_, founding);
   Status status = recovery.LoadSnapshots(disk, snapshot_files_.get(), &opening_);
   *rotten = !status.ok() && snapshot_files_->rotten();
+  Status mounted = CheckMounted(disk, *directory_, false);
+  if (!mounted.ok()) {
+    *rotten = false;
+    return mounted;
+  }
   if (!status.ok()) return status;
   auto logs = storage::RecoverLogs(disk, *directory_, &recovery, log, &opening_, rotten);
-  if (!logs.ok() && recovery.rotten()) *rotten = true;
-  if (!logs.ok()) return logs.status();
+  if (!logs.ok()) return recovery.rotten() ? Missing(logs.status(), rotten) : logs.status();
   Result<uint64_t> free = disk.FreeBytes(directory_->wal_path());
   if (!free.ok()) return free.status();
   wal_room_bytes_ = *free + logs->old_logs->bytes();
   auto groups = recovery.Finish();
-  *rotten = !groups.ok() && recovery.rotten();
-  if (!groups.ok()) return groups.status();
+  if (!groups.ok()) return recovery.rotten() ? Missing(groups.status(), rotten) : groups.status();
   Status levels = CheckLevels(*groups);
   if (!levels.ok()) return levels;
   level_stored_ = directory_->feature_level();

@@ -282,15 +282,15 @@ void Shard::Publish() {
   std::vector<GroupStatus> groups;
   groups.reserve(replicas_.size());
   for (auto& [id, replica] : replicas_) {
-    groups.push_back(
-        {id, replica->leader(), Raw(replica->term()), uint64_t{Raw(replica->applied())}});
+    const NodeId leader = replica->LeaderHeard();
+    groups.push_back({id, leader, Raw(replica->term()), uint64_t{Raw(replica->applied())}});
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     if (ready.ok()) ready = replica->Ready();
     stats.payload_lacking_bytes += replica->lacking_bytes();
     stats.read_rounds += replica->read_rounds();
     if (replica->leads()) ++stats.groups_led;
-    if (replica->leader() == kNoNode) ++stats.groups_leaderless;
+    if (leader == kNoNode) ++stats.groups_leaderless;
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
     stats.clock_ahead_ms = std::max(stats.clock_ahead_ms, static_cast<uint64_t>(ahead_ms));
   }

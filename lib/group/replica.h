@@ -151,6 +151,13 @@ class Replica final : private raft::Driver,
   ReplicaId self() const { return services_.self; }
   NodeId node() const { return NodeOf(services_.self); }
   NodeId leader() const { return NodeOf(core_->leader()); }
+  // The same, unless that says nothing of now: one that has failed knows the same leader for ever,
+  // and so does one that only learns, which waits for no election.
+  NodeId LeaderHeard() const {
+    const bool hears = core_->is_leader() || core_->IsVoter(services_.self) ||
+                       core_->election_elapsed() < core_->config().election_ticks;
+    return failed() || !hears ? kNoNode : leader();
+  }
   // It leads still, and takes no commands: another one is to lead in a moment.
   bool hands_over() const { return core_->transfer_target() != raft::kNoReplica; }
   // It takes part no more: it hears of no leader either.

@@ -13,6 +13,9 @@
 namespace ursula::storage {
 namespace {
 
+// What is left of one by a crash is no file of any store, and is made again.
+constexpr const char* kProbeName = "rejoin.tmp";
+
 // Of the files in it; a folder has none of its own.
 Result<uint64_t> BytesIn(io::Disk& disk, const std::string& folder) {
   Result<std::vector<std::string>> names = disk.List(folder);
@@ -36,6 +39,21 @@ Status MoveAll(io::Disk& disk, const std::string& from, const std::string& to) {
   return synced.ok() ? disk.SyncDirectoryNow(from) : synced;
 }
 
+// By a file that goes the way of the others. Two mounts of one volume are as two volumes, and a
+// quota or a right may forbid it, too.
+Status TryToMove(io::Disk& disk, const std::string& path, const std::string& folder) {
+  const std::string from = folder + "/" + kProbeName;
+  const std::string to = path + "/" + kProbeName;
+  {
+    Result<std::unique_ptr<io::File>> made = disk.Open(from, {.create = true, .write = true});
+    if (!made.ok()) return made.status();
+  }
+  const Status moved = disk.RenameNow(from, to);
+  Status removed = disk.RemoveNow(moved.ok() ? to : from);
+  if (moved.ok()) return removed;
+  return Status(moved.code(), "nothing can be moved out of " + folder + ": " + moved.message());
+}
+
 }  // namespace
 
 Status DataDirectory::MayPutAside(io::Disk& disk) const {
@@ -57,6 +75,8 @@ Status DataDirectory::MayPutAside(io::Disk& disk) const {
           StatusCode::kFailedPrecondition,
           path_ + "/" + folder + " is on another volume than " + path_ + ": nothing can be moved");
     }
+    Status moves = TryToMove(disk, path_, path_ + "/" + folder);
+    if (!moves.ok()) return moves;
     Result<uint64_t> part = BytesIn(disk, path_ + "/" + folder);
     if (!part.ok()) return part.status();
     bytes += *part;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/base/coding.h"
+#include "lib/storage/aligned_buffer.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/snapshot_store.h"
 
@@ -14,6 +15,7 @@ namespace ursula::storage {
 namespace {
 
 constexpr std::string_view kTemporarySuffix = ".tmp";
+constexpr std::size_t kWindowBytes = 256 << 10;  // Of a file, read at once.
 
 // One file, frame by frame.
 class FileReader {
@@ -25,7 +27,8 @@ class FileReader {
 
   // The header. Next: the other frames, up to and without the end.
   Result<SnapshotFileHeader> Open(const SnapshotFileName& name) {
-    Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {});
+    // Past the page cache, as a log is: what is read a second time is read from the medium.
+    Result<std::unique_ptr<io::File>> file = disk_.Open(path_, {.direct = true});
     if (!file.ok()) {
       if (file.status().code() != StatusCode::kFailedPrecondition) return file.status();
       rotten_ = true;
@@ -35,10 +38,13 @@ class FileReader {
     std::string magic(4, '\0');
     Status read = ReadAt(&magic);
     if (!read.ok()) return read;
-    if (LoadFixed<uint32_t>(magic.data()) != kSnapshotMagic) return Rotten();
+    const bool ours = LoadFixed<uint32_t>(magic.data()) == kSnapshotMagic;
     offset_ = 4;
     Result<SnapshotFrameKind> kind = NextFrame();
+    if (!ours) frame_offset_ = 0;
+    if (!ours && rotten_) return Damaged();
     if (!kind.ok()) return kind.status();
+    if (!ours) return NotUnderstood();
     std::optional<SnapshotFileHeader> header = ParseSnapshotHeader(body_);
     if (*kind != SnapshotFrameKind::kHeader || !header.has_value() || header->group != name.group ||
         header->number != name.number) {
@@ -77,11 +83,36 @@ class FileReader {
                   path_ + ": damaged at offset " + std::to_string(frame_offset_));
   }
 
+  // What holds is no damage, whatever it says.
+  Status NotUnderstood() const {
+    return Status(StatusCode::kDataLoss,
+                  path_ + ": holds, at offset " + std::to_string(frame_offset_) +
+                      ", what only another release understands; use the one that wrote it");
+  }
+
   // Fills `bytes` from offset_.
   Status ReadAt(std::string* bytes) {
-    const int64_t count = file_->ReadNow(offset_, std::span<char>(*bytes));
+    for (std::size_t done = 0; done < bytes->size();) {
+      const uint64_t at = offset_ + done;
+      if (at < window_at_ || at >= window_at_ + window_bytes_) {
+        Status read = ReadWindow(at);
+        if (!read.ok()) return read;
+      }
+      if (at >= window_at_ + window_bytes_) return Rotten();
+      const std::size_t skip = static_cast<std::size_t>(at - window_at_);
+      done += std::string_view(window_.data() + skip, window_bytes_ - skip)
+                  .copy(bytes->data() + done, bytes->size() - done);
+    }
+    return {};
+  }
+  Status ReadWindow(uint64_t at) {
+    window_.Grow(kWindowBytes, 0);
+    window_at_ = at / AlignedBuffer::kAlignment * AlignedBuffer::kAlignment;
+    window_bytes_ = 0;
+    const int64_t count = file_->ReadNow(window_at_, std::span<char>(window_.data(), kWindowBytes));
     if (count < 0) return IoStatus("reading", path_, count);
-    return static_cast<std::size_t>(count) == bytes->size() ? Status() : Rotten();
+    window_bytes_ = static_cast<std::size_t>(count);
+    return {};
   }
 
   Result<SnapshotFrameKind> NextFrame() {
@@ -97,6 +128,7 @@ class FileReader {
     if (!read.ok()) return read;
     offset_ += frame->length;
     if (!SnapshotFrameHolds(*frame, body_, seed_, frame_offset_)) return Rotten();
+    if (frame->kind > SnapshotFrameKind::kEnd) return NotUnderstood();
     return frame->kind;
   }
 
@@ -105,6 +137,9 @@ class FileReader {
   const uint32_t seed_;
   bool& rotten_;
   std::unique_ptr<io::File> file_;
+  AlignedBuffer window_;
+  uint64_t window_at_ = 0;
+  std::size_t window_bytes_ = 0;
   uint64_t offset_ = 0;
   uint64_t frame_offset_ = 0;
   std::string body_;

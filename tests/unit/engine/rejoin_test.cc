@@ -303,6 +303,150 @@ TEST_F(RejoinTest, WhatIsReadRightTheSecondTimeIsNotRotten) {
   ExpectAll(2);
 }
 
+// The second time it is another place: what is wrong is nothing that a disk keeps.
+TEST_F(RejoinTest, WhatIsElsewhereTheSecondTimeIsRefused) {
+  Fill();
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  const Place place = Rot(2, PlaceInSnapshot);
+  bool moved = false;
+  cluster_.disk(2).SetWatcher([&] {
+    if (moved || !Says(2, "it is read once more")) return;
+    moved = true;
+    cluster_.disk(2).FlipBit(place.first, place.second);
+    Rot(2, PlaceInLog);
+  });
+  Status opened = cluster_.Open(2);
+  cluster_.disk(2).SetWatcher(nullptr);
+  EXPECT_EQ(opened.code(), StatusCode::kDataLoss);
+  EXPECT_NE(opened.message().find("memory and at the disk's controller"), std::string::npos)
+      << opened.ToString();
+  EXPECT_NE(opened.message().find(place.first), std::string::npos);
+  EXPECT_FALSE(IsAside(2));
+}
+
+// One folder's volume isn't there: with it all is well.
+TEST_F(RejoinTest, AFolderWithoutAnyFileIsNoRot) {
+  Fill();
+  cluster_.Advance(3000);
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  for (const std::string folder : {"/data/snapshot", "/data/wal"}) {
+    std::vector<std::pair<std::string, std::string>> files;
+    testing::ManualLoop loop(&cluster_.disk(2));
+    for (const std::string& path : FilesIn(cluster_.disk(2), folder + "/", "")) {
+      files.emplace_back(path, "/elsewhere" + path.substr(folder.size()));
+    }
+    ASSERT_FALSE(files.empty());
+    ASSERT_TRUE(loop.disk().MakeDirectory("/elsewhere").ok());
+    for (const auto& [from, to] : files) ASSERT_TRUE(loop.disk().RenameNow(from, to).ok());
+    ASSERT_TRUE(loop.disk().SyncDirectoryNow("/data").ok());
+    Opening opening;
+    Status opened = cluster_.OpenFor(2, 2 * kShortMs, &opening);
+    EXPECT_EQ(opened.code(), StatusCode::kDataLoss);
+    EXPECT_NE(opened.message().find(folder + " is empty"), std::string::npos) << opened.ToString();
+    EXPECT_NE(opened.message().find("is it mounted?"), std::string::npos);
+    EXPECT_FALSE(IsAside(2));
+    for (const auto& [from, to] : files) ASSERT_TRUE(loop.disk().RenameNow(to, from).ok());
+    ASSERT_TRUE(loop.disk().SyncDirectoryNow("/data").ok());
+  }
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  ExpectAll(2);
+}
+
+// What a node says whose own view of the cluster stands still, or whose payload isn't all there:
+// the others can't be heard by who asks.
+class KeptOutTest : public RejoinTest {
+ protected:
+  void ExpectWaits(uint64_t node, std::string_view why) {
+    Opening opening;
+    EXPECT_EQ(cluster_.OpenFor(node, 2 * kShortMs, &opening).code(), StatusCode::kCancelled);
+    EXPECT_TRUE(Says(node, why));
+    EXPECT_FALSE(IsAside(node));
+  }
+};
+
+TEST_F(KeptOutTest, OneWhoseLogHasFailedKnowsNoLeader) {
+  Fill();
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  Rot(2, PlaceInLog);
+  cluster_.FailDisk(3);
+  for (int i = 0; i < kStreams; ++i) {
+    AppendRequest request;
+    request.stream = Id(i);
+    request.messages.push_back(Bytes::Copy("x"));
+    cluster_.node(1).Append(request, [](Result<AppendReply>) {});
+  }
+  cluster_.Advance(1000);
+  cluster_.Crash(1);
+  cluster_.Advance(5000);
+  ExpectWaits(2, "groups have no leader");
+}
+
+TEST_F(KeptOutTest, OneThatOnlyLearnsKnowsALeaderThatItHears) {
+  Fill();
+  ASSERT_TRUE(cluster_.Stop(3).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  cluster_.Wipe(3);
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  const auto known = [&] {
+    return std::ranges::count_if(cluster_.node(3).Cluster().groups,
+                                 [](const GroupStatus& group) { return group.leader != NodeId{}; });
+  };
+  ASSERT_TRUE(cluster_.RunUntil([&] { return known() > 0; }));
+  cluster_.Crash(1);
+  cluster_.Crash(2);
+  ASSERT_FALSE(TakenIn(3, 1));
+  EXPECT_TRUE(cluster_.RunUntil([&] { return known() == 0; }));
+}
+
+TEST_F(KeptOutTest, WhoTakesNoPartAnyMoreSaysSo) {
+  Fill();
+  ASSERT_TRUE(cluster_.Stop(3).ok());
+  cluster_.Keep(3);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(cluster_.Open(3).ok());
+    ASSERT_TRUE(cluster_.AwaitLeaders());
+    cluster_.Advance(3000);
+    ASSERT_TRUE(cluster_.Stop(3).ok());
+  }
+  cluster_.PutBack(3);
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return Says(3, "an older state of this directory"); }));
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  Rot(2, PlaceInLog);
+  cluster_.Crash(1);
+  ExpectWaits(2, "node 3 says: node 3 takes no part in its cluster any more");
+}
+
+// The rotten one is the only one that has it.
+TEST_F(KeptOutTest, WhoLacksPayloadDoesntHaveItPutAside) {
+  Fill();
+  cluster_.Advance(3000);
+  for (uint64_t node = 1; node <= 3; ++node) ASSERT_TRUE(cluster_.Stop(node).ok());
+  for (uint64_t node : {1, 3}) {
+    testing::ManualLoop loop(&cluster_.disk(node));
+    const std::vector<std::string> files = FilesIn(cluster_.disk(node), "/data/payload/", ".pay");
+    ASSERT_FALSE(files.empty());
+    for (const std::string& file : files) ASSERT_TRUE(loop.disk().RemoveNow(file).ok());
+    ASSERT_TRUE(loop.disk().SyncDirectoryNow("/data/payload").ok());
+  }
+  const Place place = Rot(2, PlaceInLog);
+  ASSERT_TRUE(cluster_.Open(1).ok());
+  ASSERT_TRUE(cluster_.Open(3).ok());
+  ASSERT_TRUE(cluster_.AwaitLeaders());
+  ASSERT_GT(cluster_.node(1).Stats().payload_lacking_bytes, 0u);
+  ExpectWaits(2, "bytes of payload, which the rotten directory may be the only one to have");
+  // With the cable mended they have it again.
+  cluster_.disk(2).FlipBit(place.first, place.second);
+  ASSERT_TRUE(cluster_.Open(2).ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] {
+    return cluster_.node(1).Stats().payload_lacking_bytes == 0 &&
+           cluster_.node(3).Stats().payload_lacking_bytes == 0;
+  }));
+  ExpectAll(1);
+}
+
 class RefusedTest : public RejoinTest {
  protected:
   RefusedTest() : RejoinTest({.cores = {1, 1, 1}, .rejoin_when_rotten = false}) {}

@@ -31,6 +31,8 @@ class EndingDisk final : public io::Disk {
   void EndAfter(uint64_t steps) { left_ = steps; }
   bool ended() const { return ended_; }
   void PutElsewhere(std::string path) { elsewhere_ = std::move(path); }
+  // Another mount of the same volume.
+  void Mount(std::string path) { mount_ = std::move(path); }
 
   uint32_t block_bytes() const override { return disk_.block_bytes(); }
   Result<std::unique_ptr<io::File>> Open(const std::string& path,
@@ -55,6 +57,9 @@ class EndingDisk final : public io::Disk {
     return Step() ? disk_.RemoveNow(path) : Ended();
   }
   Status RenameNow(const std::string& from, const std::string& to) override {
+    if (!mount_.empty() && from.starts_with(mount_) != to.starts_with(mount_)) {
+      return Status(StatusCode::kIoError, "renaming " + from + ": EXDEV");
+    }
     return Step() ? disk_.RenameNow(from, to) : Ended();
   }
   Status SyncDirectoryNow(const std::string& path) override {
@@ -87,6 +92,7 @@ class EndingDisk final : public io::Disk {
   uint64_t left_ = UINT64_MAX;
   bool ended_ = false;
   std::string elsewhere_;
+  std::string mount_;
 };
 
 class DirectoryAsideTest : public ::testing::Test {
@@ -297,6 +303,25 @@ TEST_F(DirectoryAsideTest, WithAPartOnAnotherVolumeItStays) {
   Status may = (*opened)->MayPutAside(disk);
   EXPECT_EQ(may.code(), StatusCode::kFailedPrecondition);
   EXPECT_NE(may.message().find("/data/snapshot is on another volume"), std::string::npos);
+}
+
+// Though all of it is one volume. Afterwards there would be no way back.
+TEST_F(DirectoryAsideTest, WhereNothingCanBeMovedItStays) {
+  for (const char* folder : kStoreFolders) {
+    Reset(1);
+    Directory directory = Member();
+    const std::vector<std::string> files = disk_->Files();
+    EndingDisk disk(&loop_->disk());
+    disk.Mount(std::string("/data/") + folder + "/");
+    Status may = directory->MayPutAside(disk);
+    EXPECT_EQ(may.code(), StatusCode::kIoError);
+    EXPECT_NE(may.message().find(std::string("moved out of /data/") + folder), std::string::npos)
+        << may.ToString();
+    EXPECT_EQ(MetaOf("/data").state, DirectoryState::kMember);
+    EXPECT_EQ(disk_->Files(), files);
+    EXPECT_TRUE(directory->MayPutAside(loop_->disk()).ok());
+    EXPECT_EQ(disk_->Files(), files);
+  }
 }
 
 TEST_F(DirectoryAsideTest, ItIsOfItsClusterStill) {
