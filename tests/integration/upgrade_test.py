@@ -2,6 +2,7 @@
 """Feature levels of a cluster: real processes that are restarted one by one, under load."""
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -52,8 +53,10 @@ class Upgrade(unittest.TestCase):
                 traffic.await_more(10)
                 if node == 3:
                     break
-                harness.wait_until(lambda: "level 2 waits for node" in ursulactl(
-                    cluster, "status")[0])
+                # Until it has heard of them all, it waits for each that is silent.
+                waits = r"^feature level 1: level 2 waits for node [%d-3], which can 1: "
+                harness.wait_until(lambda: re.search(waits % (node + 1), ursulactl(
+                    cluster, "status")[0], re.MULTILINE))
                 status = json.loads(ursulactl(cluster, "--json", "status")[0])
                 self.assertEqual([one["feature_level_max"] for one in status["nodes"]],
                                  [2 if one <= node else 1 for one in ALL])
