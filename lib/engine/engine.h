@@ -79,8 +79,11 @@ struct GroupChores {
 // How far the cluster is with its feature level. The meta group's loop only.
 struct LevelsChore {
   meta::FeatureLevels said;
-  uint64_t store_ns = 0;  // When META is tried, at the earliest.
-  bool told = false;      // The transport, of the level in force.
+  uint64_t store_ns = 0;       // When META is tried, at the earliest.
+  uint64_t store_wait_ns = 0;  // How long it waited for that, after the last failure.
+  std::string cannot = {};     // Why META can't be written. Empty: it can, or needn't.
+  std::string refused = {};    // Why the last proposal of the meta group's level was none.
+  bool told = false;           // The transport, of the level in force.
 };
 
 struct LevelsStatus {
@@ -330,7 +333,9 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   Status CheckLevels(const std::vector<group::RecoveredGroup>& groups);
   std::string CantBe(uint64_t level) const;
   void RunLevels(group::Replica* meta);
-  void StoreLevel(uint64_t now_ns);
+  bool MayStore(const group::Replica& meta, uint32_t level) const;
+  void StoreLevel(uint64_t wanted, uint64_t now_ns);
+  std::string LevelWaitsFor(meta::LevelVerdict verdict) const;
   std::vector<meta::LevelMember> LevelMembers(const stream::Machine& meta) const;
   void ProposeLevel(group::Replica* replica, uint64_t level);
   void LevelChore(group::Replica* replica);

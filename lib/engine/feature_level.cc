@@ -2,6 +2,9 @@
 // state holds it; its leader raises it once every member can (lib/meta/feature_levels.h), and each
 // group's leader then says so in its own group, before it writes anything of it.
 //
+// Every node writes META before the meta group's leader proposes, so that one that can't holds the
+// raise, and not the groups.
+//
 // Invariant (group::LevelGate): META comes first. No log and no snapshot here has a SetFeatureLevel
 // above META's level, so an older release refuses the directory by its number; and a node that
 // can't is out at the first entry or word that tells of it, with nothing of that level stored.
@@ -17,7 +20,9 @@
 namespace ursula::engine {
 namespace {
 
-constexpr uint64_t kRetryNs = 1'000'000'000;  // Of META, when its disk refused.
+// Of META, when its disk refused: it is written in the core's turn. Twice as long each time.
+constexpr uint64_t kRetryNs = 1'000'000'000;
+constexpr uint64_t kRetryMaxNs = 30'000'000'000;
 
 std::string Number(uint64_t number) { return std::to_string(number); }
 
@@ -53,19 +58,30 @@ std::string Engine::CantBe(uint64_t level) const {
          "(feature_level_max)";
 }
 
-void Engine::StoreLevel(uint64_t now_ns) {
-  const uint64_t wanted = level_wanted_.load(std::memory_order_relaxed);
-  if (wanted <= level_stored_.load(std::memory_order_relaxed)) return;
+// The leader's META is first: if it can't be written, all may go back still.
+bool Engine::MayStore(const group::Replica& meta, uint32_t level) const {
+  if (level == 0) return false;
+  if (meta.leads()) return !meta.failed() && IsRecovered(meta.machine());
+  return levels_.said.StoredOf(meta.leader()) >= level;
+}
+
+void Engine::StoreLevel(uint64_t wanted, uint64_t now_ns) {
+  if (wanted <= level_stored_.load(std::memory_order_relaxed)) return levels_.cannot.clear();
   if (wanted > options_.feature_level_max) return TakePartNoMore(CantBe(wanted));
   if (now_ns < levels_.store_ns) return;
-  levels_.store_ns = now_ns + kRetryNs;
   Status stored =
       directory_->RaiseFeatureLevel(runtime_.Current()->disk(), static_cast<uint32_t>(wanted));
   if (!stored.ok()) {
-    StorageLog()(storage::LogLevel::kError,
-                 "feature level " + Number(wanted) + " can't be written: " + stored.message());
-    return;
+    URSULA_SOMETIMES("levels: META couldn't be written");
+    levels_.store_wait_ns = std::clamp(2 * levels_.store_wait_ns, kRetryNs, kRetryMaxNs);
+    levels_.store_ns = now_ns + levels_.store_wait_ns;
+    levels_.cannot =
+        "feature level " + Number(wanted) + " can't be written to META: " + stored.message();
+    return StorageLog()(storage::LogLevel::kError, levels_.cannot);
   }
+  levels_.store_wait_ns = 0;
+  levels_.cannot.clear();
+  registration_.next_ns = 0;  // The others wait for this.
   level_stored_.store(wanted, std::memory_order_release);
   StorageLog()(storage::LogLevel::kInfo,
                directory_->path() + " is of feature level " + Number(wanted) + " from now on");
@@ -91,10 +107,9 @@ void Engine::RunLevels(group::Replica* meta) {
   TellLevel(in_force);
   if (directory_ == nullptr) return published_levels_.Set({in_force, {}});
   const uint64_t now_ns = runtime_.Current()->now_ns();
-  StoreLevel(now_ns);
   const meta::LevelMember self = {NodeId{directory_->node_id()},
                                   LivesBefore(directory_->replica_id())};
-  levels_.said.OnSaid(self, options_.feature_level_max, now_ns);
+  levels_.said.OnSaid(self, options_.feature_level_max, directory_->feature_level(), now_ns);
   const std::vector<meta::LevelMember> members = LevelMembers(meta->machine());
   std::vector<NodeId> away;
   for (const meta::LevelMember& member : members) {
@@ -102,9 +117,18 @@ void Engine::RunLevels(group::Replica* meta) {
     if (!hears) away.push_back(member.node);
   }
   meta::LevelVerdict verdict = levels_.said.Judge(members, away, in_force, now_ns);
-  published_levels_.Set({in_force, std::move(verdict.waits_for)});
-  if (verdict.level == 0 || !meta->leads() || meta->failed()) return;
-  if (IsRecovered(meta->machine())) ProposeLevel(meta, verdict.level);
+  uint64_t wanted = level_wanted_.load(std::memory_order_relaxed);
+  if (MayStore(*meta, verdict.level)) wanted = std::max<uint64_t>(wanted, verdict.level);
+  StoreLevel(wanted, now_ns);
+  const bool leads = meta->leads() && !meta->failed() && IsRecovered(meta->machine());
+  if (verdict.stored_by_all && leads) ProposeLevel(meta, verdict.level);
+  published_levels_.Set({in_force, LevelWaitsFor(std::move(verdict))});
+}
+
+std::string Engine::LevelWaitsFor(meta::LevelVerdict verdict) const {
+  if (!levels_.cannot.empty()) return levels_.cannot;
+  if (!verdict.stored_by_all || levels_.refused.empty()) return std::move(verdict.waits_for);
+  return verdict.waits_for + "; the last attempt failed: " + levels_.refused;
 }
 
 // The meta group's by what was judged, every other one's by that.
@@ -113,10 +137,13 @@ void Engine::ProposeLevel(group::Replica* replica, uint64_t level) {
   if (chores.raising || !Reach(level) || !gate_.Enter()) return;
   if (replica->group() == kMetaGroup) URSULA_SOMETIMES("levels: a cluster's level was raised");
   chores.raising = true;
-  replica->Propose(stream::SetFeatureLevel{level}, [this, &chores](Result<stream::Reply>) {
-    chores.raising = false;
-    CallEnded();
-  });
+  const bool is_meta = replica->group() == kMetaGroup;
+  replica->Propose(stream::SetFeatureLevel{level},
+                   [this, &chores, is_meta](Result<stream::Reply> reply) {
+                     chores.raising = false;
+                     if (is_meta) levels_.refused = reply.ok() ? "" : reply.status().message();
+                     CallEnded();
+                   });
 }
 
 // On the group's core, each tick.
@@ -144,7 +171,7 @@ void Engine::NoteLevels(const meta::FoundingHello& hello) {
   if (hello.record.state != meta::FoundingState::kMember) return;
   if (hello.record.plan.cluster_id != directory_->cluster_id()) return;
   levels_.said.OnSaid({hello.from.node, hello.record.lives_before}, hello.feature_level_max,
-                      runtime_.Current()->now_ns());
+                      hello.stored_level, runtime_.Current()->now_ns());
   if (hello.feature_level <= options_.feature_level_max) return;
   URSULA_SOMETIMES("levels: a node heard from a peer that it can't");
   TakePartNoMore(CantBe(hello.feature_level));

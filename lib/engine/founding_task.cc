@@ -269,7 +269,8 @@ meta::FoundingHello HelloOfMember(const storage::DataDirectory& directory,
           .predecessor = directory.predecessor(),
           .record = RecordOf(directory),
           .wish = std::move(wish),
-          .feature_level_max = terms.feature_level_max};
+          .feature_level_max = terms.feature_level_max,
+          .stored_level = directory.feature_level()};
 }
 
 meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
@@ -279,6 +280,7 @@ meta::FoundingHello AnswerHello(const storage::DataDirectory& directory,
   wish.limits = terms.limits;
   meta::FoundingHello answer = meta::AnswerTo(hello, NodeOf(directory), RecordOf(directory), wish);
   answer.feature_level_max = terms.feature_level_max;
+  answer.stored_level = directory.feature_level();
   return answer;
 }
 

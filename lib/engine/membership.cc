@@ -200,14 +200,17 @@ void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
 void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
   NoteLevels(hello);
   meta::FoundingHello answer = AnswerHello(*directory_, options_.cluster, founding_terms_, hello);
-  const uint64_t level = ShardOf(kMetaGroup).replica(kMetaGroup).machine().feature_level();
-  answer.feature_level = static_cast<uint32_t>(level);
   const bool member = hello.record.state == meta::FoundingState::kMember;
+  const uint64_t in_force = ShardOf(kMetaGroup).replica(kMetaGroup).machine().feature_level();
+  // Who is taken in gets what is here, of which META tells: after a recovery the meta group may be
+  // behind others.
+  const uint64_t level = std::max<uint64_t>(in_force, directory_->feature_level());
+  answer.feature_level = static_cast<uint32_t>(member ? in_force : level);
   const bool of_ours = hello.record.plan.cluster_id == directory_->cluster_id();
   std::string below;
   if (hello.feature_level_max < level) {
     below = Name(from) + " can feature level " + std::to_string(hello.feature_level_max) +
-            ", and the cluster is at " + std::to_string(level);
+            ", and what it is to be given is of " + std::to_string(level);
   }
   if (member && of_ours) {
     // One that is rotten asks before it gives up what it has: yes is what its next life would be.

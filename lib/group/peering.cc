@@ -87,9 +87,11 @@ bool Replica::Write(ReplicaId to, Channel channel, Letter letter) {
 }
 
 // Whether it is let in. A follower has no client to refuse: it leaves out entries that it has no
-// room for, and its leader sends them again, at the pace of its heartbeats.
+// room for, and its leader sends them again, at the pace of its heartbeats. No replica forwards
+// proposals; one that came would pass by all that is looked at below, and in Propose.
 bool Replica::Listens(const raft::Message& message) {
   if (state_ == State::kFailed || state_ == State::kStopped) return false;
+  if (message.kind == raft::MessageKind::kPropose) return false;
   if (!payload_failure_.ok() && !core_->is_leader()) return false;
   if (message.kind != raft::MessageKind::kAppend || message.entries.empty()) return true;
   // One with smaller limits than its leader can't store this, ever.

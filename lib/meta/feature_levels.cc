@@ -12,8 +12,9 @@ std::string Name(NodeId node) { return "node " + std::to_string(Raw(node)); }
 
 }  // namespace
 
-void FeatureLevels::OnSaid(const LevelMember& member, uint32_t level_max, uint64_t now_ns) {
-  said_[member.node] = {member.lives_before, level_max, now_ns};
+void FeatureLevels::OnSaid(const LevelMember& member, uint32_t level_max, uint32_t stored,
+                           uint64_t now_ns) {
+  said_[member.node] = {member.lives_before, level_max, stored, now_ns};
 }
 
 void FeatureLevels::OnLost(NodeId node) { said_.erase(node); }
@@ -21,6 +22,11 @@ void FeatureLevels::OnLost(NodeId node) { said_.erase(node); }
 uint32_t FeatureLevels::MaxOf(NodeId node) const {
   auto found = said_.find(node);
   return found == said_.end() ? 0 : found->second.level_max;
+}
+
+uint32_t FeatureLevels::StoredOf(NodeId node) const {
+  auto found = said_.find(node);
+  return found == said_.end() ? 0 : found->second.stored;
 }
 
 const FeatureLevels::Said* FeatureLevels::Find(const LevelMember& member, uint64_t now_ns) const {
@@ -31,7 +37,21 @@ const FeatureLevels::Said* FeatureLevels::Find(const LevelMember& member, uint64
 
 LevelVerdict FeatureLevels::Wait(std::string why) {
   candidate_ = 0;
-  return {0, std::move(why)};
+  return {0, false, std::move(why)};
+}
+
+// All of `members_` can, and have been heard of.
+LevelVerdict FeatureLevels::Ripe(uint32_t level) const {
+  std::string without;
+  for (const LevelMember& member : members_) {
+    if (StoredOf(member.node) >= level) continue;
+    without += (without.empty() ? "" : ", ") + Name(member.node);
+  }
+  const std::string goal = "level " + std::to_string(level);
+  if (without.empty()) return {level, true, goal + " is being raised"};
+  return {level, false,
+          goal + " waits for META of " + without +
+              ": every node writes it down first; where that lasts, see that node's log"};
 }
 
 LevelVerdict FeatureLevels::Judge(const std::vector<LevelMember>& members,
@@ -69,10 +89,11 @@ LevelVerdict FeatureLevels::Judge(const std::vector<LevelMember>& members,
     since_ns_ = now_ns;
   }
   if (now_ns - since_ns_ < kSettleNs) {
-    return {0, "level " + std::to_string(lowest) + " is to come: all nodes can, and are watched " +
-                   "for " + std::to_string(kSettleNs / 1'000'000'000) + " s"};
+    return {0, false,
+            "level " + std::to_string(lowest) + " is to come: all nodes can, and are watched for " +
+                std::to_string(kSettleNs / 1'000'000'000) + " s"};
   }
-  return {lowest, {}};
+  return Ripe(lowest);
 }
 
 }  // namespace ursula::meta

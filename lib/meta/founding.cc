@@ -296,7 +296,9 @@ void Founding::JudgeAsOther() {
   if (!plan.Names(self_) || plan == record_.plan) return;
   if (NodesOf(plan) != options_.wish.founders) return;
   const std::string too_high = TooHigh(plan.feature_level, "the plan of the founding is");
-  if (!too_high.empty()) return Refuse(too_high);
+  if (!too_high.empty()) {
+    return Refuse(too_high + "; or empty its directory, and a plan of a lower level is made");
+  }
   const uint32_t groups = options_.wish.group_count;
   if (groups != 0 && groups != plan.group_count) {
     return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +

@@ -127,6 +127,7 @@ struct FoundingHello {
   std::optional<FoundingAdmission> admission = {};
   uint32_t feature_level_max = 1;  // That its process can.
   uint32_t feature_level = 1;      // Of a member: its cluster's, as it knows.
+  uint32_t stored_level = 1;       // Of a member: its META's.
   friend bool operator==(const FoundingHello&, const FoundingHello&) = default;
 };
 

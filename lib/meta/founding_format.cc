@@ -20,6 +20,7 @@ enum Tag : uint64_t {
   kAdmission = 5,  // May be left out, as all that follow.
   kOpenings = 6,
   kLevels = 7,
+  kStoredLevel = 8,
 };
 
 // Of a record's state: kMember, of a cluster that was recovered. Who doesn't know that can't be
@@ -238,6 +239,9 @@ bool TakeField(uint64_t tag, std::string_view value, FoundingHello* hello) {
       hello->feature_level_max = TakeLevel(&reader, 1);
       hello->feature_level = TakeLevel(&reader, 1);
       break;
+    case kStoredLevel:
+      hello->stored_level = TakeLevel(&reader, 1);
+      break;
     default:
       return true;  // A later release's.
   }
@@ -275,6 +279,11 @@ Bytes EncodeFoundingHello(const FoundingHello& hello) {
     PutVarint(&levels, hello.feature_level_max);
     PutVarint(&levels, hello.feature_level);
     PutField(&fields, kLevels, levels);
+  }
+  if (hello.stored_level > 1) {
+    std::string stored;
+    PutVarint(&stored, hello.stored_level);
+    PutField(&fields, kStoredLevel, stored);
   }
   std::string frame;
   PutFixed<uint8_t>(&frame, kFoundingFrame);

@@ -110,9 +110,13 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
                    "; give this node its own directory, or an empty one");
   }
   if (meta.feature_level > options.feature_level_max) {
+    const bool founding = meta.state == DirectoryState::kFounding;
     return Refusal(path + " is at feature level " + std::to_string(meta.feature_level) +
                    ", and --feature-level-max is " + std::to_string(options.feature_level_max) +
-                   ": there is no way back; give a higher one, or leave it out");
+                   ": there is no way back; give a higher one, or leave it out" +
+                   (founding ? "; or empty the directory, whose cluster isn't founded yet, and it "
+                               "is founded at a lower level"
+                             : ""));
   }
   if (!HasPlan(meta)) return {};
   // What a recovery made of a cluster is known by its former id, too, to who begins with it.
@@ -160,9 +164,8 @@ Result<std::vector<DataDirectory::Place>> PlacesOf(io::Disk& disk, const std::st
   return places;
 }
 
-}  // namespace
-
-Status WriteMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta) {
+// Whether META may be another one than before, success or not, is in `*renamed`.
+Status PutMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta, bool* renamed) {
   const std::string temporary = path + "/" + kMetaName + ".tmp";
   const std::string bytes = EncodeDirectoryMeta(meta);
   // A crash may have left one that is longer.
@@ -175,9 +178,17 @@ Status WriteMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& m
     int64_t result = (*file)->WriteSyncedNow(0, std::span<const char>(bytes));
     if (result < 0) return IoStatus("writing", temporary, result);
   }
-  Status renamed = disk.RenameNow(temporary, path + "/" + kMetaName);
-  if (!renamed.ok()) return renamed;
+  *renamed = true;
+  Status named = disk.RenameNow(temporary, path + "/" + kMetaName);
+  if (!named.ok()) return named;
   return disk.SyncDirectoryNow(path);
+}
+
+}  // namespace
+
+Status WriteMeta(io::Disk& disk, const std::string& path, const DirectoryMeta& meta) {
+  bool renamed = false;
+  return PutMeta(disk, path, meta, &renamed);
 }
 
 Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const std::string& path,
@@ -325,10 +336,12 @@ Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
   return replaced;
 }
 
-// Meanwhile nobody takes META for one that somebody else has put there.
+// Meanwhile nobody takes META for one that somebody else has put there; nor afterwards where it
+// isn't known which one is there, until a later one is.
 Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
   const std::shared_ptr<const std::vector<Place>> before = places_.exchange(nullptr);
-  Status replaced = WriteMeta(disk, path_, meta);
+  bool renamed = false;
+  Status replaced = PutMeta(disk, path_, meta, &renamed);
   if (replaced.ok()) {
     Result<std::vector<Place>> places = PlacesOf(disk, path_);
     replaced = places.status();
@@ -340,7 +353,10 @@ Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
       replaced = Refusal(path_ + " was replaced by another directory while it was in use");
     }
   }
-  places_ = before;
+  std::vector<Place> known = *before;
+  const std::string file = path_ + "/" + kMetaName;
+  if (renamed) std::erase_if(known, [&file](const Place& place) { return place.path == file; });
+  places_ = std::make_shared<const std::vector<Place>>(std::move(known));
   return replaced;
 }
 

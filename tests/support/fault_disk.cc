@@ -62,7 +62,8 @@ class FaultFile final : public io::File {
   }
   int64_t WriteSyncedNow(uint64_t offset, std::span<const char> from) override {
     URSULA_CHECK(!direct_);
-    int64_t result = disk_->DoWrite(node_.get(), false, offset, from);
+    int64_t result = -disk_->faults_.write_now_error;
+    if (result == 0) result = disk_->DoWrite(node_.get(), false, offset, from);
     if (result < 0) return result;
     std::set<uint64_t> sectors = std::exchange(node_->dirty, {});
     node_->durable.Resize(node_->cached.size());
@@ -157,7 +158,8 @@ class FaultDiskOnLoop final : public io::Disk {
     return result == 0 ? Status() : IoError("rename", from, -result);
   }
   Status SyncDirectoryNow(const std::string& directory) override {
-    if (!IsDirectory(directory)) return IoError("open", directory, ENOENT);
+    const int error = IsDirectory(directory) ? disk_->faults_.sync_now_error : ENOENT;
+    if (error != 0) return IoError("sync", directory, error);
     disk_->SyncNames(disk_->name_changes_.size());
     return Status();
   }
@@ -267,9 +269,8 @@ void FaultDisk::SyncNames(std::size_t count) {
 }
 
 int FaultDisk::RemovePath(const std::string& path) {
-  std::string name = NormalPath(path);
-  if (Find(name) == nullptr) return -ENOENT;
-  Change({.kind = NameChange::Kind::kRemove, .path = name});
+  if (Find(path) == nullptr) return -ENOENT;
+  Change({.kind = NameChange::Kind::kRemove, .path = NormalPath(path)});
   return 0;
 }
 

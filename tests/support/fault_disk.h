@@ -50,6 +50,8 @@ class FaultDisk {
     double read_error = 0;
     double sync_error = 0;
     double name_error = 0;         // Remove, Rename, SyncDirectory.
+    int write_now_error = 0;       // Of each blocking write.
+    int sync_now_error = 0;        // Of each blocking sync of a directory.
     double lost_write = 0;         // The medium's: of each write or sync that reaches it.
     double misdirected_write = 0;  //
     double garbled_block = 0;      // Of each direct write under way when the power fails.

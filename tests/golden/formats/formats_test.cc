@@ -138,6 +138,8 @@ TEST_F(FormatsTest, FoundersHello) {
   recovered.feature_level_max = 3;
   recovered.feature_level = recovered.record.plan.feature_level = 2;
   Check("founding_hello_recovered_at_level_2", EncodeFoundingHello(recovered).view());
+  recovered.stored_level = 2;
+  Check("founding_hello_recovered_stored_level_2", EncodeFoundingHello(recovered).view());
   FoundingHello level = hello;
   level.feature_level_max = level.record.plan.feature_level = 2;
   Check("founding_hello_at_level_2", EncodeFoundingHello(level).view());

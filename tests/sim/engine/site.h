@@ -205,7 +205,8 @@ class Site {
   uint64_t checked_openings_ = 0;
   uint64_t openings_ = 0;
   int64_t highest_wall_ms_ = INT64_MIN;
-  Status unexpected_;  // Of an opening.
+  Status unexpected_;  // Of an opening, or of what never ends.
+  uint32_t turns_at_once_ = 0;
   std::size_t story_node_ = 0;
   std::string news_;
   bool founded_ = false;

@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "lib/base/sometimes.h"
 #include "lib/engine/engine.h"
+#include "lib/storage/directory_format.h"
+#include "tests/support/fault_disk.h"
 #include "tests/support/test_cluster.h"
 #include "tests/unit/engine/manual_engine.h"
 #include "tests/unit/engine/written.h"
@@ -81,6 +85,17 @@ class Levels {
     std::string text;
     for (const Bytes& part : reply->parts) text += part.view();
     return text;
+  }
+  storage::DirectoryMeta Meta(uint64_t node) {
+    auto meta = storage::DecodeDirectoryMeta(cluster_.disk(node).Content("/data/META"));
+    EXPECT_TRUE(meta.ok()) << meta.status().ToString();
+    return meta.ok() ? *meta : storage::DirectoryMeta{};
+  }
+  // REQUIRES: it isn't up.
+  void PutBackMetaOf(uint64_t node, uint32_t level) {
+    storage::DirectoryMeta meta = Meta(node);
+    meta.feature_level = level;
+    cluster_.disk(node).Overwrite("/data/META", 0, storage::EncodeDirectoryMeta(meta));
   }
   Status Reopen(uint64_t node, uint32_t level_max) {
     if (cluster_.up(node)) {
@@ -230,20 +245,25 @@ TEST(FeatureLevelTest, AfterTheRaiseALowerOneIsNotOpened) {
   ASSERT_TRUE(levels.Create(3, "s").ok());
 }
 
-// Its connections break without a word just before, and what starts there next can't: its
-// directory has nothing of the new level, and it says why it takes no part.
+// It has written META and said so, and nothing of the raise reaches it. An older META is put back,
+// and what starts there can't: its directory has nothing of the new level, and it says why it takes
+// no part.
 TEST(FeatureLevelTest, OneThatWasCutOffAtTheRaiseAndCannotIsOut) {
-  const TestClusterOptions options = {.groups = 2, .feature_levels = {1, 2, 2}};
-  const uint64_t raised_ns = WhenRaised(options);
-  Levels levels(options);
+  Levels levels({.groups = 2, .feature_levels = {1, 2, 2}});
   ASSERT_TRUE(levels->AwaitLeaders());
   ASSERT_TRUE(levels.Reopen(1, 2).ok());
   const uint64_t out = levels->LeaderOf(GroupId{0}) == 3 ? 2 : 3;
-  levels->Advance((raised_ns - levels->now_ns()) / 1'000'000 - 700);
-  levels->Isolate(out);
+  ASSERT_TRUE(levels->RunUntil([&] {
+    return levels.Meta(1).feature_level == 2 && levels.Meta(2).feature_level == 2 &&
+           levels.Meta(3).feature_level == 2;
+  }));
+  for (uint64_t node = 1; node <= 3; ++node) {
+    if (node != out) levels->Cut(node, out);
+  }
   ASSERT_TRUE(levels->RunUntil([&] { return levels.At(1).feature_level == 2; }, 5000));
   levels->Crash(out);
-  ASSERT_TRUE(levels.Reopen(out, 1).ok());  // META knows of nothing.
+  levels.PutBackMetaOf(out, 1);
+  ASSERT_TRUE(levels.Reopen(out, 1).ok());
   EXPECT_EQ(levels.At(out).feature_level, 1u);
   levels->Heal();
   ASSERT_TRUE(levels->RunUntil(
@@ -401,6 +421,96 @@ TEST(FeatureLevelTest, AnswersOfPayloadAreOfTheNewFormOnlyAtTheNewLevel) {
   ASSERT_TRUE(levels.AwaitAllAt(2));
   replace(2);
   EXPECT_TRUE(Reached(mark));
+}
+
+// Until its META can be written the others go on at the former level, in every group; and where it
+// is the one that leads, they may go back.
+TEST(FeatureLevelTest, AMetaThatCannotBeWrittenHoldsTheRaiseAlone) {
+  for (const bool of_leader : {false, true}) {
+    Levels levels({.groups = 3, .feature_levels = {1, 2, 2}});
+    ASSERT_TRUE(levels->AwaitLeaders());
+    ASSERT_TRUE(levels.Create(1, "s").ok());
+    ASSERT_TRUE(levels.Reopen(1, 2).ok());
+    ASSERT_TRUE(levels->AwaitLeaders());
+    const uint64_t leader = levels->LeaderOf(GroupId{0}).value_or(1);
+    const uint64_t held = of_leader ? leader : leader % 3 + 1;
+    const uint64_t other = held % 3 + 1;
+    levels->disk(held).faults().write_now_error = ENOSPC;
+    levels->Advance(80'000);
+    EXPECT_TRUE(levels.AllAt(1));
+    const std::string why = "feature level 2 can't be written to META: ";
+    EXPECT_EQ(levels.At(held).feature_level_waits_for.find(why), 0u)
+        << levels.At(held).feature_level_waits_for;
+    const std::string names = of_leader ? "node 1, node 2, node 3" : "node " + std::to_string(held);
+    EXPECT_EQ(levels.At(other).feature_level_waits_for,
+              "level 2 waits for META of " + names +
+                  ": every node writes it down first; where that lasts, see that node's log");
+    EXPECT_EQ(levels.Meta(held).feature_level, 1u);
+    EXPECT_EQ(levels.Meta(other).feature_level, of_leader ? 1u : 2u);
+    const auto tries = std::ranges::count_if(levels->log(held), [&](const std::string& line) {
+      return line.find(why) != std::string::npos;
+    });
+    EXPECT_GE(tries, 5);
+    EXPECT_LE(tries, 8);  // After 1, 2, 4, 8, 16, 30 s.
+    for (uint64_t node = 1; node <= 3; ++node) {
+      ASSERT_TRUE(levels.Append(node, "s", std::to_string(node)).ok());
+      EXPECT_TRUE(levels->node(node).Ready().ok());
+    }
+    levels->disk(held).faults().write_now_error = 0;
+    EXPECT_TRUE(levels.AwaitAllAt(2));
+    levels->Advance(1000);
+    for (uint64_t node = 1; node <= 3; ++node) {
+      EXPECT_EQ(levels.At(node).feature_level_waits_for, "");
+    }
+  }
+}
+
+TEST(FeatureLevelTest, TheLeaderSaysWhatARaiseWaitsForUntilItIsInForce) {
+  Levels levels({.groups = 2, .feature_levels = {1, 2, 2}});
+  ASSERT_TRUE(levels->AwaitLeaders());
+  ASSERT_TRUE(levels.Reopen(1, 2).ok());
+  ASSERT_TRUE(levels->AwaitLeaders());
+  levels->Advance(2000);
+  const uint64_t leader = levels->LeaderOf(GroupId{0}).value_or(1);
+  std::vector<std::string> said = {""};
+  ASSERT_TRUE(levels->RunUntil([&] {
+    const ClusterStatus status = levels.At(leader);
+    if (status.feature_level == 1 && status.feature_level_waits_for != said.back()) {
+      said.push_back(status.feature_level_waits_for);
+    }
+    return status.feature_level == 2;
+  }));
+  EXPECT_EQ(std::ranges::count(said, ""), 1);
+  EXPECT_EQ(said.back(), "level 2 is being raised");
+}
+
+// Its groups may be ahead of the meta group, as after a recovery; what it has a newcomer gets.
+TEST(FeatureLevelTest, NobodyIsTakenInWhoCannotWhatMetaHas) {
+  Levels levels({.nodes = 5, .groups = 2, .founders = 3, .feature_levels = {1, 2, 2, 1}});
+  ASSERT_TRUE(levels->AwaitLeaders());
+  ASSERT_TRUE(levels.Reopen(1, 2).ok());
+  ASSERT_TRUE(levels->AwaitLeaders());
+  auto added = levels->Await<MemberReply>([&](auto done) {
+    levels->node(1).ChangeMember({.kind = MemberChange::Kind::kAdd, .node = NodeId{4}},
+                                 std::move(done));
+  });
+  ASSERT_TRUE(added.ok() && added->outcome == MemberOutcome::kAccepted);
+  const uint64_t held = levels->LeaderOf(GroupId{0}).value_or(1) % 3 + 1;
+  levels->disk(held).faults().write_now_error = ENOSPC;
+  levels->Advance(2 * kSettleMs);
+  ASSERT_EQ(levels.Meta(held % 3 + 1).feature_level, 2u);
+  ASSERT_TRUE(levels.AllAt(1));
+  levels->Cut(held, 4);  // It would take it in.
+  levels->Cut(4, held);
+  const Status status = levels->Open(4);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("is at feature level 2, and node 4 can 1"), std::string::npos)
+      << status.ToString();
+  levels->Heal();
+  levels->disk(held).faults().write_now_error = 0;
+  levels->SetFeatureLevelMax(4, 2);
+  ASSERT_TRUE(levels->Open(4).ok());
+  EXPECT_TRUE(levels.AwaitAllAt(2));
 }
 
 TEST(FeatureLevelTest, AServerThatIsAloneIsRaisedTooAndHasNoWayBack) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "lib/base/ids.h"
+#include "lib/group/letter_format.h"
 #include "lib/stream/command.h"
 #include "tests/unit/group/cluster_world.h"
 
@@ -111,6 +112,26 @@ TEST_F(LevelGateTest, ALeaderProposesNoLevelBeforeItsDirectoryIs) {
   EXPECT_EQ(asked->code(), StatusCode::kUnavailable);
   EXPECT_EQ(cluster_.replica(leader_).last(), before);
   EXPECT_EQ(gate(leader_).wanted, kRaised);
+}
+
+// Nobody forwards a proposal; if one came, it would be beside the gate.
+TEST_F(LevelGateTest, ALeaderTakesNoProposalFromAPeer) {
+  gate(leader_).stored = kFirst;
+  const Index before = cluster_.replica(leader_).last();
+  stream::Command command;
+  command.now_ms = 1'700'000'000'000;
+  command.body = stream::SetFeatureLevel{kRaised};
+  raft::Message message;
+  message.kind = raft::MessageKind::kPropose;
+  message.from = ReplicaOf(NodeId{held_}, 0);
+  message.to = ReplicaOf(NodeId{leader_}, 0);
+  message.entries.push_back({.kind = raft::EntryKind::kNormal, .payload = stream::Encode(command)});
+  ByteParts parts;
+  EncodeLetter({message.from, message.to, message}, &parts);
+  cluster_.replica(leader_).OnPeerLetter(NodeId{held_}, parts.TakeJoined());
+  cluster_.RunFor(kSecond);
+  EXPECT_EQ(cluster_.replica(leader_).last(), before);
+  EXPECT_EQ(cluster_.replica(leader_).machine().feature_level(), kFirst);
 }
 
 TEST(FeatureLevelInTest, OnlyTheCommandThatSetsOneHasOne) {

@@ -17,9 +17,10 @@ class FeatureLevelsTest : public ::testing::Test {
   // All nodes of the cluster say what they can, each second, until then.
   void SayUntil(uint64_t ns) {
     for (; now_ <= ns; now_ += kSecond) {
-      for (const auto& [member, level] : can_) levels_.OnSaid(member, level, now_);
+      for (const auto& [member, level] : can_)
+        levels_.OnSaid(member, level, stored_.contains(member) ? stored_[member] : 2, now_);
       verdict_ = levels_.Judge(members_, away_, in_force_, now_);
-      if (verdict_.level != 0 && raised_at_ == 0) raised_at_ = now_;
+      if (verdict_.stored_by_all && raised_at_ == 0) raised_at_ = now_;
     }
   }
   bool WaitsFor(const std::string& text) {
@@ -29,6 +30,7 @@ class FeatureLevelsTest : public ::testing::Test {
   FeatureLevels levels_;
   std::vector<LevelMember> members_ = {Member(1), Member(2), Member(3)};
   std::map<LevelMember, uint32_t> can_ = {{Member(1), 2}, {Member(2), 2}, {Member(3), 2}};
+  std::map<LevelMember, uint32_t> stored_;  // 2, where nothing is said.
   std::vector<NodeId> away_;
   uint32_t in_force_ = 1;
   uint64_t now_ = 5 * kSecond;
@@ -64,6 +66,24 @@ TEST_F(FeatureLevelsTest, ItGoesAsFarAsTheLowestCan) {
   can_ = {{Member(1), 4}, {Member(2), 3}, {Member(3), 5}};
   SayUntil(20 * kSecond);
   EXPECT_EQ(verdict_.level, 3u);
+}
+
+TEST_F(FeatureLevelsTest, EveryMetaHasItFirst) {
+  stored_ = {{Member(2), 1}, {Member(3), 1}};
+  SayUntil(50 * kSecond);
+  EXPECT_EQ(verdict_.level, 2u);
+  EXPECT_EQ(verdict_.waits_for.find("level 2 waits for META of node 2, node 3: "), 0u)
+      << verdict_.waits_for;
+  EXPECT_EQ(levels_.StoredOf(NodeId{1}), 2u);
+  EXPECT_EQ(levels_.StoredOf(NodeId{3}), 1u);
+  EXPECT_EQ(levels_.StoredOf(NodeId{4}), 0u);
+  stored_.erase(Member(3));
+  SayUntil(60 * kSecond);
+  EXPECT_EQ(raised_at_, 0u);
+  stored_.clear();
+  SayUntil(61 * kSecond);
+  EXPECT_EQ(raised_at_, 61 * kSecond);
+  EXPECT_EQ(verdict_.waits_for, "level 2 is being raised");
 }
 
 TEST_F(FeatureLevelsTest, NeverWhileOneIsAway) {

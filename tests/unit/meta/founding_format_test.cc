@@ -83,6 +83,7 @@ TEST(FoundingFormatTest, ReadsBackFeatureLevels) {
         hello.feature_level_max = level_max;
         hello.feature_level = level;
         hello.record.plan.feature_level = founded;
+        hello.stored_level = level_max;
         Result<FoundingHello> read = DecodeFoundingHello(EncodeFoundingHello(hello));
         ASSERT_TRUE(read.ok()) << read.status().ToString();
         EXPECT_EQ(*read, hello);
@@ -94,6 +95,12 @@ TEST(FoundingFormatTest, ReadsBackFeatureLevels) {
     std::string fields = FieldsOf(Hello());
     PutVarint(&fields, 7);
     PutString(&fields, levels);
+    EXPECT_FALSE(DecodeFoundingHello(WithFields(fields)).ok());
+  }
+  for (const std::string& stored : {std::string(), std::string(1, '\0'), std::string("\2\2")}) {
+    std::string fields = FieldsOf(Hello());
+    PutVarint(&fields, 8);
+    PutString(&fields, stored);
     EXPECT_FALSE(DecodeFoundingHello(WithFields(fields)).ok());
   }
 }

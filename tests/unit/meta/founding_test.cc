@@ -101,7 +101,8 @@ TEST(FoundingTest, WhoCannotWhatThePlanOrTheClusterIsAtIsRefused) {
   founder.OnHello(HelloOf(Self(1), {FoundingState::kFounding, plan}, &founder, 2));
   EXPECT_EQ(founder.refusal(),
             "the plan of the founding is at feature level 2, and node 2 can 1: start it with a "
-            "release that can more, and without a lower --feature-level-max");
+            "release that can more, and without a lower --feature-level-max; or empty its "
+            "directory, and a plan of a lower level is made");
   // The founding is long ago.
   Founding joiner(Options(3));
   FoundingPlan begun = PlanOfOne(1, 7);

@@ -93,6 +93,17 @@ TEST(ProgressTest, ARefusedProbeGoesBackToTheHintButNeverBelowWhatMatches) {
   EXPECT_EQ(probe.next, Index{6});
 }
 
+// A directory that was put back: asked again at once, it would say the same for ever.
+TEST(ProgressTest, WhoRefusesWhatItHasAcknowledgedIsNotAskedAgainAtOnce) {
+  Progress probe;
+  probe.match = Index{5};
+  probe.next = Index{6};
+  probe.SentEntries(1, 1);
+  EXPECT_FALSE(probe.Rejected(Index{5}, Index{4}));
+  EXPECT_EQ(probe.next, Index{6});
+  EXPECT_TRUE(probe.paused()) << "until a heartbeat is answered";
+}
+
 TEST(ProgressTest, AfterASnapshotProbingBeginsBehindIt) {
   Progress progress = Replicating(3);
   progress.BecomeSnapshot(Index{30});

@@ -138,6 +138,26 @@ TEST_F(FoundingDirectoryTest, ItsLevelIsItsPlans) {
   EXPECT_EQ((*opened)->founding_level(), 1u);
 }
 
+TEST_F(FoundingDirectoryTest, OneOfAPlanThatItsNodeCannotMayBeEmptied) {
+  DirectoryPlan plan = Plan();
+  plan.feature_level = 2;
+  for (const bool member : {false, true}) {
+    {
+      Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+      ASSERT_TRUE(opened.ok()) << opened.status().ToString();
+      ASSERT_TRUE((member ? (*opened)->BecomeMember(loop_.disk())
+                          : (*opened)->BecomeFounding(loop_.disk(), plan))
+                      .ok());
+    }
+    Result<std::unique_ptr<DataDirectory>> lower = DataDirectory::Open(
+        loop_.disk(), "/data", {.one_of_several = true, .feature_level_max = 1});
+    ASSERT_FALSE(lower.ok());
+    EXPECT_NE(lower.status().message().find("/data is at feature level 2"), std::string::npos);
+    EXPECT_EQ(lower.status().message().find("or empty the directory") == std::string::npos, member)
+        << lower.status().message();
+  }
+}
+
 TEST_F(FoundingDirectoryTest, ItBeginsWithoutAPlanAndKeepsEachStepThroughACrash) {
   for (int opening = 0; opening < 2; ++opening) {
     Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
 
 #include "tests/unit/storage/wal_world.h"
@@ -49,6 +50,35 @@ TEST(DirectoryWatchTest, AReplacedOneDoesToo) {
   const std::string said = SaysAfter([](WalWorld* world) {
     ASSERT_TRUE(DiskOf(world).Open("/other", {.create = true, .write = true}).ok());
     ASSERT_TRUE(DiskOf(world).RenameNow("/other", "/data/META").ok());
+  });
+  EXPECT_NE(said.find("/data/META was replaced"), std::string::npos) << said;
+}
+
+// META is this process's own, whichever of the two it is.
+TEST(DirectoryWatchTest, OneWhoseReplacementFailedAtTheEndDoesNot) {
+  const auto fail = [](WalWorld* world, int error) {
+    world->disk.faults().sync_now_error = error;
+    EXPECT_EQ(world->directory->MustRejoin(DiskOf(world)).ok(), error == 0);
+  };
+  const auto replace = [](WalWorld* world) {
+    ASSERT_TRUE(DiskOf(world).Open("/other", {.create = true, .write = true}).ok());
+    ASSERT_TRUE(DiskOf(world).RenameNow("/other", "/data/META").ok());
+  };
+  EXPECT_EQ(SaysAfter([&](WalWorld* world) {
+              fail(world, EIO);
+              fail(world, EIO);
+            }),
+            "");
+  // All else is watched still, and META is again from the next one on.
+  std::string said = SaysAfter([&](WalWorld* world) {
+    fail(world, EIO);
+    ASSERT_TRUE(DiskOf(world).RemoveNow("/data/wal/0000000000010000-00000000.wal").ok());
+  });
+  EXPECT_NE(said.find("0000000000010000-00000000.wal was removed"), std::string::npos) << said;
+  said = SaysAfter([&](WalWorld* world) {
+    fail(world, EIO);
+    fail(world, 0);
+    replace(world);
   });
   EXPECT_NE(said.find("/data/META was replaced"), std::string::npos) << said;
 }
