@@ -105,8 +105,8 @@ bool Progress::Rejected(Index rejected, Index hint) {
   }
   // A probe's refusal must be of the probe that is out, at next-1.
   if (next - 1 != rejected) return false;
-  // It has acknowledged what it refuses: the refusal is old, or its disk has lost it. Asked again at
-  // once it would say the same; a heartbeat's answer asks again.
+  // It has acknowledged what it refuses: the refusal is old, or its disk has lost it. Asked again
+  // at once it would say the same; a heartbeat's answer asks again.
   if (rejected <= match) return false;
   next = std::max(std::min(rejected, hint + 1), match + 1);
   sent_commit = std::min(sent_commit, next - 1);
