@@ -20,6 +20,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "server/config/cluster.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/load.h"
@@ -261,6 +262,9 @@ int Main(std::span<const char* const> arguments) {
 }  // namespace ursula::server
 
 int main(int argc, char** argv) {
+  // Debian builds Abseil with its search for deadlocks: each lock that gRPC takes would enter a
+  // graph that all threads share.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
   return ursula::server::Main(arguments.empty() ? arguments : arguments.subspan(1));
 }

@@ -41,6 +41,7 @@ void HotRing::Add(Incarnation incarnation, uint64_t start, Bytes payload) {
   }
   bytes_ += payload.size() + kChunkOverheadBytes;
   unflushed_bytes_ += payload.size();
+  entry->tail = start + payload.size();
   entry->chunks.push_back({start, std::move(payload)});
   if (entry->dirty_turn == 0) {
     entry->dirty_turn = next_turn_++;

@@ -94,12 +94,13 @@ class HotRing {
     Incarnation incarnation = kNoIncarnation;
     uint64_t dirty_turn = 0;  // Its key in dirty_; 0: has no unflushed payload.
     uint64_t flushed = 0;     // Payload before this is on the local disk.
+    uint64_t tail = 0;        // Where the last chunk ends: to look there is a miss of the cache.
     Chunks chunks = {};
     std::size_t head = 0;  // Those before it were dropped.
 
     bool empty() const { return head == chunks.size(); }
     const Chunk& front() const { return chunks[head]; }
-    uint64_t end() const { return empty() ? flushed : chunks.back().end(); }
+    uint64_t end() const { return empty() ? flushed : tail; }
     bool has_flushed_chunk() const { return !empty() && front().end() <= flushed; }
     // The first chunk that ends after `position`.
     Chunks::const_iterator After(uint64_t position) const;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measures the bar of a cluster's speed, tests/bars/cluster-E.sh: three nodes against one, all on this machine.
 
-Each alternation starts one durable node afresh, then three. Clients of the cluster are one process of
-ursula-bench for each node, all at once. "At the leaders": each stream's clients ask the node that leads
+Each alternation starts one durable node afresh, on all CPUs, then three, which share them as those of
+`server/start --cluster` do. Clients of the cluster are one process of ursula-bench for each node, all at once. "At the leaders": each stream's clients ask the node that leads
 its group; "anywhere": any, so that two thirds are forwarded.
 """
 import argparse
@@ -54,10 +54,12 @@ def run_side_by_side(runs, seconds):
 
 
 class Cluster:
-    """Three nodes as they come, and what their clients do."""
+    """Nodes that share this machine, else as they come, and what their clients do."""
 
     def __init__(self, count, seconds):
-        self.cluster = nodes.Cluster(count, groups=GROUPS, small=False)
+        cores = -(-len(os.sched_getaffinity(0)) // count)
+        self.cluster = nodes.Cluster(count, groups=GROUPS, small=False,
+                                     flags=("--core-count", str(cores)))
         self.count, self.seconds = count, seconds
         self.runs = 0
 
