@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lib/base/check.h"
+#include "lib/base/hex.h"
 #include "lib/base/ids.h"
 #include "lib/meta/founding_format.h"
 
@@ -77,15 +78,15 @@ std::string FoundedLine(const meta::FoundingPlan& plan) {
   for (const meta::Founder& founder : plan.founders) {
     nodes += (nodes.empty() ? "" : ", ") + std::to_string(Raw(founder.node));
   }
-  const std::string cluster = std::to_string(plan.cluster_id);
-  return "a member of cluster " + cluster + ", founded by nodes " + nodes + " with group_count " +
-         std::to_string(plan.group_count) + "; with cluster_id " + cluster +
+  const std::string cluster = Hex16(plan.cluster_id);
+  return "a member of cluster " + cluster + ", founded by nodes " + nodes + " with " +
+         std::to_string(plan.group_count) + " groups; with cluster-id " + cluster +
          " this node never founds another";
 }
 
 std::string JoinedLine(const meta::FoundingRecord& record) {
-  return "an empty directory joins cluster " + std::to_string(record.plan.cluster_id) +
-         " in the place of " + std::to_string(record.lives_before) +
+  return "an empty directory joins cluster " + Hex16(record.plan.cluster_id) + " in the place of " +
+         std::to_string(record.lives_before) +
          " that its node had before: the others bring it up to date";
 }
 

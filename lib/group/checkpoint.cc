@@ -202,7 +202,7 @@ void CheckpointJob::OnPayloadWritten(Status status) {
       // Of an idle group nothing else would make one.
       base_wanted_ = base_wanted_ || (flushing_for_checkpoint_ && for_peers_ && !draining_);
     } else {
-      services_.Log(3, "payload can't be written out: " + status.ToString());
+      services_.Log(3, group_, "payload can't be written out: " + status.ToString());
     }
     flushing_.clear();
     to_flush_.clear();
@@ -250,7 +250,7 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
     checkpoint_wanted_ = !draining_;
     base_wanted_ = base_wanted_ || (base_was_wanted && !draining_);
   } else {
-    services_.Log(3, "a snapshot can't be written: " + status.ToString());
+    services_.Log(3, group_, "a snapshot can't be written: " + status.ToString());
   }
   if (state_ == State::kIdle) Finish();
 }

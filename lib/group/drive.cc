@@ -183,7 +183,7 @@ bool Replica::ApplyConfChange(const raft::Entry& entry, stream::Reply* reply) {
   Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
   if (!conf.ok()) {
     reply->outcome = Outcome::kConflict;
-    services_.Log(2, "a membership change had no effect: " + conf.status().message());
+    services_.Log(2, group_, "a membership change had no effect: " + conf.status().message());
   }
   NoteMembership();
   return true;
@@ -268,7 +268,7 @@ void Replica::Corrupt(Status status) {
 // on. Where it has applied all that was acknowledged, that may still be read.
 void Replica::Fail(Status status) {
   if (state_ == State::kFailed || state_ == State::kStopped) return;
-  services_.Log(3, "group " + std::to_string(Raw(group_)) + " has failed: " + status.ToString());
+  services_.Log(3, group_, "has failed: " + status.ToString());
   bool starting = state_ == State::kStarting;
   state_ = State::kFailed;
   failure_ = Status(StatusCode::kUnavailable, status.message());

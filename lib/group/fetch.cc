@@ -105,8 +105,7 @@ void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
   if (stopped_ || !current_) return;
   const stream::ReadRange range = current_->range;
   if (!answer.bytes.empty() && answer.sum != SumOf(answer, Raw(range.owner), range.from)) {
-    services_.Log(2,
-                  "group " + std::to_string(Raw(group_)) + ": a peer's payload fails its checksum");
+    services_.Log(2, group_, "a peer's payload fails its checksum");
     return;  // As if nothing had come: another one is asked.
   }
   state_ = State::kIdle;

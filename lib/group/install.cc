@@ -34,7 +34,7 @@ void Install::OnPart(ReplicaId from, SnapshotPart part) {
     Status status = Load(part.records.view());
     if (!status.ok()) {
       const bool later = status.code() == StatusCode::kUnavailable;
-      services_.Log(later ? 1 : 3, "a peer's snapshot can't be read: " + status.message());
+      services_.Log(later ? 1 : 3, group_, "a peer's snapshot can't be read: " + status.message());
       host_.WriteLetter(from, SnapshotAck{part.shipment, 0, true});
       return Drop();
     }
@@ -67,7 +67,7 @@ bool Install::OnMessage(const raft::Message& message) {
   }
   Status status = machine_->FinishLoad();
   if (!status.ok()) {
-    services_.Log(3, "a peer's snapshot contradicts itself: " + status.message());
+    services_.Log(3, group_, "a peer's snapshot contradicts itself: " + status.message());
     Drop();
     return false;
   }
@@ -107,7 +107,7 @@ void Install::OnWritten(Status status) {
   writing_ = false;
   if (stopped_) return;
   if (!status.ok()) {
-    services_.Log(3, "a peer's snapshot can't be written: " + status.ToString());
+    services_.Log(3, group_, "a peer's snapshot can't be written: " + status.ToString());
     retry_ = io::MayPass(status);
     if (!retry_) host_.OnInstallFailed(std::move(status));
     return;

@@ -93,9 +93,7 @@ class Check {
     }
   }
 
-  void Say(const std::string& what) const {
-    services_.Log(3, "group " + std::to_string(Raw(group_)) + ": " + what);
-  }
+  void Say(const std::string& what) const { services_.Log(3, group_, what); }
 
   storage::PayloadKey Key(stream::Incarnation incarnation) const {
     return {group_, Raw(incarnation)};

@@ -98,9 +98,10 @@ bool Replica::Listens(const raft::Message& message) {
   for (const raft::Entry& entry : message.entries) {
     if (entry.payload.size() + 1 <= services_.wal->record_bytes_max()) continue;
     if (!std::exchange(entry_too_large_logged_, true)) {
-      services_.Log(3, "an entry of " + std::to_string(entry.payload.size()) +
-                           " bytes is larger than this node's log takes: give it the limits of the "
-                           "others (body-bytes-max, wal-bytes-max)");
+      services_.Log(3, group_,
+                    "an entry of " + std::to_string(entry.payload.size()) +
+                        " bytes is larger than this node's log takes: give it the limits of the "
+                        "others (body-bytes-max, wal-bytes-max)");
     }
     return false;
   }
@@ -236,6 +237,10 @@ void Replica::TellLeader() {
   if (services_.leaders == nullptr || state_ == State::kStarting) return;
   if (core_->leader() == told_leader_ && leads() == told_leads_) return;
   if (leads() && !told_leads_) ++services_.budget->stats.elections_won;
+  const std::string term = ", term " + std::to_string(Raw(core_->term()));
+  if (leads() != told_leads_) {
+    services_.Log(0, group_, (leads() ? "leads here" : "leads here no longer") + term);
+  }
   told_leader_ = core_->leader();
   told_leads_ = leads();
   services_.leaders->OnLeader(group_);

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
+#include "lib/base/ids.h"
 #include "lib/group/recovered.h"
 #include "lib/io/loop.h"
 #include "lib/peers/hub.h"
@@ -82,6 +84,10 @@ struct Services {
   }
   void Log(int level, std::string_view message) const {
     if (log != nullptr && *log) (*log)(level, message);
+  }
+  void Log(int level, GroupId group, std::string_view message) const {
+    if (log == nullptr || !*log) return;
+    Log(level, "group " + std::to_string(Raw(group)) + ": " + std::string(message));
   }
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/hex.h"
 #include "lib/base/ids.h"
 #include "lib/base/sometimes.h"
 
@@ -108,8 +109,8 @@ void Founding::CheckOptions() {
                   " now: give those of before, or begin with empty directories");
   }
   if (options_.cluster_id != 0 && options_.cluster_id != plan.cluster_id) {
-    return Refuse(Name(self_.node) + " began to found cluster " + Number(plan.cluster_id) +
-                  ", not " + Number(options_.cluster_id) + ": give it its own directory");
+    return Refuse(Name(self_.node) + " began to found cluster " + Hex16(plan.cluster_id) +
+                  ", not " + Hex16(options_.cluster_id) + ": give it its own directory");
   }
 }
 
@@ -195,7 +196,7 @@ void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
   // Whom its options name it may take in: a cluster of one by itself, others by an operator's word.
   const bool named_there = std::find(named.begin(), named.end(), self_.node) != named.end();
   const bool ours = named_there || (theirs.founders.size() > 1 && theirs.Names(self_.node));
-  const std::string cluster = Number(theirs.cluster_id);
+  const std::string cluster = Hex16(theirs.cluster_id);
   if (!ours) {
     return Refuse(Name(node) + " is a member of cluster " + cluster + ", which " +
                   Name(self_.node) +
@@ -204,14 +205,14 @@ void Founding::JudgeMember(NodeId node, const FoundingHello& member) {
   }
   if (options_.cluster_id != 0 && options_.cluster_id != theirs.cluster_id) {
     return Refuse(Name(node) + " is a member of cluster " + cluster + ", and " + Name(self_.node) +
-                  " belongs to " + Number(options_.cluster_id) +
-                  ": check the founders' addresses and cluster_id");
+                  " belongs to " + Hex16(options_.cluster_id) +
+                  ": check the founders' addresses (peers) and cluster-id");
   }
   const std::string too_high = TooHigh(member.feature_level, "cluster " + cluster + " is");
   if (!too_high.empty()) return Refuse(too_high);
   const uint32_t groups = options_.wish.group_count;
   if (groups != 0 && groups != theirs.group_count) {
-    return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +
+    return Refuse("raft-group-count of " + Name(self_.node) + " is " + Number(groups) +
                   ", the cluster's " + Number(theirs.group_count) + ": give each node the same");
   }
   const std::optional<FoundingAdmission>& admission = member.admission;
@@ -237,7 +238,7 @@ void Founding::JudgeAlone() {
     } else if (member && peer.said->record.plan.cluster_id == record_.plan.cluster_id) {
       grown = true;
     } else if (member) {
-      others += ", " + Name(node) + " of cluster " + Number(peer.said->record.plan.cluster_id);
+      others += ", " + Name(node) + " of cluster " + Hex16(peer.said->record.plan.cluster_id);
     }
   }
   if (!all && !grown && others.empty() && ticks_ < kAloneTicks) return;
@@ -246,7 +247,7 @@ void Founding::JudgeAlone() {
     return;
   }
   if (!all && ticks_ < kAloneTicks) return;
-  Refuse(Name(self_.node) + " is a member of cluster " + Number(record_.plan.cluster_id) +
+  Refuse(Name(self_.node) + " is a member of cluster " + Hex16(record_.plan.cluster_id) +
          ", alone" + others + ", and founders are given: a cluster is founded from empty " +
          "directories only; give this node an empty one, or leave the founders out");
 }
@@ -265,7 +266,7 @@ void Founding::JudgeWishes() {
                     ": give each node the same");
     }
     if (!begun && wish.group_count != 0 && groups != 0 && wish.group_count != groups) {
-      return Refuse("group_count of " + Name(node) + " is " + Number(wish.group_count) +
+      return Refuse("raft-group-count of " + Name(node) + " is " + Number(wish.group_count) +
                     ", that of " + Name(groups_of) + " is " + Number(groups) +
                     ": give each node the same");
     }
@@ -276,7 +277,7 @@ void Founding::JudgeWishes() {
     const std::string other = OtherLimit(options_.wish.limits, wish.limits);
     if (!other.empty()) {
       return Refuse(other + " of " + Name(node) + " is another one than that of " +
-                    Name(self_.node) + ": give each node the same");
+                    Name(self_.node) + ": give each node the same limits (body-bytes-max)");
     }
   }
 }
@@ -301,7 +302,7 @@ void Founding::JudgeAsOther() {
   }
   const uint32_t groups = options_.wish.group_count;
   if (groups != 0 && groups != plan.group_count) {
-    return Refuse("group_count of " + Name(self_.node) + " is " + Number(groups) +
+    return Refuse("raft-group-count of " + Name(self_.node) + " is " + Number(groups) +
                   ", the plan's is " + Number(plan.group_count) + ": give each node the same");
   }
   if (record_.state == FoundingState::kEmpty || MayDrop()) Persist(FoundingState::kFounding, plan);
@@ -328,8 +329,8 @@ bool Founding::AllMet() const {
 bool Founding::MayDrop() {
   if (!AllMet()) return false;
   if (options_.cluster_id == 0) return true;
-  Refuse(Name(self_.node) + " holds the plan of cluster " + Number(record_.plan.cluster_id) +
-         ", which can't be founded any more, as a directory that it names is gone; cluster_id is "
+  Refuse(Name(self_.node) + " holds the plan of cluster " + Hex16(record_.plan.cluster_id) +
+         ", which can't be founded any more, as a directory that it names is gone; cluster-id is "
          "given, which forbids founding another: leave it out where a new cluster is meant");
   return false;
 }
@@ -436,7 +437,7 @@ std::string Founding::Waiting() const {
     }
   }
   if (options_.cluster_id != 0 && record_.state == FoundingState::kEmpty) {
-    return "this directory is empty, and cluster_id is given, which forbids founding: waiting for "
+    return "this directory is empty, and cluster-id is given, which forbids founding: waiting for "
            "a member of that cluster to take it in, among nodes " +
            ListOf(peer_ids_);
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/check.h"
+#include "lib/base/hex.h"
 #include "lib/storage/io_status.h"
 #include "lib/storage/payload_format.h"
 #include "lib/storage/wal_format.h"
@@ -105,8 +106,8 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
                              options.cluster_id_wanted != aside.cluster_id &&
                              options.cluster_id_wanted != aside.cluster_before;
   if (!HasPlan(meta) && rejoins_other) {
-    return Refusal(path + " waits to be taken in by cluster " + std::to_string(aside.cluster_id) +
-                   " again, not by " + std::to_string(options.cluster_id_wanted) +
+    return Refusal(path + " waits to be taken in by cluster " + Hex16(aside.cluster_id) +
+                   " again, not by " + Hex16(options.cluster_id_wanted) +
                    "; give this node its own directory, or an empty one");
   }
   if (meta.feature_level > options.feature_level_max) {
@@ -123,8 +124,8 @@ Status CheckWanted(const std::string& path, const DirectoryMeta& meta,
   const bool former =
       meta.recovery.number != 0 && options.cluster_id_wanted == meta.recovery.cluster_before;
   if (options.cluster_id_wanted != 0 && options.cluster_id_wanted != meta.cluster_id && !former) {
-    return Refusal(path + " is of cluster " + std::to_string(meta.cluster_id) + ", not " +
-                   std::to_string(options.cluster_id_wanted) +
+    return Refusal(path + " is of cluster " + Hex16(meta.cluster_id) + ", not " +
+                   Hex16(options.cluster_id_wanted) +
                    "; give this node its own directory, or an empty one");
   }
   if (options.group_count_wanted != 0 && options.group_count_wanted != meta.group_count) {

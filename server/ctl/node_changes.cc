@@ -313,7 +313,8 @@ void NodeChanges::LookAtDrained(const Overview& overview, NodeChange* change) {
   if (overview.groups.empty()) {
     change->text = "no node that answers tells who leads";
   } else if (led > 0) {
-    change->text = Name(node) + " leads " + std::to_string(led) + total;
+    change->text =
+        Name(node) + " leads " + std::to_string(led) + total + WhyNobodyTakesOver(overview, node);
   } else if (leaderless > 0) {
     change->text = Name(node) + " leads none, and " + std::to_string(leaderless) + total +
                    " have no leader at all";
@@ -321,6 +322,37 @@ void NodeChanges::LookAtDrained(const Overview& overview, NodeChange* change) {
     change->state = asked.was_so ? State::kWasSo : State::kDone;
   }
   asked.was_so = asked.was_so && change->state != State::kPending;
+}
+
+std::string NodeChanges::WhyNobodyTakesOver(const Overview& overview, uint64_t node) const {
+  std::string why;
+  bool cordoned = false;
+  for (const MemberSeen& member : overview.members.all) {
+    if (member.node == node) continue;
+    const auto seen = std::ranges::find(survey_, member.node, &NodeSeen::node);
+    const auto row = overview.nodes.find(member.node);
+    std::string reason;
+    if (member.stage != MemberSeen::Stage::kMember) {
+      reason = "is " + std::string(NameOf(member.stage));
+    } else if (member.cordoned) {
+      reason = "is cordoned";
+      cordoned = true;
+    } else if (seen == survey_.end() || !seen->view) {
+      reason = "doesn't answer";
+    } else if (!seen->view->ready) {
+      reason = "isn't ready";
+      if (!seen->view->reasons.empty()) reason += " (" + seen->view->reasons.front() + ")";
+    } else if (row != overview.nodes.end() && row->second.groups_behind > 0) {
+      reason = "is behind in " + Number(row->second.groups_behind) + " groups";
+    } else {
+      return "";
+    }
+    why += (why.empty() ? "" : ", ") + Name(member.node) + " " + reason;
+  }
+  if (overview.members.all.size() == 1) return "; there is no other node to lead them";
+  if (why.empty()) return "";
+  return "; nobody can take over: " + why +
+         (cordoned ? " (ursulactl node uncordon N lets one lead)" : "");
 }
 
 std::string NodeChanges::WaitsToJoin(const Overview& overview, uint64_t node) const {

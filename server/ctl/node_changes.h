@@ -79,6 +79,8 @@ class NodeChanges {
   void LookAtAdded(const Overview& overview, NodeChange* change);
   void LookAtRemoved(const Overview& overview, NodeChange* change);
   void LookAtDrained(const Overview& overview, NodeChange* change);
+  // Of a node that still leads; empty where another one can take it.
+  std::string WhyNobodyTakesOver(const Overview& overview, uint64_t node) const;
   bool StagesCount(const Overview& overview, const Asked& asked) const;
   std::string WaitsToJoin(const Overview& overview, uint64_t node) const;
   std::string Joins(const Overview& overview, uint64_t node) const;

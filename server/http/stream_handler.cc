@@ -147,6 +147,12 @@ StreamHandler::StreamHandler(StreamEngine* engine, const ProtocolConfig* config,
 Bytes StreamHandler::SerializeHead(const protocol::Request& request,
                                    const protocol::Response& response, protocol::Framing framing,
                                    std::string_view more_lines) {
+  std::string lines;
+  if (std::string_view word = protocol::OutcomeWithoutEngine(request.method, response);
+      !word.empty()) {
+    lines.append("Stream-Outcome: ").append(word).append("\r\n").append(more_lines);
+    more_lines = lines;
+  }
   const protocol::CorsConfig& cors = context_.config->cors;
   if (cors.origins.empty()) {
     return Handler::SerializeHead(request, response, framing, more_lines);

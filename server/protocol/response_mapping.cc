@@ -99,6 +99,15 @@ Response AppendRefusal(const AppendAction& action, const AppendReply& reply) {
 
 }  // namespace
 
+std::string_view OutcomeWithoutEngine(Method method, const Response& response) {
+  const bool writes =
+      method == Method::kPut || method == Method::kPost || method == Method::kDelete;
+  if (!writes || response.status < 400 || response.headers.Find("Stream-Outcome")) return {};
+  // It was given no chance, or didn't come whole; else it was looked at.
+  const bool later = response.status >= 500 || response.status == 408;
+  return later ? "not-proposed" : "refused";
+}
+
 Response MapBucketReply(const CreateBucketAction& action, const Result<BucketReply>& reply,
                         const ProtocolConfig& config) {
   if (!reply.ok()) return WithOutcome(reply, StatusResponse(reply.status(), config));

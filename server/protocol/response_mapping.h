@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "server/protocol/config.h"
 #include "server/protocol/errors.h"
@@ -23,7 +24,10 @@ struct ReplyContext {
 };
 
 // Replies to writes say in Stream-Outcome what has become of them: applied, duplicate, refused,
-// not-proposed or unknown.
+// not-proposed or unknown. This one is of a write that was answered without the engine: empty where
+// the method doesn't write, or the response has said it.
+std::string_view OutcomeWithoutEngine(Method method, const Response& response);
+
 Response MapBucketReply(const CreateBucketAction&, const Result<BucketReply>&,
                         const ProtocolConfig&);
 Response MapBucketReply(const GetBucketAction&, const Result<BucketReply>&, const ProtocolConfig&);

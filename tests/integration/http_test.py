@@ -162,6 +162,26 @@ class Framing(Served):
                 client.write(b"x" * (1 << 20))
             self.assertEqual(client.read_response()[0], 413)
 
+    def test_a_refused_write_says_its_outcome(self):
+        """Also where nothing of it was looked at but its first bytes."""
+        cases = [
+            (self.post("Content-Length: 20971520", ""), 413),
+            (self.post("Content-Length: 1\r\nContent-Encoding: br", "x"), 415),
+            (self.post("Content-Length: 1\r\nExpect: tea", "x"), 417),
+            (self.post("X: " + "a" * 80000, ""), 431),
+            ("PUT /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+            ("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+        ]
+        for request, wanted in cases:
+            with self.subTest(wanted), self.server.raw() as client:
+                client.write(request)
+                head = client.read_to("\r\n\r\n")
+                self.assertIn(" %d " % wanted, head)
+                self.assertIn("\r\nStream-Outcome: refused\r\n", head)
+        with self.server.raw() as client:
+            client.write("GET /" + "a" * 20000 + " HTTP/1.1\r\nHost: h\r\n\r\n")
+            self.assertNotIn("Stream-Outcome:", client.read_to("\r\n\r\n"))
+
     def test_slow_requests_are_408(self):
         # On a server of their own: no other test is to be held up by less.
         with harness.Server("--memory", "--request-timeout-ms", "500") as server:

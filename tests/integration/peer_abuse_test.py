@@ -180,7 +180,7 @@ class Misfits(unittest.TestCase):
                      if cluster[node].process.poll() == 1]
             self.assertTrue(lines)
             for line in lines:
-                self.assertRegex(line, "can't start.* group_count of node [123] is (8|16),"
+                self.assertRegex(line, "can't start.* raft-group-count of node [123] is (8|16),"
                                  " that of node [123] is (8|16): give each node the same")
 
     def test_two_nodes_of_one_id_are_named(self):

@@ -345,6 +345,24 @@ TEST_F(NodeChangesTest, ADrainEndsWhenTheNodeLeadsNothing) {
   EXPECT_EQ(Of(again).state, State::kWasSo);
 }
 
+TEST_F(NodeChangesTest, ADrainThatCannotGoOnSaysWhy) {
+  AnswerAll("cordon", 1, 200, kAccepted);
+  members_ = {{1, "member", true}, {2, "member", true}, {3, "member", true}};
+  NodeChanges changes = New(Kind::kDrain, 1);
+  WaitsFor(&changes);
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 1 leads 2 of 4 groups; nobody can take over: node 2 is cordoned, node 3 is "
+            "cordoned (ursulactl node uncordon N lets one lead)");
+  members_ = {{1, "member", true}, {2, "joining"}, {3}};
+  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups") << "node 3 may yet";
+  Stop(3);
+  EXPECT_EQ(WaitsFor(&changes),
+            "node 1 leads 2 of 4 groups; nobody can take over: node 2 is joining, node 3 doesn't "
+            "answer");
+  members_ = {{1, "member", true}};
+  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups; there is no other node to lead them");
+}
+
 TEST_F(NodeChangesTest, WhereNobodyAnswersNothingIsDrained) {
   AnswerAll("cordon", 1, 200, kAccepted);
   NodeChanges changes = New(Kind::kDrain, 1);

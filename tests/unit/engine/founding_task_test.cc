@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/hex.h"
 #include "lib/base/ids.h"
 #include "lib/base/random.h"
 #include "lib/meta/founding_format.h"
@@ -224,11 +225,10 @@ TEST_F(FoundingTaskTest, ThreeNodesFoundOneClusterSoon) {
   EXPECT_EQ(At(1).opening->Progress().step, OpeningStep::kFounding);
   EXPECT_EQ(At(1).opening->Progress().total, 3u);
   EXPECT_EQ(At(1).opening->Progress().done, 3u);
-  const std::string cluster = std::to_string(At(2).directory->cluster_id());
-  EXPECT_EQ(At(2).log.back(),
-            "a member of cluster " + cluster +
-                ", founded by nodes 1, 2, 3 with group_count 8; with cluster_id " + cluster +
-                " this node never founds another");
+  const std::string cluster = Hex16(At(2).directory->cluster_id());
+  EXPECT_EQ(At(2).log.back(), "a member of cluster " + cluster +
+                                  ", founded by nodes 1, 2, 3 with 8 groups; with cluster-id " +
+                                  cluster + " this node never founds another");
 }
 
 TEST_F(FoundingTaskTest, OneAloneAndFiveFoundToo) {
@@ -301,7 +301,7 @@ TEST_F(FoundingTaskTest, AWipedMemberWaitsToBeAdmittedAndItsDirectoryStaysAsItIs
   Begin(3, 7);
   StartAll();
   ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
-  const std::string cluster = std::to_string(At(1).directory->cluster_id());
+  const std::string cluster = Hex16(At(1).directory->cluster_id());
   Wipe(3);
   ASSERT_TRUE(Start(3).ok());
   // Members whose engines admit nobody.
@@ -452,7 +452,7 @@ TEST_F(FoundingTaskTest, DirectoriesThatWereFoundedApartAreRefused) {
   StartAll();
   ASSERT_TRUE(RunUntil([&] { return AllEnded(); }));
   for (auto& [id, node] : nodes_) {
-    for (const char* cluster : {"71", "72", "73"}) {
+    for (const char* cluster : {"0000000000000047", "0000000000000048", "0000000000000049"}) {
       EXPECT_NE(node.end->message().find(cluster), std::string::npos) << node.end->message();
     }
   }

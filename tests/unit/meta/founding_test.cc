@@ -110,7 +110,8 @@ TEST(FoundingTest, WhoCannotWhatThePlanOrTheClusterIsAtIsRefused) {
   member.feature_level = 2;
   joiner.OnHello(member);
   EXPECT_EQ(joiner.refusal(),
-            "cluster 7 is at feature level 2, and node 3 can 1: start it with a release that can "
+            "cluster 0000000000000007 is at feature level 2, and node 3 can 1: start it with a "
+            "release that can "
             "more, and without a lower --feature-level-max");
 }
 
@@ -222,12 +223,13 @@ TEST(FoundingTest, AnEmptyDirectoryOfAClusterThatHasBegunWaitsToBeAdmitted) {
     two.OnHello(hello);
     EXPECT_TRUE(two.joins());
     EXPECT_FALSE(two.ended());
-    EXPECT_EQ(two.Waiting(), "cluster 7 has begun, and this directory is empty");
+    EXPECT_EQ(two.Waiting(), "cluster 0000000000000007 has begun, and this directory is empty");
     hello.number = 0;
     hello.admission = {.directory = Self(2).directory, .waits = "node 3 is being taken in"};
     two.OnHello(hello);
     EXPECT_EQ(two.Waiting(),
-              "cluster 7 has begun, and this directory is empty; node 3 is being taken in");
+              "cluster 0000000000000007 has begun, and this directory is empty; node 3 is being "
+              "taken in");
     hello.admission = {.directory = 555, .lives_before = 3};  // Of its life before.
     two.OnHello(hello);
     ASSERT_EQ(two.ToPersist(), nullptr);
@@ -247,14 +249,17 @@ TEST(FoundingTest, WhoMayJoinIsOfTheSameClusterAndOptions) {
   options.cluster_id = 9;
   Founding other(options);
   other.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &other, 2));
-  EXPECT_NE(other.refusal().find("node 1 is a member of cluster 7, and node 2 belongs to 9"),
-            std::string::npos)
+  EXPECT_NE(
+      other.refusal().find(
+          "node 1 is a member of cluster 0000000000000007, and node 2 belongs to 0000000000000009"),
+      std::string::npos)
       << other.refusal();
   options.cluster_id = 7;
   options.wish.group_count = theirs.group_count + 1;
   Founding groups(options);
   groups.OnHello(HelloOf(Self(1), {FoundingState::kMember, theirs}, &groups, 2));
-  EXPECT_NE(groups.refusal().find("group_count of node 2"), std::string::npos) << groups.refusal();
+  EXPECT_NE(groups.refusal().find("raft-group-count of node 2"), std::string::npos)
+      << groups.refusal();
 }
 
 // The member's disk is lost before anybody heard of it but one: that one founds anew.
@@ -290,7 +295,7 @@ TEST(FoundingTest, NodesThatWereFoundedApartAreRefusedByTheNamesOfTheirClusters)
   }
   Converge({&nodes[0], &nodes[1], &nodes[2]});
   for (const Founding& node : nodes) {
-    for (const char* cluster : {"11", "12", "13"}) {
+    for (const char* cluster : {"000000000000000b", "000000000000000c", "000000000000000d"}) {
       EXPECT_NE(node.refusal().find(cluster), std::string::npos) << node.refusal();
     }
   }
@@ -301,7 +306,8 @@ TEST(FoundingTest, NodesThatWereFoundedApartAreRefusedByTheNamesOfTheirClusters)
   Founding met(Options(1, {FoundingState::kMember, PlanOfOne(1, 11)}));
   met.OnHello(HelloOf(Self(2), {FoundingState::kMember, PlanOfOne(2, 12)}, &met, 1));
   for (int i = 0; i < 50; ++i) met.OnTick();
-  EXPECT_NE(met.refusal().find("node 1 is a member of cluster 11, alone"), std::string::npos);
+  EXPECT_NE(met.refusal().find("node 1 is a member of cluster 000000000000000b, alone"),
+            std::string::npos);
 }
 
 TEST(FoundingTest, APeerOfAnotherClusterIsRefused) {
@@ -309,7 +315,8 @@ TEST(FoundingTest, APeerOfAnotherClusterIsRefused) {
   FoundingHello hello = HelloOf(Self(2), {FoundingState::kMember, PlanOfOne(2, 12)}, &one, 1);
   hello.wish.founders = {NodeId{2}};
   one.OnHello(hello);
-  EXPECT_NE(one.refusal().find("node 2 is a member of cluster 12, which node 1 is no founder of"),
+  EXPECT_NE(one.refusal().find(
+                "node 2 is a member of cluster 000000000000000c, which node 1 is no founder of"),
             std::string::npos)
       << one.refusal();
 }
@@ -327,10 +334,10 @@ TEST(FoundingTest, OtherWishesAreRefusedByName) {
   };
   EXPECT_EQ(refusal_of({kThree, 0, options.wish.limits}), "");
   EXPECT_EQ(refusal_of({kThree, 16, options.wish.limits}),
-            "group_count of node 2 is 16, that of node 1 is 8: give each node the same");
+            "raft-group-count of node 2 is 16, that of node 1 is 8: give each node the same");
   EXPECT_EQ(refusal_of({kThree, 0, {{"message_bytes_max", 11}}}),
             "message_bytes_max of node 2 is another one than that of node 1: give each node the "
-            "same");
+            "same limits (body-bytes-max)");
   EXPECT_EQ(refusal_of({{NodeId{1}, NodeId{2}, NodeId{4}}, 0, options.wish.limits}),
             "the founders of node 2 are nodes 1, 2, 4, those of node 1 are 1, 2, 3: give each node "
             "the same");
@@ -352,7 +359,7 @@ TEST(FoundingTest, AClusterIdForbidsFounding) {
     Founding one(options), two(Options(2)), three(Options(3));
     Converge({&one, &two, &three});
     EXPECT_FALSE(one.ended());
-    EXPECT_NE(one.Waiting().find("cluster_id is given, which forbids founding"), std::string::npos)
+    EXPECT_NE(one.Waiting().find("cluster-id is given, which forbids founding"), std::string::npos)
         << one.Waiting();
   }
   options.record = {FoundingState::kFounding, Plan(7)};
@@ -366,7 +373,9 @@ TEST(FoundingTest, AClusterIdForbidsFounding) {
   one.OnHello(HelloOf(other, {}, &one, 1));
   EXPECT_NE(one.refusal().find("can't be founded any more"), std::string::npos) << one.refusal();
   options.cluster_id = 9;
-  EXPECT_NE(RefusalOf(options).find("began to found cluster 7, not 9"), std::string::npos);
+  EXPECT_NE(
+      RefusalOf(options).find("began to found cluster 0000000000000007, not 0000000000000009"),
+      std::string::npos);
 }
 
 TEST(FoundingTest, FoundersThatMakeNoClusterAreRefused) {

@@ -99,6 +99,24 @@ TEST(StreamOutcomeTest, EveryReplyToAWriteSaysWhatHasBecomeOfIt) {
   EXPECT_EQ(word(MapHeadReply(HeadAction(), HeadReply{}, kConfig)), "(none)");
 }
 
+TEST(StreamOutcomeTest, AWriteThatNoEngineWasAskedForHasOneToo) {
+  auto word = [](Method method, int status) {
+    return std::string(OutcomeWithoutEngine(method, ErrorResponse(status, "X", "x")));
+  };
+  for (Method method : {Method::kPut, Method::kPost, Method::kDelete}) {
+    for (int status : {400, 404, 405, 413, 414, 415, 417, 431}) {
+      EXPECT_EQ(word(method, status), "refused") << status;
+    }
+    for (int status : {408, 503, 507}) EXPECT_EQ(word(method, status), "not-proposed") << status;
+    EXPECT_EQ(word(method, 204), "");
+  }
+  for (Method method : {Method::kGet, Method::kHead, Method::kOptions, Method::kOther}) {
+    EXPECT_EQ(word(method, 503), "");
+  }
+  const Response said = MapAppendReply(AppendAction(), Status(StatusCode::kInternal, ""), kConfig);
+  EXPECT_EQ(OutcomeWithoutEngine(Method::kPost, said), "") << "it is said once";
+}
+
 TEST(ErrorResponseTest, BodyIsTheErrorObject) {
   Response response = ErrorResponse(400, "SOME_CODE", "say \"it\"");
   EXPECT_EQ(BodyOf(response.body),

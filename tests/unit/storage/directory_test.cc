@@ -292,7 +292,8 @@ TEST_F(FoundingDirectoryTest, AnotherNodesOrClustersIsRefusedAndStaysAsItIs) {
     ASSERT_TRUE((*opened)->BecomeMember(loop_.disk()).ok());
   }
   EXPECT_EQ(refusal(2, 9, 0),
-            "/data is of cluster 21, not 9; give this node its own directory, or an empty one");
+            "/data is of cluster 0000000000000015, not 0000000000000009; give this node its own "
+            "directory, or an empty one");
   EXPECT_NE(refusal(2, 21, 3).find("group_count 6, not 3"), std::string::npos);
   Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral(2, 21, 6);
   ASSERT_TRUE(opened.ok());
