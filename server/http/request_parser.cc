@@ -102,6 +102,11 @@ struct RequestParser::State {
     if (error == ParseError::kNone) {
       error = what;
       reason = std::move(why);
+      // Whoever is answered may want to know what has become of a write.
+      if (!head_done) {
+        request.method = protocol::MethodFromName(
+            std::string_view(method_text).substr(0, method_text.find(' ')));
+      }
     }
     return -1;
   }

@@ -170,7 +170,7 @@ class Framing(Served):
             (self.post("Content-Length: 1\r\nExpect: tea", "x"), 417),
             (self.post("X: " + "a" * 80000, ""), 431),
             ("PUT /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
-            ("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n", 405),
+            ("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n", 404),
         ]
         for request, wanted in cases:
             with self.subTest(wanted), self.server.raw() as client:

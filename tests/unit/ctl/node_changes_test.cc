@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/unit/ctl/fake_node.h"
+#include "tests/unit/ctl/node_changes_rig.h"
 
 namespace ursula::ctl {
 namespace {
@@ -15,98 +16,9 @@ namespace {
 using Kind = NodeChange::Kind;
 using State = NodeChange::State;
 
-constexpr const char* kAccepted = "{\"outcome\":\"accepted\"}";
-constexpr const char* kIsSo = "{\"outcome\":\"is_so\"}";
-
 std::string Error(const std::string& code) {
   return "{\"error\":{\"code\":\"" + code + "\",\"message\":\"" + code + " it is\"}}";
 }
-
-// Nodes 1 to 3 are a cluster; node 1 leads groups 0 and 1, node 2 group 2 and node 3 group 3.
-class NodeChangesTest : public ::testing::Test {
- protected:
-  static std::string At(uint64_t node) { return "10.0.0." + std::to_string(node) + ":4438"; }
-
-  // Peers that don't run aren't connected.
-  std::string Connected(std::string json) const {
-    const std::string yes = ":4439\",\"connected\":true";
-    for (uint64_t node : peers_) {
-      const std::string address = "10.0.0." + std::to_string(node);
-      const std::size_t at = json.find(address + yes);
-      if (running_.contains(node) || at == std::string::npos) continue;
-      json.replace(at + address.size() + yes.size() - 4, 4, "false");
-    }
-    return json;
-  }
-  // What the nodes say from now on.
-  void Say() {
-    for (uint64_t node : running_) {
-      std::vector<uint64_t> peers = peers_;
-      std::erase(peers, node);
-      std::string json =
-          With(Connected(ClusterJson(node, groups_, peers)),
-               MembersJson(members_) + ",\"groups_settled\":" + std::to_string(settled_) +
-                   ",\"members_wait_for\":\"" + wait_for_ + "\"");
-      if (waiting_.contains(node)) {
-        const auto opening = openings_.find(node);
-        json =
-            With(ClusterJson(node, {}, peers, ""),
-                 "\"opening\":\"" +
-                     (opening == openings_.end() ? "founding the cluster: 1 of 3 nodes have agreed"
-                                                 : opening->second) +
-                     "\"");
-      }
-      nodes_.Say(At(node), json);
-    }
-  }
-  void Stop(uint64_t node) {
-    running_.erase(node);
-    nodes_.answers.erase(At(node));
-  }
-  void Answer(uint64_t asked, const std::string& change, uint64_t node, int status,
-              const std::string& body) {
-    nodes_.Say(At(asked), "POST /cluster/node?node=" + std::to_string(node) + "&change=" + change,
-               status, body);
-  }
-  void AnswerAll(const std::string& change, uint64_t node, int status, const std::string& body) {
-    for (uint64_t asked : running_) Answer(asked, change, node, status, body);
-  }
-  NodeChanges New(Kind kind, uint64_t node) {
-    Say();
-    return NodeChanges(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}}),
-                       {{.kind = kind, .node = node}});
-  }
-  const NodeChange& Of(const NodeChanges& changes) { return changes.changes().at(0); }
-  // What lasts: told at the second look.
-  std::string WaitsForLong(NodeChanges* changes) {
-    WaitsFor(changes);
-    return WaitsFor(changes);
-  }
-  // A round after which it still waits: for what.
-  std::string WaitsFor(NodeChanges* changes) {
-    Say();
-    EXPECT_TRUE(changes->Round());
-    return Of(*changes).text;
-  }
-  std::vector<std::string> Posts() const {
-    std::vector<std::string> posts;
-    for (const std::string& one : nodes_.asked) {
-      if (one.find("POST") != std::string::npos) posts.push_back(one);
-    }
-    return posts;
-  }
-
-  FakeNodes nodes_;
-  AdminClient client_ = nodes_.Client();
-  std::set<uint64_t> running_ = {1, 2, 3};
-  std::set<uint64_t> waiting_ = {};
-  std::map<uint64_t, std::string> openings_ = {};  // Of those that wait.
-  std::vector<uint64_t> peers_ = {1, 2, 3, 4, 5};
-  std::vector<Words> groups_ = {{0, 1, 1, 1}, {1, 1, 1, 1}, {2, 2, 1, 1}, {3, 3, 1, 1}};
-  std::vector<MemberWords> members_ = {{1}, {2}, {3}};
-  uint64_t settled_ = 0;
-  std::string wait_for_ = "";
-};
 
 // ---- add ---------------------------------------------------------------------------------------
 
@@ -310,65 +222,6 @@ TEST_F(NodeChangesTest, WhereTheLeaderIsNotSeenWhoTookItTellsTheEnd) {
   Say();
   EXPECT_FALSE(remove.Round());
   EXPECT_EQ(Of(remove).state, State::kDone);
-}
-
-// ---- cordon and drain --------------------------------------------------------------------------
-
-TEST_F(NodeChangesTest, ACordonIsDoneOnceItIsTaken) {
-  AnswerAll("cordon", 3, 200, kAccepted);
-  AnswerAll("uncordon", 3, 200, kIsSo);
-  NodeChanges cordon = New(Kind::kCordon, 3);
-  EXPECT_FALSE(cordon.Round());
-  EXPECT_EQ(Of(cordon).state, State::kDone);
-  NodeChanges uncordon = New(Kind::kUncordon, 3);
-  EXPECT_FALSE(uncordon.Round());
-  EXPECT_EQ(Of(uncordon).state, State::kWasSo);
-}
-
-TEST_F(NodeChangesTest, ADrainEndsWhenTheNodeLeadsNothing) {
-  AnswerAll("cordon", 1, 200, kIsSo);
-  NodeChanges changes = New(Kind::kDrain, 1);
-  EXPECT_EQ(WaitsFor(&changes), "");
-  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups");
-  groups_[0].leader = 2;
-  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 1 of 4 groups");
-  groups_[1].leader = 0;
-  EXPECT_EQ(WaitsFor(&changes), "node 1 leads none, and 1 of 4 groups have no leader at all")
-      << "it may be its again";
-  groups_[1].leader = 3;
-  Say();
-  EXPECT_FALSE(changes.Round());
-  EXPECT_EQ(Of(changes).state, State::kDone) << "it was cordoned, and led all the same";
-  NodeChanges again = New(Kind::kDrain, 1);
-  EXPECT_TRUE(again.Round());
-  EXPECT_FALSE(again.Round());
-  EXPECT_EQ(Of(again).state, State::kWasSo);
-}
-
-TEST_F(NodeChangesTest, ADrainThatCannotGoOnSaysWhy) {
-  AnswerAll("cordon", 1, 200, kAccepted);
-  members_ = {{1, "member", true}, {2, "member", true}, {3, "member", true}};
-  NodeChanges changes = New(Kind::kDrain, 1);
-  WaitsFor(&changes);
-  EXPECT_EQ(WaitsFor(&changes),
-            "node 1 leads 2 of 4 groups; nobody can take over: node 2 is cordoned, node 3 is "
-            "cordoned (ursulactl node uncordon N lets one lead)");
-  members_ = {{1, "member", true}, {2, "joining"}, {3}};
-  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups") << "node 3 may yet";
-  Stop(3);
-  EXPECT_EQ(WaitsFor(&changes),
-            "node 1 leads 2 of 4 groups; nobody can take over: node 2 is joining, node 3 doesn't "
-            "answer");
-  members_ = {{1, "member", true}};
-  EXPECT_EQ(WaitsFor(&changes), "node 1 leads 2 of 4 groups; there is no other node to lead them");
-}
-
-TEST_F(NodeChangesTest, WhereNobodyAnswersNothingIsDrained) {
-  AnswerAll("cordon", 1, 200, kAccepted);
-  NodeChanges changes = New(Kind::kDrain, 1);
-  changes.Round();
-  for (uint64_t node : {1, 2, 3}) Stop(node);
-  EXPECT_EQ(WaitsFor(&changes), "no node that answers tells who leads");
 }
 
 // ---- who is asked, and what it answers ---------------------------------------------------------
