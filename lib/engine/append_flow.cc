@@ -2,14 +2,13 @@
 
 #include <utility>
 
+#include "lib/engine/append_steps.h"
 #include "lib/engine/arguments.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 namespace {
-
-constexpr int kReframedMax = 8;
 
 bool Refused(Outcome outcome) { return outcome != Outcome::kOk; }
 
@@ -21,6 +20,24 @@ void SetFraming(group::Replica& replica, AppendWork* work) {
                                  : std::string_view(append.content_type));
 }
 
+}  // namespace
+
+AppendWork WorkOf(AppendRequest request) {
+  AppendWork work;
+  stream::Append& append = work.command.body.emplace<stream::Append>();
+  append.id = std::move(request.stream);
+  append.content_type = std::move(request.content_type);
+  append.close = request.close;
+  append.producer = std::move(request.producer);
+  append.sequence = std::move(request.sequence);
+  append.expected.tail = request.expected_tail;
+  append.expected.incarnation = request.expected_incarnation;
+  append.condition = std::move(request.condition);
+  work.messages = std::move(request.messages);
+  work.json_checked = request.json_checked || !append.content_type.empty();
+  return work;
+}
+
 void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
   SetFraming(replica, work);
   if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
@@ -29,8 +46,6 @@ void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone
   replica.Propose(&work->command, work->messages, std::move(done));
 }
 
-// What the state as applied would refuse needn't go through the log, as long as nothing pending can
-// change it; but a refusal is an answer too, and is given behind the barrier.
 bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* refusal) {
   if (replica.proposals_pending() > 0) return false;
   SetFraming(replica, work);
@@ -47,7 +62,11 @@ bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* 
   return Refused(refusal->outcome);
 }
 
-}  // namespace
+bool MetOtherForm(AppendWork* work, const Result<stream::Reply>& reply) {
+  const bool other = reply.ok() && reply->outcome == Outcome::kContentTypeMismatch &&
+                     work->append().content_type.empty();
+  return other && work->reframed++ < kReframedMax;
+}
 
 bool Engine::TooLarge(std::span<const Bytes> messages) const {
   uint64_t bytes = 0;
@@ -88,10 +107,7 @@ void Engine::OnAppended(AppendCall call, GroupId group, Result<stream::Reply> re
     reply->outcome = Outcome::kNotFound;
     reply->append = {};
   }
-  // An untyped append is in the form of the stream that had the name when it was proposed.
-  const bool other_form = reply->outcome == Outcome::kContentTypeMismatch &&
-                          call->request.append().content_type.empty();
-  if (other_form && call->request.reframed++ < kReframedMax) return AppendAt(group, call);
+  if (MetOtherForm(&call->request, reply)) return AppendAt(group, call);
   reply->append.outcome = reply->outcome;
   AnswerOfStream(call, call->request.append().id.bucket, std::move(reply->append));
 }
