@@ -78,6 +78,7 @@ struct Engine::Lane {
   GroupId group = {};
   std::vector<Item> items;    // In the request's order. Not resized.
   std::size_t next = 0;       // The first that isn't begun.
+  bool undecided = false;     // One was proposed and came to no decision.
   std::size_t under_way = 0;  // Proposed and not answered; and one, while more are being proposed.
   uint64_t begun_ns = 0;
   bool follows_placement = false;  // Its stream is a fork, looked for where its state is.
@@ -118,6 +119,7 @@ std::vector<Engine::LanePtr> Engine::LanesOf(const std::shared_ptr<Batch>& batch
                                              std::vector<AppendRequest> items) {
   const std::size_t none = items.size();
   std::vector<std::size_t> chosen(items.size(), none);
+  std::vector<std::size_t> sizes;                     // Of the lanes.
   absl::flat_hash_map<LaneKey, std::size_t> lane_of;  // Its keys are views of `items`.
   for (std::size_t i = 0; i < items.size(); ++i) {
     Status valid = Check(items[i]);
@@ -129,9 +131,11 @@ std::vector<Engine::LanePtr> Engine::LanesOf(const std::shared_ptr<Batch>& batch
       batch->reply.items[i] = refusal;
     } else {
       chosen[i] = lane_of.try_emplace(KeyOf(items[i].stream), lane_of.size()).first->second;
+      if (chosen[i] == sizes.size()) sizes.push_back(0);
+      ++sizes[chosen[i]];
     }
   }
-  std::vector<LanePtr> lanes(lane_of.size());
+  std::vector<LanePtr> lanes(sizes.size());
   lane_of.clear();
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (chosen[i] == none) continue;
@@ -141,6 +145,7 @@ std::vector<Engine::LanePtr> Engine::LanesOf(const std::shared_ptr<Batch>& batch
       lane->batch = batch;
       lane->bucket = items[i].stream.bucket;
       lane->group = Home(items[i].stream);
+      lane->items.reserve(sizes[chosen[i]]);
     }
     lane->items.push_back({.place = i, .work = WorkOf(std::move(items[i]))});
   }
@@ -184,6 +189,7 @@ void Engine::RunLane(const LanePtr& lane) {
 // `behind_barrier`: what the state says at this moment is an answer.
 void Engine::ProposeLane(const LanePtr& lane, bool behind_barrier) {
   group::Replica& replica = ShardOf(lane->group).replica(lane->group);
+  if (lane->undecided) lane->EndRest(NoDecision());
   while (lane->next < lane->size()) {
     const std::size_t i = lane->next;
     Lane::Item& item = lane->items[i];
@@ -209,6 +215,7 @@ void Engine::ProposeLane(const LanePtr& lane, bool behind_barrier) {
 }
 
 void Engine::OnLaneProposed(const LanePtr& lane, std::size_t item, Result<stream::Reply> reply) {
+  lane->undecided = lane->undecided || !IsDecided(reply);
   lane->items[item].reply = std::move(reply);
   if (--lane->under_way == 0) OnLaneJudged(lane);
 }
@@ -224,13 +231,18 @@ void Engine::OnLaneJudged(const LanePtr& lane) {
   };
   lane->next = lane->size();
   while (lane->next > 0 && again(items[lane->next - 1])) --lane->next;
-  for (std::size_t i = 0; i < lane->next; ++i) {
+  const auto begin = items.begin(), end = begin + static_cast<std::ptrdiff_t>(lane->next);
+  // Of one that is unknown something may be there.
+  const bool all_decided =
+      std::all_of(begin, end, [](const Lane::Item& item) { return IsDecided(item.reply); });
+  if (!all_decided) lane->next = lane->size();
+  for (std::size_t i = 0; i < lane->next; ++i) {  // Those that aren't asked for again.
     if (!MetOtherForm(&items[i].work, items[i].reply)) continue;
     items[i].reply = NotBegun(
         "the stream was made anew in another form meanwhile; nothing of this append was applied");
   }
   if (lane->next == lane->size()) return SettleLane(lane);
-  URSULA_SOMETIMES("batch: appends of one stream met the end of a leadership");
+  URSULA_SOMETIMES("forward: appends of a batch met the end of a leadership");
   AskLane(lane);
 }
 

@@ -80,6 +80,14 @@ bool World::MayBeUnavailable(const std::vector<Operation>& operations,
              Overlap(operation, other);
     });
   }
+  // Its stream is made in a form that it wasn't proposed in, and one behind it fits.
+  const auto* append = std::get_if<AppendRequest>(&operation.request);
+  if (append != nullptr && operation.batch != 0 && append->content_type.empty()) {
+    return std::ranges::any_of(operations, [&](const Operation& other) {
+      const auto* beside = std::get_if<CreateRequest>(&other.request);
+      return beside != nullptr && beside->stream == append->stream && Overlap(operation, other);
+    });
+  }
   const auto* bucket = std::get_if<BucketRequest>(&operation.request);
   if (bucket == nullptr || bucket->kind != BucketRequest::Kind::kDelete) return false;
   if (doubtful_buckets_.contains(bucket->bucket)) return true;
