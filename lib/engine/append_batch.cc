@@ -37,6 +37,10 @@ Status NoDecision() {
       "an append before it in its stream came to no decision; nothing of this one was applied");
 }
 
+Status TimeIsOver() {
+  return NotBegun("the batch's time is over; nothing of this append was applied");
+}
+
 // What the stream decided, or would have: not what kept the engine from asking it.
 bool IsDecided(const Result<stream::Reply>& reply) {
   return reply.ok() || reply.status().code() == StatusCode::kInvalidArgument;
@@ -68,6 +72,7 @@ struct Engine::Lane {
   };
 
   std::size_t size() const { return items.size(); }
+  bool IsLate(uint64_t now_ns) const { return now_ns - begun_ns > kBeginNs; }
   // None of those left is begun.
   void EndRest(const Status& why) {
     for (; next < size(); ++next) items[next].reply = why;
@@ -190,6 +195,7 @@ void Engine::RunLane(const LanePtr& lane) {
 void Engine::ProposeLane(const LanePtr& lane, bool behind_barrier) {
   group::Replica& replica = ShardOf(lane->group).replica(lane->group);
   if (lane->undecided) lane->EndRest(NoDecision());
+  if (lane->IsLate(ShardOf(lane->group).loop().now_ns())) lane->EndRest(TimeIsOver());
   while (lane->next < lane->size()) {
     const std::size_t i = lane->next;
     Lane::Item& item = lane->items[i];
@@ -197,9 +203,12 @@ void Engine::ProposeLane(const LanePtr& lane, bool behind_barrier) {
     if (!RefusedAsApplied(replica, &item.work, &refusal)) {
       ++lane->next;
       ++lane->under_way;
-      ProposeAppend(replica, &item.work, [this, lane, i](Result<stream::Reply> reply) {
-        OnLaneProposed(lane, i, std::move(reply));
-      });
+      const bool let_in =
+          ProposeAppend(replica, &item.work, [this, lane, i](Result<stream::Reply> reply) {
+            OnLaneProposed(lane, i, std::move(reply));
+          });
+      // A smaller one, or one that only closes, could be.
+      if (!let_in) lane->EndRest(NoDecision());
     } else if (behind_barrier) {
       ++lane->next;
       item.reply = std::move(refusal);
@@ -249,10 +258,7 @@ void Engine::OnLaneJudged(const LanePtr& lane) {
 // ---- wherever the leader is ---------------------------------------------------------------------
 
 void Engine::AskLane(const LanePtr& lane) {
-  io::Loop& loop = ShardOf(lane->group).loop();
-  if (loop.now_ns() - lane->begun_ns > kBeginNs) {
-    lane->EndRest(NotBegun("the batch's time is over; nothing of this append was applied"));
-  }
+  if (lane->IsLate(ShardOf(lane->group).loop().now_ns())) lane->EndRest(TimeIsOver());
   if (lane->next == lane->size()) return SettleLane(lane);
   ask::Append ask{std::shared_ptr<AppendWork>(lane, &lane->items[lane->next].work)};
   CallGroup(lane->group, std::move(ask),
@@ -322,6 +328,8 @@ void Engine::EndLane(const LanePtr& lane) {
     if (item.place == kNoPlace) continue;
     if (item.reply.ok()) {
       batch.reply.items[item.place] = std::move(item.reply->append);
+    } else if (item.reply.status().code() == StatusCode::kUnavailable && gate_.closed()) {
+      batch.reply.items[item.place] = EngineStopping();  // As Return says it of one that is alone.
     } else {
       batch.reply.items[item.place] = item.reply.status();
     }

@@ -38,12 +38,15 @@ AppendWork WorkOf(AppendRequest request) {
   return work;
 }
 
-void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
+bool ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
   SetFraming(replica, work);
   if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
-    if (Status valid = CheckJson(work->messages); !valid.ok()) return done(std::move(valid));
+    if (Status valid = CheckJson(work->messages); !valid.ok()) {
+      done(std::move(valid));
+      return true;
+    }
   }
-  replica.Propose(&work->command, work->messages, std::move(done));
+  return replica.Propose(&work->command, work->messages, std::move(done));
 }
 
 bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* refusal) {
@@ -88,7 +91,8 @@ void Engine::CarryOut(group::Replica& replica, ask::Append ask, group::ProposeDo
   AppendWork* const work = ask.work.get();
   stream::Reply refusal;
   if (!RefusedAsApplied(replica, work, &refusal)) {
-    return ProposeAppend(replica, work, std::move(done));
+    ProposeAppend(replica, work, std::move(done));
+    return;
   }
   replica.AfterBarrier(
       [work = std::move(ask.work), &replica, done = std::move(done)](Status status) mutable {

@@ -24,8 +24,8 @@ inline constexpr int kReframedMax = 8;
 // change it; but a refusal is an answer too, and is given behind the barrier (decision 0004).
 bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* refusal);
 
-// `done`, which may be called at once, as Replica::Propose; `work` isn't needed any more when this
-// returns.
-void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done);
+// `done`, which may be called at once, and what is returned: as Replica::Propose; `work` isn't
+// needed any more when this returns.
+bool ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done);
 
 }  // namespace ursula::engine

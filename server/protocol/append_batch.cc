@@ -98,14 +98,18 @@ std::optional<Bytes> TextOf(const Bytes& value) {
   const std::string_view text = inside.view();
   std::size_t at = text.find('\\');
   if (at == std::string_view::npos) return inside;
-  std::string out(text.substr(0, at));
+  std::string out;
+  out.reserve(text.size());  // It gets no longer.
+  out.append(text.substr(0, at));
   while (at < text.size()) {
-    const char c = text[at++];
-    if (c != '\\') {
-      out.push_back(c);
+    if (text[at] != '\\') {
+      const std::string_view run = text.substr(at, text.find('\\', at) - at);
+      out.append(run);
+      at += run.size();
       continue;
     }
-    const char escape = text[at++];
+    const char escape = text[++at];
+    ++at;
     if (escape != 'u') {
       out.push_back(kMeant[kEscapes.find(escape)]);
     } else if (!TakeUnit(text, &at, &out)) {
@@ -113,6 +117,16 @@ std::optional<Bytes> TextOf(const Bytes& value) {
     }
   }
   return Bytes::Take(std::move(out));
+}
+
+// What stands in the alphabet of RFC 4648, 4, and whole: a decoder takes more.
+bool IsBase64(std::string_view text) {
+  if (text.size() % 4 != 0) return false;
+  for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/';
+  });
 }
 
 bool HasControlBesidesTab(std::string_view text) {
@@ -134,12 +148,15 @@ struct BatchReader::Fields {
   Content content = Content::kNone;
   Bytes body = {};
   std::optional<uint64_t> raw_bytes = {};
-  bool counted = false;    // It has said how many.
-  bool broken = false;     // But not how.
-  std::string wrong = {};  // What an item can't say; empty: nothing.
+  bool counted = false;     // It has said how many.
+  std::string broken = {};  // Why nobody knows where the item ends; empty: there it is.
+  std::string wrong = {};   // What an item can't say; empty: nothing.
 
   void Wrong(std::string why) {
     if (wrong.empty()) wrong = std::move(why);
+  }
+  void Break(std::string why) {
+    if (broken.empty()) broken = std::move(why);
   }
   // Whether the field is the item's only content so far.
   bool Begin(Content kind) {
@@ -157,20 +174,22 @@ BatchReader::Step BatchReader::Broken(std::string_view why, BatchItem* item) con
   return Step::kBroken;
 }
 
-// The next line that holds anything, without its end.
-bool BatchReader::TakeLine(Bytes* line) {
-  while (at_ < body_.size()) {
-    const std::size_t end = std::min(body_.view().find('\n', at_), body_.size());
-    *line = body_.Slice(at_, end - at_);
-    at_ = std::min(end + 1, body_.size());
-    if (line->view().find_first_not_of(" \t\r") != std::string_view::npos) return true;
-  }
-  return false;
+// The next line that holds anything, from there on and without its end.
+BatchReader::Step BatchReader::TakeLine(Bytes* line) {
+  const std::string_view text = body_.view();
+  const std::size_t stop = std::min(text.size() - at_, kEmptyBytesMax) + at_;
+  auto holds = [](char c) { return c != ' ' && c != '\t' && c != '\r' && c != '\n'; };
+  while (at_ < stop && !holds(text[at_])) ++at_;
+  if (at_ == stop) return at_ == text.size() ? Step::kEnd : Step::kMore;
+  const std::size_t end = std::min(text.find('\n', at_), text.size());
+  *line = body_.Slice(at_, end - at_);
+  at_ = std::min(end + 1, text.size());
+  return Step::kItem;
 }
 
 BatchReader::Step BatchReader::Next(BatchItem* item) {
   Bytes line;
-  if (!TakeLine(&line)) return Step::kEnd;
+  if (const Step step = TakeLine(&line); step != Step::kItem) return step;
   if (count_ >= config_->batch_items_max) {
     *item = ErrorResponse(413, "TOO_MANY_ITEMS",
                           absl::StrCat("a batch has at most ", config_->batch_items_max,
@@ -183,7 +202,7 @@ BatchReader::Step BatchReader::Next(BatchItem* item) {
   if (!ReadFields(line, &fields)) {
     return Broken("an item's line is one JSON object that nests no deeper than a body may", item);
   }
-  if (fields.broken) return Broken("an item says bytes once, as a plain number", item);
+  if (!fields.broken.empty()) return Broken(fields.broken, item);
   if (fields.raw_bytes) {
     const uint64_t bytes = *fields.raw_bytes;
     const std::size_t left = body_.size() - at_;
@@ -207,6 +226,7 @@ bool BatchReader::ReadFields(const Bytes& line, Fields* fields) {
   if (!scanner.Take('{')) return false;
   scanner.SkipSpace();
   bool done = scanner.Take('}');
+  if (done) scanner.SkipSpace();
   while (!done) {
     const std::size_t name_at = scanner.at();
     if (!scanner.SkipValue() || line.view()[name_at] != '"') return false;
@@ -230,8 +250,9 @@ void BatchReader::TakeField(std::string_view name, const Bytes& value, Fields* f
   if (name == "bytes") {
     fields->Begin(Content::kBytes);
     fields->raw_bytes = ParseCanonicalNumber(value.view(), kJavaScriptIntegerMax);
-    fields->broken = fields->broken || fields->counted || !fields->raw_bytes;
-    fields->counted = true;
+    if (std::exchange(fields->counted, true) || !fields->raw_bytes) {
+      fields->Break("an item says bytes once, as a plain number");
+    }
     return;
   }
   if (name == "json") {
@@ -264,7 +285,7 @@ void BatchReader::TakeText(std::string_view name, const Bytes& value, Fields* fi
     return;
   }
   std::string decoded;
-  if (!absl::Base64Unescape(A(text->view()), &decoded)) {
+  if (!IsBase64(text->view()) || !absl::Base64Unescape(A(text->view()), &decoded)) {
     return fields->Wrong("data_base64 is not base64 (RFC 4648, 4)");
   }
   fields->body = Bytes::Take(std::move(decoded));
@@ -273,8 +294,9 @@ void BatchReader::TakeText(std::string_view name, const Bytes& value, Fields* fi
 void BatchReader::TakeHeaderField(std::string_view name, const Bytes& value, Fields* fields) {
   const auto* field = std::ranges::find(kHeaderFields, name, &HeaderField::name);
   if (field == std::end(kHeaderFields)) {
+    // It may have been meant to be "bytes": what follows would be taken for items.
     const bool tell = name.size() <= kNameBytesTold;
-    return fields->Wrong(tell ? absl::StrCat("no item has a field ", A(name))
+    return fields->Break(tell ? absl::StrCat("no item has a field ", A(name))
                               : "an item has a field that none has");
   }
   const uint32_t bit = uint32_t{1} << (field - std::begin(kHeaderFields));
@@ -381,6 +403,22 @@ Response BatchHead() {
 
 Response EmptyBatchResponse() {
   return ErrorResponse(400, "EMPTY_BATCH", "a batch needs at least one item: a line of JSON");
+}
+
+Response LateBatchResponse(const ProtocolConfig& config) {
+  Response late = ErrorResponse(503, "BATCH_TIMEOUT",
+                                "the batch's time is over; nothing from this item on was applied, "
+                                "send it again, and take answers as they come");
+  late.headers.Add("Retry-After", absl::StrCat(config.retry_after_seconds));
+  late.headers.Set("Stream-Outcome", "not-proposed");
+  return late;
+}
+
+Response StoppedBatchResponse(const ProtocolConfig& config) {
+  Response stopped =
+      StatusResponse(Status(StatusCode::kFailedPrecondition, "the server is stopping"), config);
+  stopped.headers.Set("Stream-Outcome", "not-proposed");
+  return stopped;
 }
 
 }  // namespace ursula::protocol

@@ -28,8 +28,11 @@ using BatchItem = std::variant<Response, AppendAction>;
 // Takes a body apart, as far as it is asked to.
 class BatchReader {
  public:
+  static constexpr std::size_t kEmptyBytesMax = 1 << 18;  // Passed over in one Next.
+
   enum class Step : uint8_t {
     kItem,
+    kMore,    // Ask again: so far there were empty lines.
     kEnd,     // There are no more.
     kBroken,  // What follows is none of it carried out: the item is why.
   };
@@ -49,7 +52,7 @@ class BatchReader {
   struct Fields;
 
   Step Broken(std::string_view why, BatchItem* item) const;
-  bool TakeLine(Bytes* line);
+  Step TakeLine(Bytes* line);
   bool ReadFields(const Bytes& line, Fields* fields);
   void TakeField(std::string_view name, const Bytes& value, Fields* fields);
   void TakeText(std::string_view name, const Bytes& value, Fields* fields);
@@ -71,5 +74,9 @@ void AppendBatchRest(std::string* out, uint64_t index, const Response& response)
 
 Response BatchHead();           // 200, for lines.
 Response EmptyBatchResponse();  // 400
+
+// Of the rest of a batch, which isn't begun. 503, with Retry-After.
+Response LateBatchResponse(const ProtocolConfig& config);
+Response StoppedBatchResponse(const ProtocolConfig& config);
 
 }  // namespace ursula::protocol

@@ -64,6 +64,9 @@ class FakeEngine final : public StreamEngine {
   uint64_t cancelled = 0;
   uint64_t reads = 0;
   uint64_t batches = 0;  // Calls of AppendBatch.
+  uint64_t appends = 0;  // Alone or in one.
+  // The append of that number (from 1) ends with this and isn't applied.
+  std::map<uint64_t, Status> append_ends = {};
   // What local reads and heads come to, as on a replica that is cut off: how old they are, of what
   // was there before StandStill. Others are of now, and so are those of a bound of 0.
   void StandStill() { old_ = streams_; }

@@ -126,6 +126,7 @@ TEST_F(AppendBatchClusterTest, ABatchWhoseLeadersFallIsToldAndLandsOnce) {
     std::map<std::string, bool> stopped;  // By stream: something wasn't decided.
     for (std::size_t i = 0; i < told.size(); ++i) {
       bool& stop = stopped[items[i].stream.name];
+      EXPECT_FALSE(told[i].ok() && stop) << "something was begun behind what may still come";
       if (told[i].ok()) continue;
       ++undecided;
       EXPECT_TRUE(told[i].status().code() == StatusCode::kUnavailable ||
@@ -195,6 +196,24 @@ TEST_F(AppendBatchClusterTest, WithoutAMajorityAllHaveEndedSoon) {
   ASSERT_TRUE(reply.ok());
   for (const auto& item : reply->items) EXPECT_FALSE(item.ok());
   EXPECT_LE(cluster_.now_ns() - begun_ns, 16'000'000'000u);
+}
+
+// As each is told alone.
+TEST_F(AppendBatchClusterTest, WhatAStopCutsOffIsToldToBeThat) {
+  cluster_.Crash(2);
+  cluster_.Crash(3);
+  cluster_.RunUntil([&] { return false; }, 6000);  // Nobody leads.
+  Answer answer = Begin(1, Items(0, 2, false));
+  auto stopped = std::make_shared<bool>(false);
+  cluster_.RunUntil([&] { return false; }, 100);
+  ASSERT_FALSE(answer->has_value());
+  cluster_.node(1).Stop([stopped](Result<Stopped>) { *stopped = true; });
+  ASSERT_TRUE(cluster_.RunUntil([&] { return *stopped; }));
+  ASSERT_TRUE(answer->has_value());
+  ASSERT_TRUE((*answer)->ok());
+  for (const auto& item : (**answer)->items) {
+    EXPECT_EQ(item.status().code(), StatusCode::kFailedPrecondition) << item.status().ToString();
+  }
 }
 
 // That is where the speed comes from.

@@ -124,6 +124,28 @@ TEST_F(AppendBatchTest, ARefusedOneIsNotOvertakenByThoseBehindIt) {
   }
 }
 
+// A limit refuses at once, and then a smaller one, or a close, might be let in.
+TEST(AppendBatchLimitTest, WhatALimitRefusesIsNotOvertakenByThoseBehindIt) {
+  TestEngine engine({.cores = 1, .inflight_bytes_max = 1 << 20});
+  ASSERT_TRUE(engine.Create("s").ok());
+  ASSERT_TRUE(engine.Create("t").ok());
+  const std::string large(700'000, 'x');
+  AppendRequest close = To("s", "");
+  close.close = true;
+  auto reply = Wait<AppendBatchReply>([&](auto done) {
+    engine->AppendBatch({To("s", large), To("s", large), To("s", "y"), close, To("t", "z")},
+                        std::move(done));
+  });
+  ASSERT_TRUE(reply.ok());
+  EXPECT_TRUE(reply->items[0].ok());
+  EXPECT_EQ(reply->items[1].status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(reply->items[2].status().code(), StatusCode::kUnavailable);
+  EXPECT_EQ(reply->items[3].status().code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(reply->items[4].ok());
+  EXPECT_EQ(engine.Head("s")->info.tail.bytes, large.size());
+  EXPECT_FALSE(engine.Head("s")->info.closed);
+}
+
 TEST_F(AppendBatchTest, ForksGetTheirAppendsWhereverTheyAre) {
   for (int i = 0; i < 8; ++i) {
     const std::string source = "source" + std::to_string(i), fork = "fork" + std::to_string(i);

@@ -28,6 +28,7 @@ std::vector<std::string> Read(std::string_view body, std::string bucket = kUpstr
   for (;;) {
     BatchItem item;
     const BatchReader::Step step = reader.Next(&item);
+    if (step == BatchReader::Step::kMore) continue;
     if (step == BatchReader::Step::kEnd) {
       read.push_back("end");
       return read;
@@ -141,14 +142,13 @@ TEST(BatchReaderTest, AnItemIsRefusedAsItWouldBeAlone) {
 
 TEST(BatchReaderTest, WhatNoItemSaysIsRefusedAndNeverIgnored) {
   for (std::string_view wrong :
-       {R"("data":"x","if_macth":"*")", R"("data":"x","data":"y")", R"("data":"x","json":1)",
-        R"("data":"x","data_base64":"AA==")", R"("data":"x","seq":"a","seq":"b")",
-        R"("data":"x","stream":"t")", R"("data":1)", R"("data":null)", R"("data_base64":"*")",
-        R"("data":"x","close":"true")", R"("data":"x","close":1)", R"("data":"x","seq":7)",
-        R"("data":"x","if_match":null)", R"("data":"x","producer_epoch":"1")",
-        R"("data":"x","producer_seq":-1)", R"("data":"x","producer_seq":1.0)",
-        R"("data":"x","seq":"a\r\nStream-Closed: true")", R"("data":"x","seq":"\u0000")",
-        R"("data":"x","\u0073eq":"a")"}) {
+       {R"("data":"x","data":"y")", R"("data":"x","json":1)", R"("data":"x","data_base64":"AA==")",
+        R"("data":"x","seq":"a","seq":"b")", R"("data":"x","stream":"t")", R"("data":1)",
+        R"("data":null)", R"("data_base64":"*")", R"("data":"x","close":"true")",
+        R"("data":"x","close":1)", R"("data":"x","seq":7)", R"("data":"x","if_match":null)",
+        R"("data":"x","producer_epoch":"1")", R"("data":"x","producer_seq":-1)",
+        R"("data":"x","producer_seq":1.0)", R"("data":"x","seq":"a\r\nStream-Closed: true")",
+        R"("data":"x","seq":"\u0000")"}) {
     EXPECT_EQ(Read(Lines({Item(wrong), Item(R"("data":"next")")})),
               (Expected{"400 INVALID_ITEM", "v1||s=next", "end"}))
         << wrong;
@@ -157,13 +157,64 @@ TEST(BatchReaderTest, WhatNoItemSaysIsRefusedAndNeverIgnored) {
             (Expected{"400 INVALID_ITEM", "400 INVALID_ITEM", "400 INVALID_ITEM", "end"}));
   EXPECT_EQ(Read(Item(R"("data":"x","seq":")" + std::string(9000, 'x') + "\"")),
             (Expected{"400 INVALID_ITEM", "end"}));
-  EXPECT_EQ(Read(Item(R"("data":"x",")" + std::string(9000, 'x') + "\":1")),
-            (Expected{"400 INVALID_ITEM", "end"}));
   // A refused item's bytes are passed over all the same.
-  EXPECT_EQ(Read(Item(R"("bytes":3,"wrong":1)") + "\n{}\n\n" + Item(R"("data":"x")")),
+  EXPECT_EQ(Read(Item(R"("bytes":3,"seq":1)") + "\n{}\n\n" + Item(R"("data":"x")")),
             (Expected{"400 INVALID_ITEM", "v1||s=x", "end"}));
   EXPECT_EQ(Read(Item(R"("data":"y","bytes":3)") + "\n{}\n\n" + Item(R"("data":"x")")),
             (Expected{"400 INVALID_ITEM", "v1||s=x", "end"}));
+}
+
+// One field is the length of what follows; misspelt, that would be taken for items.
+TEST(BatchReaderTest, AFieldThatNoItemHasEndsTheBatch) {
+  const std::string inner = Item(R"("data":"not an item")");
+  for (std::string wrong :
+       {std::string(R"("byte":)") + std::to_string(inner.size()), std::string(R"("Bytes":1)"),
+        std::string(R"("byt\u0065s":1)"), std::string(R"("bytes":1,"wrong":1)"),
+        std::string(R"("data":"x","if_macth":"*")"), std::string(R"("data":"x","\u0073eq":"a")"),
+        R"("data":"x",")" + std::string(9000, 'x') + "\":1"}) {
+    EXPECT_EQ(Read(Lines({Item(R"("data":"x")"), Item(wrong), inner})),
+              (Expected{"v1||s=x", "broken 400 MALFORMED_BATCH"}))
+        << wrong;
+  }
+  ProtocolConfig config;
+  BatchReader reader(&config, kUpstreamBucket, Bytes::Copy(Item(R"("byte":3)") + "\n{}\n"));
+  BatchItem item;
+  ASSERT_EQ(reader.Next(&item), BatchReader::Step::kBroken);
+  EXPECT_NE(BodyOf(std::get<Response>(item).body).find("no item has a field byte;"),
+            std::string::npos);
+}
+
+TEST(BatchReaderTest, AnItemWithoutFieldsIsOneWhateverSpaceFollows) {
+  EXPECT_EQ(Read("{} \n{}\r\n { } \t\r\n"),
+            (Expected{"400 INVALID_ITEM", "400 INVALID_ITEM", "400 INVALID_ITEM", "end"}));
+}
+
+TEST(BatchReaderTest, EmptyLinesArePassedOverAFewAtATime) {
+  ProtocolConfig config;
+  const std::string empty(3 * BatchReader::kEmptyBytesMax, '\n');
+  BatchReader reader(&config, kUpstreamBucket, Bytes::Copy(empty + Item(R"("data":"x")")));
+  BatchItem item;
+  for (uint64_t i = 1; i <= 3; ++i) {
+    EXPECT_EQ(reader.Next(&item), BatchReader::Step::kMore);
+    EXPECT_EQ(reader.at(), i * BatchReader::kEmptyBytesMax);
+  }
+  EXPECT_EQ(reader.Next(&item), BatchReader::Step::kItem);
+  EXPECT_EQ(reader.Next(&item), BatchReader::Step::kEnd);
+  EXPECT_EQ(Read(empty), (Expected{"end"}));
+  EXPECT_EQ(Read(empty + " \t\r"), (Expected{"end"}));
+}
+
+TEST(BatchReaderTest, Base64IsWholeAndOfOneAlphabet) {
+  for (const char* good : {"AAEC", "AAE=", "AA==", "+/+/"}) {
+    EXPECT_NE(Read(Item(R"("data_base64":")" + std::string(good) + "\""))[0], "400 INVALID_ITEM")
+        << good;
+  }
+  for (const char* wrong :
+       {"AAE", "AA", "A", "AA E", "AAEC ", "AA..", "AA=", "A===", "====", "AA==AA==", "-_-_"}) {
+    EXPECT_EQ(Read(Item(R"("data_base64":")" + std::string(wrong) + "\"")),
+              (Expected{"400 INVALID_ITEM", "end"}))
+        << wrong;
+  }
 }
 
 TEST(BatchReaderTest, WhatCannotBeTakenApartEndsTheBatch) {
