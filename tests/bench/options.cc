@@ -129,7 +129,7 @@ constexpr std::array kOptions = {
     OptionRow{"payload", "BYTES", kAll, Number<&Options::payload_bytes, 1, 32 << 20>,
               "of each append (256)"},
     OptionRow{"content-type", "TYPE", kAppend | kCreate | kReplay | kIdle | kBatch, ContentType,
-              "text/plain, application/json … (text/plain)"},
+              "text/plain, application/json …"},
     OptionRow{"items", "N", kBatch, Number<&Options::items, 1, 10'000>,
               "appends of each batch (100)"},
     OptionRow{"producers", "", kAppend | kMixed, Switch<&Options::producers>,

@@ -33,7 +33,7 @@ TEST(RequestTest, BatchesNameTheirStreamsBelowTheRootTheyAreSentTo) {
   EXPECT_EQ(
       BatchRequest(names, 1, 2, 2, "text/plain", "hey"),
       "POST /v1/stream/__batch HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/x-ndjson\r\n"
-      "Content-Length: 126\r\n\r\n"
+      "Content-Length: 124\r\n\r\n"
       "{\"stream\":\"b/r-s1\",\"content_type\":\"text/plain\",\"bytes\":3}\nhey\n"
       "{\"stream\":\"b/r-s0\",\"content_type\":\"text/plain\",\"bytes\":3}\nhey\n");
   Names in_bucket(*ParseUrl("http://h:1/demo"), "r", "s");

@@ -236,8 +236,9 @@ class Batches(Served):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         harness.wait_until(lambda: self.server.metric("ursula_http_requests_open") == 0)
-        self.assertEqual(len(self.server.read_all("/v1/stream/unread")) % 256, 10000 % 256 * (
-            len(self.server.read_all("/v1/stream/unread")) == 10000))
+        # What was begun has ended, slice by slice; how far it came depends on the kernel's buffers.
+        appended = len(self.server.read_all("/v1/stream/unread"))
+        self.assertTrue(appended == 10000 or appended % 256 == 0, appended)
 
     def test_appends_are_counted_as_they_are_alone(self):
         self.put("/v1/stream/counted")
