@@ -205,6 +205,7 @@ class Checker {
       BatchItem item;
       const BatchReader::Step step = reader.Next(&item);
       if (step == BatchReader::Step::kEnd) break;
+      if (step == BatchReader::Step::kMore) continue;
       std::string line;
       if (const auto* response = std::get_if<Response>(&item)) {
         CheckResponse(*response);

@@ -96,6 +96,8 @@ TEST(BatchReaderTest, StringsMeanTheirCharacters) {
   EXPECT_EQ(BodyOf(Only(Item(R"("data":"\"\\\/\b\f\n\r\t\u0041\u00e9\u20AC\ud83d\ude00é")"))
                        .request.messages),
             "\"\\/\b\f\n\r\tA\u00e9\u20ac\U0001F600é");
+  EXPECT_EQ(BodyOf(Only(Item(R"("data":"one\ntwo\\\"\tthree \u0034 \r\nfive")")).request.messages),
+            "one\ntwo\\\"\tthree 4 \r\nfive");
   for (const char* half : {R"("\ud83d")", R"("\ude00")", R"("\ud83d\u0041")", R"("\ud83dx")"}) {
     EXPECT_EQ(Read(Item("\"data\":" + std::string(half))), (Expected{"400 INVALID_ITEM", "end"}))
         << half;
