@@ -43,6 +43,7 @@ Daemon::Daemon(const ServerConfig& config, uint64_t descriptors_max, Opening* op
   protocol_.cors.headers = config.cors_headers;
   protocol_.cors.private_network = config.cors_private_network;
   protocol_.body_bytes_max = config.body_bytes_max;
+  protocol_.batch_items_max = config.batch_items_max;
   protocol_.read_bytes_max = config.read_bytes_max;
   protocol_.sse_read_bytes_max = std::min(protocol_.sse_read_bytes_max, config.read_bytes_max);
   protocol_.long_poll_ms = config.long_poll_timeout_ms;

@@ -2,14 +2,13 @@
 
 #include <utility>
 
+#include "lib/engine/append_steps.h"
 #include "lib/engine/arguments.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/stream_commands.h"
 
 namespace ursula::engine {
 namespace {
-
-constexpr int kReframedMax = 8;
 
 bool Refused(Outcome outcome) { return outcome != Outcome::kOk; }
 
@@ -21,16 +20,35 @@ void SetFraming(group::Replica& replica, AppendWork* work) {
                                  : std::string_view(append.content_type));
 }
 
-void ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
-  SetFraming(replica, work);
-  if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
-    if (Status valid = CheckJson(work->messages); !valid.ok()) return done(std::move(valid));
-  }
-  replica.Propose(&work->command, work->messages, std::move(done));
+}  // namespace
+
+AppendWork WorkOf(AppendRequest request) {
+  AppendWork work;
+  stream::Append& append = work.command.body.emplace<stream::Append>();
+  append.id = std::move(request.stream);
+  append.content_type = std::move(request.content_type);
+  append.close = request.close;
+  append.producer = std::move(request.producer);
+  append.sequence = std::move(request.sequence);
+  append.expected.tail = request.expected_tail;
+  append.expected.incarnation = request.expected_incarnation;
+  append.condition = std::move(request.condition);
+  work.messages = std::move(request.messages);
+  work.json_checked = request.json_checked || !append.content_type.empty();
+  return work;
 }
 
-// What the state as applied would refuse needn't go through the log, as long as nothing pending can
-// change it; but a refusal is an answer too, and is given behind the barrier.
+bool ProposeAppend(group::Replica& replica, AppendWork* work, group::ProposeDone done) {
+  SetFraming(replica, work);
+  if (work->append().framing == stream::Framing::kJson && !work->json_checked) {
+    if (Status valid = CheckJson(work->messages); !valid.ok()) {
+      done(std::move(valid));
+      return true;
+    }
+  }
+  return replica.Propose(&work->command, work->messages, std::move(done));
+}
+
 bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* refusal) {
   if (replica.proposals_pending() > 0) return false;
   SetFraming(replica, work);
@@ -47,7 +65,11 @@ bool RefusedAsApplied(group::Replica& replica, AppendWork* work, stream::Reply* 
   return Refused(refusal->outcome);
 }
 
-}  // namespace
+bool MetOtherForm(AppendWork* work, const Result<stream::Reply>& reply) {
+  const bool other = reply.ok() && reply->outcome == Outcome::kContentTypeMismatch &&
+                     work->append().content_type.empty();
+  return other && work->reframed++ < kReframedMax;
+}
 
 bool Engine::TooLarge(std::span<const Bytes> messages) const {
   uint64_t bytes = 0;
@@ -69,7 +91,8 @@ void Engine::CarryOut(group::Replica& replica, ask::Append ask, group::ProposeDo
   AppendWork* const work = ask.work.get();
   stream::Reply refusal;
   if (!RefusedAsApplied(replica, work, &refusal)) {
-    return ProposeAppend(replica, work, std::move(done));
+    ProposeAppend(replica, work, std::move(done));
+    return;
   }
   replica.AfterBarrier(
       [work = std::move(ask.work), &replica, done = std::move(done)](Status status) mutable {
@@ -88,10 +111,7 @@ void Engine::OnAppended(AppendCall call, GroupId group, Result<stream::Reply> re
     reply->outcome = Outcome::kNotFound;
     reply->append = {};
   }
-  // An untyped append is in the form of the stream that had the name when it was proposed.
-  const bool other_form = reply->outcome == Outcome::kContentTypeMismatch &&
-                          call->request.append().content_type.empty();
-  if (other_form && call->request.reframed++ < kReframedMax) return AppendAt(group, call);
+  if (MetOtherForm(&call->request, reply)) return AppendAt(group, call);
   reply->append.outcome = reply->outcome;
   AnswerOfStream(call, call->request.append().id.bucket, std::move(reply->append));
 }

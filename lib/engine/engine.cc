@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "lib/engine/append_steps.h"
 #include "lib/engine/arguments.h"
 #include "lib/engine/ticket.h"
 
@@ -123,19 +124,8 @@ void Engine::StepClock(Done<ClockReply> done) {
 
 void Engine::Append(AppendRequest request, Done<AppendReply> done) {
   Status valid = Check(request);
-  AppendWork work;
-  stream::Append& append = work.command.body.emplace<stream::Append>();
-  append.id = std::move(request.stream);
-  append.content_type = std::move(request.content_type);
-  append.close = request.close;
-  append.producer = std::move(request.producer);
-  append.sequence = std::move(request.sequence);
-  append.expected.tail = request.expected_tail;
-  append.expected.incarnation = request.expected_incarnation;
-  append.condition = std::move(request.condition);
-  work.messages = std::move(request.messages);
-  work.json_checked = request.json_checked || !append.content_type.empty();
-  GroupId home = Home(append.id);
+  AppendWork work = WorkOf(std::move(request));
+  GroupId home = Home(work.append().id);
   auto call = Admit(home, std::move(work), std::move(done));
   Enter(home, call, std::move(valid), [this, call, home] { AppendAt(home, call); });
 }

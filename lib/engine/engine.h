@@ -133,6 +133,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void Head(HeadRequest request, Done<HeadReply> done) override;
   void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
+  void AppendBatch(std::vector<AppendRequest> items, Done<AppendBatchReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
   Ticket Follow(FollowRequest request, Follower* follower) override;
   void Grant(Ticket ticket, uint64_t bytes) override;
@@ -257,6 +258,21 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   bool TooLarge(std::span<const Bytes> messages) const;  // For one append.
   void AppendAt(GroupId group, AppendCall call);
   void OnAppended(AppendCall call, GroupId group, Result<stream::Reply> reply);
+  // append_batch.cc: the appends of a batch to one stream, in a lane, on its group's core.
+  struct Batch;
+  struct Lane;
+  using LanePtr = std::shared_ptr<Lane>;
+  std::vector<LanePtr> LanesOf(const std::shared_ptr<Batch>& batch,
+                               std::vector<AppendRequest> items);
+  void EnterLanes(CoreId core, const std::shared_ptr<Batch>& batch, std::vector<LanePtr> lanes);
+  void RunLane(const LanePtr& lane);
+  void ProposeLane(const LanePtr& lane, bool behind_barrier);
+  void OnLaneProposed(const LanePtr& lane, std::size_t item, Result<stream::Reply> reply);
+  void OnLaneJudged(const LanePtr& lane);
+  void AskLane(const LanePtr& lane);
+  void OnLaneAsked(const LanePtr& lane, Result<stream::Reply> reply);
+  void SettleLane(const LanePtr& lane);
+  void EndLane(const LanePtr& lane);
   // read_flow.cc
   void ReadAt(GroupId group, ReadCall call, Ticket ticket);
   void OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result);

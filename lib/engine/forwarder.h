@@ -66,6 +66,9 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
 
   peers::Hub* hub() { return &hub_; }
 
+  // What only a leader answers is carried out at this replica.
+  static bool CanLead(const group::Replica& replica);
+
   // Where the group's leader is, there. `done`, which may be called at once, as the ask's own, or
   //   kUnavailable        nothing was applied: no leader was found in kFindLeaderNs, or stopping;
   //   kResourceExhausted  nothing was applied: kCallsMax are under way, or too many bytes of them;
@@ -116,7 +119,6 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
   void OnOtherFrame(NodeId from, Bytes frame) override;
 
   group::Replica* Find(GroupId group);
-  static bool CanLead(const group::Replica& replica);
   void Route(const ErrandPtr& errand);
   void RouteHere(const ErrandPtr& errand);
   void OnCarriedOut(const ErrandPtr& errand, Result<ask::LeadersAnswer> answer);

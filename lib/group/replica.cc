@@ -166,7 +166,7 @@ void Replica::Propose(stream::Command::Body body, ProposeDone done) {
   Propose(&command, {}, std::move(done));
 }
 
-void Replica::Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done) {
+bool Replica::Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done) {
   RenewHeld();  // First in the log.
   uint64_t payload_bytes = stream::PayloadSize(messages, stream::FramingOf(*command));
   Status status = Admit(*command, payload_bytes);
@@ -188,6 +188,7 @@ void Replica::Propose(stream::Command* command, std::span<const Bytes> messages,
                   Status(StatusCode::kInvalidArgument, "one append is larger than the log takes"));
   }
   Stage(std::move(encoded), payload_bytes, std::move(done));
+  return true;
 }
 
 void Replica::Stage(Bytes command, uint64_t payload_bytes, ProposeDone done) {
@@ -196,9 +197,12 @@ void Replica::Stage(Bytes command, uint64_t payload_bytes, ProposeDone done) {
   Schedule();
 }
 
-void Replica::Reject(ProposeDone done, Status status) {
+// Whether what comes behind it may still be proposed: the command is what was wrong.
+bool Replica::Reject(ProposeDone done, Status status) {
+  const bool decided = status.code() == StatusCode::kInvalidArgument;
   services_.loop->Defer(
       [done = std::move(done), status = std::move(status)]() mutable { done(status); });
+  return decided;
 }
 
 void Replica::OnTurnEnd() {

@@ -73,7 +73,8 @@ class Replica final : private raft::Driver,
   //   passed,
   //                        or it stopped first.
   // `messages` make up the payload (in the command's framing); the command's own is empty then.
-  void Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
+  // False: `done` will say that it came to no decision. One behind it may still be let in.
+  bool Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
   void Propose(stream::Command::Body body, ProposeDone done);
 
   // Changes the group's members (dissertation 4.3). `done` once it is applied here:
@@ -338,7 +339,7 @@ class Replica final : private raft::Driver,
   void ProposeStaged();
   void DropProposing();
   void Schedule() { services_.loop->AtTurnEnd(this); }
-  void Reject(ProposeDone done, Status status);
+  bool Reject(ProposeDone done, Status status);
   Status RefuseReads() const;
 
   // drive.cc: the Ready contract.

@@ -306,6 +306,8 @@ constexpr std::array kLimits = {
            Size<&ServerConfig::header_bytes_max, kKiB, kMiB>},
     Option{"header-count-max", "N", "Header lines of one request; beyond it: 431. [100]",
            Number<&ServerConfig::header_count_max, 8, 1000>},
+    Option{"batch-items-max", "N", "Appends of one batch; those beyond it: 413. [10000]",
+           Number<&ServerConfig::batch_items_max, 1, 1'000'000>},
     Option{"url-bytes-max", "SIZE", "One request line; beyond it: 414. [8KiB]",
            Size<&ServerConfig::url_bytes_max, 256, 64 * kKiB>},
     Option{"read-bytes-max", "SIZE",

@@ -72,6 +72,7 @@ struct ServerConfig {
   uint32_t connections_max = 100'000;
   uint64_t header_bytes_max = uint64_t{64} << 10;
   uint32_t header_count_max = 100;
+  uint32_t batch_items_max = 10'000;
   uint64_t url_bytes_max = uint64_t{8} << 10;
   uint64_t read_bytes_max = uint64_t{1} << 20;
   uint64_t subscriber_buffer_bytes_max = uint64_t{4} << 20;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "server/http/batch_task.h"
 #include "server/http/read_task.h"
 #include "server/http/sse_task.h"
 
@@ -107,6 +108,7 @@ struct Dispatch {
     if (action.live == protocol::LiveMode::kSse) return Begin<SseTask>(std::move(action));
     Begin<ReadTask>(std::move(action));
   }
+  void operator()(protocol::AppendBatchAction&& action) { Begin<BatchTask>(std::move(action)); }
   template <class Action>
   void operator()(Action&& action) {
     Begin<CallTask<Action>>(std::move(action));

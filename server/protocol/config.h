@@ -34,6 +34,7 @@ struct ProtocolConfig {
   uint64_t body_bytes_max = uint64_t{32} << 20;       // A request body; above: 413.
   std::size_t json_messages_max = 262'144;            // Messages in one JSON body; above: 413.
   std::size_t json_depth_max = 512;                   // Nesting of one JSON body; above: 400.
+  std::size_t batch_items_max = 10'000;               // Appends in one batch; above: 413.
   std::size_t header_value_bytes_max = 1024;          // Content-Type, Stream-Seq, Producer-Id.
   uint64_t read_bytes_max = uint64_t{1} << 20;        // One page of a catch-up or long-poll read.
   uint64_t sse_read_bytes_max = uint64_t{256} << 10;  // One SSE data event, before encoding.

@@ -4,8 +4,11 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "lib/base/strings.h"
 #include "server/protocol/cors.h"
 #include "server/protocol/errors.h"
+#include "server/protocol/negotiation.h"
 #include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
 #include "server/protocol/response_mapping.h"
@@ -16,6 +19,7 @@ namespace ursula::protocol {
 namespace {
 
 constexpr uint64_t kListLimitMax = 1000;
+constexpr std::string_view kNdjson = "application/x-ndjson";
 
 Response MethodNotAllowed(std::string_view allow) {
   Response response =
@@ -75,6 +79,37 @@ Action MapList(const Request& request, std::string bucket) {
   return action;
 }
 
+// What is of one append stands in its item: said of the whole request it would be ignored.
+Refusal RefuseOfItems(const Request& request) {
+  for (std::string_view name :
+       {"Producer-Id", "Producer-Epoch", "Producer-Seq", "Stream-Seq", "Stream-Closed"}) {
+    if (request.headers.Count(name) == 0) continue;
+    return ErrorResponse(400, "NOT_SUPPORTED",
+                         absl::StrCat(A(name), " is said of each item of a batch, in its line"));
+  }
+  return RefuseConditions(request);
+}
+
+Action MapBatch(const Request& request, const ProtocolConfig& config, std::string bucket) {
+  if (request.method == Method::kPut) {
+    return ErrorResponse(400, "RESERVED_NAME", "this name is reserved");
+  }
+  if (request.method != Method::kPost) return MethodNotAllowed("POST, OPTIONS");
+  if (Refusal refusal = RefuseOfItems(request)) return std::move(*refusal);
+  std::string type;
+  if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
+  if (type.empty()) {
+    return ErrorResponse(400, "CONTENT_TYPE_REQUIRED",
+                         "a batch needs Content-Type: application/x-ndjson");
+  }
+  if (MediaType(type) != kNdjson) {
+    return ErrorResponse(415, "UNSUPPORTED_MEDIA_TYPE",
+                         "a batch is lines of JSON: send it as application/x-ndjson");
+  }
+  if (Refusal refusal = CheckContentCoding(request)) return std::move(*refusal);
+  return AppendBatchAction{std::move(bucket)};
+}
+
 Action MapDelete(const Request& request, StreamId stream) {
   Conditions conditions;
   if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
@@ -114,6 +149,8 @@ Action MapRequest(const Request& request, const ProtocolConfig& config) {
       return MapList(request, std::move(route.stream.bucket));
     case RouteKind::kStream:
       return MapStream(request, config, std::move(route.stream));
+    case RouteKind::kBatch:
+      return MapBatch(request, config, std::move(route.stream.bucket));
     case RouteKind::kReserved:
       // Nothing can be there; to create it is a mistake of another kind.
       return ErrorResponse(request.method == Method::kPut ? 400 : 404, route.code, route.message);

@@ -10,6 +10,8 @@
 //   CreateAction       if needs_source_type: engine.Head(request.fork->source), then FinishFork.
 //                      Then engine.Create(request), then MapCreateReply.
 //   AppendAction       engine.Append(request), then MapAppendReply.
+//   AppendBatchAction  BatchReader (append_batch.h) takes it apart; engine.AppendBatch(requests of
+//                      some items), then MapAppendReply and AppendBatchLine for each.
 //   HeadAction, DeleteAction     likewise.
 //   HeadAction, ReadAction       the same call again, if the reply WantsNewer(&action, reply).
 //   ReadAction         live kNone, kLongPoll: engine.Read(request), then MapReadReply.
@@ -74,6 +76,10 @@ struct AppendAction {
   std::unique_ptr<Response> refusal = {};
 };
 
+struct AppendBatchAction {
+  std::string bucket = {};
+};
+
 struct HeadAction {
   HeadRequest request = {};
   Conditions conditions = {};
@@ -100,9 +106,9 @@ struct GuardedRefusal {
   Response refusal = {};
 };
 
-using Action =
-    std::variant<Response, CreateBucketAction, GetBucketAction, DeleteBucketAction, ListAction,
-                 CreateAction, AppendAction, HeadAction, DeleteAction, ReadAction, GuardedRefusal>;
+using Action = std::variant<Response, CreateBucketAction, GetBucketAction, DeleteBucketAction,
+                            ListAction, CreateAction, AppendAction, AppendBatchAction, HeadAction,
+                            DeleteAction, ReadAction, GuardedRefusal>;
 
 Action MapRequest(const Request& request, const ProtocolConfig& config);
 

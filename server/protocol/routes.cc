@@ -14,8 +14,10 @@ namespace {
 constexpr std::string_view kUpstreamPrefix = "/v1/stream/";
 constexpr std::string_view kReservedFirst[] = {"v1",      "healthz", "readyz",
                                                "metrics", "admin",   "console"};
-constexpr std::string_view kReservedLast[] = {"append-batch", "attrs",    "bootstrap",
-                                              "retention",    "snapshot", "streams"};
+constexpr std::string_view kUpstreamBatch = "__batch";
+constexpr std::string_view kBucketBatch = "append-batch";
+constexpr std::string_view kReservedLast[] = {kBucketBatch, "attrs",    "bootstrap",
+                                              "retention",  "snapshot", "streams"};
 
 Route Invalid(std::string_view code, std::string_view message) {
   Route route;
@@ -74,52 +76,58 @@ bool IsPlainSegment(std::string_view segment) {
 
 constexpr std::string_view kBadName = "INVALID_STREAM_NAME";
 
-// Decoded once, and fit to be a name or a part of one. Empty: `*why` says what is wrong.
+// Empty: it is fit to be a name or a part of one.
+std::string_view WhyNoName(std::string_view name) {
+  if (HasControlCharacter(name)) return "a stream name must not hold control characters";
+  if (!IsUtf8(name)) return "a stream name must be UTF-8";
+  if (name.size() > kStreamNameBytesMax) return "a stream name is at most 1024 bytes long";
+  return {};
+}
+
+// Decoded once. Empty: `*why` says what is wrong.
 std::optional<std::string> DecodeName(std::string_view raw, std::string_view* why) {
   std::optional<std::string> name = PercentDecode(raw, false);
-  if (!name) {
-    *why = "a '%' in the path is not followed by two hexadecimal digits";
-  } else if (HasControlCharacter(*name)) {
-    *why = "a stream name must not hold control characters";
-  } else if (!IsUtf8(*name)) {
-    *why = "a stream name must be UTF-8";
-  } else if (name->size() > kStreamNameBytesMax) {
-    *why = "a stream name is at most 1024 bytes long";
-  } else {
-    return name;
+  *why = name ? WhyNoName(*name) : "a '%' in the path is not followed by two hexadecimal digits";
+  return why->empty() ? std::move(name) : std::nullopt;
+}
+
+Route BatchOf(std::string bucket) {
+  Route route;
+  route.kind = RouteKind::kBatch;
+  route.stream.bucket = std::move(bucket);
+  return route;
+}
+
+// REQUIRES: `name` is fit to be one.
+Route UpstreamName(std::string name) {
+  Segments segments = SplitAtSlashes(name);
+  if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
+    return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
   }
-  return std::nullopt;
+  if (segments.front() == "__ds") return Reserved();
+  if (name == kUpstreamBatch) return BatchOf(kUpstreamBucket);
+  Route route;
+  route.kind = RouteKind::kStream;
+  route.stream.bucket = kUpstreamBucket;
+  route.stream.name = std::move(name);
+  return route;
 }
 
 Route UpstreamRoute(std::string_view rest) {
   std::string_view why;
   std::optional<std::string> name = DecodeName(rest, &why);
   if (!name) return Invalid(kBadName, why);
-  Segments segments = SplitAtSlashes(*name);
-  if (!std::all_of(segments.begin(), segments.end(), IsPlainSegment)) {
-    return Invalid(kBadName, "a stream name must not hold empty, '.' or '..' segments");
-  }
-  if (segments.front() == "__ds") return Reserved();
-  Route route;
-  route.kind = RouteKind::kStream;
-  route.stream.bucket = kUpstreamBucket;
-  route.stream.name = std::move(*name);
-  return route;
+  return UpstreamName(std::move(*name));
 }
 
-// `segments`: what follows the bucket, one or two, raw.
-Route BucketStreamRoute(std::string bucket, const Segments& segments) {
-  std::vector<std::string> names;
-  std::size_t bytes = segments.size() - 1;
-  for (std::string_view segment : segments) {
-    std::string_view why;
-    std::optional<std::string> name = DecodeName(segment, &why);
-    if (!name) return Invalid(kBadName, why);
-    if (!IsPlainSegment(*name) || name->find('/') != std::string::npos) {
+// `names`: what follows the bucket, one or two, decoded.
+Route NamesRoute(std::string bucket, std::vector<std::string> names) {
+  std::size_t bytes = names.size() - 1;
+  for (const std::string& name : names) {
+    if (!IsPlainSegment(name) || name.find('/') != std::string::npos) {
       return Invalid(kBadName, "a stream name must not be empty, '.', '..' or hold a '/'");
     }
-    bytes += name->size();
-    names.push_back(std::move(*name));
+    bytes += name.size();
   }
   if (bytes > kStreamNameBytesMax) {
     return Invalid(kBadName, "a stream name is at most 1024 bytes long");
@@ -130,11 +138,24 @@ Route BucketStreamRoute(std::string bucket, const Segments& segments) {
     route.kind = RouteKind::kStreamList;
     return route;
   }
+  if (names.size() == 1 && names.front() == kBucketBatch) return BatchOf(route.stream.bucket);
   if (IsReservedLast(names.back())) return Reserved();
   route.kind = RouteKind::kStream;
   route.stream.name = std::move(names.back());
   if (names.size() == 2) route.stream.affinity = std::move(names.front());
   return route;
+}
+
+// `segments`: what follows the bucket, one or two, raw.
+Route BucketStreamRoute(std::string bucket, const Segments& segments) {
+  std::vector<std::string> names;
+  for (std::string_view segment : segments) {
+    std::string_view why;
+    std::optional<std::string> name = DecodeName(segment, &why);
+    if (!name) return Invalid(kBadName, why);
+    names.push_back(std::move(*name));
+  }
+  return NamesRoute(std::move(bucket), std::move(names));
 }
 
 }  // namespace
@@ -169,6 +190,22 @@ Route ParsePath(std::string_view path, std::span<const std::string> more_roots) 
     return reserved ? Reserved() : Route{};
   }
   return BucketStreamRoute(std::move(*bucket), segments);
+}
+
+Route ParseStreamName(std::string_view bucket, std::string_view name) {
+  const std::string_view why = WhyNoName(name);
+  if (!why.empty()) return Invalid(kBadName, why);
+  Route route;
+  if (bucket == kUpstreamBucket) {
+    route = UpstreamName(std::string(name));
+  } else {
+    Segments segments = SplitAtSlashes(name);
+    if (segments.size() > 2) {
+      return Invalid(kBadName, "a stream of a bucket is named NAME or AFFINITY/NAME");
+    }
+    route = NamesRoute(std::string(bucket), {segments.begin(), segments.end()});
+  }
+  return route.kind == RouteKind::kStream || route.kind == RouteKind::kInvalid ? route : Reserved();
 }
 
 }  // namespace ursula::protocol

@@ -25,6 +25,7 @@ enum class RouteKind : uint8_t {
   kBucket,      // stream.bucket is set.
   kStreamList,  // stream.bucket is set.
   kStream,      // stream is set.
+  kBatch,       // stream.bucket is set: of the streams that a batch appends to.
   kReserved,    // A name kept for the server's own use.
   kUnknown,     // No such resource can exist.
   kInvalid,     // The path breaks a rule; see `code` and `message`.
@@ -40,6 +41,10 @@ struct Route {
 // `path`: raw, without the query. `more_roots`: ProtocolConfig::stream_roots; no bucket has the
 // name that one of them begins with.
 Route ParsePath(std::string_view path, std::span<const std::string> more_roots = {});
+
+// The stream of `bucket` that a batch names, as a listing has it: "name" or "affinity/name", and in
+// kUpstreamBucket any name. Not percent-encoded. kStream, kReserved or kInvalid.
+Route ParseStreamName(std::string_view bucket, std::string_view name);
 
 bool IsBucketName(std::string_view name);  // ^[a-z0-9_-]{4,64}$ and not reserved.
 

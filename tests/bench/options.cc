@@ -21,7 +21,8 @@ constexpr uint32_t kReplay = Bit(Workload::kReplay);
 constexpr uint32_t kCreate = Bit(Workload::kCreate);
 constexpr uint32_t kIdle = Bit(Workload::kIdle);
 constexpr uint32_t kMixed = Bit(Workload::kMixed);
-constexpr uint32_t kAll = kAppend | kFanOut | kReplay | kCreate | kIdle | kMixed;
+constexpr uint32_t kBatch = Bit(Workload::kBatch);
+constexpr uint32_t kAll = kAppend | kFanOut | kReplay | kCreate | kIdle | kMixed | kBatch;
 
 struct WorkloadRow {
   Workload workload;
@@ -29,7 +30,7 @@ struct WorkloadRow {
   Text what;
 };
 
-constexpr std::array<WorkloadRow, 6> kWorkloads = {{
+constexpr std::array<WorkloadRow, 7> kWorkloads = {{
     {Workload::kAppend, "append", "POST small payloads to --streams over --connections"},
     {Workload::kFanOut, "fan-out", "one writer at --rate, --readers SSE readers; time to delivery"},
     {Workload::kReplay, "replay",
@@ -38,6 +39,8 @@ constexpr std::array<WorkloadRow, 6> kWorkloads = {{
     {Workload::kIdle, "idle",
      "create --streams, hold --tails SSE readers; what each costs --server-pid"},
     {Workload::kMixed, "mixed", "append, --readers SSE readers and --replayers beside each other"},
+    {Workload::kBatch, "append-batch",
+     "POST batches of --items appends to --streams over --connections"},
 }};
 
 // Both say what would have been right; empty: it is.
@@ -111,22 +114,24 @@ struct OptionRow {
   Text help;
 };
 
-constexpr uint32_t kTimed = kAppend | kFanOut | kReplay | kMixed;
+constexpr uint32_t kTimed = kAppend | kFanOut | kReplay | kMixed | kBatch;
 constexpr uint32_t kManyMax = 10'000'000;
 
 constexpr std::array kOptions = {
     OptionRow{"url", "URL", kAll, UrlOption,
               "where streams live (http://127.0.0.1:4437/v1/stream/bench)"},
-    OptionRow{"connections", "N", kAppend | kReplay | kCreate | kIdle | kMixed,
+    OptionRow{"connections", "N", kAppend | kReplay | kCreate | kIdle | kMixed | kBatch,
               Number<&Options::connections, 1, 100'000>, "client connections (64)"},
-    OptionRow{"streams", "N", kAppend | kCreate | kIdle | kMixed,
+    OptionRow{"streams", "N", kAppend | kCreate | kIdle | kMixed | kBatch,
               Number<&Options::streams, 1, kManyMax>, "streams (64)"},
     OptionRow{"numbers", "FILE", kAppend, Numbers,
               "the numbers of its streams, of which there are as many"},
     OptionRow{"payload", "BYTES", kAll, Number<&Options::payload_bytes, 1, 32 << 20>,
               "of each append (256)"},
-    OptionRow{"content-type", "TYPE", kAppend | kCreate | kReplay | kIdle, ContentType,
-              "text/plain, application/json … (text/plain)"},
+    OptionRow{"content-type", "TYPE", kAppend | kCreate | kReplay | kIdle | kBatch, ContentType,
+              "text/plain, application/json …"},
+    OptionRow{"items", "N", kBatch, Number<&Options::items, 1, 10'000>,
+              "appends of each batch (100)"},
     OptionRow{"producers", "", kAppend | kMixed, Switch<&Options::producers>,
               "appends carry Producer-Id, -Epoch and -Seq"},
     OptionRow{"rate", "R", kAppend | kFanOut | kMixed, Number<&Options::rate, 0, kManyMax>,
@@ -286,7 +291,7 @@ std::string HelpText() {
   for (const WorkloadRow& row : kWorkloads) {
     std::size_t begin = text.size();
     text.append("  ").append(row.name);
-    pad(begin, 12);
+    pad(begin, 16);
     text.append(row.what).append("\n");
   }
   text += "\nOptions, with what holds without them in parentheses:\n";

@@ -15,7 +15,7 @@
 
 namespace ursula::bench {
 
-enum class Workload : uint8_t { kAppend, kFanOut, kReplay, kCreate, kIdle, kMixed };
+enum class Workload : uint8_t { kAppend, kFanOut, kReplay, kCreate, kIdle, kMixed, kBatch };
 
 std::string_view WorkloadName(Workload workload);
 
@@ -38,6 +38,7 @@ struct Options {
   // What.
   uint32_t streams = 64;
   uint32_t payload_bytes = 256;
+  uint32_t items = 100;  // Of each batch.
   std::string content_type = "text/plain";
   bool producers = false;
   uint32_t messages = 200;

@@ -45,7 +45,8 @@ TEST(OptionsTest, ReadersAreSharedByNodes) {
 
 TEST(OptionsTest, EachMistakeIsNamed) {
   EXPECT_EQ(MistakeOf({"push"}),
-            "the first argument names the workload: append, fan-out, replay, create, idle, mixed");
+            "the first argument names the workload: append, fan-out, replay, create, idle, mixed, "
+            "append-batch");
   EXPECT_EQ(MistakeOf({"append", "--speed=1"}), "--speed is not an option");
   EXPECT_EQ(MistakeOf({"append", "--connections"}), "--connections needs a value: N");
   EXPECT_EQ(MistakeOf({"append", "--connections", "0"}),
@@ -83,7 +84,8 @@ TEST(OptionsTest, NumbersComeFromAFile) {
 TEST(OptionsTest, HelpNamesEveryWorkloadAndFitsATerminal) {
   EXPECT_EQ(Parse({"append", "--help"}).action, ParsedOptions::Action::kHelp);
   std::string help = HelpText();
-  for (const char* word : {"append", "fan-out", "replay", "create", "idle", "mixed", "--json"}) {
+  for (const char* word :
+       {"append", "fan-out", "replay", "create", "idle", "mixed", "append-batch", "--json"}) {
     EXPECT_NE(help.find(word), std::string::npos) << word;
   }
   std::size_t begin = 0;

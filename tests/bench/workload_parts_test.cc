@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/batch.h"
 #include "tests/bench/readers.h"
 #include "tests/bench/request.h"
 #include "tests/bench/session.h"
@@ -25,6 +26,20 @@ TEST(RequestTest, AppendsAsTheProtocolHasIt) {
             "Content-Length: 5\r\n\r\nhello");
   EXPECT_EQ(ReadRequest(names, 0, "?offset=-1"),
             "GET /v1/stream/bench/run-s0?offset=-1 HTTP/1.1\r\nHost: 127.0.0.1:4437\r\n\r\n");
+}
+
+TEST(RequestTest, BatchesNameTheirStreamsBelowTheRootTheyAreSentTo) {
+  Names names(*ParseUrl("http://h:1/v1/stream/b"), "r", "s");
+  EXPECT_EQ(
+      BatchRequest(names, 1, 2, 2, "text/plain", "hey"),
+      "POST /v1/stream/__batch HTTP/1.1\r\nHost: h:1\r\nContent-Type: application/x-ndjson\r\n"
+      "Content-Length: 124\r\n\r\n"
+      "{\"stream\":\"b/r-s1\",\"content_type\":\"text/plain\",\"bytes\":3}\nhey\n"
+      "{\"stream\":\"b/r-s0\",\"content_type\":\"text/plain\",\"bytes\":3}\nhey\n");
+  Names in_bucket(*ParseUrl("http://h:1/demo"), "r", "s");
+  const std::string request = BatchRequest(in_bucket, 0, 1, 1, "text/plain", "x");
+  EXPECT_TRUE(request.starts_with("POST /demo/append-batch HTTP/1.1\r\n")) << request;
+  EXPECT_NE(request.find("{\"stream\":\"r-s0\","), std::string::npos) << request;
 }
 
 TEST(RequestTest, PayloadsHaveTheirSize) {

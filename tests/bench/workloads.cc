@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "tests/bench/append.h"
+#include "tests/bench/batch.h"
 #include "tests/bench/create.h"
 #include "tests/bench/readers.h"
 #include "tests/bench/replay.h"
@@ -197,6 +198,24 @@ std::vector<Stage> MixedStages(const Options& options) {
   return stages;
 }
 
+std::vector<Stage> BatchStages(const Options& options) {
+  std::vector<Stage> stages;
+  stages.push_back(CreateStage(options, "s", options.streams));
+  Stage load = TimedStage(options, "append-batch");
+  load.make = [&options](Loop* loop, uint32_t worker) {
+    return Only(NewBatchDriver(loop, {.names = NamesOf(options, "s"),
+                                      .streams = options.streams,
+                                      .connections = options.connections,
+                                      .items = options.items,
+                                      .payload_bytes = options.payload_bytes,
+                                      .content_type = options.content_type,
+                                      .worker = worker,
+                                      .worker_count = options.threads}));
+  };
+  stages.push_back(std::move(load));
+  return stages;
+}
+
 }  // namespace
 
 std::vector<Stage> StagesOf(const Options& options) {
@@ -213,6 +232,8 @@ std::vector<Stage> StagesOf(const Options& options) {
       return IdleStages(options);
     case Workload::kMixed:
       return MixedStages(options);
+    case Workload::kBatch:
+      return BatchStages(options);
   }
   return {};
 }

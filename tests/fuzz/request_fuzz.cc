@@ -1,6 +1,9 @@
 // Requests mapped to engine calls. The input is a request as it stands on the wire, with bare LF as
 // line ends: request line, headers, an empty line, the body. Whatever it asks, the engine is only
-// called with what its contract allows, and a refusal is a well-formed response.
+// called with what its contract allows, and a refusal is a well-formed response. Of a batch that is
+// so of each item; its lines are JSON, and simdjson reads in an item's line what the reader did.
+
+#include <simdjson.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -11,6 +14,7 @@
 #include <vector>
 
 #include "lib/base/check.h"
+#include "server/protocol/append_batch.h"
 #include "server/protocol/cors.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/response_mapping.h"
@@ -27,6 +31,7 @@ ProtocolConfig Config() {
   config.json_messages_max = 16;
   config.json_depth_max = 8;
   config.header_value_bytes_max = 64;
+  config.batch_items_max = 8;
   return config;
 }
 
@@ -169,6 +174,10 @@ class Checker {
     URSULA_CHECK(append.producer->epoch <= kJavaScriptIntegerMax);
     URSULA_CHECK(append.producer->sequence <= kJavaScriptIntegerMax);
   }
+  void operator()(const AppendBatchAction& action) const {
+    URSULA_CHECK(action.bucket == kUpstreamBucket || IsBucketName(action.bucket));
+    CheckBatch(action.bucket);
+  }
   void operator()(const HeadAction& action) const { CheckStream(action.request.stream); }
   void operator()(const DeleteAction& action) const {
     CheckStream(action.request.stream);
@@ -187,6 +196,57 @@ class Checker {
   }
 
  private:
+  void CheckBatch(const std::string& bucket) const {
+    BatchReader reader(&config_, bucket, request_.body);
+    Request item_request;  // Whose headers stood in the line.
+    item_request.body = request_.body;
+    uint64_t items = 0;
+    for (std::size_t at = 0;; at = reader.at()) {
+      BatchItem item;
+      const BatchReader::Step step = reader.Next(&item);
+      if (step == BatchReader::Step::kEnd) break;
+      if (step == BatchReader::Step::kMore) continue;
+      std::string line;
+      if (const auto* response = std::get_if<Response>(&item)) {
+        CheckResponse(*response);
+        AppendBatchLine(&line, items, *response);
+      } else {
+        const AppendAction& append = std::get<AppendAction>(item);
+        Checker(item_request, config_)(append);
+        URSULA_CHECK(append.request.stream.bucket == bucket);
+        CheckAgainstSimdjson(append.request, request_.body.view().substr(at));
+        AppendBatchLine(&line, items, MapAppendReply(append, AppendReply{}, config_));
+      }
+      CheckLine(line, items);
+      if (step == BatchReader::Step::kBroken) break;
+      URSULA_CHECK(reader.at() > at && reader.at() <= request_.body.size());
+      URSULA_CHECK(reader.index() == ++items && items <= config_.batch_items_max);
+    }
+  }
+  static void CheckLine(const std::string& line, uint64_t index) {
+    URSULA_CHECK(line.find('\n') == line.size() - 1);
+    simdjson::dom::parser parser;
+    const simdjson::dom::element object = parser.parse(simdjson::padded_string(line));
+    URSULA_CHECK(uint64_t{object["index"]} == index && uint64_t{object["status"]} >= 200);
+  }
+  // `rest`: of the body, from before the item.
+  static void CheckAgainstSimdjson(const AppendRequest& append, std::string_view rest) {
+    std::string_view line;
+    while (TrimSpace(line).find_first_not_of('\r') == std::string_view::npos)
+      line = TakeLine(&rest);
+    simdjson::dom::parser parser;
+    simdjson::dom::element object;
+    // Numbers that don't fit its types are its own opinion.
+    if (parser.parse(simdjson::padded_string(line)).get(object) != simdjson::SUCCESS) return;
+    const StreamId& id = append.stream;
+    std::string_view text;
+    URSULA_CHECK(object["stream"].get(text) == simdjson::SUCCESS);
+    URSULA_CHECK(text == (id.affinity.empty() ? id.name : id.affinity + "/" + id.name));
+    if (object["data"].get(text) != simdjson::SUCCESS || IsJson(append.content_type)) return;
+    std::string data;
+    for (const Bytes& message : append.messages) data += message.view();
+    URSULA_CHECK(data == text);
+  }
   void CheckCondition(const Precondition& condition) const {
     protocol::CheckCondition(condition, request_);
   }

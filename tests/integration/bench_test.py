@@ -94,6 +94,13 @@ class WorkloadTest(unittest.TestCase):
         self.assertGreaterEqual(tails["end"]["descriptors"], 30)
         self.assertGreater(tails["end"]["rss_bytes"], 1 << 20)
 
+    def test_batches_count_their_items(self):
+        result = self.good("append-batch", "--streams", 8, "--connections", 2, "--items", 20,
+                           "--duration", 1, "--warmup", 0)
+        load = loads(result, "append-batch")["append-batch"]
+        self.assertGreater(load["operations"], 0)
+        self.assertEqual(load["bytes_per_second"], load["per_second"] * 256)
+
     def test_mixed_runs_all_kinds_of_load(self):
         result = self.good("mixed", "--streams", 4, "--connections", 4, "--readers", 3,
                            "--replayers", 2, "--messages", 10, "--rate", 100, "--warmup", 0,

@@ -18,7 +18,7 @@ class CurlTour(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def test_five_commands(self):
+    def test_six_commands(self):
         with harness.Server() as server:
             status = ["-o", os.devnull, "-w", "%{http_code}"]
             self.assertEqual(self.curl("-X", "PUT", server.url + "/demo", *status), "201")
@@ -29,6 +29,12 @@ class CurlTour(unittest.TestCase):
                           "Content-Type: text/plain", "--data-binary",
                           "hello world", *status), "204")
             self.assertEqual(self.curl(server.url + "/demo/hello?offset=-1"), "hello world")
+            told = self.curl(server.url + "/demo/append-batch", "-H",
+                             "Content-Type: application/x-ndjson", "--data-binary",
+                             '{"stream":"hello","content_type":"text/plain","data":" and"}\n'
+                             '{"stream":"hello","content_type":"text/plain","data":" more"}')
+            self.assertEqual([json.loads(line)["outcome"] for line in told.splitlines()],
+                             ["applied", "applied"])
             live = subprocess.Popen(
                 ["curl", "-sSN", server.url + "/demo/hello?offset=-1&live=sse"],
                 stdout=subprocess.PIPE, text=True)
@@ -36,7 +42,7 @@ class CurlTour(unittest.TestCase):
             self.assertEqual(live.stdout.readline(), "id:0000000000000000_0000000000000000\n")
             self.assertEqual(live.stdout.readline(), "\n")
             self.assertEqual(live.stdout.readline(), "event: data\n")
-            self.assertEqual(live.stdout.readline(), "data:hello world\n")
+            self.assertEqual(live.stdout.readline(), "data:hello world and more\n")
             server.stop()
             rest = live.stdout.read()
             self.assertIn("event: control\n", rest)

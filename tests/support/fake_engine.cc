@@ -163,6 +163,25 @@ void FakeEngine::Append(AppendRequest request, Done<AppendReply> done) {
   });
 }
 
+// Held and released as one.
+void FakeEngine::AppendBatch(std::vector<AppendRequest> items, Done<AppendBatchReply> done) {
+  ++batches;
+  auto append = [this, items = std::move(items), done = std::move(done)]() mutable {
+    auto reply = std::make_shared<AppendBatchReply>();
+    auto left = std::make_shared<std::size_t>(items.size());
+    auto shared = std::make_shared<Done<AppendBatchReply>>(std::move(done));
+    reply->items.resize(items.size(), Status(StatusCode::kInternal, ""));
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      DoAppend(std::move(items[i]), [reply, left, shared, i](Result<AppendReply> one) {
+        reply->items[i] = std::move(one);
+        if (--*left == 0) (*shared)(std::move(*reply));
+      });
+    }
+  };
+  if (!holding_) return append();
+  held_.push_back(std::move(append));
+}
+
 void FakeEngine::Release() {
   holding_ = false;
   std::vector<Function<void()>> held = std::move(held_);
@@ -171,6 +190,8 @@ void FakeEngine::Release() {
 }
 
 void FakeEngine::DoAppend(AppendRequest request, Done<AppendReply> done) {
+  const auto end = append_ends.find(++appends);
+  if (end != append_ends.end()) return Later<AppendReply>(std::move(done), end->second);
   AppendReply reply;
   Stream* stream = Find(request.stream);
   if (stream == nullptr) {

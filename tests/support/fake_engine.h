@@ -31,6 +31,7 @@ class FakeEngine final : public StreamEngine {
   void Head(HeadRequest request, Done<HeadReply> done) override;
   void Delete(DeleteRequest request, Done<DeleteReply> done) override;
   void Append(AppendRequest request, Done<AppendReply> done) override;
+  void AppendBatch(std::vector<AppendRequest> items, Done<AppendBatchReply> done) override;
   Ticket Read(ReadRequest request, Done<ReadReply> done) override;
   Ticket Follow(FollowRequest request, Follower* follower) override;
   void Grant(Ticket ticket, uint64_t bytes) override;
@@ -62,6 +63,10 @@ class FakeEngine final : public StreamEngine {
   RecoveryPlan recovery_plan = {};  // The last one.
   uint64_t cancelled = 0;
   uint64_t reads = 0;
+  uint64_t batches = 0;  // Calls of AppendBatch.
+  uint64_t appends = 0;  // Alone or in one.
+  // The append of that number (from 1) ends with this and isn't applied.
+  std::map<uint64_t, Status> append_ends = {};
   // What local reads and heads come to, as on a replica that is cut off: how old they are, of what
   // was there before StandStill. Others are of now, and so are those of a bound of 0.
   void StandStill() { old_ = streams_; }

@@ -245,6 +245,13 @@ struct AppendReply {
   uint64_t producer_expected_sequence = 0;  // kProducerGap.
 };
 
+inline constexpr std::size_t kAppendBatchItemsMax = 1024;
+
+// What has come of each of AppendBatch's items, in their order: as Append's `done` would say it.
+struct AppendBatchReply {
+  std::vector<Result<AppendReply>> items = {};
+};
+
 struct ReadRequest {
   StreamId stream = {};
   Offset from = {};
@@ -514,6 +521,14 @@ class StreamEngine {
   virtual void Head(HeadRequest request, Done<HeadReply> done) = 0;
   virtual void Delete(DeleteRequest request, Done<DeleteReply> done) = 0;
   virtual void Append(AppendRequest request, Done<AppendReply> done) = 0;
+
+  // Many appends, to any streams: each is judged, applied and answered as by Append, by itself.
+  // Those of different streams run at the same time, those of one stream in their order, and what
+  // one group's core gets is proposed at once. One that is refused doesn't stop others; where one
+  // has come to no decision or its outcome is unknown, those behind it in its stream that weren't
+  // begun are kUnavailable. All have ended after some 15 s. The call itself: kInvalidArgument
+  // without items or with more than kAppendBatchItemsMax; kFailedPrecondition: as each call.
+  virtual void AppendBatch(std::vector<AppendRequest> items, Done<AppendBatchReply> done) = 0;
 
   // Linearizable, unless asked otherwise. A read that waits may be ended with Cancel(ticket):
   // kCancelled.

@@ -26,6 +26,11 @@ bool DeletesBucket(const Operation& operation, const std::string& bucket) {
          request->bucket == bucket;
 }
 
+bool IsApplied(const Operation& operation) {
+  return operation.was_answered() && StatusOf(operation).ok() &&
+         std::get<Result<AppendReply>>(operation.answer)->outcome == Outcome::kOk;
+}
+
 bool Overlap(const Operation& a, const Operation& b) {
   return a.invoked < b.answered && b.invoked < a.answered;
 }
@@ -80,6 +85,14 @@ bool World::MayBeUnavailable(const std::vector<Operation>& operations,
              Overlap(operation, other);
     });
   }
+  // Its stream is made in a form that it wasn't proposed in, and one behind it fits.
+  const auto* append = std::get_if<AppendRequest>(&operation.request);
+  if (append != nullptr && operation.batch != 0 && append->content_type.empty()) {
+    return std::ranges::any_of(operations, [&](const Operation& other) {
+      const auto* beside = std::get_if<CreateRequest>(&other.request);
+      return beside != nullptr && beside->stream == append->stream && Overlap(operation, other);
+    });
+  }
   const auto* bucket = std::get_if<BucketRequest>(&operation.request);
   if (bucket == nullptr || bucket->kind != BucketRequest::Kind::kDelete) return false;
   if (doubtful_buckets_.contains(bucket->bucket)) return true;
@@ -110,6 +123,15 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
       may = stopping;
     }
     if (!may) return "a status that nothing explains: " + ToText(operation);
+    if (code == StatusCode::kInvalidArgument || code == StatusCode::kOutcomeUnknown) continue;
+    // One without a type may meet a stream in another form, which one behind it fits.
+    const auto* append = std::get_if<AppendRequest>(&operation.request);
+    if (append == nullptr || append->content_type.empty()) continue;
+    for (const Operation& behind : operations) {
+      if (behind.number > operation.number && InOneLane(operation, behind) && IsApplied(behind)) {
+        return "overtook what came to no decision: " + ToText(behind);
+      }
+    }
   }
   return "";
 }

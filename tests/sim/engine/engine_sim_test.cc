@@ -22,7 +22,8 @@ TEST(EngineSimTest, SomeOrderExplainsEveryAnswerOfTheFixedSeeds) {
         return true;
       });
   EXPECT_EQ(range.seeds, kFixedSeeds);
-  for (const char* figure : {"operations", "together", "lost", "restarts", "evictions", "looks"}) {
+  for (const char* figure :
+       {"operations", "together", "batched", "lost", "restarts", "evictions", "looks"}) {
     EXPECT_GT(range.figure(figure), 0u) << figure;
   }
   std::printf("%s\n", range.Describe().c_str());

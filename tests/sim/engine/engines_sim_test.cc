@@ -24,8 +24,8 @@ TEST(EnginesSimTest, SomeOrderExplainsEveryAnswerOfTheFixedSeeds) {
         return true;
       });
   EXPECT_EQ(range.seeds, kFixedSeeds);
-  for (const char* figure : {"operations", "together", "lost", "restarts", "troubles", "evictions",
-                             "looks", "directories lost", "put back", "grown"}) {
+  for (const char* figure : {"operations", "together", "batched", "lost", "restarts", "troubles",
+                             "evictions", "looks", "directories lost", "put back", "grown"}) {
     EXPECT_GT(range.figure(figure), 0u) << figure;
   }
   // Rare, and so missed without harm: a core of a cluster this small has no 16 MiB under way to one

@@ -29,11 +29,25 @@ bool Linearizer::CanBeOrdered(const std::vector<Model>& before, std::size_t firs
   return can;
 }
 
+namespace {
+
+// It was applied or decided against, or nobody knows. Where there was no decision it has no place
+// among others.
+bool MayHaveBeen(const Operation& operation) {
+  return IsUnknown(operation) || StatusOf(operation).ok();
+}
+
+}  // namespace
+
 bool Linearizer::MayComeNext(const Phases& phases, std::size_t index) const {
   if (phases[index] == Phase::kDone) return false;
   if (phases[index] == Phase::kMade) return true;
   for (std::size_t i = 0; i < phases.size(); ++i) {
     if (i == index || phases[i] == Phase::kDone) continue;
+    if (i < index && MayHaveBeen(operations_[index]) &&
+        InOneLane(operations_[i], operations_[index])) {
+      return false;
+    }
     // Of one that nobody knows the outcome of, nobody knows the time either.
     if (IsUnknown(operations_[i])) continue;
     if (operations_[i].answered < operations_[index].invoked) return false;

@@ -1,8 +1,9 @@
 // tests/sim/engine/linearizer.h
 //
 // Whether some order of operations that were under way together explains their answers: an order in
-// which none comes before one that had ended when it began, and in which each takes effect at one
-// moment between its call and its answer.
+// which none comes before one that had ended when it began, in which the appends of a batch to one
+// stream stand as they were asked, and in which each takes effect at one moment between its call
+// and its answer.
 
 #pragma once
 

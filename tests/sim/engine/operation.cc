@@ -224,9 +224,16 @@ std::vector<StreamId> NamesOf(const Operation& operation) {
                     operation.request);
 }
 
+bool InOneLane(const Operation& one, const Operation& other) {
+  return one.batch != 0 && one.batch == other.batch &&
+         std::get<AppendRequest>(one.request).stream ==
+             std::get<AppendRequest>(other.request).stream;
+}
+
 std::string ToText(const Operation& operation) {
-  std::string text = "#" + Number(operation.number) + " [" + Number(operation.invoked) + "," +
-                     (operation.was_answered() ? Number(operation.answered) : "") + ") " +
+  const std::string batch = operation.batch == 0 ? "" : " of batch " + Number(operation.batch);
+  std::string text = "#" + Number(operation.number) + batch + " [" + Number(operation.invoked) +
+                     "," + (operation.was_answered() ? Number(operation.answered) : "") + ") " +
                      Asked(operation.request) + " -> ";
   return text +
          std::visit(

@@ -41,6 +41,8 @@ struct Operation {
   static constexpr uint64_t kNever = UINT64_MAX;
 
   uint64_t number = 0;
+  // Not 0: of AppendBatch, called for all that have the same, in their order.
+  uint64_t batch = 0;
   Request request = {};
   Answer answer = {};  // None: the engine crashed first.
   // Order of events, for what came before what.
@@ -71,6 +73,8 @@ Status StatusOf(const Operation& operation);
 // Nothing says whether it took effect.
 bool IsUnknown(const Operation& operation);
 bool IsReadOnly(const Operation& operation);
+// Both are of one AppendBatch and of one stream.
+bool InOneLane(const Operation& one, const Operation& other);
 // What kind of operation, for counting which met which: "fork", "append" ...
 const char* KindOf(const Operation& operation);
 // Those whose life or death may change its answer.

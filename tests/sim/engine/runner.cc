@@ -14,6 +14,7 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
           world.violation(),
           {{"operations", counts.operations},
            {"together", counts.together},
+           {"batched", counts.batched},
            {"lost", counts.lost},
            {"looks", counts.looks},
            {"restarts", counts.restarts},

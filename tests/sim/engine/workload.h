@@ -25,6 +25,7 @@ class Workload {
   // Chooses what the next operations are mostly about; `model` is what there may be.
   void BeginBatch(const Model& model, Moments now_ms);
   Request Next(uint64_t number);
+  Request NextAppend(uint64_t number) { return Append(number); }
 
  private:
   const StreamId& Name();

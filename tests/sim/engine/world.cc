@@ -70,10 +70,18 @@ void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* star
   Moments now_ms;
   for (const Interval& one : Now()) now_ms.push_back(one.until);
   workload_.BeginBatch(models_[random_.Below(models_.size())], std::move(now_ms));
+  // Then all are one call but for the first, or with it.
+  const bool batch = count > 1 && random_.OneIn(5);
+  const uint64_t alone = batch ? random_.Below(2) : count;
   for (uint64_t i = 0; i < count; ++i) {
     Operation operation;
     operation.number = next_number_++;
-    operation.request = workload_.Next(operation.number);
+    if (i >= alone) {
+      operation.batch = i == alone ? operation.number : operations->back().batch;
+      operation.request = workload_.NextAppend(operation.number);
+    } else {
+      operation.request = workload_.Next(operation.number);
+    }
     operations->push_back(std::move(operation));
     const uint64_t window_ns = story_ == Site::Story::kNone ? profile_.window_ns : kStoryNs;
     starts->push_back(window_ns == 0 ? 0 : random_.Below(window_ns));
@@ -177,11 +185,46 @@ void World::Begin(Operation* operation, std::size_t node) {
   operation->process = site_.ended(operation->node);
 }
 
+void World::BeginTogether(std::span<Operation> operations) {
+  std::vector<AppendRequest> items;
+  for (Operation& operation : operations) {
+    operation.invoked = ++event_;
+    operation.times = Now();
+    ++open_;
+    ++counts_.batched;
+    items.push_back(std::get<AppendRequest>(operation.request));
+  }
+  auto call = [this, operations, items = std::move(items)](StreamEngine& engine) mutable {
+    engine.AppendBatch(std::move(items), [this, operations](Result<AppendBatchReply> reply) {
+      for (std::size_t i = 0; i < operations.size(); ++i) {
+        Done<AppendReply> done = Answered<AppendReply>(&operations[i]);
+        if (reply.ok()) {
+          done(std::move(reply->items.at(i)));
+        } else {
+          done(reply.status());
+        }
+      }
+    });
+  };
+  const std::size_t node = site_.Call(std::move(call), Site::kAnyNode);
+  for (Operation& operation : operations) {
+    operation.node = node;
+    operation.process = site_.ended(node);
+  }
+}
+
 bool World::BeginNext(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
                       uint64_t begin_ns, std::size_t* begun) {
   if (*begun == operations->size() || site_.now_ns() < begin_ns + starts[*begun]) return false;
   if (open_ > 0) ++counts_.together;
-  Begin(&(*operations)[(*begun)++]);
+  const std::size_t first = *begun;
+  const uint64_t batch = (*operations)[first].batch;
+  if (batch == 0) {
+    Begin(&(*operations)[(*begun)++]);
+    return true;
+  }
+  while (*begun < operations->size() && (*operations)[*begun].batch == batch) ++*begun;
+  BeginTogether(std::span(*operations).subspan(first, *begun - first));
   return true;
 }
 

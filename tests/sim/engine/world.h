@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ namespace ursula::engine::sim {
 struct Counts {
   uint64_t operations = 0;
   uint64_t together = 0;  // Of those, begun before another had ended.
+  uint64_t batched = 0;   // Of those, appends in batches.
   uint64_t lost = 0;      // Unanswered, because of a crash.
   uint64_t looks = 0;     // Heads, reads and listings that compare.
   uint64_t restarts = 0;
@@ -58,6 +60,8 @@ class World {
                  uint64_t begin_ns, std::size_t* begun);
   void CountLost(std::vector<Operation>* operations, std::size_t begun);
   void Begin(Operation* operation, std::size_t node = Site::kAnyNode);
+  // Of one AppendBatch, all of them.
+  void BeginTogether(std::span<Operation> operations);
   template <class Reply>
   Done<Reply> Answered(Operation* operation);
   void Strike();

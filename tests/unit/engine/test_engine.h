@@ -25,6 +25,7 @@ struct TestEngineOptions {
   std::string data_dir = {};
   uint64_t hot_bytes_max = 256 << 20;
   uint64_t message_bytes_max = 64 << 20;
+  uint64_t inflight_bytes_max = 64 << 20;
   bool new_history = false;
   Runtime* runtime = nullptr;  // Null: one of its own, with `cores`.
   Function<void(Function<void()>)> executor = {};
@@ -52,6 +53,7 @@ class TestEngine {
     engine.data_dir = options.data_dir;
     engine.hot_bytes_max = options.hot_bytes_max;
     engine.message_bytes_max = options.message_bytes_max;
+    engine.inflight_bytes_max = options.inflight_bytes_max;
     engine.new_history = options.new_history;
     auto opened = StreamEngine::Open(std::move(engine));
     status = opened.status();

@@ -18,6 +18,8 @@ std::string Describe(std::string_view path) {
       return "bucket " + route.stream.bucket;
     case RouteKind::kStreamList:
       return "list " + route.stream.bucket;
+    case RouteKind::kBatch:
+      return "batch " + route.stream.bucket;
     case RouteKind::kReserved:
       return "reserved";
     case RouteKind::kInvalid:
@@ -94,7 +96,6 @@ TEST(RoutesTest, ReservedNamesAreNoStreams) {
                            "/__ursula/metrics",
                            "/v1/stream/__ds/subscriptions/a",
                            "/v1/stream/__ds",
-                           "/demo/append-batch",
                            "/demo/a/append-batch",
                            "/demo/a/attrs",
                            "/demo/a/bootstrap",
@@ -107,6 +108,12 @@ TEST(RoutesTest, ReservedNamesAreNoStreams) {
                            "/demo/%24x"}) {
     EXPECT_EQ(Describe(path), "reserved") << path;
   }
+  EXPECT_EQ(Describe("/v1/stream/__batch"), "batch v1");
+  EXPECT_EQ(Describe("/v1/stream/__%62atch"), "batch v1");
+  EXPECT_EQ(Describe("/demo/append-batch"), "batch demo");
+  EXPECT_EQ(Describe("/v1/stream/__batch/a"), "v1||__batch/a");
+  EXPECT_EQ(Describe("/v1/stream/append-batch"), "v1||append-batch");
+  EXPECT_EQ(Describe("/demo/__batch"), "demo||__batch");
   EXPECT_EQ(Describe("/v1/stream/__dsx"), "v1||__dsx");
   EXPECT_EQ(Describe("/v1/stream/a/__ds"), "v1||a/__ds");
 }
