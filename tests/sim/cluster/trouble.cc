@@ -126,10 +126,17 @@ bool World::AllWhole() {
   return true;
 }
 
+bool World::AnyAlone() {
+  for (uint32_t group = 0; group < profile_.options.groups; ++group) {
+    if (cluster_.Members(group).size() == 1) return true;
+  }
+  return false;
+}
+
 // Of one node, while the others have everything: they give it back.
 void World::LosePayload(uint64_t node) {
   // Of members that come and go none may be the only one that has something.
-  if (profile_.change_one_in > 0 ? !AllAlike() : !AllWhole()) return;
+  if (profile_.change_one_in > 0 ? !AllAlike() || AnyAlone() : !AllWhole()) return;
   CloseNode(node, 1);
   if (cluster_.node(node).open()) return;
   Say("payload is lost: " + std::to_string(node));

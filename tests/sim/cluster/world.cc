@@ -10,6 +10,7 @@ namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
 constexpr std::size_t kCallsMax = 100;
+constexpr uint64_t kTroublesMin = 5;
 // From the end of all trouble until everything is available and alike.
 constexpr uint64_t kHealNs = 60 * kSecond;
 
@@ -31,7 +32,8 @@ World::World(uint64_t seed, bool verbose)
 ursula::sim::SeedResult World::Run() {
   for (uint64_t id = 1; id <= profile_.nodes; ++id) Open(id);
   if (violation_.empty() && CreateStreams()) {
-    for (uint32_t i = 0; i < profile_.operations && violation_.empty(); ++i) {
+    // What nobody takes, for nodes are down or too much waits, doesn't count.
+    while (violation_.empty() && (operations_ < profile_.operations || troubles_ < kTroublesMin)) {
       Operate();
       if (random_.OneIn(profile_.trouble_one_in)) Trouble();
       if (profile_.change_one_in > 0 && random_.OneIn(profile_.change_one_in)) ChangeMembers();

@@ -81,6 +81,7 @@ class World {
   void RepairDue(bool all);
   uint64_t AnyNode() { return 1 + random_.Below(profile_.nodes); }
   bool AllWhole();
+  bool AnyAlone();  // A group that has one member.
 
   const uint64_t seed_;
   const bool verbose_;

@@ -154,6 +154,68 @@ TEST(MembersTest, ALearnerVotesOnceItLacksNothing) {
   }
 }
 
+// As it answers of what it has alone, right after it was fresh.
+std::string LocalContent(ClusterWorld& cluster, uint64_t id, std::string_view name) {
+  std::string content;
+  ReadRequest request;
+  request.stream = NameOf(name);
+  request.consistency = Consistency::kLocal;
+  request.staleness_ms_max = 60'000;
+  for (bool more = true; more;) {
+    request.from = {content.size()};
+    const AskedRead page = cluster.node(id).Read(request);
+    cluster.RunUntil([&] { return page->reply.has_value(); });
+    content += page->text();
+    more = page->reply && page->reply->ok() && !(*page->reply)->reply.up_to_date &&
+           !page->text().empty();
+  }
+  return content;
+}
+
+TEST(MembersTest, AfterAPromotionBothOldVotersDieAtOnceAndEveryByteReads) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    WorldOptions options;
+    options.kept_log_bytes_max = 0;
+    ClusterWorld cluster(4, seed, options, 3);
+    cluster.OpenAll();
+    ASSERT_TRUE(cluster.CreateNow("s"));
+    std::string all;
+    for (int i = 0; i < 20; ++i) {
+      const std::string text(30'000, static_cast<char>('a' + i));
+      ASSERT_TRUE(cluster.AppendNow("s", text));
+      all += text;
+    }
+    for (uint64_t id = 1; id <= 3; ++id) cluster.replica(id).Checkpoint();
+    cluster.RunFor(1'000'000'000);
+    const uint64_t leader = *cluster.Leader();
+    const uint64_t gone = leader % 3 + 1;
+    cluster.Crash(gone);
+    cluster.network().set_faults({.delay_ns_min = 9'000'000, .delay_ns_max = 11'000'000});
+    std::vector<ReplicaId> wanted;
+    for (uint64_t id = 1; id <= 4; ++id) {
+      if (id != gone) wanted.push_back(ReplicaId{id});
+    }
+    auto promoted = [&] {
+      const raft::ConfState members = cluster.replica(leader).members();
+      return members.voters_outgoing.empty() &&
+             std::ranges::find(members.voters, ReplicaId{4}) != members.voters.end();
+    };
+    for (int steps = 0; !promoted() && steps < 10'000; ++steps) {
+      Step(cluster, wanted);
+      cluster.RunUntil(promoted, 1'000'000);
+    }
+    ASSERT_TRUE(promoted()) << seed;
+    // It has asked how fresh it is, at the least.
+    const AskedRead asked = cluster.node(4).Read({.stream = NameOf("s"), .bytes_max = 0});
+    ASSERT_TRUE(cluster.RunUntil([&] { return asked->reply.has_value(); }));
+    for (uint64_t id = 1; id <= 3; ++id) {
+      if (id != gone) cluster.Crash(id);
+    }
+    const std::string content = LocalContent(cluster, 4, "s");
+    EXPECT_TRUE(content == all) << seed << ": " << content.size() << " of " << all.size();
+  }
+}
+
 // Two voters are worse than one; and with a majority of those to be away nothing is begun.
 TEST(MembersTest, NoStepLeavesAGroupWorseOff) {
   ClusterWorld cluster(3, 1, {}, 1);
