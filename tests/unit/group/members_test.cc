@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "lib/base/ids.h"
+#include "lib/group/recovery.h"
+#include "lib/storage/wal_recovery.h"
 #include "tests/unit/group/cluster_world.h"
 
 namespace ursula::group {
@@ -316,6 +318,53 @@ TEST(MembersTest, AJointConfigurationIsLeft) {
     cluster.RunFor(100'000'000);
   }
   EXPECT_TRUE(done);
+}
+
+// What a log says of a group's changes of members, in its order.
+class ChangesInLog : public storage::RecoverySink {
+ public:
+  Status OnRecord(storage::RecoveredRecord record) override {
+    if (record.kind == storage::RecordKind::kState) {
+      committed_ = std::max(committed_, DecodeState(record.payload.view())->commit);
+    }
+    if (record.kind != storage::RecordKind::kEntry) return {};
+    if (record.payload.data()[0] == static_cast<char>(raft::EntryKind::kNormal)) return {};
+    EXPECT_LE(before_, committed_) << "the change at " << Raw(record.index) << " may be kept alone";
+    before_ = record.index;
+    ++changes_;
+    return {};
+  }
+  int changes() const { return changes_; }
+
+ private:
+  Index committed_{};
+  Index before_{};
+  int changes_ = 0;
+};
+
+// A crash keeps any prefix of what was written: whoever has a change and has forgotten that the one
+// before it counts would elect a leader by members of two changes ago (cluster_sim, seed 625).
+TEST(MembersTest, NoPrefixOfALogHasAChangeAndNotThatTheOneBeforeIsCommitted) {
+  WorldOptions options;
+  options.kept_log_bytes_max = 1 << 20;
+  ClusterWorld cluster(4, 1, options, 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t away = leader % 3 + 1;
+  const uint64_t gone = 6 - leader - away;
+  cluster.network().Isolate(NodeId{away});
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Learner(4)})).ok());
+  ASSERT_TRUE(Whole(cluster, 4));
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Voter(4), Removed(gone)})).ok());
+  ASSERT_TRUE(cluster.AppendNow("s", "x"));
+  cluster.network().Heal();
+  ASSERT_TRUE(Whole(cluster, away));  // All came at once.
+  cluster.Crash(away);
+  ChangesInLog changes;
+  cluster.node(away).set_now_ns(cluster.now_ns());
+  ASSERT_TRUE(cluster.node(away).Begin(&changes).ok());
+  EXPECT_EQ(changes.changes(), 3);
 }
 
 TEST(MembersTest, WhatDoesNotFitIsRefusedAndChangesNothing) {

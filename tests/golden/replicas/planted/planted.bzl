@@ -13,6 +13,7 @@ PLANTED_IN_GROUP = {
     "keeps_a_stale_tail_behind_a_snapshot": "recovery.cc",
     "promotes_what_lacks_payload": "membership.cc",
     "raises_terms_unasked": "replica.cc",
+    "remembers_members_behind_their_change": "drive.cc",
 }
 
 PLANTED_IN_RAFT = {
@@ -38,6 +39,7 @@ NOTICED_BY_GROUPS = [
     "leaves_producers_out_of_snapshots",
     "promotes_what_lacks_payload",
     "raises_terms_unasked",
+    "remembers_members_behind_their_change",
 ]
 
 # tests/sim/engine, of three nodes.
