@@ -29,7 +29,7 @@ Profile MakeProfile(Random* random) {
   profile.pause_ns_max = 1'000'000 + random->Below(30'000'000);
   profile.append_bytes_max = random->OneIn(6) ? 30'000 : random->OneIn(3) ? 4000 : 200;
   profile.trouble_one_in = 15 + static_cast<uint32_t>(random->Below(50));
-  if (random->OneIn(4)) {  // Far apart: how all is when nothing is wrong is seen, too.
+  if (random->OneIn(12)) {  // Far apart: how all is when nothing is wrong is seen, too.
     profile.trouble_one_in = 300 + static_cast<uint32_t>(random->Below(300));
     profile.pause_ns_max = 30'000'000;
   }
