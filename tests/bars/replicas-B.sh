@@ -11,7 +11,8 @@ bazel ${URSULA_BAZEL_STARTUP:-} build --symlink_prefix=.bazel/tests-plain- \
 seeds=${URSULA_SIM_SEEDS:-10000}
 half=$((seeds / 2))
 engines=$((seeds / 20))
-digest=$((seeds / 100 > 0 ? seeds / 100 : 1))
+digest=$((seeds / 20 > 0 ? seeds / 20 : 1))
+hundredth=$((seeds / 100 > 0 ? seeds / 100 : 1))
 results=$(mktemp -d)
 trap 'rm -r "$results"' EXIT
 verdict=0
@@ -49,16 +50,18 @@ for file in "$results"/groups-[01]; do
   ((rate >= 100)) || verdict=1
 done
 
-# The first range once more, of the binary with another optimization.
-.bazel/tests-plain-bin/tests/sim/cluster/cluster_sim --first=0 --count="$digest" --digest="$digest" >"$results/again" || verdict=1
-of_range() { grep -m 1 '^seeds ' "$1" | grep -oE 'digest [0-9a-f]+'; }
+# The first ones once more, in two other processes: of this optimization, and of another.
+again() { "$1" --first=0 --count="$hundredth" --digest="$hundredth" | grep -m 1 '^seeds ' | grep -oE 'digest [0-9a-f]+'; }
 equal="equal hashes"
-[[ $(of_range "$results/again") == "$(of_range "$results/groups-0")" ]] || { equal="other hashes" && verdict=1; }
+[[ $(again "$bin/cluster/cluster_sim") == "$(again .bazel/tests-plain-bin/tests/sim/cluster/cluster_sim)" ]] ||
+  { equal="other hashes" && verdict=1; }
 
 if [[ ${URSULA_LEDGER:-} == 1 ]]; then
   cat "$results"/groups-[01] >"$results/ranges"
   tests/sim/cluster/ledger.py add "$results/ranges" >&2
 fi
 ledger=$(tests/sim/cluster/ledger.py sum)
-echo "$((2 * half)) seeds of groups and $((2 * engines)) of engines: $violations violations, $changing with changes of members, $small too small, $served of $calm calm seconds served, ${rates[*]} seeds a minute, marks met by neither: $(grep -c . <<<"$missed" || true), $digest seeds again at another level: $equal, $ledger in the ledger"
-((seeds >= 10000 && ledger >= 50000)) && exit "$verdict"
+echo "$((2 * half)) seeds of groups and $((2 * engines)) of engines: $violations violations, $changing with changes of members, $small too small, $served of $calm calm seconds served, ${rates[*]} seeds a minute, marks met by neither: $(grep -c . <<<"$missed" || true), $hundredth seeds again at another level: $equal, $ledger in the ledger"
+# Engines in a cluster have one to three cores here, so that one mark of those wanted isn't there.
+((seeds >= 10000 && ledger >= 50000)) && grep -q "of one and of four cores in one group" "$bin/engine/engines_sim" &&
+  exit "$verdict"
