@@ -91,6 +91,7 @@ struct Node {
 class Nodes {
  public:
   Nodes(uint64_t count, const std::string& directory) : nodes_(count) {
+    std::filesystem::create_directories(directory);
     for (uint64_t id = 1; id <= count; ++id) {
       Node& node = nodes_[id - 1];
       Result<std::unique_ptr<Runtime>> runtime = NewRuntime({});
