@@ -58,9 +58,12 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     // What these entries cut off is not to be called committed.
     PersistState(append->entries.empty() ? written_index_ : append->entries.front().index - 1);
   }
-  bool changes_members = false;
   for (const raft::Entry& entry : append->entries) {
-    changes_members |= entry.kind != raft::EntryKind::kNormal;
+    // Members count as they were when the last known commit index is applied. A change is proposed
+    // once the one before it is applied, so whoever has it must not forget that one: else two that
+    // remember old members alone may elect a leader beside that of the new ones. Before it, for a
+    // crash may keep it and lose what comes behind it.
+    if (entry.kind != raft::EntryKind::kNormal) PersistState(entry.index - 1);
     char kind = static_cast<char>(entry.kind);
     storage::WalRecord record;
     record.group = group_;
@@ -71,10 +74,6 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     last_lsn_ = services_.wal->Append(record);
     written_index_ = entry.index;
   }
-  // Members count as they were when the last known commit index is applied. A change is proposed
-  // once the one before it is applied, so whoever acknowledges it must not forget that one: else
-  // two that remember old members alone may elect a leader beside that of the new ones.
-  if (changes_members) PersistState(written_index_);
   if (!append->entries.empty() && append->entries.front().index <= payload_checked_at_) {
     payload_checked_at_ = append->entries.front().index - 1;
   }

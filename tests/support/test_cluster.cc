@@ -208,6 +208,16 @@ void TestCluster::Pause(uint64_t node, uint64_t ms) {
 void TestCluster::Cut(uint64_t from, uint64_t to) { impl_->network.Cut(NodeId{from}, NodeId{to}); }
 void TestCluster::Isolate(uint64_t node) { impl_->network.Isolate(NodeId{node}); }
 void TestCluster::Heal() { impl_->network.Heal(); }
+std::size_t TestCluster::posted(uint64_t node) const {
+  std::size_t posted = 0;
+  ManualRuntime& runtime = *impl_->Find(node).runtime;
+  for (uint16_t core = 0; core < runtime.core_count(); ++core) {
+    posted += runtime.manual_loop(CoreId{core}).posted();
+  }
+  return posted;
+}
+
+void TestCluster::RepeatFrames() { impl_->network.set_faults({.repeat_per_million = 1'000'000}); }
 
 bool TestCluster::Step(uint64_t end_ns) {
   bool turned = false;

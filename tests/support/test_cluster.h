@@ -14,6 +14,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -67,11 +68,13 @@ class TestCluster {
   void Wipe(uint64_t node);     // Its disk is a new one.
   const std::vector<std::string>& log(uint64_t node) const;  // Lines, since it was last opened.
   FaultDisk& disk(uint64_t node);                            // Whose files are below /data.
-  void FailDisk(uint64_t node);            // No write or sync succeeds, until it is opened again.
-  void Pause(uint64_t node, uint64_t ms);  // It stands still, as a process that isn't scheduled.
-  void Cut(uint64_t from, uint64_t to);    // Nothing arrives any more, in this direction.
-  void Isolate(uint64_t node);             // Both ways, from and to all others.
-  void Heal();                             // Every cut.
+  void FailDisk(uint64_t node);             // No write or sync succeeds, until it is opened again.
+  void Pause(uint64_t node, uint64_t ms);   // It stands still, as a process that isn't scheduled.
+  void Cut(uint64_t from, uint64_t to);     // Nothing arrives any more, in this direction.
+  void Isolate(uint64_t node);              // Both ways, from and to all others.
+  void Heal();                              // Every cut.
+  std::size_t posted(uint64_t node) const;  // From core to core, and not taken yet.
+  void RepeatFrames();                      // Against their contract, all come twice from here on.
 
   uint64_t now_ns() const;
   void Advance(uint64_t ms);

@@ -169,7 +169,21 @@ void TestNetwork::Deliver(const LaneKey& key, uint64_t connection, Bytes frame) 
   FrameSink* sink = receiver->sink(receiver->CoreFor(core));
   if (sink == nullptr) return;
   ++frames_;
+  if (faults_.repeat_per_million > 0 && random_.Below(1'000'000) < faults_.repeat_per_million) {
+    Repeat(key, receiver, frame);
+  }
   sink->OnFrame(from, channel, std::move(frame));
+}
+
+void TestNetwork::Repeat(const LaneKey& key, Port* receiver, const Bytes& frame) {
+  const auto& [from, to, channel, core] = key;
+  const CoreId at = receiver->CoreFor(core);
+  ManualLoop& loop = receiver->loop(at);
+  loop.At(loop.now_ns() + Delay(),
+          [this, receiver, from = from, to = to, channel = channel, at, frame]() mutable {
+            if (Find(to) != receiver || receiver->sink(at) == nullptr) return;
+            receiver->sink(at)->OnFrame(from, channel, std::move(frame));
+          });
 }
 
 }  // namespace ursula::testing

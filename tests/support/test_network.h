@@ -28,7 +28,8 @@ namespace ursula::testing {
 struct NetworkFaults {
   uint64_t delay_ns_min = 50'000;
   uint64_t delay_ns_max = 200'000;
-  uint32_t break_per_million = 0;                 // Of frames: the connection breaks with it.
+  uint32_t break_per_million = 0;   // Of frames: the connection breaks with it.
+  uint32_t repeat_per_million = 0;  // Of frames: against the contract, it comes twice.
   uint64_t buffer_bytes_max = uint64_t{4} << 20;  // Under way on one channel; more is kFull.
 };
 
@@ -71,6 +72,7 @@ class TestNetwork {
 
   SendOutcome Send(NodeId from, CoreId core, NodeId to, Channel channel, std::vector<Bytes> frame);
   void Deliver(const LaneKey& key, uint64_t connection, Bytes frame);
+  void Repeat(const LaneKey& key, Port* receiver, const Bytes& frame);
   void TellLost(NodeId node, NodeId peer, bool ended);
   Port* Find(NodeId node);
   uint64_t& ConnectionOf(NodeId a, NodeId b);

@@ -6,7 +6,7 @@ Profile MakeProfile(Random* random) {
   Profile profile;
   profile.nodes = random->OneIn(5) ? 5 : random->OneIn(6) ? 2 : 3;
   profile.voters = profile.nodes;
-  if (random->OneIn(2)) {
+  if (!random->OneIn(3)) {
     if (random->OneIn(4)) profile.voters = 1;
     profile.nodes = profile.voters + 3;
     profile.change_one_in = 10 + static_cast<uint32_t>(random->Below(60));
@@ -29,6 +29,10 @@ Profile MakeProfile(Random* random) {
   profile.pause_ns_max = 1'000'000 + random->Below(30'000'000);
   profile.append_bytes_max = random->OneIn(6) ? 30'000 : random->OneIn(3) ? 4000 : 200;
   profile.trouble_one_in = 15 + static_cast<uint32_t>(random->Below(50));
+  if (random->OneIn(12)) {  // Far apart: how all is when nothing is wrong is seen, too.
+    profile.trouble_one_in = 300 + static_cast<uint32_t>(random->Below(300));
+    profile.pause_ns_max = 30'000'000;
+  }
   profile.disk_latency_ns_max = random->OneIn(6)   ? 100'000'000
                                 : random->OneIn(3) ? 5'000'000
                                                    : 300'000;

@@ -1,5 +1,7 @@
 // What goes wrong in a seed's world, and for how long.
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "lib/base/ids.h"
@@ -31,8 +33,24 @@ void World::RepairDue(bool all) {
   for (Repair& repair : due) repair.run();
 }
 
+// The seconds in which callers are at work, as they were served.
+void World::CountSecond() {
+  const uint64_t now_ns = cluster_.now_ns();
+  if (!repairs_.empty()) troubled_until_ns_ = std::max(troubled_until_ns_, now_ns);
+  if (second_ns_ == 0 || now_ns < second_ns_ + kSecond) return;
+  if (troubled_until_ns_ + 3 * kSecond <= second_ns_) {
+    ++calm_seconds_;
+    std::set<uint32_t> groups;
+    for (const Stream& stream : streams_) groups.insert(stream.group);
+    if (succeeded_ == groups) ++served_seconds_;
+  }
+  second_ns_ = now_ns;
+  succeeded_.clear();
+}
+
 void World::Trouble() {
   ++troubles_;
+  troubled_until_ns_ = std::max(troubled_until_ns_, cluster_.now_ns());
   const uint64_t node = AnyNode();
   const uint64_t other = 1 + (node + random_.Below(profile_.nodes - 1)) % profile_.nodes;
   testing::TestNetwork& network = cluster_.network();
@@ -61,7 +79,7 @@ void World::Trouble() {
       return JumpClock(node);
     case 10:
       Say("paused: " + std::to_string(node));
-      return cluster_.Pause(node, random_.Below(4 * kSecond));
+      return PauseNode(node, random_.Below(4 * kSecond));
     case 11:
       return FillDisk(node);
     case 12:
@@ -70,6 +88,11 @@ void World::Trouble() {
       // All at once.
       for (uint64_t id = 1; id <= profile_.nodes; ++id) CloseNode(id, 0);
   }
+}
+
+void World::PauseNode(uint64_t node, uint64_t ns) {
+  troubled_until_ns_ = std::max(troubled_until_ns_, cluster_.now_ns() + ns);
+  cluster_.Pause(node, ns);
 }
 
 // 0: the power fails; 1: the process is killed; 2: it stops.
@@ -126,10 +149,17 @@ bool World::AllWhole() {
   return true;
 }
 
+bool World::AnyAlone() {
+  for (uint32_t group = 0; group < profile_.options.groups; ++group) {
+    if (cluster_.Members(group).size() == 1) return true;
+  }
+  return false;
+}
+
 // Of one node, while the others have everything: they give it back.
 void World::LosePayload(uint64_t node) {
   // Of members that come and go none may be the only one that has something.
-  if (profile_.change_one_in > 0 ? !AllAlike() : !AllWhole()) return;
+  if (profile_.change_one_in > 0 ? !AllAlike() || AnyAlone() : !AllWhole()) return;
   CloseNode(node, 1);
   if (cluster_.node(node).open()) return;
   Say("payload is lost: " + std::to_string(node));

@@ -1,6 +1,9 @@
 #include "tests/sim/cluster/world.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <memory>
 
 #include "lib/base/ids.h"
 #include "tests/sim/seeds/hash.h"
@@ -8,8 +11,11 @@
 namespace ursula::group::sim {
 namespace {
 
-constexpr uint64_t kSecond = 1'000'000'000;
+constexpr uint64_t kMs = 1'000'000;
+constexpr uint64_t kSecond = 1000 * kMs;
+constexpr uint64_t kOperationsMin = 500;
 constexpr std::size_t kCallsMax = 100;
+constexpr uint64_t kTroublesMin = 5;
 // From the end of all trouble until everything is available and alike.
 constexpr uint64_t kHealNs = 60 * kSecond;
 
@@ -31,7 +37,9 @@ World::World(uint64_t seed, bool verbose)
 ursula::sim::SeedResult World::Run() {
   for (uint64_t id = 1; id <= profile_.nodes; ++id) Open(id);
   if (violation_.empty() && CreateStreams()) {
-    for (uint32_t i = 0; i < profile_.operations && violation_.empty(); ++i) {
+    // What nobody takes, for nodes are down or too much waits, doesn't count.
+    while (violation_.empty() && (operations_ < profile_.operations || troubles_ < kTroublesMin)) {
+      if (second_ns_ == 0) second_ns_ = cluster_.now_ns();
       Operate();
       if (random_.OneIn(profile_.trouble_one_in)) Trouble();
       if (profile_.change_one_in > 0 && random_.OneIn(profile_.change_one_in)) ChangeMembers();
@@ -44,6 +52,7 @@ ursula::sim::SeedResult World::Run() {
       }
       Run(random_.Below(profile_.pause_ns_max));
     }
+    second_ns_ = 0;
     if (violation_.empty()) Finish();
   }
   for (const Stream& stream : streams_) {
@@ -64,9 +73,15 @@ ursula::sim::SeedResult World::Run() {
                     {"troubles", troubles_},
                     {"crashes", crashes_},
                     {"changes of members", changes_},
+                    {"seeds with them", changes_ > 0 ? 1u : 0u},
+                    {"calm seconds", calm_seconds_},
+                    {"of them served", served_seconds_},
+                    {"too small", violation_.empty() && IsSmall() ? 1u : 0u},
                     {"frames", cluster_.network().frames()}};
   return result;
 }
+
+bool World::IsSmall() const { return operations_ < kOperationsMin || troubles_ < kTroublesMin; }
 
 bool World::CreateStreams() {
   for (uint32_t i = 0; i < profile_.streams; ++i) {
@@ -119,6 +134,7 @@ void World::Append(Stream* stream, uint64_t node) {
   calls_.push_back([this, stream, payload, told, asked, &at = cluster_.node(node)] {
     if (!asked->reply && at.open()) return false;
     if (asked->ok()) {
+      Succeeded(*stream);
       stream->history.Acknowledged(payload, told, (*asked->reply)->append.tail.bytes);
     } else if (asked->reply && asked->code() != StatusCode::kOutcomeUnknown) {
       ++refused_;
@@ -151,6 +167,7 @@ void World::AppendOnce(Stream* stream, uint64_t node) {
     if (outcome != Outcome::kOk && outcome != Outcome::kDuplicate) {
       Violate("a producer's append ended with " + std::to_string(static_cast<int>(outcome)));
     }
+    Succeeded(*stream);
     stream->history.AcknowledgedOnce(stream->asked);
     stream->asked.clear();
     ++stream->sequence;
@@ -159,20 +176,36 @@ void World::AppendOnce(Stream* stream, uint64_t node) {
 }
 
 void World::Read(Stream* stream, uint64_t node) {
+  if (random_.OneIn(6)) return ReadOf(stream, node, random_.Below(3000));
+  ReadOf(stream, node, std::nullopt);
+}
+
+uint64_t World::ToldBy(const Stream& stream, uint64_t ns) const {
+  auto after = stream.told_at.upper_bound(ns);
+  return after == stream.told_at.begin() ? 0 : std::prev(after)->second;
+}
+
+// `staleness_ms`: it may be so old, and comes from there.
+void World::ReadOf(Stream* stream, uint64_t node, std::optional<uint64_t> staleness_ms) {
   struct State {
     std::string content;
     AskedRead page;
   };
   auto state = std::make_shared<State>();
-  const uint64_t told = stream->history.told();
-  auto ask = [stream, state, &at = cluster_.node(node)] {
+  const uint64_t now_ns = cluster_.now_ns();
+  const uint64_t told = staleness_ms
+                            ? ToldBy(*stream, now_ns - std::min(now_ns, *staleness_ms * kMs))
+                            : stream->history.told();
+  auto ask = [stream, state, staleness_ms, &at = cluster_.node(node)] {
     ReadRequest request;
+    if (staleness_ms) request.consistency = Consistency::kLocal;
+    request.staleness_ms_max = staleness_ms.value_or(0);
     request.stream = NameOf(stream->name);
     request.from = {state->content.size()};
     state->page = at.Read(request, 0, stream->group);
   };
   ask();
-  calls_.push_back([this, stream, state, told, ask, &at = cluster_.node(node)] {
+  calls_.push_back([this, stream, state, told, ask, staleness_ms, &at = cluster_.node(node)] {
     if (!at.open()) return true;
     if (!state->page->reply) return false;
     Note(3, state->page->reply->ok());
@@ -184,6 +217,8 @@ void World::Read(Stream* stream, uint64_t node) {
     }
     const ReadReply& reply = (*state->page->reply)->reply;
     if (reply.outcome != Outcome::kOk) {
+      // One that hasn't heard of the stream yet: the engine asks again (IsToAskAgain).
+      if (staleness_ms && reply.outcome == Outcome::kNotFound && told == 0) return true;
       Violate("a read ended with " + std::to_string(static_cast<int>(reply.outcome)));
       return true;
     }
@@ -195,6 +230,7 @@ void World::Read(Stream* stream, uint64_t node) {
       ask();
       return false;
     }
+    if (!staleness_ms) Succeeded(*stream);
     stream->history.Read(state->content, told);
     return true;
   });
@@ -233,6 +269,13 @@ bool World::Run(uint64_t ns) {
     cluster_.RunFor(std::min<uint64_t>(end_ns - cluster_.now_ns(), 2'000'000));
     Poll();
     RepairDue(false);
+    for (Stream& stream : streams_) {
+      const uint64_t told = stream.history.told();
+      if (stream.told_at.empty() || stream.told_at.rbegin()->second != told) {
+        stream.told_at[cluster_.now_ns()] = told;
+      }
+    }
+    CountSecond();
     Observe();
   } while (violation_.empty() && cluster_.now_ns() < end_ns);
   return violation_.empty();

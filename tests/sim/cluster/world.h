@@ -37,6 +37,7 @@ class World {
     uint64_t sequence = 0;
     std::string asked = {};
     bool asking = false;
+    std::map<uint64_t, uint64_t> told_at = {};  // By the time: History::told().
   };
   // What is to be undone, and when.
   struct Repair {
@@ -52,6 +53,8 @@ class World {
   void Append(Stream* stream, uint64_t node);
   void AppendOnce(Stream* stream, uint64_t node);
   void Read(Stream* stream, uint64_t node);
+  void ReadOf(Stream* stream, uint64_t node, std::optional<uint64_t> staleness_ms);
+  uint64_t ToldBy(const Stream& stream, uint64_t ns) const;
   void UseShortLived(uint64_t node);
   uint64_t PickNode(uint32_t group);
   void Poll();
@@ -64,6 +67,7 @@ class World {
   void Note(uint64_t what, uint64_t value);
   void Say(const std::string& what);
   bool Run(uint64_t ns);  // False: a violation.
+  void Succeeded(const Stream& stream) { succeeded_.insert(stream.group); }
 
   // members.cc
   void ChangeMembers();
@@ -80,7 +84,11 @@ class World {
   void Later(uint64_t ns_max, std::function<void()> run);
   void RepairDue(bool all);
   uint64_t AnyNode() { return 1 + random_.Below(profile_.nodes); }
+  void PauseNode(uint64_t node, uint64_t ns);
+  void CountSecond();
+  bool IsSmall() const;
   bool AllWhole();
+  bool AnyAlone();  // A group that has one member.
 
   const uint64_t seed_;
   const bool verbose_;
@@ -96,6 +104,11 @@ class World {
   // By group: who has ever been a member. A replica's number is never given out again.
   std::map<uint32_t, std::set<uint64_t>> ever_;
   uint64_t changes_ = 0;  // Of members, that have ended well.
+  uint64_t troubled_until_ns_ = 0;
+  uint64_t second_ns_ = 0;        // When the second began that is looked at; 0: none is.
+  std::set<uint32_t> succeeded_;  // Groups, in it.
+  uint64_t calm_seconds_ = 0;     // Without any trouble, nor in the three before it.
+  uint64_t served_seconds_ = 0;   // Of them: in which each group answered.
   uint64_t trace_ = 0;
   uint64_t operations_ = 0;
   uint64_t troubles_ = 0;

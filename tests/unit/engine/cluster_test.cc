@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "lib/base/ids.h"
+#include "lib/engine/placement.h"
 #include "lib/storage/directory.h"
 #include "tests/support/fault_disk.h"
 #include "tests/support/founded_directories.h"
@@ -171,6 +173,49 @@ TEST_F(ClusterTest, ACallWhoseAnswerIsLostIsUnknownAndCarriedOutOnce) {
   for (char writer : {'1', '2', '3'}) EXPECT_LE(std::ranges::count(text, writer), 1) << text;
   cluster_.Advance(20'000);
   EXPECT_EQ(Read(2, id), text);  // Nothing comes later.
+}
+
+// By a transport that breaks its contract.
+TEST_F(ClusterTest, ACallThatComesTwiceIsCarriedOutOnce) {
+  ASSERT_TRUE(Create(1, Id("s")).ok());
+  cluster_.RepeatFrames();
+  std::string all;
+  for (uint64_t i = 0; i < 12; ++i) {
+    auto appended = Append(1 + i % 3, Id("s"), std::to_string(i));
+    ASSERT_TRUE(appended.ok()) << appended.status().ToString();
+    all += std::to_string(i);
+    cluster_.Advance(10);  // The second has come, too.
+    EXPECT_EQ(Read(1, Id("s")), all);
+  }
+}
+
+// Node 2 sends those of group 3 from its core 1, which node 3 hears on its core 1 and hands to its
+// core 0: there one waits while both nodes stand still.
+TEST_F(ClusterTest, ACallIsNotCarriedOutOnceItsCallerWasToldThatNobodyKnows) {
+  constexpr GroupId kGroup{3};
+  StreamId id = Id("s");
+  while (GroupOf(id, 4) != kGroup) id.name += "s";
+  ASSERT_TRUE(Create(1, id).ok());
+  const uint64_t leader = *cluster_.LeaderOf(kGroup);
+  auto handed = cluster_.Await<TransferReply>(
+      [&](auto done) { cluster_.node(leader).TransferLeader(kGroup, NodeId{3}, std::move(done)); });
+  ASSERT_TRUE(handed.ok()) << handed.status().ToString();
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.LeaderOf(kGroup) == 3; }));
+  ASSERT_TRUE(Append(2, id, "before").ok());
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.posted(3) == 0; }));
+  AppendRequest request;
+  request.stream = id;
+  request.messages.push_back(Bytes::Copy("late"));
+  std::optional<Result<AppendReply>> reply;
+  cluster_.node(2).Append(std::move(request),
+                          [&](Result<AppendReply> result) { reply = std::move(result); });
+  ASSERT_TRUE(cluster_.RunUntil([&] { return cluster_.posted(3) > 0; }, 1)) << "nothing is shown";
+  cluster_.Pause(1, 11'000);  // Else it would elect another leader.
+  cluster_.Pause(3, 11'000);
+  ASSERT_TRUE(cluster_.RunUntil([&] { return reply.has_value(); }));
+  EXPECT_EQ(reply->status().code(), StatusCode::kOutcomeUnknown) << reply->status().ToString();
+  cluster_.Advance(20'000);
+  EXPECT_EQ(Read(2, id), "before");
 }
 
 TEST_F(ClusterTest, BucketsAndForksAreMadeFromAnyNode) {

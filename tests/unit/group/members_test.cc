@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "lib/base/ids.h"
+#include "lib/group/recovery.h"
+#include "lib/storage/wal_recovery.h"
 #include "tests/unit/group/cluster_world.h"
 
 namespace ursula::group {
@@ -154,6 +156,68 @@ TEST(MembersTest, ALearnerVotesOnceItLacksNothing) {
   }
 }
 
+// As it answers of what it has alone, right after it was fresh.
+std::string LocalContent(ClusterWorld& cluster, uint64_t id, std::string_view name) {
+  std::string content;
+  ReadRequest request;
+  request.stream = NameOf(name);
+  request.consistency = Consistency::kLocal;
+  request.staleness_ms_max = 60'000;
+  for (bool more = true; more;) {
+    request.from = {content.size()};
+    const AskedRead page = cluster.node(id).Read(request);
+    cluster.RunUntil([&] { return page->reply.has_value(); });
+    content += page->text();
+    more = page->reply && page->reply->ok() && !(*page->reply)->reply.up_to_date &&
+           !page->text().empty();
+  }
+  return content;
+}
+
+TEST(MembersTest, AfterAPromotionBothOldVotersDieAtOnceAndEveryByteReads) {
+  for (uint64_t seed = 1; seed <= 10; ++seed) {
+    WorldOptions options;
+    options.kept_log_bytes_max = 0;
+    ClusterWorld cluster(4, seed, options, 3);
+    cluster.OpenAll();
+    ASSERT_TRUE(cluster.CreateNow("s"));
+    std::string all;
+    for (int i = 0; i < 20; ++i) {
+      const std::string text(30'000, static_cast<char>('a' + i));
+      ASSERT_TRUE(cluster.AppendNow("s", text));
+      all += text;
+    }
+    for (uint64_t id = 1; id <= 3; ++id) cluster.replica(id).Checkpoint();
+    cluster.RunFor(1'000'000'000);
+    const uint64_t leader = *cluster.Leader();
+    const uint64_t gone = leader % 3 + 1;
+    cluster.Crash(gone);
+    cluster.network().set_faults({.delay_ns_min = 9'000'000, .delay_ns_max = 11'000'000});
+    std::vector<ReplicaId> wanted;
+    for (uint64_t id = 1; id <= 4; ++id) {
+      if (id != gone) wanted.push_back(ReplicaId{id});
+    }
+    auto promoted = [&] {
+      const raft::ConfState members = cluster.replica(leader).members();
+      return members.voters_outgoing.empty() &&
+             std::ranges::find(members.voters, ReplicaId{4}) != members.voters.end();
+    };
+    for (int steps = 0; !promoted() && steps < 10'000; ++steps) {
+      Step(cluster, wanted);
+      cluster.RunUntil(promoted, 1'000'000);
+    }
+    ASSERT_TRUE(promoted()) << seed;
+    // It has asked how fresh it is, at the least.
+    const AskedRead asked = cluster.node(4).Read({.stream = NameOf("s"), .bytes_max = 0});
+    ASSERT_TRUE(cluster.RunUntil([&] { return asked->reply.has_value(); }));
+    for (uint64_t id = 1; id <= 3; ++id) {
+      if (id != gone) cluster.Crash(id);
+    }
+    const std::string content = LocalContent(cluster, 4, "s");
+    EXPECT_TRUE(content == all) << seed << ": " << content.size() << " of " << all.size();
+  }
+}
+
 // Two voters are worse than one; and with a majority of those to be away nothing is begun.
 TEST(MembersTest, NoStepLeavesAGroupWorseOff) {
   ClusterWorld cluster(3, 1, {}, 1);
@@ -254,6 +318,53 @@ TEST(MembersTest, AJointConfigurationIsLeft) {
     cluster.RunFor(100'000'000);
   }
   EXPECT_TRUE(done);
+}
+
+// What a log says of a group's changes of members, in its order.
+class ChangesInLog : public storage::RecoverySink {
+ public:
+  Status OnRecord(storage::RecoveredRecord record) override {
+    if (record.kind == storage::RecordKind::kState) {
+      committed_ = std::max(committed_, DecodeState(record.payload.view())->commit);
+    }
+    if (record.kind != storage::RecordKind::kEntry) return {};
+    if (record.payload.data()[0] == static_cast<char>(raft::EntryKind::kNormal)) return {};
+    EXPECT_LE(before_, committed_) << "the change at " << Raw(record.index) << " may be kept alone";
+    before_ = record.index;
+    ++changes_;
+    return {};
+  }
+  int changes() const { return changes_; }
+
+ private:
+  Index committed_{};
+  Index before_{};
+  int changes_ = 0;
+};
+
+// A crash keeps any prefix of what was written: whoever has a change and has forgotten that the one
+// before it counts would elect a leader by members of two changes ago (cluster_sim, seed 625).
+TEST(MembersTest, NoPrefixOfALogHasAChangeAndNotThatTheOneBeforeIsCommitted) {
+  WorldOptions options;
+  options.kept_log_bytes_max = 1 << 20;
+  ClusterWorld cluster(4, 1, options, 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t away = leader % 3 + 1;
+  const uint64_t gone = 6 - leader - away;
+  cluster.network().Isolate(NodeId{away});
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Learner(4)})).ok());
+  ASSERT_TRUE(Whole(cluster, 4));
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Voter(4), Removed(gone)})).ok());
+  ASSERT_TRUE(cluster.AppendNow("s", "x"));
+  cluster.network().Heal();
+  ASSERT_TRUE(Whole(cluster, away));  // All came at once.
+  cluster.Crash(away);
+  ChangesInLog changes;
+  cluster.node(away).set_now_ns(cluster.now_ns());
+  ASSERT_TRUE(cluster.node(away).Begin(&changes).ok());
+  EXPECT_EQ(changes.changes(), 3);
 }
 
 TEST(MembersTest, WhatDoesNotFitIsRefusedAndChangesNothing) {

@@ -201,6 +201,21 @@ TEST(ReplicationTest, AnIsolatedLeaderServesNoStaleRead) {
   EXPECT_EQ(cluster.Content(old, "s"), "new");
 }
 
+// It has asked before it raised a term, and nobody has answered.
+TEST(ReplicationTest, OneThatWasCutOffDeposesNobody) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  const Term term = cluster.replica(leader).term();
+  cluster.network().Isolate(NodeId{Other(cluster, leader)});
+  cluster.RunFor(10 * kSecond);
+  cluster.network().Heal();
+  cluster.RunFor(5 * kSecond);
+  EXPECT_EQ(cluster.Leader(), leader);
+  for (uint64_t id = 1; id <= 3; ++id) EXPECT_EQ(cluster.replica(id).term(), term) << id;
+}
+
 TEST(ReplicationTest, AReadOutlivesTheLeaderItWasAskedOf) {
   ClusterWorld cluster(3);
   cluster.OpenAll();
