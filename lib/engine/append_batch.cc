@@ -72,7 +72,7 @@ struct Engine::Lane {
   };
 
   std::size_t size() const { return items.size(); }
-  bool IsLate(uint64_t now_ns) const { return now_ns - begun_ns > kBeginNs; }
+  bool IsLate(uint64_t now_ns) const { return now_ns > begun_ns + kBeginNs; }
   // None of those left is begun.
   void EndRest(const Status& why) {
     for (; next < size(); ++next) items[next].reply = why;

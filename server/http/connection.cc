@@ -5,6 +5,7 @@
 
 #include "lib/base/check.h"
 #include "server/protocol/errors.h"
+#include "server/protocol/response_mapping.h"
 
 namespace ursula::http {
 namespace {
@@ -219,10 +220,13 @@ void Connection::OnReceiveEnded(int error) {
   if (error != 0) return Cut();
   if (state_ == State::kMoving) return;
   if (state_ == State::kReading && parser_.InRequest()) {
-    return Refuse(protocol::ErrorResponse(400, "MALFORMED_REQUEST",
-                                          "the connection ended before the request did; nothing "
-                                          "was applied, send it again"),
-                  Refusal::kMalformed);
+    protocol::Response cut_off = protocol::ErrorResponse(
+        400, "MALFORMED_REQUEST",
+        "the connection ended before the request did; nothing was applied, send it again");
+    if (!protocol::OutcomeWithoutEngine(parser_.request().method, cut_off).empty()) {
+      cut_off.headers.Set("Stream-Outcome", "not-proposed");
+    }
+    return Refuse(std::move(cut_off), Refusal::kMalformed);
   }
   if (state_ == State::kReading || state_ == State::kDraining) return Close();
   if (exchange_open_ && task_ != nullptr) task_->OnPeerEnded();

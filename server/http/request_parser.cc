@@ -102,11 +102,6 @@ struct RequestParser::State {
     if (error == ParseError::kNone) {
       error = what;
       reason = std::move(why);
-      // Whoever is answered may want to know what has become of a write.
-      if (!head_done) {
-        request.method = protocol::MethodFromName(
-            std::string_view(method_text).substr(0, method_text.find(' ')));
-      }
     }
     return -1;
   }
@@ -251,6 +246,14 @@ struct RequestParser::State {
   }
 
   std::size_t FeedHead(std::string_view bytes) {
+    const std::size_t taken = TakeHead(bytes);
+    // Whoever is refused before the head's end may want to know what has become of a write.
+    request.method =
+        protocol::MethodFromName(std::string_view(method_text).substr(0, method_text.find(' ')));
+    return taken;
+  }
+
+  std::size_t TakeHead(std::string_view bytes) {
     std::size_t size = 0;
     const HeadScanner::Verdict verdict = scanner.Scan(bytes, &size);
     const bool sound =

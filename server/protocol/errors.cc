@@ -79,8 +79,9 @@ Refusal RefusalOf(StatusCode code) {
       return {503, "STOPPING", "the server is stopping"};
     case StatusCode::kUnavailable:
       return {503, "UNAVAILABLE",
-              "nothing was applied: the stream's group has no leader now, or this server's log has "
-              "failed; try again after a pause"};
+              "nothing was applied: the stream's group has no leader now, this server's log has "
+              "failed, or what stands before it in its batch has no decision or took all the time; "
+              "try again after a pause"};
     case StatusCode::kBehind:
       return {503, "BEHIND",
               "what this server has of the stream is older than may be told, and the leader of its "

@@ -103,9 +103,10 @@ std::string_view OutcomeWithoutEngine(Method method, const Response& response) {
   const bool writes =
       method == Method::kPut || method == Method::kPost || method == Method::kDelete;
   if (!writes || response.status < 400 || response.headers.Find("Stream-Outcome")) return {};
-  // It was given no chance, or didn't come whole; else it was looked at.
-  const bool later = response.status >= 500 || response.status == 408;
-  return later ? "not-proposed" : "refused";
+  const int status = response.status;
+  // It was given no chance, or didn't come whole.
+  if (status == 408 || status == 503 || status == 507) return "not-proposed";
+  return status < 500 || status == 505 ? "refused" : std::string_view();
 }
 
 Response MapBucketReply(const CreateBucketAction& action, const Result<BucketReply>& reply,

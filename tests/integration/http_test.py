@@ -175,6 +175,8 @@ class Framing(Served):
             (self.post("Content-Length: 1\r\nContent-Encoding: br", "x"), 415),
             (self.post("Content-Length: 1\r\nExpect: tea", "x"), 417),
             (self.post("X: " + "a" * 80000, ""), 431),
+            (self.post("A: 1\r\n" * 200 + "B: 1", ""), 431),
+            ("POST / HTTP/1.9\r\nHost: h\r\n\r\n", 505),
             ("PUT /healthz HTTP/1.1\r\nHost: h\r\n\r\n", 400),
             ("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n", 404),
         ]
@@ -184,6 +186,11 @@ class Framing(Served):
                 head = client.read_to("\r\n\r\n")
                 self.assertIn(" %d " % wanted, head)
                 self.assertIn("\r\nStream-Outcome: refused\r\n", head)
+        for cut_off in (self.post("Content-Length: 10", "12345"), "POST /demo/framing HTTP/1.1\r\nHo"):
+            with self.subTest(cut_off), self.server.raw() as client:
+                client.write(cut_off)
+                client.end()
+                self.assertIn("\r\nStream-Outcome: not-proposed\r\n", client.read_to("\r\n\r\n"))
         with self.server.raw() as client:
             client.write("GET /" + "a" * 20000 + " HTTP/1.1\r\nHost: h\r\n\r\n")
             self.assertNotIn("Stream-Outcome:", client.read_to("\r\n\r\n"))

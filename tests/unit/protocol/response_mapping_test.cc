@@ -104,11 +104,11 @@ TEST(StreamOutcomeTest, AWriteThatNoEngineWasAskedForHasOneToo) {
     return std::string(OutcomeWithoutEngine(method, ErrorResponse(status, "X", "x")));
   };
   for (Method method : {Method::kPut, Method::kPost, Method::kDelete}) {
-    for (int status : {400, 404, 405, 413, 414, 415, 417, 431}) {
+    for (int status : {400, 404, 405, 413, 414, 415, 417, 431, 505}) {
       EXPECT_EQ(word(method, status), "refused") << status;
     }
     for (int status : {408, 503, 507}) EXPECT_EQ(word(method, status), "not-proposed") << status;
-    EXPECT_EQ(word(method, 204), "");
+    for (int status : {204, 500}) EXPECT_EQ(word(method, status), "") << status;
   }
   for (Method method : {Method::kGet, Method::kHead, Method::kOptions, Method::kOther}) {
     EXPECT_EQ(word(method, 503), "");
