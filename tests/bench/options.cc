@@ -148,6 +148,8 @@ constexpr std::array kOptions = {
               "clients that replay a log (4)"},
     OptionRow{"rounds", "N", kReplay, Number<&Options::rounds, 0, kManyMax>,
               "replays of each client, however long they take (0: until --duration)"},
+    OptionRow{"gzip", "", kReplay, Switch<&Options::gzip>,
+              "replays ask for gzip, and each answer must be"},
     OptionRow{"reconnect", "", kReplay, Switch<&Options::reconnect>,
               "each replay on a connection of its own"},
     OptionRow{"tails", "N", kIdle, Number<&Options::tails, 0, 1'000'000>,

@@ -50,6 +50,7 @@ struct Options {
   bool filled = false;  // Idle streams hold one append.
   uint32_t replayers = 4;
   uint32_t rounds = 0;         // Replays of each client; 0: until the time is over.
+  bool gzip = false;           // Of replays.
   bool reconnect = false;      // A connection of its own for each replay.
   bool no_create = false;      // Whatever answers to POST: nothing is created first.
   SharedNumbers numbers = {};  // As many as streams, or none: their own.

@@ -40,15 +40,19 @@ def build_older():
     return binary
 
 
-def both():
-    """The durable server of this commit and of the older one, as kinds."""
+def older_binary():
     older = os.environ.get("URSULA_OLDER") or str(build_older())
     if not pathlib.Path(older).is_file():
         raise SystemExit("URSULA_OLDER: there is no " + older)
+    return older
+
+
+def both():
+    """The durable server of this commit and of the older one, as kinds."""
     now = servers.kinds()["durable"]
     now.name = "this-commit"
     # What it calls its figures is no part of the comparison.
-    before = servers.Kind(OLDER, [older, *now.command[1:]])
+    before = servers.Kind(OLDER, [older_binary(), *now.command[1:]])
     now.admin = False
     return now, before
 
@@ -125,20 +129,21 @@ def appends(verdicts, alternations, seconds):
     verdicts.check("memory a stream", summary.ratio_median(*zip(*taken)), high=1.0)
 
 
-def main(arguments):
-    measures = {"fan-out": fan_out, "appends": appends}
+def run(arguments, usage, measures):
+    """One of `measures`, {name: (function, alternations)}; the exit code."""
     if len(arguments) != 1 or arguments[0] not in measures:
-        raise SystemExit(__doc__)
+        raise SystemExit(usage)
+    measure, alternations = measures[arguments[0]]
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     servers.SCRATCH.mkdir(parents=True, exist_ok=True)
     if "URSULAD" not in os.environ or not pathlib.Path(servers.binary("ursula_bench")).exists():
         servers.build()
     verdicts = summary.Verdicts()
-    measures[arguments[0]](verdicts, int(os.environ.get("URSULA_BENCH_ALTERNATIONS", "5")),
-                           float(os.environ.get("URSULA_BENCH_SECONDS", "4")))
+    measure(verdicts, int(os.environ.get("URSULA_BENCH_ALTERNATIONS", alternations)),
+            float(os.environ.get("URSULA_BENCH_SECONDS", "4")))
     return verdicts.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:], __doc__, {"fan-out": (fan_out, 5), "appends": (appends, 5)}))

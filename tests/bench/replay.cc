@@ -24,7 +24,7 @@ class ReplaySession final : public Session {
     ReadFrom("-1");
   }
   void ReadFrom(std::string_view offset) {
-    request_ = ReadRequest(plan_->names, 0, std::string("?offset=").append(offset));
+    request_ = ReadRequest(plan_->names, 0, std::string("?offset=").append(offset), plan_->gzip);
     Ask(request_);
   }
   void OnBody(std::string_view bytes) override { bytes_ += bytes.size(); }
@@ -32,6 +32,8 @@ class ReplaySession final : public Session {
     Answered();
     if (head.status != 200) {
       crew_->tally->Error(StatusError(head.status));
+    } else if (head.gzip != plan_->gzip) {
+      crew_->tally->Error(plan_->gzip ? "not gzip" : "gzip unasked");
     } else if (!head.up_to_date) {
       if (idle()) ReadFrom(head.next_offset);
       return;

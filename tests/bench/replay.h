@@ -17,6 +17,7 @@ struct ReplayPlan {
   Names names;  // Stream 0 is the log.
   uint32_t clients = 0;
   uint64_t log_bytes = 0;  // 0: not known beforehand, but the same for all.
+  bool gzip = false;       // Asked for, and each answer must be.
   bool reconnect = false;
   uint32_t rounds = 0;  // Of each client; 0: until the window ends.
   uint32_t worker = 0;

@@ -35,8 +35,10 @@ std::string AppendRequest(const Names& names, uint64_t stream, std::string_view 
   return text.append(payload);
 }
 
-std::string ReadRequest(const Names& names, uint64_t stream, std::string_view query) {
-  return Line("GET ", names, stream, query).append("\r\n");
+std::string ReadRequest(const Names& names, uint64_t stream, std::string_view query, bool gzip) {
+  std::string text = Line("GET ", names, stream, query);
+  if (gzip) text.append("Accept-Encoding: gzip\r\n");
+  return text.append("\r\n");
 }
 
 std::string MakePayload(std::string_view content_type, std::size_t bytes) {

@@ -42,7 +42,8 @@ struct ProducerFields {
 std::string CreateRequest(const Names& names, uint64_t stream, std::string_view content_type);
 std::string AppendRequest(const Names& names, uint64_t stream, std::string_view content_type,
                           const ProducerFields* producer, std::string_view payload);
-std::string ReadRequest(const Names& names, uint64_t stream, std::string_view query);
+std::string ReadRequest(const Names& names, uint64_t stream, std::string_view query,
+                        bool gzip = false);
 
 // A payload of exactly `bytes`: a JSON string, or a line of text with its end.
 std::string MakePayload(std::string_view content_type, std::size_t bytes);

@@ -139,6 +139,7 @@ bool ResponseParser::ParseField(std::string_view line) {
   std::string_view name = line.substr(0, colon);
   std::string_view value = Trimmed(line.substr(colon + 1));
   if (SameText(name, "Content-Length")) return ParseNumber(value, 10, &head_.content_length);
+  if (SameText(name, "Content-Encoding")) head_.gzip = SameText(value, "gzip");
   if (SameText(name, "Connection")) head_.keep_alive = !SameText(value, "close");
   if (SameText(name, "Stream-Next-Offset")) head_.next_offset.assign(value);
   if (SameText(name, "Stream-Up-To-Date")) head_.up_to_date = SameText(value, "true");

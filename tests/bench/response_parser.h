@@ -21,6 +21,7 @@ struct ResponseHead {
   bool keep_alive = true;
   bool up_to_date = false;       // Stream-Up-To-Date: true
   bool stream_closed = false;    // Stream-Closed: true
+  bool gzip = false;             // Content-Encoding: gzip
   std::string next_offset = {};  // Stream-Next-Offset
 };
 

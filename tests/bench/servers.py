@@ -103,16 +103,28 @@ class Kind:
     creates: bool = True  # False: it only answers POST.
     admin: bool = False
     url: str = None
+    slow: bool = False    # What takes others seconds would take it minutes: it is asked for less.
+
+
+def own(binary, suffix=""):
+    """The kinds of one ursulad, durable and in memory."""
+    listen = ["--listen", "127.0.0.1:{port}", "--admin-listen", "127.0.0.1:{admin_port}"]
+    return [
+        Kind("durable" + suffix, [binary, *listen, "--data-dir", "{dir}/data"], admin=True),
+        Kind("memory" + suffix, [binary, *listen, "--memory"], admin=True),
+    ]
 
 
 def kinds(node="node"):
     reference = [node, str(ROOT / "tests/bench/reference_server.mjs"), "{port}"]
-    listen = ["--listen", "127.0.0.1:{port}", "--admin-listen", "127.0.0.1:{admin_port}"]
+    durable, memory = own(ursulad())
     every = [
-        Kind("durable", [ursulad(), *listen, "--data-dir", "{dir}/data"], admin=True),
-        Kind("memory", [ursulad(), *listen, "--memory"], admin=True),
-        Kind("reference-file", [*reference, "{dir}/data"]),
-        Kind("reference-memory", reference),
+        durable,
+        memory,
+        dataclasses.replace(durable, name="no-polling",
+                            command=[*durable.command, "--busy-poll-us", "0"]),
+        Kind("reference-file", [*reference, "{dir}/data"], slow=True),
+        Kind("reference-memory", reference, slow=True),
         Kind("noop", [binary("noop_server"), "{port}"], creates=False),
         Kind("nginx", ["nginx", "-p", "{dir}", "-c", "{dir}/nginx.conf"], creates=False),
     ]

@@ -26,6 +26,9 @@ TEST(RequestTest, AppendsAsTheProtocolHasIt) {
             "Content-Length: 5\r\n\r\nhello");
   EXPECT_EQ(ReadRequest(names, 0, "?offset=-1"),
             "GET /v1/stream/bench/run-s0?offset=-1 HTTP/1.1\r\nHost: 127.0.0.1:4437\r\n\r\n");
+  EXPECT_EQ(ReadRequest(names, 0, "", true),
+            "GET /v1/stream/bench/run-s0 HTTP/1.1\r\nHost: 127.0.0.1:4437\r\n"
+            "Accept-Encoding: gzip\r\n\r\n");
 }
 
 TEST(RequestTest, BatchesNameTheirStreamsBelowTheRootTheyAreSentTo) {

@@ -73,7 +73,7 @@ class WorkloadTest(unittest.TestCase):
         self.assertEqual(fan_out["deliver"]["operations"], 5 * 50)
 
     def test_replay_reads_the_whole_log(self):
-        for more in [], ["--reconnect"], ["--content-type", "application/json"]:
+        for more in [], ["--reconnect"], ["--content-type", "application/json"], ["--gzip"]:
             result = self.good("replay", "--messages", 30, "--payload", 1000, "--connections", 3,
                                "--warmup", 0, "--duration", 0.3, *more)
             self.assertEqual([s["stage"] for s in result["stages"]], ["create", "fill", "replay"])
