@@ -68,6 +68,7 @@ class GrpcTransport final : public PeerTransport {
     cores_.Stop();
     for (auto& [node, link] : links_) link->BeginStop();
     server_.CloseAll();
+    roster_.Stop();
     for (auto& [node, link] : links_) link->Join();
     open_.AwaitNone();
     server_.Stop();

@@ -145,6 +145,7 @@ std::optional<std::string> Roster::OtherProcess(NodeId node, const Peer& peer,
 std::optional<std::string> Roster::Admit(std::shared_ptr<IncomingStream> stream, const Hello& ours,
                                          const Hello& theirs) {
   std::lock_guard lock(mutex_);
+  if (stopped_) return "the node stops";
   if (ours.cluster_id != cluster_id_) return "the cluster became known meanwhile";
   Peer& peer = peers_.at(theirs.node);
   if (std::optional<std::string> other = OtherProcess(theirs.node, peer, theirs)) return other;
@@ -171,6 +172,12 @@ void Roster::OnIncomingLost(IncomingStream* stream, const Hello& theirs) {
   // The streams of a session have one fate.
   CloseIncoming(theirs.node, &peer);
   TellIfEnded(theirs.node, &peer);
+}
+
+void Roster::Stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  for (auto& [node, peer] : peers_) CloseIncoming(node, &peer);
 }
 
 std::vector<NodeId> Roster::SetCluster(uint64_t cluster_id, uint32_t group_count) {

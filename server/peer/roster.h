@@ -73,6 +73,9 @@ class Roster {
   std::optional<std::string> Admit(std::shared_ptr<IncomingStream> stream, const Hello& ours,
                                    const Hello& theirs);
   void OnIncomingLost(IncomingStream* stream, const Hello& theirs);
+  // Closes all streams and admits none any more. One whose frames wait on a core has no operation
+  // under way by whose end it could hear of the stop.
+  void Stop();
 
   enum class Direction : uint8_t { kOutgoing, kIncoming };
   // Why there is no connection. Logged when it is another sentence than the last.
@@ -123,6 +126,7 @@ class Roster {
   std::atomic<uint32_t> group_count_;
   std::atomic<uint32_t> feature_level_ = 0;
   std::mutex mutex_;
+  bool stopped_ = false;
   std::map<NodeId, Peer> peers_;         // Never grows.
   std::map<NodeId, Refused> strangers_;  // Nodes that aren't peers.
 };

@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "server/peer/dial.h"
@@ -153,6 +155,25 @@ TEST_F(PeerLossTest, OnceStopHasReturnedNobodyIsCalled) {
   one_->AwaitLost(2, true);
   EXPECT_EQ(two_->event_count(), 0u);
   EXPECT_EQ(two_->Send(0, 1, Channel::kControl, "late"), SendOutcome::kUnreachable);
+}
+
+// Four messages that wait on a core keep their stream from being read: nothing of it is under way.
+TEST_F(PeerLossTest, AStopDoesNotWaitForFramesThatNobodyTakes) {
+  StartOne(two_port_);
+  StartTwo();
+  one_->SendSurely(0, 2, Channel::kBulk, "first");
+  two_->AwaitFrames(1);
+  std::promise<void> gate;
+  two_->core(0).Post([opened = gate.get_future().share()] { opened.wait(); });
+  const std::string frame(600 << 10, 'x');  // No two in one message.
+  // Both: if one ends, all of the session are closed.
+  for (Channel channel : {Channel::kControl, Channel::kBulk}) {
+    while (one_->Send(0, 2, channel, frame) != SendOutcome::kFull) {
+    }
+  }
+  while (two_->status(1).received_frames < 1 + 4 + 4) std::this_thread::yield();
+  two_->Stop();
+  gate.set_value();
 }
 
 TEST_F(PeerLossTest, WhoAcceptsAndNeverAnswersIsGivenUp) {
