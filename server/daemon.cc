@@ -259,8 +259,11 @@ bool Daemon::Stop() {
   admin_view_.stopping.store(true);
   manager_.TellSurely("STOPPING=1\nSTATUS=stopping: requests under way finish\n");
   if (!clients_->Stop()) return false;
+  stopping_ = "the admin listener";
   if (admin_ != nullptr && !admin_->Stop()) return false;
+  stopping_ = "the engine";
   StopEngine();
+  stopping_ = "peers";
   StopPeers();
   return true;
 }

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -42,6 +43,8 @@ class Daemon {
   // Ready goes false, accepting stops, requests finish, live readers get a last control event, the
   // engine seals its logs. False: something did not finish in time.
   bool Stop();
+  // What it waits for. From any thread, and from a signal's handler.
+  const char* stopping() const { return stopping_; }
 
  private:
   Status LockPorts();
@@ -70,6 +73,7 @@ class Daemon {
   admin::AdminView admin_view_;
   std::unique_ptr<io::PortLock> client_port_;  // Until its server has it.
   std::unique_ptr<io::PortLock> admin_port_;
+  std::atomic<const char*> stopping_ = "clients";
   std::unique_ptr<http::Server> clients_;
   std::unique_ptr<http::Server> admin_;
 };

@@ -3,16 +3,19 @@
 // ursulad's process: configuration, limits, signals, exit status. Everything else is Daemon.
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -187,6 +190,42 @@ void ExitOnNextStopSignal() {
   sigprocmask(SIG_UNBLOCK, &signals, nullptr);
 }
 
+// ---- a stop that doesn't end: a disk that hangs, say ----
+
+// Behind --shutdown-timeout-ms. Less than TimeoutStopSec of the unit with both.
+constexpr uint64_t kStopSecondsMax = 45;
+
+std::atomic<const Daemon*> daemon_that_stops = nullptr;
+
+void OnStopTakesTooLong(int /*signal*/) {
+  const Daemon* daemon = daemon_that_stops;
+  for (const char* part : {"ursulad: the stop has waited for too long for ",
+                           daemon == nullptr ? "its end" : daemon->stopping(),
+                           ": the process ends without it; what was acknowledged is on disk\n"}) {
+    pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};  // Somebody may not read.
+    if (poll(&room, 1, 0) == 1) {
+      [[maybe_unused]] ssize_t written = write(STDERR_FILENO, part, std::strlen(part));
+    }
+  }
+  _exit(kExitFailed);
+}
+
+// By a timer of the kernel's, which needs no thread and no loop to turn.
+void LimitStop(const Daemon& daemon, uint64_t shutdown_timeout_ms) {
+  daemon_that_stops = &daemon;
+  struct sigaction action = {};
+  action.sa_handler = OnStopTakesTooLong;
+  sigaction(SIGALRM, &action, nullptr);
+  sigevent event = {};
+  event.sigev_notify = SIGEV_SIGNAL;
+  event.sigev_signo = SIGALRM;
+  timer_t timer = {};
+  if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return;  // The unit has a limit too.
+  itimerspec limit = {};
+  limit.it_value.tv_sec = static_cast<time_t>(shutdown_timeout_ms / 1000 + kStopSecondsMax);
+  timer_settime(timer, 0, &limit, nullptr);
+}
+
 int Serve(const ServerConfig& config, uint64_t open_files) {
   const ServiceManager manager({.notify_socket = std::getenv("NOTIFY_SOCKET"),
                                 .watchdog_usec = std::getenv("WATCHDOG_USEC"),
@@ -216,7 +255,9 @@ int Serve(const ServerConfig& config, uint64_t open_files) {
   int signal = WaitForStopSignal();
   Log(LogLevel::kInfo, "stopping", {{"signal", std::string(NameOf(signal))}});
   ExitOnNextStopSignal();
+  LimitStop(*daemon, config.shutdown_timeout_ms);
   bool clean = daemon->Stop();
+  daemon_that_stops = nullptr;
   Log(clean ? LogLevel::kInfo : LogLevel::kError,
       clean ? "stopped" : "stopped before everything had finished");
   CloseLog();

@@ -175,6 +175,19 @@ class Stopping(unittest.TestCase):
                 # The log line comes just before the handler stands; a signal before that waits.
                 self.assertEqual(server.stop(), 128 + signal.SIGTERM)
 
+    def test_a_stop_that_takes_too_long_ends_with_a_sentence(self):
+        with harness.Server("--shutdown-timeout-ms", "600000") as server:
+            with server.raw() as half:
+                half.write("OPTIONS /v1/stream/s HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/st")
+                half.read_response()
+                server.process.send_signal(signal.SIGTERM)
+                timers = "/proc/%d/timers" % server.process.pid
+                alarm = "signal: %d/" % signal.SIGALRM
+                harness.wait_until(lambda: alarm in open(timers).read())
+                # As the timer does in ten minutes and 45 s.
+                self.assertEqual(server.stop(signal.SIGALRM), 1)
+                self.assertIn("waited for too long for clients", server.log_text())
+
     def test_sigint_is_as_good(self):
         with harness.Server("--memory") as server:
             self.assertEqual(server.stop(signal.SIGINT), 0)
