@@ -84,12 +84,35 @@ std::vector<Site::GroupTime> Site::ReadTimes() const {
 void Site::SampleTimes() {
   const std::vector<GroupTime> times = ReadTimes();
   highest_ms_.resize(times.size(), INT64_MIN);
-  stamps_.resize(times.size());
   for (std::size_t i = 0; i < times.size(); ++i) {
-    if (times[i].stamped_ms > stamps_[i].ms) stamps_[i] = {times[i].stamped_ms, now_ns_};
     highest_ms_[i] = std::max(highest_ms_[i], times[i].high_ms);
   }
+  for (Node& node : nodes_) SampleStamps(&node);
   highest_wall_ms_ = std::max(highest_wall_ms_, HighestWallMs());
+}
+
+// A process counts from the last stamp that it has applied itself.
+void Site::SampleStamps(Node* node) const {
+  if (node->engine == nullptr) return;
+  node->stamps.resize(profile_.groups);
+  auto& engine = static_cast<Engine&>(*node->engine);
+  for (uint16_t core = 0; core < node->runtime->core_count(); ++core) {
+    for (const group::Replica* replica : engine.shard(CoreId{core}).Replicas()) {
+      Stamp& stamp = node->stamps[Raw(replica->group())];
+      const int64_t stamped_ms = replica->machine().now_ms();
+      if (stamped_ms > stamp.ms) stamp = {stamped_ms, now_ns_};
+    }
+  }
+}
+
+int64_t Site::LongestIdleMs(std::size_t group) const {
+  int64_t longest_ms = 0;
+  for (const Node& node : nodes_) {
+    if (node.engine == nullptr || node.stamps.empty()) continue;
+    longest_ms =
+        std::max(longest_ms, static_cast<int64_t>((now_ns_ - node.stamps[group].ns) / kMs));
+  }
+  return longest_ms;
 }
 
 void Site::WatchTime() {
@@ -111,8 +134,9 @@ Intervals Site::Times() const {
 
 // No stamp is below an earlier one. From one look to the next no clock of those who lead or may
 // lead goes further than at twice the speed. Two things come on top: who follows counts what has
-// passed since the last stamp at half the speed or the whole one, by where its wall clock is when
-// it counts; and a process that has heard of no stamp yet takes its wall clock for the time.
+// passed since the last stamp that it has applied (others may have heard of later ones) at half the
+// speed or the whole one, by where its wall clock is when it counts; and a process that has heard
+// of no stamp yet takes its wall clock for the time.
 std::string Site::CheckTime() {
   if (!profile_.clocks) return {};
   SampleTimes();
@@ -134,9 +158,7 @@ std::string Site::CheckTime() {
   }
   checked_ = now;
   checked_idle_ms_.clear();
-  for (const Stamp& stamp : stamps_) {
-    checked_idle_ms_.push_back(static_cast<int64_t>((now_ns_ - stamp.ns) / kMs));
-  }
+  for (std::size_t i = 0; i < now.size(); ++i) checked_idle_ms_.push_back(LongestIdleMs(i));
   checked_ns_ = now_ns_;
   checked_openings_ = openings_;
   highest_wall_ms_ = HighestWallMs();

@@ -36,8 +36,9 @@ void Model::Explain(const Operation& operation, std::vector<Model>* after) const
   std::string bucket;  // That is looked at.
   if (const auto* request = std::get_if<BucketRequest>(&operation.request)) {
     bucket = request->bucket;
-  } else if (const auto* create = std::get_if<CreateRequest>(&operation.request)) {
-    if (ending_.contains(create->stream.bucket)) bucket = create->stream.bucket;
+  } else if (ending_.contains(names.front().bucket)) {
+    // Whatever is asked of a stream that isn't there tells whether its bucket is.
+    bucket = names.front().bucket;
   }
   for (StreamId& id : NamesIn(bucket)) names.push_back(std::move(id));
   std::vector<Model> variants;

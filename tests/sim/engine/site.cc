@@ -63,7 +63,6 @@ void Site::Wipe() {
   }
   founded_ = false;
   checked_.clear();
-  stamps_.clear();
 }
 
 Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
@@ -77,6 +76,7 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   node.lazy_one_in = random_.OneIn(2) ? 1 : 1 + random_.Below(20);
   node.paused_until_ns = 0;
   node.stopping = node.stopped = false;
+  node.stamps.clear();
   node.opening = std::make_unique<Opening>();
   EngineOptions options;
   options.opening = node.opening.get();

@@ -101,6 +101,10 @@ class Site {
  private:
   static constexpr const char* kDataPath = "/data";
 
+  struct Stamp {
+    int64_t ms = INT64_MIN;
+    uint64_t ns = 0;  // When it was first seen.
+  };
   struct Node {
     std::unique_ptr<testing::FaultDisk> disk = {};
     std::unique_ptr<testing::ManualRuntime> runtime = {};  // There while it opens, too.
@@ -114,7 +118,8 @@ class Site {
     int64_t clock_ahead_ms = 0;  // Of the right time, when that was
     uint64_t clock_set_ns = 0;   // this; from there it drifts.
     int64_t drift_per_million = 0;
-    bool born = true;      // There is such a node already.
+    std::vector<Stamp> stamps = {};  // The last that the process has applied, by group.
+    bool born = true;                // There is such a node already.
     bool empty = false;    // Its directory is a new one, which no opening has come to an end with.
     bool stale = false;    // Its directory isn't the cluster's any more.
     bool refused = false;  // And has been told so.
@@ -167,6 +172,8 @@ class Site {
   };
   std::vector<GroupTime> ReadTimes() const;
   void SampleTimes();
+  void SampleStamps(Node* node) const;
+  int64_t LongestIdleMs(std::size_t group) const;
   void SetClock(std::size_t node, bool anew);
   void ShowClock(Node* node);
   int64_t HighestWallMs() const;
@@ -192,15 +199,10 @@ class Site {
   uint64_t now_ns_ = 1'000'000'000;
   std::multimap<uint64_t, Event> events_;  // To come, of a trouble.
   Function<void()> meanwhile_;
-  struct Stamp {
-    int64_t ms = 0;
-    uint64_t ns = 0;  // When it was first seen.
-  };
-  std::vector<Stamp> stamps_;  // The last, of each group.
-  Moments highest_ms_;         // Of each group's time, since WatchTime.
+  Moments highest_ms_;  // Of each group's time, since WatchTime.
   // At the last CheckTime, and since.
   std::vector<GroupTime> checked_;
-  Moments checked_idle_ms_;  // Since the last stamp.
+  Moments checked_idle_ms_;  // The longest since a last stamp, of each group.
   uint64_t checked_ns_ = 0;
   uint64_t checked_openings_ = 0;
   uint64_t openings_ = 0;
