@@ -14,7 +14,7 @@ Result<std::unique_ptr<StreamEngine>> StreamEngine::Open(EngineOptions options) 
   return engine::Engine::Open(std::move(options));
 }
 
-std::string_view Version() { return "0.1.0"; }
+std::string_view Version() { return "0.2.0"; }
 
 namespace engine {
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # bazel run //:install -- [--prefix /usr/local] [--destdir DIR]
 set -eu
-prefix=/usr/local destdir= version=0.1.0
+prefix=/usr/local destdir= version=0.2.0
 while [ $# -gt 0 ]; do
   case $1 in
     --prefix) prefix=$2; shift 2 ;;

@@ -19,7 +19,7 @@
 namespace ursula::ctl {
 namespace {
 
-constexpr const char* kVersion = "0.1.0";  // As ursulad's.
+constexpr const char* kVersion = "0.2.0";  // As ursulad's.
 
 // False: whoever reads it has gone.
 bool Print(std::FILE* to, const std::string& text) {

@@ -589,6 +589,6 @@ class StreamEngine {
   StreamEngine() = default;
 };
 
-std::string_view Version();  // "0.1.0".
+std::string_view Version();  // "0.2.0".
 
 }  // namespace ursula
