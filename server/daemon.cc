@@ -153,6 +153,7 @@ Status Daemon::OpenEngine() {
   options.hot_bytes_max = config_.hot_bytes_max;
   options.inflight_read_bytes_max = config_.inflight_read_bytes_max;
   options.wal_bytes_max = config_.wal_bytes_max;
+  options.rejoin_bytes_per_second = config_.rejoin_bytes_per_second;
   options.scrub_bytes_per_second = config_.scrub_bytes_per_second;
   options.scrub_every_seconds = config_.scrub_every_seconds;
   options.rejoin_when_rotten = config_.rejoin_when_rotten;

@@ -84,6 +84,10 @@ Status CheckOptions(const EngineOptions& options) {
   if (options.inflight_read_bytes_max < (1 << 20)) {
     return invalid("inflight_read_bytes_max is below 1 MiB");
   }
+  const uint64_t rejoin = options.rejoin_bytes_per_second;
+  if (rejoin > 0 && rejoin < (1 << 20)) {
+    return invalid("rejoin_bytes_per_second is below 1 MiB; 0 is as fast as can be");
+  }
   return {};
 }
 
@@ -377,6 +381,7 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
             : std::max<uint64_t>(options_.scrub_bytes_per_second / cores, 1);
     start.scrub.every_ns =
         std::min<uint64_t>(options_.scrub_every_seconds, 1'000'000'000) * 1'000'000'000;
+    start.pace.bytes_per_second = options_.rejoin_bytes_per_second / cores;
     start.budget.hot_bytes_max = options_.hot_bytes_max / cores;
     start.budget.waiters_max = options_.waiters_per_core_max;
     start.budget.message_bytes_max = options_.message_bytes_max;

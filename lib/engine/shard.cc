@@ -39,6 +39,7 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
     snapshots_ =
         storage::MakeSnapshotStore(&loop_, *start_.directory, start_.groups, start_.snapshots, log);
   }
+  pace_ = std::make_unique<group::Pace>(&loop_, start_.pace);
   wal_->Start([this](Status status) { OnWalStarted(std::move(status)); });
 }
 
@@ -53,6 +54,7 @@ void Shard::OnWalStarted(Status status) {
   services.self = start_.self;
   services.recovered = start_.after_recovery;
   services.levels = start_.levels;
+  services.pace = pace_.get();
   services.opening = loop_.Entropy();
   services.log = log_;
   if (start_.transport != nullptr) {
@@ -316,6 +318,10 @@ void Shard::Publish() {
     stats.snapshot_bytes = snapshots_->stats().disk_bytes;
     stats.files_damaged += payload.damaged_footers;
   }
+  if (pace_ != nullptr) {
+    stats.rejoin_bytes = pace_->stats().bytes;
+    stats.rejoin_waited_us = pace_->stats().waited_ns / 1000;
+  }
   if (scrub_ != nullptr) {
     stats.scrubbed_bytes = scrub_->stats().bytes;
     stats.scrub_rounds = scrub_->stats().rounds;
@@ -401,6 +407,7 @@ void Shard::Close() {
   if (turn_log_.linked()) turn_log_.Unlink();
   pauses_.Clear();
   replicas_.clear();
+  pace_.reset();
   forwarder_.reset();
   scrub_.reset();
   snapshots_.reset();

@@ -17,6 +17,7 @@
 #include "lib/engine/forwarder.h"
 #include "lib/engine/pauses.h"
 #include "lib/engine/turn_log.h"
+#include "lib/group/pace.h"
 #include "lib/group/replica.h"
 #include "lib/group/services.h"
 #include "lib/io/guarded.h"
@@ -49,6 +50,7 @@ struct ShardStart {
   uint32_t core_count = 1;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   storage::Scrub::Options scrub = {};
+  group::Pace::Options pace = {};
   group::CoreBudget budget = {};
 };
 
@@ -130,6 +132,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::Wal> wal_;
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
+  std::unique_ptr<group::Pace> pace_;
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
   std::unique_ptr<storage::Scrub> scrub_;  // Once all have started; of the stores before it.
   std::unique_ptr<Forwarder> forwarder_;

@@ -30,6 +30,7 @@ bool Replica::WriteLetter(ReplicaId to, Letter letter) {
       std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter) ||
       std::holds_alternative<Wholeness>(letter) || std::holds_alternative<TimeNews>(letter) ||
       std::holds_alternative<Lacking>(letter);
+  if (const auto* part = std::get_if<SnapshotPart>(&letter)) services_.Take(part->records.size());
   return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
 }
 
@@ -60,6 +61,21 @@ void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
   } else {
     fetch_.OnAnswer(from, std::get<PayloadAnswer>(read->letter));
   }
+}
+
+// ---- as leader: what a peer lacks, at the core's pace ------------------------------------------
+
+void Replica::NoteCatchUps() {
+  if (!core_->is_leader() || state_ == State::kFailed) return catch_ups_.Clear();
+  catch_ups_.Note(core_->Peers(), core_->Configuration(), core_->commit(),
+                  [this](ReplicaId peer) { return IsActive(peer); });
+}
+
+void Replica::OnCatchUpDue(ReplicaId to) {
+  if (!core_->is_leader()) return;
+  core_->SendMore(to);
+  shipments_.SendMore(to, services_.loop->now_ns());
+  Schedule();
 }
 
 // ---- as leader: a snapshot for a peer ----------------------------------------------------------

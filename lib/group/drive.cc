@@ -55,6 +55,7 @@ void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   } else {
     clock_.EndTerm();
     shipments_.Clear();
+    catch_ups_.Clear();
   }
   if (soft_state.leader != raft::kNoReplica) leader_seen_ns_ = services_.loop->now_ns();
   barrier_.AskAgain(core_.get());  // Of the new leader.
@@ -294,6 +295,7 @@ void Replica::Fail(Status status) {
   // What reads wait for is never applied.
   if (unreadable_) barrier_.FailAll(failure_);
   EndSettling(failure_);
+  catch_ups_.Clear();
   fetch_.Stop();  // Answers aren't heard any more; nor do deadlines pass.
   if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
   for (Proposals::Waiter& waiter : proposals_.TakeAll()) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/check.h"
 #include "lib/base/sometimes.h"
 #include "lib/io/errors.h"
 
@@ -16,9 +17,15 @@ void Fetch::Begin(std::vector<stream::ReadRange> lacking, Why why) {
   lost_bytes_ = 0;
   hurry_.clear();
   Turn();
-  if (state_ == State::kAsking) state_ = State::kIdle;
+  EndAsk();
   if (state_ == State::kIdle) Next();
   TellWaiters();
+}
+
+// Nothing is asked for any more, nor to be.
+void Fetch::EndAsk() {
+  StopWaiting();
+  if (state_ != State::kWriting) state_ = State::kIdle;
 }
 
 void Fetch::Add(const stream::ReadRange& lost) {
@@ -44,6 +51,7 @@ bool Fetch::Choose() {
 
 // REQUIRES: kIdle.
 void Fetch::Next() {
+  if (current_ && !hurried_ && !hurry_.empty()) LeaveOff();
   while (!stopped_ && (current_ || Choose())) {
     const stream::Incarnation owner = current_->range.owner;
     if (host_.OwnRangeNow(owner)) return Ask();
@@ -55,9 +63,16 @@ void Fetch::Next() {
 void Fetch::Turn() {
   current_.reset();
   hurried_ = false;
+  hurried_to_ = 0;
   source_ = 0;
   refused_.clear();
   next_ = UINT64_MAX;
+}
+
+// For what is more urgent; it goes on there afterwards.
+void Fetch::LeaveOff() {
+  cursor_ = {current_->range.owner, current_->range.from};
+  Turn();
 }
 
 // Up to there nothing lacks any more, or nobody has it.
@@ -77,13 +92,25 @@ void Fetch::Ask() {
     return std::find(refused_.begin(), refused_.end(), source) != refused_.end();
   });
   if (nobody) return Lost();
-  asked_ = sources[source_ % sources.size()];
   const stream::ReadRange& range = current_->range;
+  if (!hurried_ && range.from >= hurried_to_ && !services_.MayTake(this)) {
+    state_ = State::kWaiting;
+    return;
+  }
+  asked_ = sources[source_ % sources.size()];
   if (!host_.WriteLetter(asked_, PayloadAsk{++last_ask_, Raw(range.owner), range.from, range.to})) {
     return;
   }
   state_ = State::kAsking;
   until_ns_ = now_ns + kAnswerNs;
+  taken_ = std::min(range.to - range.from, kAskBytesMax);
+  services_.Take(taken_);
+}
+
+void Fetch::OnPace() {
+  URSULA_CHECK(state_ == State::kWaiting);
+  state_ = State::kIdle;
+  Next();
 }
 
 void Fetch::Lost() {
@@ -109,6 +136,7 @@ void Fetch::OnAnswer(ReplicaId from, const PayloadAnswer& answer) {
     return;  // As if nothing had come: another one is asked.
   }
   state_ = State::kIdle;
+  services_.Correct(taken_, answer.bytes.size());
   if (!host_.OwnRangeNow(range.owner)) return Next();
   const uint64_t size = std::min<uint64_t>(answer.bytes.size(), range.to - range.from);
   if (size == 0) {
@@ -164,7 +192,7 @@ void Fetch::OnWritten(uint64_t begun, uint64_t size, Status status) {
 
 void Fetch::Tick() {
   TellWaiters();
-  if (stopped_ || state_ == State::kWriting) return;
+  if (stopped_ || state_ == State::kWriting || state_ == State::kWaiting) return;
   if (services_.loop->now_ns() < until_ns_) return;
   if (state_ == State::kAsking) {
     URSULA_SOMETIMES("group: a peer didn't answer for payload");
@@ -192,16 +220,20 @@ void Fetch::Await(stream::Incarnation incarnation, uint64_t offset, uint64_t unt
     const stream::ReadRange& now = current_->range;
     const bool soon = now.owner == incarnation && now.from <= offset && offset < now.to &&
                       offset - now.from < kAskBytesMax;
-    if (soon) return;
+    if (soon) {
+      hurried_to_ = std::max(hurried_to_, offset + 1);
+      if (state_ != State::kWaiting) return;
+      EndAsk();
+      return Next();
+    }
   }
   if (hurry_.size() >= kWaitersMax) return;
   if (std::ranges::find(hurry_, Place{incarnation, offset}) != hurry_.end()) return;
   hurry_.push_back({incarnation, offset});
   if (state_ == State::kWriting || hurried_) return;
   URSULA_SOMETIMES("group: a read's payload is fetched before other");
-  if (current_) cursor_ = {current_->range.owner, current_->range.from};
-  Turn();
-  state_ = State::kIdle;
+  if (current_) LeaveOff();
+  EndAsk();
   Next();
 }
 
@@ -243,6 +275,7 @@ void Fetch::Tell(std::vector<std::pair<Place, Waiter>> waiters) {
 
 void Fetch::Stop() {
   stopped_ = true;
+  EndAsk();
   TellWaiters();
 }
 

@@ -3,7 +3,7 @@
 // A replica's payload that is on no disk of its own: after a peer's snapshot was installed, where
 // an opening found some lost, or where a block was met that doesn't hold. It is asked for, range by
 // range, of the leader first and then of each other replica, checked, and written to the payload
-// store. What a read waits for comes first.
+// store, at the core's pace. What a read waits for comes first, and at once.
 
 #pragma once
 
@@ -37,7 +37,7 @@ class FetchHost {
   virtual void OnPayloadRepaired(const stream::ReadRange& range) = 0;
 };
 
-class Fetch {
+class Fetch final : private Pace::Waiter {
  public:
   static constexpr uint64_t kAskBytesMax = 1 << 20;
   static constexpr uint64_t kAnswerNs = 2'000'000'000;  // Then another one is asked.
@@ -73,7 +73,7 @@ class Fetch {
   bool busy() const { return state_ == State::kWriting; }
 
  private:
-  enum class State : uint8_t { kIdle, kAsking, kWriting };
+  enum class State : uint8_t { kIdle, kWaiting, kAsking, kWriting };
   // A read waits there; which stream, and where in it.
   using Place = std::pair<stream::Incarnation, uint64_t>;
   struct Waiter {
@@ -81,10 +81,13 @@ class Fetch {
     Function<void(Status)> done = {};
   };
 
+  void OnPace() override;
   void Next();
   bool Choose();
   void Ask();
+  void EndAsk();
   void Turn();  // To another range.
+  void LeaveOff();
   void Advance(uint64_t to);
   void Write(const PayloadAnswer& answer, uint64_t size);
   void OnWritten(uint64_t begun, uint64_t size, Status status);
@@ -100,7 +103,8 @@ class Fetch {
   bool stopped_ = false;
   LackingRanges lacking_;
   std::optional<LackingRanges::Range> current_;  // Asked for, or to be; what of it lacks still.
-  bool hurried_ = false;                         // A read waits for it.
+  bool hurried_ = false;                         // A read waits for it,
+  uint64_t hurried_to_ = 0;                      // or for what of it is below there.
   std::deque<Place> hurry_;  // Others that reads wait for; here by now, perhaps.
   Place cursor_ = {};        // Where it goes on when nobody waits.
   uint64_t last_ask_ = 0;
@@ -110,6 +114,7 @@ class Fetch {
   uint64_t next_ = UINT64_MAX;           // and where the first of them goes on.
   uint64_t lost_bytes_ = 0;
   ReplicaId asked_{};
+  uint64_t taken_ = 0;     // Of the pace, for what was asked for.
   uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
   absl::btree_multimap<Place, Waiter> waiters_;
 };

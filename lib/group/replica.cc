@@ -36,6 +36,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       clock_(services.loop),
       barrier_(services.self, services.opening),
       leader_seen_ns_(services.loop->now_ns()),
+      catch_ups_(services, this),
       checkpoint_(services, group, this),
       shipments_(this, services.budget->shipment_part_bytes),
       install_(services, group, this),
@@ -212,6 +213,7 @@ void Replica::OnTurnEnd() {
   if (state_ == State::kStopped) return;
   ProposeTouches();
   ProposeStaged();
+  if (catch_ups_.asked()) NoteCatchUps();
   if (barrier_.HasNew()) barrier_.StartRound(core_.get(), services_.loop->fresh_ns());
   Pump();
 }
@@ -225,6 +227,7 @@ void Replica::ProposeStaged() {
   commands_.clear();
   if (proposal.outcome == raft::ProposalOutcome::kAppended) {
     for (Staged& one : proposing_) {
+      catch_ups_.Wrote(one.payload_bytes);
       proposals_.Add(
           {proposal.first, proposal.term, one.payload_bytes, one.start_ns, std::move(one.done)});
       proposal.first = proposal.first + 1;
@@ -320,6 +323,7 @@ void Replica::Tick() {
   ForgetWholeness();
   TellWhole();
   if (state_ == State::kRunning) WatchLeader();
+  if (catch_ups_.Tick()) NoteCatchUps();
   WatchShipments();
   install_.Tick();
   fetch_.Tick();
@@ -372,6 +376,7 @@ void Replica::MaybeFinishStop() {
   if (!fresh_.empty()) return;
   if (handing_over || (state_ == State::kStopping && now_ns < farewell_ns_)) return;
   state_ = State::kStopped;
+  catch_ups_.Clear();
   EndSettling(Stopping());
   barrier_.FailAll(Stopping());
   services_.loop->Defer(std::exchange(stop_done_, nullptr));

@@ -23,6 +23,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "lib/group/barrier.h"
+#include "lib/group/catch_ups.h"
 #include "lib/group/checkpoint.h"
 #include "lib/group/fetch.h"
 #include "lib/group/group_log.h"
@@ -47,6 +48,7 @@ class Replica final : private raft::Driver,
                       private io::TurnHook,
                       private CheckpointHost,
                       private ShipHost,
+                      private CatchUpHost,
                       private InstallHost,
                       private FetchHost,
                       private storage::PayloadWatcher {
@@ -259,6 +261,10 @@ class Replica final : private raft::Driver,
 
   // raft::Driver
   uint32_t Jitter(uint32_t bound) override;
+  bool MayCatchUp(ReplicaId to) override { return catch_ups_.MayTake(to); }
+  void OnCatchUp(ReplicaId, uint64_t entries, uint64_t bytes) override {
+    catch_ups_.Took(entries, bytes);
+  }
   // io::TurnHook
   void OnTurnEnd() override;
   // CheckpointHost (checkpoint.cc calls back)
@@ -312,7 +318,11 @@ class Replica final : private raft::Driver,
 
   // catching_up.cc: of those that are too far behind.
   bool WriteLetter(ReplicaId to, Letter letter) override;
+  void NoteCatchUps();
+  void OnCatchUpAsked() override { Schedule(); }
+  void OnCatchUpDue(ReplicaId to) override;
   void Ship(raft::Message message);
+  bool MayShip(ReplicaId to) override { return catch_ups_.MayTake(to); }
   void WantBase() override;
   void OnShipmentLost(ReplicaId to) override;
   uint64_t DrawShipment() override;
@@ -496,6 +506,7 @@ class Replica final : private raft::Driver,
   int clock_steps_ = 0;            // Proposed here, and not yet applied.
   bool recovery_pending_ = false;  // So is that.
 
+  CatchUps catch_ups_;
   CheckpointJob checkpoint_;
   Shipments shipments_;
   Install install_;

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "lib/base/ids.h"
+#include "lib/group/pace.h"
 #include "lib/group/recovered.h"
 #include "lib/io/loop.h"
 #include "lib/peers/hub.h"
@@ -74,6 +75,7 @@ struct Services {
   peers::Hub* hub = nullptr;       // Null: there are no peers.
   LeaderWatch* leaders = nullptr;  // May be null.
   LevelGate* levels = nullptr;     // Null: nothing is kept.
+  Pace* pace = nullptr;            // Null: there is none.
   ReplicaId self{1};
   const Recovered* recovered = nullptr;  // Null: the cluster never was.
   uint64_t opening = 0;                  // Random, of this opening of the node's data.
@@ -81,6 +83,19 @@ struct Services {
 
   bool Reaches(uint64_t level) const {
     return level <= 1 || levels == nullptr || levels->Reach(level);
+  }
+  bool MayTake(Pace::Waiter* waiter) const { return pace == nullptr || pace->MayTake(waiter); }
+  void Take(uint64_t bytes) const {
+    if (pace != nullptr) pace->Take(bytes);
+  }
+  void Earn(uint64_t bytes) const {
+    if (pace != nullptr) pace->Earn(bytes);
+  }
+  // It turned out to be `bytes`.
+  void Correct(uint64_t taken, uint64_t bytes) const {
+    if (pace == nullptr) return;
+    if (bytes > taken) pace->Take(bytes - taken);
+    if (bytes < taken) pace->GiveBack(taken - bytes);
   }
   void Log(int level, std::string_view message) const {
     if (log != nullptr && *log) (*log)(level, message);

@@ -32,20 +32,32 @@ void Shipments::OnBase(std::shared_ptr<const BaseSnapshot> base, uint64_t now_ns
     shipment.silent_since_ns = now_ns;
     shipment.message.snapshot.meta = base->meta;
     shipment.message.snapshot.data = Bytes::Take(EncodeShipment(shipment.id));
-    SendMore(to, &shipment);
+    shipment.part_ns = now_ns;
+    SendParts(to, &shipment, now_ns);
   }
 }
 
 // What isn't taken now goes at the next tick, or answer.
-void Shipments::SendMore(ReplicaId to, Shipment* shipment) {
+void Shipments::SendParts(ReplicaId to, Shipment* shipment, uint64_t now_ns) {
   if (shipment->base == nullptr || shipment->refused) return;
   while (shipment->next != shipment->base->records.end() &&
          shipment->sent - shipment->acknowledged < kPartsMax) {
+    if (now_ns - shipment->part_ns < kHeldNs && !host_.MayShip(to)) {
+      // That nothing comes of it is our doing.
+      if (shipment->acknowledged == shipment->sent) shipment->silent_since_ns = now_ns;
+      return;
+    }
     if (!SendPart(to, shipment)) return;
+    shipment->part_ns = now_ns;
   }
   const bool all = shipment->next == shipment->base->records.end();
   if (!all || shipment->acknowledged < shipment->sent || shipment->told) return;
   shipment->told = host_.WriteLetter(to, shipment->message);
+}
+
+void Shipments::SendMore(ReplicaId to, uint64_t now_ns) {
+  auto found = shipments_.find(to);
+  if (found != shipments_.end()) SendParts(to, &found->second, now_ns);
 }
 
 bool Shipments::SendPart(ReplicaId to, Shipment* shipment) {
@@ -83,7 +95,7 @@ void Shipments::OnAck(ReplicaId from, const SnapshotAck& ack, uint64_t now_ns) {
   }
   shipment.acknowledged = ack.next;
   shipment.silent_since_ns = now_ns;
-  SendMore(from, &shipment);
+  SendParts(from, &shipment, now_ns);
 }
 
 void Shipments::OnLost(NodeId peer) {
@@ -109,7 +121,7 @@ void Shipments::Tick(uint64_t now_ns, Function<bool(ReplicaId, Index)> arrived) 
     }
     const uint64_t silence_max_ns = shipment.told ? kInstallNs : kSilenceNs;
     if (now_ns - shipment.silent_since_ns >= silence_max_ns) lost.push_back(to);
-    SendMore(to, &shipment);
+    SendParts(to, &shipment, now_ns);
     ++at;
   }
   for (ReplicaId to : lost) {

@@ -32,6 +32,8 @@ class ShipHost {
   virtual ~ShipHost() = default;
   // False: it was dropped.
   virtual bool WriteLetter(ReplicaId to, Letter letter) = 0;
+  // Whether a part may go to it now. False: SendMore tells when it may.
+  virtual bool MayShip(ReplicaId to) = 0;
   // A base is wanted; OnBase tells of it.
   virtual void WantBase() = 0;
   // This peer's shipment has ended before it was told of the snapshot: Raft is to try again.
@@ -47,6 +49,9 @@ class Shipments {
   // that no peer makes this replica write base after base.
   static constexpr uint64_t kSilenceNs = 10'000'000'000;
   static constexpr uint64_t kInstallNs = 30'000'000'000;
+  // A part goes so long after the one before it though it may not yet: the peer gives up what
+  // doesn't go on (install.h).
+  static constexpr uint64_t kHeldNs = 5'000'000'000;
 
   Shipments(ShipHost* host, uint64_t part_bytes) : host_(*host), part_bytes_(part_bytes) {}
 
@@ -55,6 +60,7 @@ class Shipments {
   // Nothing, unless it was wanted.
   void OnBase(std::shared_ptr<const BaseSnapshot> base, uint64_t now_ns);
   void OnAck(ReplicaId from, const SnapshotAck& ack, uint64_t now_ns);
+  void SendMore(ReplicaId to, uint64_t now_ns);
   // The connection to its node has broken.
   void OnLost(NodeId peer);
   // `arrived`: Raft sends it entries again; by its base's index, 0: there is none yet.
@@ -76,10 +82,11 @@ class Shipments {
     bool told = false;
     bool refused = false;
     uint64_t silent_since_ns = 0;
+    uint64_t part_ns = 0;  // When the last part went, or the first could have.
   };
 
   void Lose(ReplicaId to);
-  void SendMore(ReplicaId to, Shipment* shipment);
+  void SendParts(ReplicaId to, Shipment* shipment, uint64_t now_ns);
   bool SendPart(ReplicaId to, Shipment* shipment);
 
   ShipHost& host_;

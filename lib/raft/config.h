@@ -30,6 +30,11 @@ class Driver {
   // A uniform number in [0, bound): election timeouts are spread by it (paper, 5.2).
   virtual uint32_t Jitter(uint32_t bound) = 0;
   virtual void OnNotice(Notice) {}
+  // Whether a leader may send this one, which is behind, some more of what is committed without it.
+  // False: not before Core::SendMore; it is asked again sooner, too.
+  virtual bool MayCatchUp(ReplicaId) { return true; }
+  // So much was sent of that.
+  virtual void OnCatchUp(ReplicaId, uint64_t /*entries*/, uint64_t /*bytes*/) {}
 };
 
 struct Config {

@@ -138,6 +138,9 @@ class Core {
   // The last message to this node may not have arrived.
   void ReportUnreachable(ReplicaId node);
 
+  // The driver, which has held up what this node lacks (Driver::MayCatchUp), may not do so again.
+  void SendMore(ReplicaId node);
+
   // How the sending of a snapshot to this node ended.
   void ReportSnapshot(ReplicaId node, bool installed);
 

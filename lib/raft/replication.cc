@@ -86,13 +86,18 @@ bool Core::SendAppend(ReplicaId to, Progress* progress, bool even_if_empty) {
   message.entries = SpareEntries();
   const bool full = progress->state == ProgressState::kReplicate && progress->inflights.full();
   if (full) URSULA_SOMETIMES("raft: a pipeline is full");
-  if (!full && !log_.EntriesFrom(progress->next, config_.message_bytes_max, &message.entries)) {
+  // A hand-over's target is waited for by everybody.
+  const bool behind = progress->next <= log_.committed() && to != transfer_target_ && !full;
+  const bool held = behind && !driver_->MayCatchUp(to);
+  if (!full && !held &&
+      !log_.EntriesFrom(progress->next, config_.message_bytes_max, &message.entries)) {
     if (progress->next < log_.FirstIndex()) return SendSnapshot(to, progress);
     // Not in memory now; the empty message keeps the follower's answers coming.
     URSULA_SOMETIMES("raft: entries for a follower are not at hand");
   }
   if (message.entries.empty()) {
     KeepSpare(&message.entries);
+    if (held) URSULA_SOMETIMES("raft: what a follower lacks was held up");
     if (!even_if_empty) return false;
   }
   message.kind = MessageKind::kAppend;
@@ -100,10 +105,23 @@ bool Core::SendAppend(ReplicaId to, Progress* progress, bool even_if_empty) {
   message.index = before;
   message.log_term = *before_term;
   message.commit = log_.committed();
-  progress->SentEntries(message.entries.size(), PayloadBytes(message.entries));
+  const uint64_t bytes = PayloadBytes(message.entries);
+  if (behind && !message.entries.empty()) driver_->OnCatchUp(to, message.entries.size(), bytes);
+  progress->SentEntries(message.entries.size(), bytes);
+  if (held) progress->flow_paused = true;  // Until it answers.
   progress->sent_commit = log_.committed();
   Send(std::move(message));
   return true;
+}
+
+// A probe's answer goes on by itself.
+void Core::SendMore(ReplicaId node) {
+  if (role_ != Role::kLeader) return;
+  Progress* progress = tracker_.Find(node);
+  if (progress == nullptr || progress->state != ProgressState::kReplicate) return;
+  progress->flow_paused = progress->inflights.full();
+  while (SendAppend(node, progress, false)) {
+  }
 }
 
 bool Core::SendSnapshot(ReplicaId to, Progress* progress) {

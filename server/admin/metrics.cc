@@ -29,8 +29,11 @@ class Families {
   }
 
   void Counter(std::string name, std::string help, uint64_t value) {
+    CounterOf(std::move(name), std::move(help), static_cast<double>(value));
+  }
+  void CounterOf(std::string name, std::string help, double value) {
     ClientMetric metric;
-    metric.counter.value = static_cast<double>(value);
+    metric.counter.value = value;
     Family(std::move(name), std::move(help), MetricType::Counter).metric.push_back(metric);
   }
 
@@ -137,6 +140,12 @@ void AddDisk(const EngineStats& stats, Families* out) {
   out->Counter("files_damaged_total",
                "Files of the write-ahead log and snapshots found damaged while running.",
                stats.files_damaged);
+  out->Counter("rejoin_bytes_total",
+               "Fetched for replicas here that lack something, or sent to others that are behind.",
+               stats.rejoin_bytes);
+  out->CounterOf("rejoin_waited_seconds_total",
+                 "Time in which something of that waited for --rejoin-bytes-per-second.",
+                 static_cast<double>(stats.rejoin_waited_us) / 1e6);
   out->Counter("scrubbed_bytes_total", "Read again and checked in the background.",
                stats.scrubbed_bytes);
   out->Counter("scrub_rounds_total", "Rounds of that over all files of a core.",

@@ -274,6 +274,10 @@ constexpr std::array kStorage = {
     Option{"wal-bytes-max", "SIZE",
            "Write-ahead logs on disk, all cores together. [512MiB for each core]",
            Size<&ServerConfig::wal_bytes_max, 64 * kMiB, kTiB>},
+    Option{"rejoin-bytes-per-second", "SIZE",
+           "Replicas that were away are brought up at most so fast, beside what clients do;\n"
+           "0: as fast as can be. [128MiB]",
+           Size<&ServerConfig::rejoin_bytes_per_second, 0, kTiB>},
     Option{"scrub-bytes-per-second", "SIZE",
            "Files are read again and checked in the background, at most so fast; 0: never.\n"
            "[4MiB: 1TiB in three days]",

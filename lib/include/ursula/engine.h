@@ -406,6 +406,11 @@ struct EngineOptions {
   // once that one has ended. What has rotten comes back from peers; a node that is alone tells.
   uint64_t scrub_bytes_per_second = 4 << 20;
   uint64_t scrub_every_seconds = 24 * 60 * 60;
+  // How fast replicas are brought up that were away, or have lost something: what this node fetches
+  // for its own, and what it sends to those of peers that have fallen behind, all cores together at
+  // this rate each; at least 1 MiB. 0: as fast as can be, at the cost of whoever appends meanwhile.
+  // What a read waits for isn't held up, nor is a replica without which nothing is acknowledged.
+  uint64_t rejoin_bytes_per_second = 128 << 20;
   // What a node of three or more does when Open finds its log or a snapshot rotten: once a member
   // of its cluster says that it would be taken in, its directory's files are moved into a folder
   // `aside` in there, which is never removed, and it joins again, as with an empty directory.

@@ -68,6 +68,8 @@ struct EngineStats {
   uint64_t payload_damaged_bytes = 0;  // Found damaged or missing on this node's disk.
   uint64_t payload_repaired_bytes = 0;  // Of these, written anew from what a peer had.
   uint64_t payload_lacking_bytes = 0;   // Now: on peers' disks alone, and on their way here.
+  uint64_t rejoin_bytes = 0;            // Fetched, or sent to who was behind, at their pace.
+  uint64_t rejoin_waited_us = 0;        // For that pace, cores one after the other.
   uint64_t scrubbed_bytes = 0;          // Read and checked in the background.
   uint64_t scrub_rounds = 0;            // Over all of a core's files.
   uint64_t files_damaged = 0;           // Of logs and snapshots, found so while running.
@@ -124,6 +126,8 @@ inline void EngineStats::Add(const EngineStats& other) {
   payload_damaged_bytes += other.payload_damaged_bytes;
   payload_repaired_bytes += other.payload_repaired_bytes;
   payload_lacking_bytes += other.payload_lacking_bytes;
+  rejoin_bytes += other.rejoin_bytes;
+  rejoin_waited_us += other.rejoin_waited_us;
   scrubbed_bytes += other.scrubbed_bytes;
   scrub_rounds += other.scrub_rounds;
   files_damaged += other.files_damaged;

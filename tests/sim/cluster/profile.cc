@@ -37,6 +37,8 @@ Profile MakeProfile(Random* random) {
                                 : random->OneIn(3) ? 5'000'000
                                                    : 300'000;
   profile.checkpoint_one_in = 20 + static_cast<uint32_t>(random->Below(100));
+  // Not drawn: what else a seed says stays as it is.
+  if (profile.operations % 3 == 0) profile.options.rejoin_bytes_per_second = 20'000;
   return profile;
 }
 

@@ -84,6 +84,7 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   options.data_dir = profile_.durable ? kDataPath : "";
   options.group_count = profile_.groups;
   options.hot_bytes_max = profile_.hot_bytes;
+  options.rejoin_bytes_per_second = 1 << 20;
   options.wal_bytes_max = cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
   if (cluster()) {

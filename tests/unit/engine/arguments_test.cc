@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/engine/test_engine.h"
@@ -198,6 +199,18 @@ TEST(ArgumentsTest, ProducersHaveAnIdAndNumbersThatJavaScriptHolds) {
   }
   append.producer = Producer{"p", (uint64_t{1} << 53) - 1, 0};
   EXPECT_EQ(engine.Append(append)->outcome, Outcome::kOk);
+}
+
+TEST(ArgumentsTest, APaceOfWhatComesBackIsNoneOrAMebibyteAtLeast) {
+  auto opens = [](uint64_t bytes_per_second) {
+    EngineOptions options;
+    options.rejoin_bytes_per_second = bytes_per_second;
+    return CodeOf(StreamEngine::Open(std::move(options)));
+  };
+  EXPECT_EQ(opens(1), StatusCode::kInvalidArgument);
+  EXPECT_EQ(opens((1 << 20) - 1), StatusCode::kInvalidArgument);
+  EXPECT_EQ(opens(1 << 20), StatusCode::kOk);
+  EXPECT_EQ(opens(0), StatusCode::kOk);
 }
 
 TEST(ArgumentsTest, PreconditionsAndListsHaveLimits) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,13 +21,28 @@ constexpr uint64_t kMs = 1'000'000;
 // Two peers; what they are asked is answered by hand.
 class FetchTest : public ::testing::Test, private FetchHost {
  protected:
-  FetchTest() : store_(storage::MakeMemoryPayloadStore(&loop_)) {
+  static constexpr uint64_t kAsksPerSecond = 10;
+
+  FetchTest()
+      : store_(storage::MakeMemoryPayloadStore(&loop_)),
+        pace_(&loop_, Pace::Options{kAsksPerSecond * Fetch::kAskBytesMax}) {
     services_.loop = &loop_;
     services_.payload = store_.get();
     FetchHost* host = this;
     fetch_ = std::make_unique<Fetch>(services_, GroupId{0}, host);
   }
 
+  // From here on it goes at a pace.
+  void BeginPaced(uint64_t bytes) {
+    services_.pace = &pace_;
+    FetchHost* host = this;
+    fetch_ = std::make_unique<Fetch>(services_, GroupId{0}, host);
+    fetch_->Begin({{kOne, 0, bytes}}, Fetch::Why::kNew);
+  }
+  // All that was asked for.
+  void AnswerFully() {
+    Answer(std::string(std::min(Last().to - Last().from, Fetch::kAskBytesMax), 'x'));
+  }
   struct Asked {
     ReplicaId to;
     PayloadAsk ask;
@@ -74,6 +90,7 @@ class FetchTest : public ::testing::Test, private FetchHost {
 
   testing::ManualLoop loop_;
   std::unique_ptr<storage::PayloadStore> store_;
+  Pace pace_;
   Services services_;
   std::unique_ptr<Fetch> fetch_;
   std::vector<Asked> asked_;
@@ -157,6 +174,67 @@ TEST_F(FetchTest, WhatAReadWaitsForComesFirstAndThenTheRest) {
   EXPECT_TRUE(fetch_->whole());
   EXPECT_EQ(bytes, kAll);
   EXPECT_EQ(Stored(0), kAll);
+}
+
+TEST_F(FetchTest, AtAPaceItAsksAsOftenAsThatAllows) {
+  BeginPaced(40 << 20);
+  for (uint64_t asks = 1; asks <= 30; ++asks) {
+    ASSERT_EQ(asked_.size(), asks);
+    AnswerFully();
+    EXPECT_EQ(asked_.size(), asks);
+    loop_.AdvanceBy(1000 * kMs / kAsksPerSecond + kMs);
+    fetch_->Tick();
+  }
+  EXPECT_EQ(pace_.stats().bytes, uint64_t{31} << 20);
+  // Half of what was asked for counts half.
+  Answer(std::string(Fetch::kAskBytesMax / 2, 'x'));
+  loop_.AdvanceBy(500 * kMs / kAsksPerSecond + kMs);
+  EXPECT_EQ(asked_.size(), 32u);
+}
+
+TEST_F(FetchTest, WhatAReadWaitsForIsAskedForAtOnce) {
+  BeginPaced(40 << 20);
+  AnswerFully();
+  ASSERT_EQ(asked_.size(), 1u);  // It waits for the pace,
+  auto next = Await((1 << 20) + 10);
+  ASSERT_EQ(asked_.size(), 2u);  // but not with this, which would have come next,
+  EXPECT_EQ(Last().from, uint64_t{1} << 20);
+  Answer("0123");
+  ASSERT_EQ(asked_.size(), 3u);  // until it is here.
+  AnswerFully();
+  ASSERT_TRUE(next->has_value());
+  EXPECT_TRUE((*next)->ok());
+  ASSERT_EQ(asked_.size(), 3u);
+  auto elsewhere = Await(30 << 20);
+  ASSERT_EQ(asked_.size(), 4u);
+  EXPECT_EQ(Last().from, uint64_t{30} << 20);
+  AnswerFully();
+  ASSERT_TRUE(elsewhere->has_value());
+  EXPECT_EQ(asked_.size(), 4u);
+  loop_.AdvanceBy(4000 * kMs / kAsksPerSecond);
+  EXPECT_EQ(asked_.size(), 5u);
+}
+
+TEST_F(FetchTest, AReadThatComesWhileSomethingIsWrittenIsNext) {
+  BeginPaced(40 << 20);
+  fetch_->OnAnswer(asked_.back().to, AnswerTo(Last(), std::string(Fetch::kAskBytesMax, 'x')));
+  auto read = Await(30 << 20);
+  EXPECT_EQ(asked_.size(), 1u);
+  loop_.RunUntilIdle();
+  ASSERT_EQ(asked_.size(), 2u);
+  EXPECT_EQ(Last().from, uint64_t{30} << 20);
+}
+
+TEST_F(FetchTest, OneThatStopsOrBeginsAnewWaitsForThePaceNoMore) {
+  BeginPaced(40 << 20);
+  AnswerFully();
+  fetch_->Begin({{kOne, 0, 100}}, Fetch::Why::kLost);
+  EXPECT_EQ(asked_.size(), 1u);
+  fetch_->Stop();
+  loop_.AdvanceBy(60'000 * kMs);
+  fetch_->Tick();
+  EXPECT_EQ(asked_.size(), 1u);
+  fetch_.reset();
 }
 
 TEST_F(FetchTest, AReadWaitsForItsTimeAndNotForEver) {

@@ -155,6 +155,8 @@ void GroupWorld::OnWalStarted(Status status) {
   services.payload = payload_.get();
   services.snapshots = snapshots_.get();
   services.budget = &budget_;
+  pace_ = std::make_unique<Pace>(&loop(), Pace::Options{options.rejoin_bytes_per_second});
+  services.pace = pace_.get();
   services.self = directory_->replica_id();
   services.opening = loop().Entropy();
   services.levels = levels;
@@ -270,6 +272,7 @@ void GroupWorld::Close(bool told) {
     hub_.reset();
     network_->Leave(NodeOf(options.self), told);
   }
+  pace_.reset();
   recovered_.clear();
   snapshots_.reset();
   payload_.reset();

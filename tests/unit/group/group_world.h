@@ -45,6 +45,7 @@ struct WorldOptions {
   stream::CollectionStep collection_step = {};
   uint64_t shipment_part_bytes = 256 << 10;
   uint64_t peer_window_bytes_max = 16 << 20;
+  uint64_t rejoin_bytes_per_second = 0;
   bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
   bool payload_direct = true;  // Write payload with direct I/O.
   ReplicaId self{1};           // Of a new directory, as the next.
@@ -104,6 +105,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
   storage::PayloadStore& payload() { return *payload_; }
   storage::SnapshotStore& snapshots() { return *snapshots_; }
   CoreBudget& budget() { return budget_; }
+  Pace& pace() { return *pace_; }
   io::Loop& loop() { return runtime_->loop(CoreId{0}); }
   testing::ManualRuntime& runtime() { return *runtime_; }
   const std::vector<std::string>& log() const { return log_; }  // Since it was opened.
@@ -169,6 +171,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
   std::unique_ptr<storage::Wal> wal_;
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
+  std::unique_ptr<Pace> pace_;
   std::vector<RecoveredGroup> recovered_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   testing::TestNetwork* network_ = nullptr;

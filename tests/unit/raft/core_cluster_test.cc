@@ -34,6 +34,57 @@ TEST(CoreClusterTest, ACutOffReplicaDoesNotRaiseTheTermWithPreVote) {
   EXPECT_EQ(group[3].core().leader(), ReplicaId{1});
 }
 
+// Of three one was away for ten entries, each a message of its own; its leader's driver holds them.
+struct HeldUp {
+  HeldUp() : group(3, [](Config* config) { config->message_bytes_max = 1; }) {
+    group.Elect(1);
+    group.Isolate(3);
+    for (int i = 0; i < 10; ++i) group.Propose(1, "missed");
+    group.Heal();
+    group[1].catch_up_messages = 0;
+    group.TickAll(5);
+    had = group[3].core().last_index();
+  }
+  Group group;
+  Index had{};
+};
+
+TEST(CoreClusterTest, WhatAFollowerLacksWaitsForTheDriver) {
+  HeldUp held;
+  Group& group = held.group;
+  EXPECT_EQ(held.had + 10, group[1].core().commit());
+  group.Propose(1, "new");
+  group.TickAll(5);
+  EXPECT_EQ(held.had + 11, group[1].core().commit());  // The other one has it.
+  EXPECT_EQ(group[3].core().last_index(), held.had);
+  EXPECT_EQ(group[1].caught_up_entries, 0u);
+  group[1].catch_up_messages = 3;
+  group[1].core().SendMore(ReplicaId{3});
+  group[1].Drain();
+  group.Run();
+  EXPECT_EQ(group[3].core().last_index(), held.had + 3);
+  EXPECT_EQ(group[1].caught_up_entries, 3u);
+  group[1].catch_up_messages = UINT64_MAX;
+  group[1].core().SendMore(ReplicaId{3});
+  group[1].Drain();
+  group.Run();
+  EXPECT_EQ(group[3].core().commit(), group[1].core().commit());
+  const uint64_t missed = group[1].caught_up_entries;
+  EXPECT_EQ(missed, 11u);
+  group.Propose(1, "newer");  // It lacks nothing any more.
+  EXPECT_EQ(group[3].core().last_index(), group[1].core().last_index());
+  EXPECT_EQ(group[1].caught_up_entries, missed);
+}
+
+TEST(CoreClusterTest, AHandOversTargetIsNotHeldUp) {
+  HeldUp held;
+  Group& group = held.group;
+  group[1].core().TransferLeadership(ReplicaId{3});
+  group[1].Drain();
+  group.TickAll(3);
+  EXPECT_TRUE(group[3].core().is_leader());
+}
+
 TEST(CoreClusterTest, ALeaderThatHearsOfNoQuorumStepsDown) {
   Group group(3, Careful);
   group.Elect(1);

@@ -75,10 +75,15 @@ class Replica final : private Driver {
   std::vector<std::string> AppliedCommands() const;
   int count(Notice notice) const { return notices_.contains(notice) ? notices_.at(notice) : 0; }
   void Seed(uint64_t seed) { random_ = Random(seed); }
+  // How many messages with what followers lack it may still send, and entries that it has sent so.
+  uint64_t catch_up_messages = UINT64_MAX;
+  uint64_t caught_up_entries = 0;
 
  private:
   uint32_t Jitter(uint32_t bound) override { return static_cast<uint32_t>(random_.Below(bound)); }
   void OnNotice(Notice notice) override { ++notices_[notice]; }
+  bool MayCatchUp(ReplicaId) override { return catch_up_messages > 0 && catch_up_messages--; }
+  void OnCatchUp(ReplicaId, uint64_t entries, uint64_t) override { caught_up_entries += entries; }
   void Apply(const std::vector<Entry>& entries);
 
   const Config config_;

@@ -1,0 +1,70 @@
+#include "lib/group/catch_ups.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace ursula::group {
+namespace {
+
+// Whether those who are level are a majority of these without this one.
+bool SufficeWithout(ReplicaId one, const std::vector<ReplicaId>& voters,
+                    const std::vector<ReplicaId>& level) {
+  std::size_t count = 0;
+  for (ReplicaId voter : voters) {
+    if (voter != one && std::ranges::find(level, voter) != level.end()) ++count;
+  }
+  return voters.empty() || 2 * count > voters.size();
+}
+
+}  // namespace
+
+void CatchUps::Note(std::span<const raft::PeerStatus> peers, const raft::ConfState& conf,
+                    Index commit, Function<bool(ReplicaId)> hears) {
+  std::vector<ReplicaId> level = {services_.self};
+  for (const raft::PeerStatus& peer : peers) {
+    const bool sent = peer.state == raft::ProgressState::kReplicate && peer.next > commit;
+    if (peer.id != services_.self && sent && hears(peer.id)) level.push_back(peer.id);
+  }
+  noted_ = true;
+  std::vector<ReplicaId> due = std::exchange(asked_, {});
+  auto old = std::exchange(paced_, {});
+  for (const raft::PeerStatus& peer : peers) {
+    if (peer.id == services_.self) continue;
+    if (!SufficeWithout(peer.id, conf.voters, level)) continue;
+    if (!SufficeWithout(peer.id, conf.voters_outgoing, level)) continue;
+    auto found = old.find(peer.id);
+    std::unique_ptr<Waiter> waiter =
+        found == old.end() ? std::make_unique<Waiter>(&host_, peer.id) : std::move(found->second);
+    paced_.emplace(peer.id, std::move(waiter));
+  }
+  for (const auto& [to, waiter] :
+       old) {  // Nothing is acknowledged without it by now, or it is gone.
+    if (waiter != nullptr && waiter->linked()) due.push_back(to);
+  }
+  old.clear();
+  for (ReplicaId to : due) host_.OnCatchUpDue(to);
+}
+
+bool CatchUps::Tick() {
+  noted_ = false;
+  return std::ranges::any_of(paced_, [](const auto& one) { return one.second->linked(); });
+}
+
+void CatchUps::Clear() {
+  noted_ = false;
+  asked_.clear();
+  paced_.clear();
+}
+
+bool CatchUps::MayTake(ReplicaId to) {
+  if (services_.pace == nullptr || !services_.pace->limited()) return true;
+  if (noted_) {
+    auto found = paced_.find(to);
+    return found == paced_.end() || services_.MayTake(found->second.get());
+  }
+  if (asked_.empty()) host_.OnCatchUpAsked();
+  if (std::ranges::find(asked_, to) == asked_.end()) asked_.push_back(to);
+  return false;
+}
+
+}  // namespace ursula::group

@@ -1,0 +1,82 @@
+#include "lib/group/pace.h"
+
+#include <algorithm>
+
+#include "lib/base/check.h"
+
+namespace ursula::group {
+namespace {
+
+uint64_t Nanoseconds(uint64_t bytes, uint64_t bytes_per_second) {
+  const double ns = static_cast<double>(bytes) * 1e9 / static_cast<double>(bytes_per_second);
+  return ns >= Pace::kDebtNsMax ? Pace::kDebtNsMax : static_cast<uint64_t>(ns);
+}
+
+}  // namespace
+
+Pace::Pace(io::Loop* loop, const Options& options) : loop_(*loop), options_(options) {
+  timer_.Then<&Pace::OnTimer>(this);
+}
+
+Pace::~Pace() {
+  URSULA_CHECK(waiters_.empty());
+  loop_.CancelTimer(&timer_);
+}
+
+bool Pace::MayTake(Waiter* waiter) {
+  if (!limited()) return true;
+  const bool first = called_ == nullptr ? waiters_.empty() : called_ == waiter;
+  if (first && due()) return true;
+  if (waiter->linked()) return false;
+  waiters_.PushBack(waiter);
+  if (called_ != nullptr) return false;  // OnTimer goes on from there.
+  if (!timer_.running()) waits_since_ns_ = loop_.now_ns();
+  Wait();
+  return false;
+}
+
+void Pace::Take(uint64_t bytes) {
+  stats_.bytes += bytes;
+  if (!limited()) return;
+  const uint64_t now_ns = loop_.now_ns();
+  const uint64_t saved_ns = std::min(now_ns, kBurstNs);
+  due_ns_ = std::max(due_ns_, now_ns - saved_ns) + Nanoseconds(bytes, options_.bytes_per_second);
+  due_ns_ = std::min(due_ns_, now_ns + kDebtNsMax);
+}
+
+void Pace::GiveBack(uint64_t bytes) {
+  stats_.bytes -= std::min(bytes, stats_.bytes);
+  Hasten(bytes);
+}
+
+void Pace::Earn(uint64_t bytes) {
+  if (timer_.running()) Hasten(bytes);
+}
+
+void Pace::Hasten(uint64_t bytes) {
+  if (!limited()) return;
+  due_ns_ -= std::min(due_ns_, Nanoseconds(bytes, options_.bytes_per_second));
+  if (timer_.running()) Wait();
+}
+
+void Pace::Wait() { loop_.StartTimer(&timer_, std::max(due_ns_, loop_.now_ns() + 1)); }
+
+// Each that waits by now at most once: who waits again stands behind them.
+void Pace::OnTimer() {
+  IntrusiveList<Waiter> now;
+  now.Splice(&waiters_);
+  while (due() && (called_ = now.PopFront()) != nullptr) called_->OnPace();
+  called_ = nullptr;
+  now.Splice(&waiters_);  // Behind those that weren't called.
+  waiters_.Splice(&now);
+  if (!waiters_.empty()) return Wait();
+  stats_.waited_ns += loop_.now_ns() - waits_since_ns_;
+}
+
+Pace::Stats Pace::stats() const {
+  Stats stats = stats_;
+  if (timer_.running()) stats.waited_ns += loop_.now_ns() - waits_since_ns_;
+  return stats;
+}
+
+}  // namespace ursula::group

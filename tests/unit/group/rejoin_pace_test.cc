@@ -1,0 +1,189 @@
+// How fast one is brought up that was away, and who isn't held up.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/unit/group/behind_world.h"
+
+namespace ursula::group {
+namespace {
+
+constexpr uint64_t kRate = 1'000'000;
+constexpr int kAppends = 100;
+constexpr int kBytes = 50'000;
+constexpr uint64_t kAllBytes = uint64_t{kAppends} * kBytes;  // Five messages, or asks.
+constexpr uint64_t kKeepsAll = 16 << 20;
+
+WorldOptions Paced(uint64_t kept_log_bytes_max, uint64_t rate = kRate) {
+  WorldOptions options;
+  options.kept_log_bytes_max = kept_log_bytes_max;
+  options.rejoin_bytes_per_second = rate;
+  return options;
+}
+
+// Appends that one has missed: five seconds' worth.
+struct Missed : Behind {
+  explicit Missed(uint64_t kept_log_bytes_max = kKeepsAll, uint64_t rate = kRate)
+      : Behind(1, Paced(kept_log_bytes_max, rate)) {
+    CutOff();
+    GoOn(kAppends, kBytes);
+  }
+  double SecondsToRejoin() {
+    const uint64_t begun_ns = cluster.now_ns();
+    Check(Rejoin());
+    return static_cast<double>(cluster.now_ns() - begun_ns) / 1e9;
+  }
+  uint64_t Taken(uint64_t id) { return cluster.node(id).pace().stats().bytes; }
+};
+
+TEST(RejoinPaceTest, EntriesThatOneHasMissedGoAtThePaceAndAppendsDont) {
+  Missed missed;
+  missed.cluster.network().Heal();
+  const uint64_t begun_ns = missed.cluster.now_ns();
+  missed.Append("meanwhile ");
+  EXPECT_LT(missed.cluster.now_ns() - begun_ns, kSecond / 2);
+  EXPECT_LT(missed.cluster.replica(missed.away).applied(),
+            missed.cluster.replica(missed.leader).applied());
+  missed.Check(missed.CaughtUp());
+  const double took = static_cast<double>(missed.cluster.now_ns() - begun_ns) / 1e9;
+  EXPECT_GT(took, 3.5);
+  EXPECT_LT(took, 8.0);
+  EXPECT_GE(missed.Taken(missed.leader), kAllBytes);
+  EXPECT_GT(missed.cluster.node(missed.leader).pace().stats().waited_ns, 3 * kSecond);
+  missed.ExpectAlike();
+}
+
+TEST(RejoinPaceTest, WithoutARateItComesBackAtOnce) {
+  Missed missed(kKeepsAll, 0);
+  EXPECT_LT(missed.SecondsToRejoin(), 1.5);
+  missed.ExpectAlike();
+}
+
+// The snapshot is small here: what takes the time is the payload, which it fetches itself.
+TEST(RejoinPaceTest, PayloadBehindASnapshotIsFetchedAtThePace) {
+  Missed missed(0);
+  EXPECT_GT(missed.SecondsToRejoin(), 3.5);
+  EXPECT_GE(missed.Taken(missed.away), kAllBytes);
+  EXPECT_GT(missed.Taken(missed.leader), 0u);
+  missed.ExpectAlike();
+}
+
+// Without the third nothing is acknowledged but by the one that was away.
+TEST(RejoinPaceTest, OneWithoutWhichNothingIsAcknowledgedIsntHeldUp) {
+  Missed missed;
+  const uint64_t third = 6 - missed.leader - missed.away;
+  missed.cluster.network().Heal();
+  missed.cluster.RunFor(kSecond / 2);
+  EXPECT_LT(missed.cluster.replica(missed.away).applied(),
+            missed.cluster.replica(missed.leader).applied());
+  missed.cluster.Kill(third);
+  const uint64_t begun_ns = missed.cluster.now_ns();
+  missed.Append("with it ");
+  EXPECT_LT(missed.cluster.now_ns() - begun_ns, 3 * kSecond / 2);
+  EXPECT_EQ(missed.cluster.Leader(), missed.leader);
+}
+
+TEST(RejoinPaceTest, AHandOversTargetIsntHeldUp) {
+  Missed missed;
+  missed.cluster.network().Heal();
+  missed.cluster.RunFor(kSecond / 2);
+  Replica& leader = missed.cluster.replica(missed.leader);
+  ASSERT_LT(missed.cluster.replica(missed.away).applied(), leader.applied());
+  ASSERT_TRUE(missed.cluster.RunUntil([&] { return leader.HandOverTo(NodeId{missed.away}, 1000); },
+                                      kSecond / 2));
+  EXPECT_TRUE(missed.cluster.RunUntil([&] { return missed.cluster.replica(missed.away).leads(); },
+                                      kSecond));
+}
+
+TEST(RejoinPaceTest, TwoThatComeBackTogetherShareThePace) {
+  ClusterWorld cluster(5, 1, Paced(kKeepsAll));
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t one = leader % 5 + 1;
+  const uint64_t other = one % 5 + 1;
+  cluster.network().Isolate(NodeId{one});
+  cluster.network().Isolate(NodeId{other});
+  for (int i = 0; i < kAppends; ++i) {
+    ASSERT_TRUE(cluster.AppendNow("s", std::string(kBytes, 'x')));
+  }
+  cluster.network().Heal();
+  const uint64_t begun_ns = cluster.now_ns();
+  cluster.RunFor(5 * kSecond);
+  const uint64_t begun = Raw(cluster.replica(leader).applied()) - kAppends;
+  for (uint64_t id : {one, other}) {
+    EXPECT_GT(Raw(cluster.replica(id).applied()), begun + 15)
+        << id;  // Neither waits for the other.
+    EXPECT_LT(Raw(cluster.replica(id).applied()), begun + 85) << id;
+  }
+  ASSERT_TRUE(cluster.AwaitEqual());
+  EXPECT_GT(cluster.now_ns() - begun_ns, 8 * kSecond);
+  EXPECT_EQ(cluster.Leader(), leader);
+}
+
+// Twice as fast as the pace: it comes nearer all the same.
+TEST(RejoinPaceTest, OneCatchesUpWithMoreThanThePaceThatIsAppendedMeanwhile) {
+  Missed missed;
+  missed.cluster.network().Heal();
+  const uint64_t begun_ns = missed.cluster.now_ns();
+  auto lacks = [&] {
+    return Raw(missed.cluster.replica(missed.leader).applied()) -
+           Raw(missed.cluster.replica(missed.away).applied());
+  };
+  missed.cluster.RunFor(kSecond / 10);
+  while (lacks() > 5 && missed.cluster.now_ns() - begun_ns < 20 * kSecond) {
+    missed.Append(std::string(kBytes, 'y'));
+    missed.cluster.RunFor(kSecond / 40);
+  }
+  EXPECT_LE(lacks(), 5u);
+}
+
+TEST(RejoinPaceTest, LeadersAndReplicasEndWhileOneWaits) {
+  Missed missed;
+  missed.cluster.network().Heal();
+  missed.cluster.RunFor(kSecond / 2);
+  ASSERT_LT(missed.cluster.replica(missed.away).applied(),
+            missed.cluster.replica(missed.leader).applied());
+  missed.cluster.Crash(missed.away);  // Who waits,
+  missed.cluster.RunFor(kSecond);
+  ASSERT_TRUE(missed.cluster.Open(missed.away).ok());
+  missed.cluster.RunFor(kSecond / 2);
+  ASSERT_TRUE(missed.cluster.StopNode(missed.leader));  // or who has it wait.
+  ASSERT_TRUE(missed.cluster.AwaitLeader());
+  missed.Append("afterwards ");
+  ASSERT_TRUE(missed.cluster.Open(missed.leader).ok());
+  missed.Check(missed.CaughtUp());
+  missed.ExpectAlike();
+}
+
+TEST(RejoinPaceTest, OneThatIsTakenOutWhileItWaitsIsForgotten) {
+  Missed missed;
+  missed.cluster.network().Heal();
+  missed.cluster.RunFor(kSecond / 2);
+  raft::ConfChange change;
+  change.steps = {{raft::ConfChangeOp::kRemove, ReplicaId{missed.away}}};
+  ASSERT_TRUE(missed.cluster.ChangeMembers(change).ok());
+  missed.cluster.RunFor(kSecond);
+  const uint64_t taken = missed.Taken(missed.leader);
+  missed.cluster.RunFor(5 * kSecond);
+  EXPECT_EQ(missed.Taken(missed.leader), taken);
+  missed.Append("without it ");
+}
+
+// Of a pace that would take hours.
+TEST(RejoinPaceTest, AShipmentGoesOnAtTheSlowestPace) {
+  WorldOptions options = Paced(0);
+  options.rejoin_bytes_per_second = 1;
+  options.shipment_part_bytes = 20;
+  Behind behind(1, options);
+  behind.CutOff();
+  behind.GoOn();
+  behind.cluster.network().Heal();
+  const Index goal = behind.cluster.replica(behind.leader).applied();
+  EXPECT_TRUE(behind.cluster.RunUntil(
+      [&] { return behind.cluster.replica(behind.away).applied() >= goal; }, 300 * kSecond));
+}
+
+}  // namespace
+}  // namespace ursula::group
