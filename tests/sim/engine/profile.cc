@@ -50,6 +50,7 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
     profile.clocks = random->OneIn(3);
     // With little of it the log keeps little for peers, and a new one needs a snapshot.
     if (random->OneIn(2)) profile.hot_bytes = 1 << 20;
+    profile.local_reads = random->OneIn(2);
   }
   return profile;
 }

@@ -22,8 +22,9 @@ struct Profile {
   uint64_t latency_max_ns = 0;
   uint64_t network_delay_ns_max = 200'000;  // Of a cluster.
   uint64_t hot_bytes = 4 << 20;
-  uint32_t founders = 1;  // Of the nodes; the others come later.
-  bool clocks = false;    // Of a cluster: each node has a wall clock of its own, and none is right.
+  uint32_t founders = 1;     // Of the nodes; the others come later.
+  bool local_reads = false;  // Of a cluster: half of the reads are.
+  bool clocks = false;  // Of a cluster: each node has a wall clock of its own, and none is right.
 
   std::vector<StreamId> names = {};
   uint32_t batches = 0;

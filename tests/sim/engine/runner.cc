@@ -23,6 +23,7 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
            {"put back", counts.put_back},
            {"grown", counts.grown},
            {"evictions", counts.evictions},
+           {"local", counts.local},
            {"models at most", counts.models, true}}};
 }
 

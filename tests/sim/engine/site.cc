@@ -18,6 +18,7 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kLeadersNs = 30'000 * kMs;
 constexpr uint32_t kTurnsAtOnceMax = 100'000;  // Of all loops; some hundred are usual.
 constexpr uint64_t kSettleNs = 35'000 * kMs;
+constexpr uint64_t kLazyNs = 300 * kMs;     // More than a core that has few turns waits for one.
 constexpr uint64_t kOpenNs = 60'000 * kMs;  // Then it has hung.
 
 }  // namespace
@@ -189,6 +190,13 @@ void Site::Step(uint64_t limit_ns) {
     if (profile_.clocks) ShowClock(&node);
   }
   if (profile_.clocks) SampleTimes();
+}
+
+uint64_t Site::LagNs(std::size_t index, uint64_t since_ns) const {
+  const Node& node = nodes_[index];
+  const uint64_t lazy_ns = node.lazy_one_in > 1 ? kLazyNs : 0;
+  const uint64_t from_ns = std::max(since_ns, node.paused_from_ns);
+  return lazy_ns + (node.paused_until_ns > from_ns ? node.paused_until_ns - from_ns : 0);
 }
 
 void Site::Advance(uint64_t ns) {

@@ -37,6 +37,8 @@ class Site {
   // How many of its processes have ended: what was asked of one isn't answered by the next.
   uint64_t ended(std::size_t node) const { return nodes_[node].ended; }
   // Called, too, while a node is being opened and the others go on.
+  // How much earlier than now what a node answers may have been made, since then.
+  uint64_t LagNs(std::size_t node, uint64_t since_ns) const;
   void SetMeanwhile(Function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }
 
   // A turn of some core, or else time, up to `limit_ns`.
@@ -112,6 +114,7 @@ class Site {
     std::unique_ptr<Opening> opening = {};
     uint16_t lazy_core = 0;  // Has fewer turns than others, in some openings.
     uint64_t lazy_one_in = 1;
+    uint64_t paused_from_ns = 0;
     uint64_t paused_until_ns = 0;
     uint64_t ended = 0;
     uint64_t openings = 0;       // Of its disk and those before.
@@ -154,6 +157,7 @@ class Site {
   bool grown() const { return nodes_.back().born; }
   std::string Trouble();
   std::string Grow();
+  void Pause(Node* node, uint64_t ns);
   void MarkFall(std::size_t node) const;
   void Plan(uint64_t in_ns, Event event);
   void PlanMore(std::size_t lost, uint64_t within_ns);
