@@ -112,6 +112,10 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
       may = true;
     } else if (ending == Ending::kTrouble && code == StatusCode::kBehind) {
       may = IsLocal(operation);
+    } else if (code == StatusCode::kStorageFull || code == StatusCode::kResourceExhausted) {
+      may = story_ == Site::Story::kDisk && !IsReadOnly(operation);
+    } else if (code == StatusCode::kIoError) {
+      may = story_ == Site::Story::kDisk && IsReadOnly(operation);
     } else if (ending == Ending::kTrouble && code == StatusCode::kOutcomeUnknown) {
       may = !IsReadOnly(operation);
     } else if (code == StatusCode::kFailedPrecondition) {

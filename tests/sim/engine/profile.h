@@ -18,6 +18,7 @@ struct Profile {
   bool durable = true;  // Else in memory: each opening begins with nothing.
   uint32_t groups = 4;
   uint16_t cores_max = 2;  // Each opening has a number of its own.
+  bool direct = true;      // Disks take O_DIRECT.
   uint64_t latency_min_ns = 0;
   uint64_t latency_max_ns = 0;
   uint64_t network_delay_ns_max = 200'000;  // Of a cluster.
@@ -32,6 +33,7 @@ struct Profile {
   uint64_t window_ns = 0;        // Within which a batch begins.
   uint32_t restart_one_in = 30;  // Batches.
   uint32_t story_one_in = 0;     // Troubles of a cluster; 0: none. What befalls its members.
+  uint32_t disk_one_in = 0;      // Troubles; 0: none. Some node's disk fails, or is full.
   uint32_t keep_one_in = 0;      // Ends of a node's process; 0: none. Its directory is copied.
   uint32_t evict_one_in = 6;     // Batches.
   uint32_t advance_one_in = 4;   //

@@ -48,6 +48,7 @@ std::unique_ptr<testing::FaultDisk> Site::NewDisk() {
   testing::FaultDisk::Faults faults;
   faults.latency_min_ns = profile_.latency_min_ns;
   faults.latency_max_ns = profile_.latency_max_ns;
+  faults.direct = profile_.direct;
   return std::make_unique<testing::FaultDisk>(random_.Next(), faults);
 }
 
@@ -264,6 +265,7 @@ void Site::CrashNode(std::size_t index, Fall fall) {
   ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), fall == Fall::kProcess);
   node.runtime.reset();
+  if (node.disk_is_bad) HealDisk(&node);
   Keep(index);
 }
 

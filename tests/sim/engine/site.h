@@ -78,10 +78,10 @@ class Site {
   void Crash(Fall fall);
   void Wipe();  // REQUIRES: none is open.
 
-  // ---- of a cluster (troubles.cc, members.cc) ----
+  // ---- of a cluster (troubles.cc, members.cc, disks.cc) ----
   std::size_t size() const { return nodes_.size(); }
-  // What is to happen to its members; kNone: nothing, or nothing may now.
-  enum class Story : uint8_t { kNone, kLoss, kPutBack, kGrowth };
+  // What is to happen to its members, or to a disk; kNone: nothing, or nothing may now.
+  enum class Story : uint8_t { kNone, kLoss, kPutBack, kGrowth, kDisk };
   Story PickStory();
   // Something happens to some of its nodes, or between them, and goes on happening. What it was.
   std::string Trouble(Story story);
@@ -128,6 +128,8 @@ class Site {
     bool refused = false;  // And has been told so.
     std::unique_ptr<testing::FaultDisk> kept = {};  // A copy.
     MemberStatus kept_as = {};                      // What it was of.
+    bool disk_is_bad = false;
+    bool disk_is_full = false;  // Bad in that way.
     bool stopping = false;
     bool stopped = false;
   };
@@ -166,6 +168,12 @@ class Site {
   void Happen(const Event& event);
   void LetHappen();
   uint64_t NextEventNs() const;
+
+  // disks.cc
+  std::string FailDisk(std::size_t node);
+  void HealDisk(Node* node) const;
+  std::string DiskTrouble();
+  Status MendDisks();
 
   // clocks.cc
   struct GroupTime {

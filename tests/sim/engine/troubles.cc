@@ -25,6 +25,7 @@ std::string Site::Trouble(Story story) {
     return "the only node stands still";
   }
   if (story == Story::kNone) return Trouble();
+  if (story == Story::kDisk) return DiskTrouble();
   const std::size_t node = story_node_;
   std::unique_ptr<testing::FaultDisk> kept = std::move(nodes_[node].kept);
   CrashNode(node, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
@@ -249,7 +250,8 @@ Status Site::Mend() {
     }
     CloseNode(i);
   }
-  Status status = MendMembers();
+  Status status = MendDisks();
+  if (status.ok()) status = MendMembers();
   if (status.ok()) status = Open();
   if (status.ok()) Settle();
   return status;

@@ -318,8 +318,14 @@ Request Workload::LocalLook(const StreamId& id, const ModelStream* there) {
   request.boundaries = random_.OneIn(2);
   request.consistency = Consistency::kLocal;
   request.staleness_ms_max = SomeStaleness();
-  if (there != nullptr && random_.OneIn(2)) request.from = SomeOffset(*there);
   request.from_append_start = random_.OneIn(2);
+  if (there == nullptr || random_.OneIn(3)) return request;
+  request.from = SomeOffset(*there);
+  if (random_.OneIn(2)) {
+    // To where it reaches after an append that this node may not have heard of.
+    request.from = Offset{there->tail() + 1 + random_.Below(20)};
+    request.from_append_start = false;
+  }
   return request;
 }
 

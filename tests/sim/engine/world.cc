@@ -329,6 +329,7 @@ void World::Strike() {
   if (story_ == Site::Story::kLoss) ++counts_.losses;
   if (story_ == Site::Story::kPutBack) ++counts_.put_back;
   if (story_ == Site::Story::kGrowth) ++counts_.grown;
+  if (story_ == Site::Story::kDisk) ++counts_.disks;
 }
 
 void World::Mend() {

@@ -34,6 +34,7 @@ struct Counts {
   uint64_t losses = 0;    // Of those, of directories.
   uint64_t put_back = 0;  // Of older ones.
   uint64_t grown = 0;     // Clusters, from one node to three.
+  uint64_t disks = 0;     // That failed, or were full.
   uint64_t evictions = 0;
   uint64_t local = 0;   // Answers of local reads that were compared.
   uint64_t models = 0;  // The most that could be the truth at once.
