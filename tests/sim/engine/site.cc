@@ -88,6 +88,7 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   options.hot_bytes_max = profile_.hot_bytes;
   options.wal_bytes_max = cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
+  options.rejoin_when_rotten = false;  // Nothing rots here: what doesn't hold was never written.
   if (cluster()) {
     // Until it is restarted it keeps the cluster at the level that it was founded at.
     if (index == 0 && ++node.openings == 1) options.feature_level_max = 1;
