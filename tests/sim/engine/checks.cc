@@ -110,6 +110,12 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
     bool may = false;
     if (ending == Ending::kTrouble && code == StatusCode::kUnavailable) {
       may = true;
+    } else if (ending == Ending::kTrouble && code == StatusCode::kBehind) {
+      may = IsLocal(operation);
+    } else if (code == StatusCode::kStorageFull || code == StatusCode::kResourceExhausted) {
+      may = story_ == Site::Story::kDisk && !IsReadOnly(operation);
+    } else if (code == StatusCode::kIoError) {
+      may = story_ == Site::Story::kDisk && IsReadOnly(operation);
     } else if (ending == Ending::kTrouble && code == StatusCode::kOutcomeUnknown) {
       may = !IsReadOnly(operation);
     } else if (code == StatusCode::kFailedPrecondition) {
@@ -140,18 +146,24 @@ void World::Check(std::vector<Operation>* operations, Ending ending) {
   if (std::string what = CheckStatuses(*operations, ending); !what.empty()) {
     return Violate(what + "\n" + Describe(*operations));
   }
-  Linearizer linearizer(*operations);
+  // What is of the past has no place among those that take effect now.
+  std::vector<Operation> ordered;
+  std::ranges::remove_copy_if(*operations, std::back_inserter(ordered), IsOfThePast);
+  RenewLocally(*operations);
+  Linearizer linearizer(ordered);
   std::vector<Model> after = linearizer.Run(models_);
   if (after.empty())
     return Violate("no order explains" + linearizer.Unexplained() + "\n" + Describe(*operations));
-  if (ending == Ending::kNone) MarkOrders(*operations, models_);
-  for (const Operation& operation : *operations) {
+  if (ending == Ending::kNone) MarkOrders(ordered, models_);
+  for (const Operation& operation : ordered) {
     MarkAnswer(operation, models_.front());
     MarkWiped(operation);
   }
   if (after.size() > kModelsMax) return Violate("too many models\n" + Describe(*operations));
   counts_.models = std::max<uint64_t>(counts_.models, after.size());
   models_ = std::move(after);
+  RenewLocally(*operations);
+  CheckLocalReads(*operations);
   const int64_t until_ms = site_.wall_ms() + kDoubtMs;
   if (ending != Ending::kNone) {
     for (auto& [name, until] : doubtful_names_) until = until_ms;
@@ -168,12 +180,40 @@ void World::Check(std::vector<Operation>* operations, Ending ending) {
   }
   if (wiped_ && ending != Ending::kNone) {
     for (const auto& stream : models_.front().Visible()) wiped_names_.insert(stream->id);
+    local_reads_.Forget();
     for (Model& model : models_) model.ForgetStreams();
     models_.erase(models_.begin() + 1, models_.end());
     doubtful_names_.clear();
     doubtful_buckets_.clear();
   }
   ForgetTheDoubtful();
+}
+
+void World::RenewLocally(const std::vector<Operation>& operations) {
+  for (const Operation& operation : operations) {
+    if (!IsOfThePast(operation)) continue;
+    const auto* read = std::get_if<ReadRequest>(&operation.request);
+    if (read == nullptr || (!read->touch && read->wait_ms == 0)) continue;
+    for (Model& model : models_) model.MayRenew(read->stream, operation.times);
+  }
+}
+
+void World::CheckLocalReads(const std::vector<Operation>& operations) {
+  if (!profile_.local_reads) return;
+  for (const Operation& operation : operations) local_reads_.Learn(operation);
+  local_reads_.Keep(models_, operations, site_.now_ns());
+  for (const Operation& operation : operations) {
+    if (!IsOfThePast(operation)) continue;
+    const std::string what = local_reads_.Check(operation);
+    if (!what.empty()) return Violate("a local read: " + what + "\n" + Describe({operation}));
+  }
+  counts_.local = local_reads_.judged();
+}
+
+void World::LookLocally(const StreamId& id) {
+  Operation look;
+  look.request = workload_.LocalLook(id, models_.front().Find(id));
+  (void)Observe(&look, Site::kAnyNode);
 }
 
 // The engine's names of both lives differ: Model::Learn looks.
@@ -234,19 +274,24 @@ bool World::Observe(Operation* operation, std::size_t node) {
     Violate("no answer\n" + Describe({*operation}));
     return false;
   }
-  MarkAnswer(*operation, models_.front());
+  if (!IsLocal(*operation)) MarkAnswer(*operation, models_.front());
   Trace(HashOf(*operation));
   if (!StatusOf(*operation).ok()) {
     Violate("a look failed\n" + Describe({*operation}));
     return false;
   }
   std::vector<Operation> alone{*operation};
+  if (IsOfThePast(*operation)) {
+    CheckLocalReads(alone);
+    return ok();
+  }
   std::vector<Model> after = Linearizer(alone).Run(models_);
   if (after.empty()) {
     Violate("looks otherwise\n" + Describe(alone));
     return false;
   }
   models_ = std::move(after);
+  CheckLocalReads(alone);
   return true;
 }
 
@@ -322,6 +367,7 @@ void World::Look(bool everything) {
   names.erase(std::unique(names.begin(), names.end()), names.end());
   for (const StreamId& id : names) {
     if (ok()) LookAt(id);
+    if (ok() && profile_.local_reads && random_.OneIn(2)) LookLocally(id);
   }
   if (!everything) return;
   for (const char* bucket : {kUpstreamBucket, "team", "crew"}) {

@@ -91,6 +91,15 @@ void Deciding::Renew(Model* model, uint64_t number, bool certainly) const {
   if (certainly) stream->last_use.from = std::max(stream->last_use.from, now.from);
 }
 
+void Model::MayRenew(const StreamId& id, const Intervals& times) {
+  for (const auto& stream : streams_) {
+    if (stream->id != id || !stream->effective.ttl_seconds) continue;
+    ModelStream* renewed = Edit(stream->number);
+    const int64_t until_ms = times[renewed->group].until + RenewalWindowMs(*renewed) + kTickMs;
+    renewed->last_use.until = std::max(renewed->last_use.until, until_ms);
+  }
+}
+
 // ---- buckets ---------------------------------------------------------------------------------
 
 Outcome Deciding::Absent(const Model& model, const StreamId& id) {
@@ -435,6 +444,16 @@ void Deciding::Do(const Model& model, const ReadRequest& request) {
 
 bool Deciding::ReadReplyFits(Model* model, const ModelStream& stream, const ReadRequest& request,
                              const ReadReply& reply) const {
+  if (!PageFits(stream, request, reply)) return false;
+  if (reply.outcome != Outcome::kOk) return true;
+  if (reply.next == reply.start && !request.from_tail && request.from.bytes < stream.tail() &&
+      request.wait_ms == 0 && operation_.answered == operation_.invoked + 1) {
+    return false;  // Nothing else happened meanwhile, and there was something to read.
+  }
+  return InfoFits(model, stream, reply.info);
+}
+
+bool PageFits(const ModelStream& stream, const ReadRequest& request, const ReadReply& reply) {
   const uint64_t tail = stream.tail();
   uint64_t from = request.from.bytes;
   if (request.from_append_start && from < tail) {
@@ -453,10 +472,6 @@ bool Deciding::ReadReplyFits(Model* model, const ModelStream& stream, const Read
       request.from_tail ? start <= tail : start == from || (start < from && start == next);
   if (!right_start) return false;
   const bool read_any = next > start;
-  if (!read_any && !request.from_tail && from < tail && request.wait_ms == 0 &&
-      operation_.answered == operation_.invoked + 1) {
-    return false;  // Nothing else happened meanwhile, and there was something to read.
-  }
   std::string bytes;
   for (const Bytes& part : reply.parts) bytes += part.view();
   if (bytes != std::string_view(stream.content).substr(start, next - start)) return false;
@@ -469,7 +484,7 @@ bool Deciding::ReadReplyFits(Model* model, const ModelStream& stream, const Read
     for (Offset end : reply.message_ends) ends.push_back(end.bytes);
     if (ends != stream.MessageEnds(start, next)) return false;
   }
-  return InfoFits(model, stream, reply.info);
+  return true;
 }
 
 }  // namespace ursula::engine::sim

@@ -13,6 +13,9 @@
 
 namespace ursula::engine::sim {
 
+// Whether a read that was asked so may be answered so, of the stream as it is; but for the info.
+bool PageFits(const ModelStream& stream, const ReadRequest& request, const ReadReply& reply);
+
 // Of a model that is aged already: every deadline that matters has come, or hasn't.
 class Deciding {
  public:

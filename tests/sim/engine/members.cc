@@ -24,6 +24,10 @@ constexpr uint64_t kAskNs = 20 * kMs;          // Between looks at what the clus
 
 Site::Story Site::PickStory() {
   if (!grown()) return random_.OneIn(2) ? Story::kGrowth : Story::kNone;
+  if (profile_.disk_one_in > 0 && random_.OneIn(profile_.disk_one_in)) {
+    story_node_ = random_.Below(nodes_.size());
+    return Story::kDisk;
+  }
   if (profile_.story_one_in == 0 || !random_.OneIn(profile_.story_one_in)) return Story::kNone;
   if (!AreMembers()) return Story::kNone;
   story_node_ = random_.Below(nodes_.size());
@@ -43,6 +47,7 @@ void Site::Empty(std::size_t index) {
   URSULA_CHECK(node.runtime == nullptr);
   node.disk = NewDisk();
   node.empty = true;
+  node.disk_is_bad = node.disk_is_full = false;
   node.stale = node.refused = false;
 }
 

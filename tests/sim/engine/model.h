@@ -70,6 +70,9 @@ class Model {
   bool AwaitsConfirm(uint64_t maker) const;
   void Confirm(uint64_t maker);
 
+  // A read that has no place among the others may have renewed it.
+  void MayRenew(const StreamId& id, const Intervals& times);
+
   // Deadlines that have passed for certain at `now_ms`, for good.
   void ExpireAll(const Moments& now_ms, void (*expired)(const ModelStream&));
   // Forks whose name's group was still to hear of them have been made known, or are given up.

@@ -57,6 +57,10 @@ std::string Text(const ForkPoint& point) {
   return text;
 }
 
+std::string Local(bool local, uint64_t staleness_ms_max) {
+  return local ? " local, of " + Number(staleness_ms_max) + " ms" : "";
+}
+
 std::string Asked(const Request& request) {
   return std::visit(
       Overloaded{
@@ -89,9 +93,11 @@ std::string Asked(const Request& request) {
             if (r.wait_ms > 0) text += " wait=" + Number(r.wait_ms);
             if (r.from_append_start) text += " or its append's start";
             if (r.incarnation) text += " life=" + Number(*r.incarnation);
-            return text;
+            return text + Local(r.consistency == Consistency::kLocal, r.staleness_ms_max);
           },
-          [](const HeadRequest& r) { return "head " + ToText(r.stream); },
+          [](const HeadRequest& r) {
+            return "head " + ToText(r.stream) + Local(r.local, r.staleness_ms_max);
+          },
           [](const BucketRequest& r) {
             using Kind = BucketRequest::Kind;
             const char* what = r.kind == Kind::kCreate ? "create"
@@ -110,7 +116,10 @@ std::string Text(const StreamInfo& info) {
 }
 
 std::string Details(const CreateReply& reply) { return Text(reply.info); }
-std::string Details(const HeadReply& reply) { return Text(reply.info); }
+std::string Aged(uint64_t staleness_ms) {
+  return staleness_ms == 0 ? "" : " " + Number(staleness_ms) + " ms old";
+}
+std::string Details(const HeadReply& reply) { return Text(reply.info) + Aged(reply.staleness_ms); }
 std::string Details(const DeleteReply& reply) { return Text(reply.info); }
 std::string Details(const BucketReply&) { return ""; }
 std::string Details(const AppendReply& reply) {
@@ -123,7 +132,7 @@ std::string Details(const ReadReply& reply) {
   std::string text = " [" + Number(reply.start.bytes) + "," + Number(reply.next.bytes) + ")";
   if (reply.up_to_date) text += " up to date";
   for (Offset end : reply.message_ends) text += " |" + Number(end.bytes);
-  return text + Text(reply.info);
+  return text + Text(reply.info) + Aged(reply.staleness_ms);
 }
 
 uint64_t HashOf(std::string text) {

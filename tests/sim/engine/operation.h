@@ -23,6 +23,8 @@ using Intervals = std::vector<Interval>;
 
 struct HeadRequest {
   StreamId stream = {};
+  bool local = false;
+  uint64_t staleness_ms_max = 0;  // Of a local one.
 };
 struct BucketRequest {
   // List: whether it finds the bucket; of what is in it streams may come and go meanwhile.
@@ -48,6 +50,9 @@ struct Operation {
   // Order of events, for what came before what.
   uint64_t invoked = 0;
   uint64_t answered = kNever;
+  uint64_t asked_ns = 0;
+  uint64_t answered_ns = 0;
+  uint64_t lag_ns = 0;  // The answer may have been made so long before.
   // A group's time when it took effect there lies in between.
   Intervals times = {};
 

@@ -50,6 +50,9 @@ Profile MakeProfile(Random* random, uint32_t nodes) {
     profile.clocks = random->OneIn(3);
     // With little of it the log keeps little for peers, and a new one needs a snapshot.
     if (random->OneIn(2)) profile.hot_bytes = 1 << 20;
+    profile.local_reads = random->OneIn(2);
+    if (random->OneIn(2)) profile.disk_one_in = static_cast<uint32_t>(2 + random->Below(3));
+    profile.direct = !random->OneIn(6);
   }
   return profile;
 }

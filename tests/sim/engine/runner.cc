@@ -22,7 +22,9 @@ ursula::sim::SeedResult Run(uint64_t seed, uint32_t nodes, bool verbose) {
            {"directories lost", counts.losses},
            {"put back", counts.put_back},
            {"grown", counts.grown},
+           {"disks", counts.disks},
            {"evictions", counts.evictions},
+           {"local", counts.local},
            {"models at most", counts.models, true}}};
 }
 

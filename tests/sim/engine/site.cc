@@ -18,6 +18,7 @@ constexpr uint64_t kMs = 1'000'000;
 constexpr uint64_t kLeadersNs = 30'000 * kMs;
 constexpr uint32_t kTurnsAtOnceMax = 100'000;  // Of all loops; some hundred are usual.
 constexpr uint64_t kSettleNs = 35'000 * kMs;
+constexpr uint64_t kLazyNs = 300 * kMs;     // More than a core that has few turns waits for one.
 constexpr uint64_t kOpenNs = 60'000 * kMs;  // Then it has hung.
 
 }  // namespace
@@ -47,6 +48,7 @@ std::unique_ptr<testing::FaultDisk> Site::NewDisk() {
   testing::FaultDisk::Faults faults;
   faults.latency_min_ns = profile_.latency_min_ns;
   faults.latency_max_ns = profile_.latency_max_ns;
+  faults.direct = profile_.direct;
   return std::make_unique<testing::FaultDisk>(random_.Next(), faults);
 }
 
@@ -87,6 +89,7 @@ Status Site::OpenNode(std::size_t index, uint64_t patience_ns) {
   options.rejoin_bytes_per_second = 1 << 20;
   options.wal_bytes_max = cores * kWalBytesPerCore;
   options.message_bytes_max = kMessageBytesMax;
+  options.rejoin_when_rotten = false;  // Nothing rots here: what doesn't hold was never written.
   if (cluster()) {
     // Until it is restarted it keeps the cluster at the level that it was founded at.
     if (index == 0 && ++node.openings == 1) options.feature_level_max = 1;
@@ -192,6 +195,13 @@ void Site::Step(uint64_t limit_ns) {
   if (profile_.clocks) SampleTimes();
 }
 
+uint64_t Site::LagNs(std::size_t index, uint64_t since_ns) const {
+  const Node& node = nodes_[index];
+  const uint64_t lazy_ns = node.lazy_one_in > 1 ? kLazyNs : 0;
+  const uint64_t from_ns = std::max(since_ns, node.paused_from_ns);
+  return lazy_ns + (node.paused_until_ns > from_ns ? node.paused_until_ns - from_ns : 0);
+}
+
 void Site::Advance(uint64_t ns) {
   (void)RunUntil([] { return false; }, ns);
 }
@@ -257,6 +267,7 @@ void Site::CrashNode(std::size_t index, Fall fall) {
   ++node.ended;
   if (cluster()) network_.Leave(IdOf(index), fall == Fall::kProcess);
   node.runtime.reset();
+  if (node.disk_is_bad) HealDisk(&node);
   Keep(index);
 }
 

@@ -37,6 +37,8 @@ class Site {
   // How many of its processes have ended: what was asked of one isn't answered by the next.
   uint64_t ended(std::size_t node) const { return nodes_[node].ended; }
   // Called, too, while a node is being opened and the others go on.
+  // How much earlier than now what a node answers may have been made, since then.
+  uint64_t LagNs(std::size_t node, uint64_t since_ns) const;
   void SetMeanwhile(Function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }
 
   // A turn of some core, or else time, up to `limit_ns`.
@@ -76,10 +78,10 @@ class Site {
   void Crash(Fall fall);
   void Wipe();  // REQUIRES: none is open.
 
-  // ---- of a cluster (troubles.cc, members.cc) ----
+  // ---- of a cluster (troubles.cc, members.cc, disks.cc) ----
   std::size_t size() const { return nodes_.size(); }
-  // What is to happen to its members; kNone: nothing, or nothing may now.
-  enum class Story : uint8_t { kNone, kLoss, kPutBack, kGrowth };
+  // What is to happen to its members, or to a disk; kNone: nothing, or nothing may now.
+  enum class Story : uint8_t { kNone, kLoss, kPutBack, kGrowth, kDisk };
   Story PickStory();
   // Something happens to some of its nodes, or between them, and goes on happening. What it was.
   std::string Trouble(Story story);
@@ -112,6 +114,7 @@ class Site {
     std::unique_ptr<Opening> opening = {};
     uint16_t lazy_core = 0;  // Has fewer turns than others, in some openings.
     uint64_t lazy_one_in = 1;
+    uint64_t paused_from_ns = 0;
     uint64_t paused_until_ns = 0;
     uint64_t ended = 0;
     uint64_t openings = 0;       // Of its disk and those before.
@@ -125,6 +128,8 @@ class Site {
     bool refused = false;  // And has been told so.
     std::unique_ptr<testing::FaultDisk> kept = {};  // A copy.
     MemberStatus kept_as = {};                      // What it was of.
+    bool disk_is_bad = false;
+    bool disk_is_full = false;  // Bad in that way.
     bool stopping = false;
     bool stopped = false;
   };
@@ -154,6 +159,7 @@ class Site {
   bool grown() const { return nodes_.back().born; }
   std::string Trouble();
   std::string Grow();
+  void Pause(Node* node, uint64_t ns);
   void MarkFall(std::size_t node) const;
   void Plan(uint64_t in_ns, Event event);
   void PlanMore(std::size_t lost, uint64_t within_ns);
@@ -162,6 +168,12 @@ class Site {
   void Happen(const Event& event);
   void LetHappen();
   uint64_t NextEventNs() const;
+
+  // disks.cc
+  std::string FailDisk(std::size_t node);
+  void HealDisk(Node* node) const;
+  std::string DiskTrouble();
+  Status MendDisks();
 
   // clocks.cc
   struct GroupTime {

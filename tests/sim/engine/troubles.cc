@@ -21,10 +21,11 @@ constexpr uint64_t kRetryNs = 300 * kMs;
 std::string Site::Trouble(Story story) {
   if (story == Story::kGrowth) return Grow();
   if (story == Story::kNone && !grown()) {
-    nodes_[0].paused_until_ns = now_ns_ + (1 + random_.Below(6000)) * kMs;
+    Pause(&nodes_[0], (1 + random_.Below(6000)) * kMs);
     return "the only node stands still";
   }
   if (story == Story::kNone) return Trouble();
+  if (story == Story::kDisk) return DiskTrouble();
   const std::size_t node = story_node_;
   std::unique_ptr<testing::FaultDisk> kept = std::move(nodes_[node].kept);
   CrashNode(node, random_.OneIn(2) ? Fall::kPower : Fall::kProcess);
@@ -84,9 +85,14 @@ std::string Site::Trouble() {
       network_.Cut(IdOf(node), IdOf(other));
       return "node " + name + " isn't heard by another";
     default:
-      nodes_[node].paused_until_ns = now_ns_ + (1 + random_.Below(6000)) * kMs;
+      Pause(&nodes_[node], (1 + random_.Below(6000)) * kMs);
       return "node " + name + " stands still";
   }
+}
+
+void Site::Pause(Node* node, uint64_t ns) {
+  node->paused_from_ns = now_ns_;
+  node->paused_until_ns = now_ns_ + ns;
 }
 
 void Site::Plan(uint64_t in_ns, Event event) { events_.emplace(now_ns_ + in_ns, event); }
@@ -221,7 +227,7 @@ void Site::Happen(const Event& event) {
       return;
     }
     case Kind::kPause:
-      if (others_up > 0) node.paused_until_ns = now_ns_ + event.ns;
+      if (others_up > 0) Pause(&node, event.ns);
       return;
     case Kind::kIsolate:
       return network_.Isolate(IdOf(event.node));
@@ -244,7 +250,8 @@ Status Site::Mend() {
     }
     CloseNode(i);
   }
-  Status status = MendMembers();
+  Status status = MendDisks();
+  if (status.ok()) status = MendMembers();
   if (status.ok()) status = Open();
   if (status.ok()) Settle();
   return status;

@@ -48,7 +48,7 @@ Request Workload::Next(uint64_t number) {
     case Profile::kRead:
       return Read();
     case Profile::kHead:
-      return HeadRequest{Name()};
+      return Head();
     default:
       return Bucket();
   }
@@ -279,11 +279,53 @@ ReadRequest Workload::Read() {
   request.from_tail = random_.OneIn(6);
   if (random_.OneIn(3)) request.bytes_max = 1 + random_.Below(200);
   if (random_.OneIn(4)) request.wait_ms = 1 + random_.Below(30);
+  if (profile_.local_reads && random_.OneIn(2)) {
+    request.consistency = Consistency::kLocal;
+    request.staleness_ms_max = SomeStaleness();
+  }
   const ModelStream* there = There(request.stream);
   if (there == nullptr) return request;
   request.from = SomeOffset(*there);
   request.from_append_start = random_.OneIn(2);
   if (random_.OneIn(4) && there->incarnation != 0) request.incarnation = there->incarnation;
+  return request;
+}
+
+uint64_t Workload::SomeStaleness() {
+  static constexpr uint64_t kBounds[] = {0, 1, 20, 300, 1000, 5000};
+  return kBounds[random_.Below(6)];
+}
+
+HeadRequest Workload::Head() {
+  HeadRequest request{.stream = Name()};
+  request.local = profile_.local_reads && random_.OneIn(2);
+  if (request.local) request.staleness_ms_max = SomeStaleness();
+  return request;
+}
+
+Request Workload::NextLocalLook() {
+  const StreamId& id = Name();
+  return LocalLook(id, There(id));
+}
+
+Request Workload::LocalLook(const StreamId& id, const ModelStream* there) {
+  if (random_.OneIn(3)) {
+    return HeadRequest{.stream = id, .local = true, .staleness_ms_max = SomeStaleness()};
+  }
+  ReadRequest request;
+  request.stream = id;
+  request.touch = false;
+  request.boundaries = random_.OneIn(2);
+  request.consistency = Consistency::kLocal;
+  request.staleness_ms_max = SomeStaleness();
+  request.from_append_start = random_.OneIn(2);
+  if (there == nullptr || random_.OneIn(3)) return request;
+  request.from = SomeOffset(*there);
+  if (random_.OneIn(2)) {
+    // To where it reaches after an append that this node may not have heard of.
+    request.from = Offset{there->tail() + 1 + random_.Below(20)};
+    request.from_append_start = false;
+  }
   return request;
 }
 

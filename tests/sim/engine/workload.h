@@ -26,6 +26,9 @@ class Workload {
   void BeginBatch(const Model& model, Moments now_ms);
   Request Next(uint64_t number);
   Request NextAppend(uint64_t number) { return Append(number); }
+  // One that renews nothing and doesn't wait.
+  Request NextLocalLook();
+  Request LocalLook(const StreamId& id, const ModelStream* there);
 
  private:
   const StreamId& Name();
@@ -44,6 +47,8 @@ class Workload {
   Precondition Condition(const ModelStream* stream);
   StateMatch SomeMatch(const ModelStream* stream);
   ReadRequest Read();
+  HeadRequest Head();
+  uint64_t SomeStaleness();
   BucketRequest Bucket();
 
   const Profile& profile_;

@@ -65,7 +65,26 @@ bool World::Run() {
   return ok();
 }
 
-void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
+// Where something goes wrong, all through it, and of those who may not hear of what goes on.
+void World::PlanLocalReads(std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
+  for (Operation& operation : *operations) {
+    auto* read = std::get_if<ReadRequest>(&operation.request);
+    if (read == nullptr || !IsLocal(operation)) continue;
+    read->touch = false;
+    read->wait_ms = 0;
+  }
+  watched_ = random_.OneIn(2);
+  if (!watched_) return;
+  for (uint64_t i = 1 + random_.Below(6); i > 0; --i) {
+    Operation operation;
+    operation.number = next_number_++;
+    operation.request = workload_.NextLocalLook();
+    operations->push_back(std::move(operation));
+    starts->push_back(random_.Below(kStoryNs));
+  }
+}
+
+void World::Plan(Ending ending, std::vector<Operation>* operations, std::vector<uint64_t>* starts) {
   const uint64_t count = 1 + random_.Below(profile_.batch_max);
   Moments now_ms;
   for (const Interval& one : Now()) now_ms.push_back(one.until);
@@ -86,6 +105,8 @@ void World::Plan(std::vector<Operation>* operations, std::vector<uint64_t>* star
     const uint64_t window_ns = story_ == Site::Story::kNone ? profile_.window_ns : kStoryNs;
     starts->push_back(window_ns == 0 ? 0 : random_.Below(window_ns));
   }
+  watched_ = false;
+  if (profile_.local_reads && ending == Ending::kTrouble) PlanLocalReads(operations, starts);
   std::ranges::sort(*starts);
 }
 
@@ -115,7 +136,7 @@ void World::RunBatch() {
     site_.Advance(20 * kMs);  // What earlier reads left for later is done.
   }
   site_.WatchTime();
-  Plan(&operations, &starts);
+  Plan(ending, &operations, &starts);
   touched_names_.clear();
   for (const Operation& operation : operations) {
     for (const StreamId& id : NamesOf(operation)) touched_names_.push_back(id);
@@ -140,6 +161,8 @@ Done<Reply> World::Answered(Operation* operation) {
   return [this, operation](Result<Reply> result) {
     operation->answer = std::move(result);
     operation->answered = ++event_;
+    operation->answered_ns = site_.now_ns();
+    operation->lag_ns = site_.LagNs(operation->node, operation->asked_ns);
     // A group's time may run at twice the speed.
     const int64_t news_ms = profile_.clocks ? 2 * kNewsMs : kNewsMs;
     TakeUntil(operation, profile_.nodes > 1 ? news_ms : kClockErrorMs);
@@ -149,6 +172,7 @@ Done<Reply> World::Answered(Operation* operation) {
 
 void World::Begin(Operation* operation, std::size_t node) {
   operation->invoked = ++event_;
+  operation->asked_ns = site_.now_ns();
   operation->times = Now();
   ++open_;
   auto call = [this, operation](StreamEngine& engine) {
@@ -164,7 +188,10 @@ void World::Begin(Operation* operation, std::size_t node) {
           } else if constexpr (std::is_same_v<Type, ReadRequest>) {
             engine.Read(request, Answered<ReadReply>(operation));
           } else if constexpr (std::is_same_v<Type, HeadRequest>) {
-            engine.Head(request.stream, Answered<HeadReply>(operation));
+            ursula::HeadRequest head(request.stream);
+            if (request.local) head.consistency = Consistency::kLocal;
+            head.staleness_ms_max = request.staleness_ms_max;
+            engine.Head(std::move(head), Answered<HeadReply>(operation));
           } else if (request.kind == BucketRequest::Kind::kCreate) {
             engine.CreateBucket(request.bucket, Answered<BucketReply>(operation));
           } else if (request.kind == BucketRequest::Kind::kGet) {
@@ -189,6 +216,7 @@ void World::BeginTogether(std::span<Operation> operations) {
   std::vector<AppendRequest> items;
   for (Operation& operation : operations) {
     operation.invoked = ++event_;
+    operation.asked_ns = site_.now_ns();
     operation.times = Now();
     ++open_;
     ++counts_.batched;
@@ -243,7 +271,8 @@ void World::CountLost(std::vector<Operation>* operations, std::size_t begun) {
 bool World::Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
                   Ending ending) {
   const uint64_t begin_ns = site_.now_ns();
-  const uint64_t least_ns = story_ == Site::Story::kNone ? profile_.window_ns : kStoryNs;
+  const bool is_long = story_ != Site::Story::kNone || watched_;
+  const uint64_t least_ns = is_long ? kStoryNs : profile_.window_ns;
   const uint64_t window_ns = least_ns + 2 * profile_.latency_max_ns + 1;
   const uint64_t strike_ns = profile_.window_ns + 2 * profile_.latency_max_ns + 1;
   const uint64_t ending_ns =
@@ -300,6 +329,7 @@ void World::Strike() {
   if (story_ == Site::Story::kLoss) ++counts_.losses;
   if (story_ == Site::Story::kPutBack) ++counts_.put_back;
   if (story_ == Site::Story::kGrowth) ++counts_.grown;
+  if (story_ == Site::Story::kDisk) ++counts_.disks;
 }
 
 void World::Mend() {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "lib/base/random.h"
+#include "tests/sim/engine/local_reads.h"
 #include "tests/sim/engine/model.h"
 #include "tests/sim/engine/operation.h"
 #include "tests/sim/engine/profile.h"
@@ -33,7 +34,9 @@ struct Counts {
   uint64_t losses = 0;    // Of those, of directories.
   uint64_t put_back = 0;  // Of older ones.
   uint64_t grown = 0;     // Clusters, from one node to three.
+  uint64_t disks = 0;     // That failed, or were full.
   uint64_t evictions = 0;
+  uint64_t local = 0;   // Answers of local reads that were compared.
   uint64_t models = 0;  // The most that could be the truth at once.
 };
 
@@ -52,7 +55,8 @@ class World {
   enum class Ending : uint8_t { kNone, kStop, kPower, kProcess, kTrouble };
 
   void RunBatch();
-  void Plan(std::vector<Operation>* operations, std::vector<uint64_t>* starts);
+  void Plan(Ending ending, std::vector<Operation>* operations, std::vector<uint64_t>* starts);
+  void PlanLocalReads(std::vector<Operation>* operations, std::vector<uint64_t>* starts);
   // Begins each at its time; ends when all are answered, or the engine has stopped or crashed.
   bool Carry(std::vector<Operation>* operations, const std::vector<uint64_t>& starts,
              Ending ending);
@@ -72,6 +76,10 @@ class World {
   void Check(std::vector<Operation>* operations, Ending ending);
   std::string CheckStatuses(const std::vector<Operation>& operations, Ending ending) const;
   bool MayBeUnavailable(const std::vector<Operation>& operations, const Operation& operation) const;
+  // Renewals by those that have no place in an order.
+  void RenewLocally(const std::vector<Operation>& operations);
+  void CheckLocalReads(const std::vector<Operation>& operations);
+  void LookLocally(const StreamId& id);
   void MarkWiped(const Operation& operation) const;
   void MarkOrders(const std::vector<Operation>& operations, const std::vector<Model>& before);
   void Look(bool everything);
@@ -103,12 +111,14 @@ class World {
   std::map<std::string, int64_t> doubtful_buckets_;
   std::set<StreamId> wiped_names_;
   std::vector<StreamId> touched_names_;
+  LocalReads local_reads_;
   uint64_t batch_ = 0;
   uint64_t next_number_ = 1;
   uint64_t event_ = 0;
   std::size_t open_ = 0;                    // Begun and not answered.
   Site::Story story_ = Site::Story::kNone;  // Of the trouble that is to come.
-  bool wiped_ = false;                      // The last opening began with nothing.
+  bool watched_ = false;  // The trouble that is to come goes on for some time, and is read in.
+  bool wiped_ = false;    // The last opening began with nothing.
   Counts counts_;
   std::string violation_;
   uint64_t trace_ = 0;

@@ -22,6 +22,7 @@ PLANTED_IN_RAFT = {
 }
 
 PLANTED_IN_STORAGE = {
+    "takes_a_refused_write_for_done": "disk_wal.cc",
     "tells_nobody_that_it_pins_the_log": "wal_tracker.cc",
 }
 
@@ -44,8 +45,10 @@ NOTICED_BY_GROUPS = [
 
 # tests/sim/engine, of three nodes.
 NOTICED_BY_ENGINES = [
+    "answers_past_the_tail_of_what_is_here",
     "forks_without_a_pin",
     "judges_conditions_where_it_forwards",
+    "takes_a_refused_write_for_done",
 ]
 
 # tests/sim/raft.
