@@ -128,6 +128,7 @@ Action Guarded(StreamId stream, Response refusal) {
 Action MapHead(const Request& request, StreamId stream) {
   HeadAction action;
   Query query(request.query());
+  if (query.too_many()) return Guarded(std::move(stream), TooManyParametersResponse());
   HeadRequest& head = action.request;
   if (Refusal refusal = TakeConsistency(query, &head.consistency, &head.staleness_ms_max)) {
     return Guarded(std::move(stream), std::move(*refusal));

@@ -131,8 +131,19 @@ TEST(MapRequestTest, AQueryWithTooManyParametersIsRefused) {
   std::string query = "?";
   for (int i = 0; i < 64; ++i) query += "x=1&";
   EXPECT_EQ(ErrorOf(Get(query + "offset=-1")), "guarded 400 INVALID_QUERY");
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kHead, kPath + query + "consistency=bogus"))),
+            "guarded 400 INVALID_QUERY");
   EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kGet, "/demo/streams" + query + "limit=1"))),
             "400 INVALID_QUERY");
+  for (Method method : {Method::kPut, Method::kPost, Method::kDelete}) {
+    EXPECT_EQ(ErrorOf(Map(MakeRequest(method, kPath + query + "x=1"))), "400 INVALID_QUERY");
+  }
+  for (Method method : {Method::kPut, Method::kGet, Method::kDelete}) {
+    EXPECT_EQ(ErrorOf(Map(MakeRequest(method, "/demo" + query + "x=1"))), "400 INVALID_QUERY");
+  }
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kPost, "/demo/append-batch" + query + "x=1"))),
+            "400 INVALID_QUERY");
+  Take<DeleteAction>(Map(MakeRequest(Method::kDelete, kPath + query)));  // 64 are fine.
 }
 
 // ---- PUT
