@@ -230,7 +230,11 @@ bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply)
 Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
                        const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  if (reply->outcome != Outcome::kOk) {
+    Response response = OutcomeResponse(reply->outcome);
+    AddIncarnation(&response, reply->info.incarnation);
+    return response;
+  }
   StreamState state = StateOf(reply->info);
   if (state.incarnation != action.conditions.incarnation) return PreconditionFailedResponse(state);
   return OutcomeResponse(Outcome::kNotFound);
