@@ -233,6 +233,7 @@ void SseTask::EndWithControl() {
   control.next = sent_;
   control.cursor = Cursor();
   control.up_to_date = sent_up_to_date_;
+  control.incarnation = action_.request.incarnation.value_or(0);
   SendPiece(Chunk::Of(protocol::EncodeSseControl(control)));
   End();
 }

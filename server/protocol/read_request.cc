@@ -133,7 +133,7 @@ Action MapHead(const Request& request, StreamId stream) {
   if (Refusal refusal = TakeConsistency(query, &head.consistency, &head.staleness_ms_max)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
-  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+  if (Refusal refusal = TakeConditions(request, query, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
   action.local = head.consistency == Consistency::kLocal;
@@ -158,7 +158,7 @@ Action MapRead(const Request& request, const ProtocolConfig& config, StreamId st
   if (Refusal refusal = TakeConsistency(query, &read.consistency, &read.staleness_ms_max)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
-  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+  if (Refusal refusal = TakeConditions(request, query, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
   action.local = read.consistency == Consistency::kLocal;

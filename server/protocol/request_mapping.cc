@@ -120,7 +120,8 @@ Action MapBatch(const Request& request, const ProtocolConfig& config, std::strin
 
 Action MapDelete(const Request& request, StreamId stream) {
   Conditions conditions;
-  if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
+  if (Refusal refusal = TakeConditions(request, Query(request.query()), false, &conditions))
+    return std::move(*refusal);
   return DeleteAction{{.stream = std::move(stream), .condition = PreconditionOf(conditions)}};
 }
 

@@ -12,6 +12,7 @@
 #include "lib/base/check.h"
 #include "lib/base/strings.h"
 #include "lib/base/utf8.h"
+#include "server/protocol/entity_tag.h"
 #include "server/protocol/negotiation.h"
 
 namespace ursula::protocol {
@@ -160,6 +161,10 @@ std::string EncodeSseControl(const SseControl& control) {
   }
   if (control.up_to_date) event += ",\"upToDate\":true";
   if (control.closed) event += ",\"streamClosed\":true";
+  if (control.incarnation != 0) {
+    absl::StrAppend(&event, ",\"streamIncarnation\":\"",
+                    A(IncarnationText(control.incarnation).view()), "\"");
+  }
   event += "}\n";
   AppendId(control.next, &event);
   event.push_back('\n');
@@ -194,6 +199,7 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
   control.cursor = cursor;
   control.up_to_date = reply.up_to_date;
   control.closed = frame.closed;
+  control.incarnation = reply.info.incarnation;
   frame.bytes += EncodeSseControl(control);
   return frame;
 }

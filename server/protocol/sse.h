@@ -8,7 +8,7 @@
 //   id:<offset>
 //
 //   event: control
-//   data:{"streamNextOffset":"…","streamCursor":"…","upToDate":true}
+//   data:{"streamNextOffset":"…","streamCursor":"…","upToDate":true,"streamIncarnation":"…"}
 //   id:<offset>
 //
 // Invariant: the offset that an event names is where the data written so far ends, so a reader that
@@ -40,6 +40,7 @@ struct SseControl {
   std::optional<uint64_t> cursor = {};  // Left out when closed.
   bool up_to_date = false;
   bool closed = false;  // Everything was delivered and nothing will follow.
+  uint64_t incarnation = 0;
 };
 
 // Told first, before any data: where the connection begins, so that one that is cut off resumes
