@@ -119,6 +119,16 @@ Refusal TakeConsistency(const Query& query, Consistency* consistency, uint64_t* 
   return std::nullopt;
 }
 
+Refusal TakeStateOffsets(const Query& query, bool* wanted) {
+  std::string value;
+  const Query::Presence presence = query.Find("state_offsets", &value);
+  *wanted = presence == Query::Presence::kOnce && value == "true";
+  const bool fits = presence == Query::Presence::kAbsent || *wanted ||
+                    (presence == Query::Presence::kOnce && value == "false");
+  if (fits) return std::nullopt;
+  return ErrorResponse(400, "INVALID_QUERY", "state_offsets is true or false");
+}
+
 Action Guarded(StreamId stream, Response refusal) {
   return GuardedRefusal{std::move(stream), std::move(refusal)};
 }
@@ -152,6 +162,9 @@ Action MapRead(const Request& request, const ProtocolConfig& config, StreamId st
     return Guarded(std::move(stream), std::move(*refusal));
   }
   if (Refusal refusal = TakePosition(request, query, &action)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
+  if (Refusal refusal = TakeStateOffsets(query, &action.state_offsets)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
   ReadRequest& read = action.request;

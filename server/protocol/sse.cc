@@ -14,6 +14,7 @@
 #include "lib/base/utf8.h"
 #include "server/protocol/entity_tag.h"
 #include "server/protocol/negotiation.h"
+#include "server/protocol/state_offsets.h"
 
 namespace ursula::protocol {
 namespace {
@@ -125,6 +126,7 @@ void AppendDataEvent(SseForm form, const Pieces& pieces, std::string* out) {
       break;
     }
     case SseForm::kJson:
+    case SseForm::kJsonWithOffsets:
       AppendJsonArray(pieces, out);
       break;
     case SseForm::kBase64:
@@ -140,8 +142,8 @@ void AppendId(Position position, std::string* out) {
 
 }  // namespace
 
-SseForm SseFormOf(std::string_view content_type) {
-  if (IsJson(content_type)) return SseForm::kJson;
+SseForm SseFormOf(std::string_view content_type, bool state_offsets) {
+  if (IsJson(content_type)) return state_offsets ? SseForm::kJsonWithOffsets : SseForm::kJson;
   return IsText(content_type) ? SseForm::kText : SseForm::kBase64;
 }
 
@@ -175,8 +177,11 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
   SseFrame frame;
   frame.closed = reply.info.closed && reply.up_to_date;
   Pieces pieces;
+  const bool offsets = form_ == SseForm::kJsonWithOffsets;
+  std::vector<Bytes> with_offsets;
+  if (offsets) with_offsets = WithStateOffsets(reply.parts, reply.start);
   if (!held_.empty()) pieces.push_back(held_);
-  for (const Bytes& part : reply.parts) {
+  for (const Bytes& part : offsets ? with_offsets : reply.parts) {
     if (!part.empty()) pieces.push_back(part.view());
   }
   std::string to_hold;

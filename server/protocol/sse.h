@@ -28,9 +28,10 @@
 
 namespace ursula::protocol {
 
-enum class SseForm : uint8_t { kText, kJson, kBase64 };
+enum class SseForm : uint8_t { kText, kJson, kBase64, kJsonWithOffsets };
 
-SseForm SseFormOf(std::string_view content_type);
+// `state_offsets`: the reader wants them, of JSON (state_offsets.h).
+SseForm SseFormOf(std::string_view content_type, bool state_offsets = false);
 
 // A comment, which clients ignore: keeps proxies from closing an idle connection.
 inline constexpr std::string_view kSseHeartbeat = ":\n\n";
