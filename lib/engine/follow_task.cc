@@ -44,7 +44,7 @@ void FollowTask::ReadNext() {
   }
   read.wait_ms = kWaitMs;
   read.boundaries = request_.boundaries;
-  read.incarnation = incarnation_;
+  read.incarnation = incarnation_ ? incarnation_ : request_.incarnation;
   if (!incarnation_) {  // The first.
     read.consistency = request_.consistency;
     read.staleness_ms_max = request_.staleness_ms_max;

@@ -131,6 +131,8 @@ void Engine::CarryOut(group::Replica& replica, ask::Locate ask,
         located.placement = found->placement;
         if (found->kind == stream::LookupResult::Kind::kFound) {
           located.info = replica.Info(found->incarnation);
+        } else if (found->kind == stream::LookupResult::Kind::kSoftDeleted) {
+          located.info.incarnation = replica.machine().PublicIncarnation(found->incarnation);
         }
         done(std::move(located));
       });

@@ -150,7 +150,10 @@ void StreamRead::Look(const stream::LookupResult& found) {
     reply.placement = found.placement;
     return Finish(std::move(reply));
   }
-  if (found.kind == Kind::kSoftDeleted) return FinishWith(Outcome::kSoftDeleted);
+  if (found.kind == Kind::kSoftDeleted) {
+    incarnation_ = found.incarnation;
+    return FinishWith(Outcome::kSoftDeleted);
+  }
   if (found.kind != Kind::kFound) return FinishWith(Outcome::kNotFound);
   uint64_t incarnation = replica_.machine_->PublicIncarnation(found.incarnation);
   if (request_.incarnation && *request_.incarnation != incarnation) {
@@ -395,8 +398,11 @@ GroupReadReply StreamRead::NewReply() const {
 void StreamRead::FinishWith(Outcome outcome) {
   GroupReadReply result = NewReply();
   result.reply.outcome = outcome;
-  if (incarnation_ != stream::kNoIncarnation &&
-      replica_.machine_->FindIncarnation(incarnation_).kind == stream::LookupResult::Kind::kFound) {
+  const stream::Machine& machine = *replica_.machine_;
+  if (outcome == Outcome::kSoftDeleted) {
+    result.reply.info.incarnation = machine.PublicIncarnation(incarnation_);
+  } else if (incarnation_ != stream::kNoIncarnation &&
+             machine.FindIncarnation(incarnation_).kind == stream::LookupResult::Kind::kFound) {
     result.reply.info = replica_.Info(incarnation_);
   }
   Finish(std::move(result));

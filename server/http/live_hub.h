@@ -34,9 +34,10 @@ struct LiveTail;
 // What the read of a stream has brought, for all of its members.
 struct LiveNews {
   Result<ReadReply> read;
-  // The frame of the first member that made one, for those whose cursor is the same.
+  // The frame of the first member that made one, for those whose cursor and form are the same.
   std::optional<Frame> frame = {};
   uint64_t cursor = 0;
+  protocol::SseForm form = protocol::SseForm::kText;
 };
 
 class LiveMember : public ListHook<LiveMember> {

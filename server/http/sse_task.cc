@@ -68,7 +68,7 @@ void SseTask::Begin(const ReadReply& first, protocol::Position start) {
   uint64_t jitter_ms = context_->Now().random % (rotation_ms / 5 + 1);  // Of ±10 %.
   end_ns_ = now_ns + (rotation_ms - rotation_ms / 10 + jitter_ms) * kNsPerMs;
   first_cursor_ = protocol::NextCursor(action_.cursor, context_->Now());
-  form_ = protocol::SseFormOf(info.content_type);
+  form_ = protocol::SseFormOf(info.content_type, action_.state_offsets);
   encoder_.emplace(form_);
   context_->counters->subscribers_open.Add();
   state_ = State::kReading;
@@ -150,7 +150,7 @@ void SseTask::OnNews(LiveNews* news) {
   URSULA_CHECK(state_ == State::kLive && encoder_->held().empty());
   const ReadReply& reply = *news->read;
   const uint64_t cursor = Cursor();
-  if (news->frame && news->cursor == cursor) {
+  if (news->frame && news->cursor == cursor && news->form == form_) {
     context_->counters->frames_shared.Add();
     return Deliver(reply, *news->frame);
   }
@@ -158,6 +158,7 @@ void SseTask::OnNews(LiveNews* news) {
   if (!news->frame && encoder_->held().empty()) {
     news->frame = frame;
     news->cursor = cursor;
+    news->form = form_;
   }
   Deliver(reply, frame);
 }
@@ -233,6 +234,7 @@ void SseTask::EndWithControl() {
   control.next = sent_;
   control.cursor = Cursor();
   control.up_to_date = sent_up_to_date_;
+  control.incarnation = action_.request.incarnation.value_or(0);
   SendPiece(Chunk::Of(protocol::EncodeSseControl(control)));
   End();
 }

@@ -9,6 +9,7 @@
 #include "server/protocol/errors.h"
 #include "server/protocol/precondition.h"
 #include "server/protocol/request_parts.h"
+#include "server/protocol/text.h"
 
 namespace ursula::protocol {
 namespace {
@@ -50,7 +51,8 @@ Action MapAppend(const Request& request, const ProtocolConfig& config, StreamId 
     return std::move(*refusal);
   }
   Conditions conditions;
-  if (Refusal refusal = TakeConditions(request, true, &conditions)) return std::move(*refusal);
+  if (Refusal refusal = TakeConditions(request, Query(request.query()), true, &conditions))
+    return std::move(*refusal);
   append.condition = PreconditionOf(conditions);
   if (Refusal refusal = SplitBody(request.body, append.content_type, config, &append.messages)) {
     ReplaceBody(&action, std::move(*refusal));

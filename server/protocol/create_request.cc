@@ -75,7 +75,8 @@ Action MapCreate(const Request& request, const ProtocolConfig& config, StreamId 
     return std::move(*refusal);
   }
   Conditions conditions;
-  if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
+  if (Refusal refusal = TakeConditions(request, Query(request.query()), false, &conditions))
+    return std::move(*refusal);
   create.condition = PreconditionOf(conditions);
   std::string type;
   if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);

@@ -85,6 +85,7 @@ std::optional<TagParts> ParseReadTag(std::string_view text) {
   std::optional<RangeEnd> ends_at = TakeEnd(&text);
   if (!end || !ends_at) return std::nullopt;
   TakePrefix(&text, "l");
+  TakePrefix(&text, "o");
   if (!IsCodingSuffix(text)) return std::nullopt;
   return TagParts{*incarnation, *end, *ends_at};
 }
@@ -102,6 +103,7 @@ std::string EntityTag(const EntityRange& range) {
       absl::StrCat("\"", absl::Hex(range.incarnation), "-", absl::Hex(range.start.bytes), "-",
                    absl::Hex(range.end.bytes), A(EndMark(range.ends_at)));
   if (range.ndjson) tag.push_back('l');
+  if (range.state_offsets) tag.push_back('o');
   tag.push_back('"');
   return tag;
 }

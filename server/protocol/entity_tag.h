@@ -2,7 +2,8 @@
 //
 // Entity tags (RFC 9110, 8.8.3), all of them strong, in two kinds that never equal each other:
 //
-//   of a read      "incarnation-start-end.t"     .p .t .c; then l for JSON lines, -gzip or -zstd
+//   of a read      "incarnation-start-end.t"     .p .t .c; then l for JSON lines, o with offsets
+//                                                in state events, -gzip or -zstd
 //   of a state     "s-incarnation-tail.t"        .t .c
 //
 // A read's tag names the stream's incarnation, the range of positions, where the range ends (page,
@@ -33,6 +34,7 @@ struct EntityRange {
   Offset end = {};
   RangeEnd ends_at = RangeEnd::kPage;
   bool ndjson = false;
+  bool state_offsets = false;
 };
 
 std::string EntityTag(const EntityRange& range);  // With its quotes.

@@ -59,9 +59,14 @@ Refusal RefusalOf(Outcome outcome) {
     case Outcome::kPreconditionFailed:
       return {412, "PRECONDITION_FAILED", "the stream isn't what the request is conditional on"};
     case Outcome::kTooManyProducers:
-      return {429, "TOO_MANY_PRODUCERS", "the stream remembers as many producers as it may"};
+      return {429, "TOO_MANY_PRODUCERS",
+              "the stream remembers 65536 producers, as many as it may, and each was heard of "
+              "within 7 days: go on under one of those ids with a higher epoch, or append without "
+              "a producer"};
     case Outcome::kForkTooDeep:
-      return {409, "FORK_TOO_DEEP", "the fork would have too many sources above it"};
+      return {409, "FORK_TOO_DEEP",
+              "the fork would have more than 256 sources above it: fork from a stream nearer to "
+              "the first, or copy what is to be shared"};
     case Outcome::kOk:
     case Outcome::kExisted:
     case Outcome::kDuplicate:

@@ -13,6 +13,7 @@
 namespace ursula::protocol {
 namespace {
 
+constexpr std::string_view kIncarnationParameter = "incarnation";
 constexpr StateMatch kNoStream = {.incarnation = 0};
 
 // RFC 9110, 8.8.3: what may stand between the quotes.
@@ -96,6 +97,25 @@ Refusal TakeIncarnation(const Request& request, std::optional<uint64_t>* incarna
   return ErrorResponse(400, "INVALID_PRECONDITION", "Stream-Incarnation is 16 hexadecimal digits");
 }
 
+// As the header, of which it may only say the same.
+Refusal TakeIncarnation(const Query& query, std::optional<uint64_t>* incarnation) {
+  std::string value;
+  const Query::Presence presence = query.Find(kIncarnationParameter, &value);
+  if (presence == Query::Presence::kAbsent) return std::nullopt;
+  std::optional<uint64_t> named;
+  if (presence == Query::Presence::kOnce) named = ParseIncarnation(value);
+  if (!named) {
+    return ErrorResponse(400, "INVALID_PRECONDITION",
+                         "incarnation is 16 hexadecimal digits and may stand only once");
+  }
+  if (incarnation->value_or(*named) != *named) {
+    return ErrorResponse(400, "INVALID_PRECONDITION",
+                         "Stream-Incarnation and incarnation name different streams");
+  }
+  *incarnation = named;
+  return std::nullopt;
+}
+
 enum class Kind : uint8_t { kNone, kTaken, kIgnored, kUnknown };
 
 // Names arrive in any case. Of the names that a request may carry few begin like these.
@@ -152,7 +172,8 @@ std::vector<StateMatch> StronglyNamed(const TagList& list) {
 
 }  // namespace
 
-Refusal TakeConditions(const Request& request, bool offsets, Conditions* conditions) {
+Refusal TakeConditions(const Request& request, const Query& query, bool offsets,
+                       Conditions* conditions) {
   bool taken = false;
   for (std::size_t i = 0; i < request.headers.size(); ++i) {
     std::string_view name = request.headers.at(i).name;
@@ -160,12 +181,13 @@ Refusal TakeConditions(const Request& request, bool offsets, Conditions* conditi
     if (kind == Kind::kUnknown) return NotSupported(name);
     taken = taken || kind == Kind::kTaken;
   }
-  if (!taken) return std::nullopt;
+  if (!taken) return TakeIncarnation(query, &conditions->incarnation);
   if (Refusal refusal = TakeTags(request, "If-Match", offsets, &conditions->match)) return refusal;
   if (Refusal refusal = TakeTags(request, "If-None-Match", false, &conditions->none_match)) {
     return refusal;
   }
-  return TakeIncarnation(request, &conditions->incarnation);
+  if (Refusal refusal = TakeIncarnation(request, &conditions->incarnation)) return refusal;
+  return TakeIncarnation(query, &conditions->incarnation);
 }
 
 Refusal RefuseConditions(const Request& request) {
@@ -174,6 +196,10 @@ Refusal RefuseConditions(const Request& request) {
     Kind kind = KindOf(name);
     if (kind == Kind::kUnknown || kind == Kind::kTaken) return NotSupported(name);
   }
+  std::string value;
+  const bool named =
+      Query(request.query()).Find(kIncarnationParameter, &value) != Query::Presence::kAbsent;
+  if (named) return NotSupported(kIncarnationParameter);
   return std::nullopt;
 }
 

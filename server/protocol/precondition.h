@@ -1,8 +1,9 @@
 // server/protocol/precondition.h
 //
 // Conditional requests: If-Match and If-None-Match (RFC 9110, 13.1.1, 13.1.2) and
-// Stream-Incarnation. Of a write they become a Precondition, which the stream judges where the
-// write is applied; of a read they are judged against the reply.
+// Stream-Incarnation, also as the parameter `incarnation` of who can send no headers. Of a write
+// they become a Precondition, which the stream judges where the write is applied; of a read they
+// are judged against the reply.
 //
 // If-Modified-Since and If-Unmodified-Since are ignored, as a resource without a modification date
 // has to (13.1.3, 13.1.4), and so is If-Range where there are no ranges (13.1.5). Any other
@@ -20,6 +21,7 @@
 #include "server/protocol/entity_tag.h"
 #include "server/protocol/http_message.h"
 #include "server/protocol/request_headers.h"
+#include "server/protocol/text.h"
 #include "ursula/engine.h"
 #include "ursula/types.h"
 
@@ -42,13 +44,14 @@ struct TagList {
 struct Conditions {
   std::optional<TagList> match = {};         // If-Match
   std::optional<TagList> none_match = {};    // If-None-Match
-  std::optional<uint64_t> incarnation = {};  // Stream-Incarnation
+  std::optional<uint64_t> incarnation = {};  // Stream-Incarnation, incarnation=
 
   bool empty() const { return !match && !none_match && !incarnation; }
 };
 
-// `offsets`: If-Match may name offsets, too.
-Refusal TakeConditions(const Request& request, bool offsets, Conditions* conditions);
+// `query`: the request's. `offsets`: If-Match may name offsets, too.
+Refusal TakeConditions(const Request& request, const Query& query, bool offsets,
+                       Conditions* conditions);
 
 // For what is not a stream: any condition is refused.
 Refusal RefuseConditions(const Request& request);

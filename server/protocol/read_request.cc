@@ -119,6 +119,16 @@ Refusal TakeConsistency(const Query& query, Consistency* consistency, uint64_t* 
   return std::nullopt;
 }
 
+Refusal TakeStateOffsets(const Query& query, bool* wanted) {
+  std::string value;
+  const Query::Presence presence = query.Find("state_offsets", &value);
+  *wanted = presence == Query::Presence::kOnce && value == "true";
+  const bool fits = presence == Query::Presence::kAbsent || *wanted ||
+                    (presence == Query::Presence::kOnce && value == "false");
+  if (fits) return std::nullopt;
+  return ErrorResponse(400, "INVALID_QUERY", "state_offsets is true or false");
+}
+
 Action Guarded(StreamId stream, Response refusal) {
   return GuardedRefusal{std::move(stream), std::move(refusal)};
 }
@@ -128,11 +138,12 @@ Action Guarded(StreamId stream, Response refusal) {
 Action MapHead(const Request& request, StreamId stream) {
   HeadAction action;
   Query query(request.query());
+  if (query.too_many()) return Guarded(std::move(stream), TooManyParametersResponse());
   HeadRequest& head = action.request;
   if (Refusal refusal = TakeConsistency(query, &head.consistency, &head.staleness_ms_max)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
-  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+  if (Refusal refusal = TakeConditions(request, query, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
   action.local = head.consistency == Consistency::kLocal;
@@ -153,11 +164,14 @@ Action MapRead(const Request& request, const ProtocolConfig& config, StreamId st
   if (Refusal refusal = TakePosition(request, query, &action)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
+  if (Refusal refusal = TakeStateOffsets(query, &action.state_offsets)) {
+    return Guarded(std::move(stream), std::move(*refusal));
+  }
   ReadRequest& read = action.request;
   if (Refusal refusal = TakeConsistency(query, &read.consistency, &read.staleness_ms_max)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
-  if (Refusal refusal = TakeConditions(request, false, &action.conditions)) {
+  if (Refusal refusal = TakeConditions(request, query, false, &action.conditions)) {
     return Guarded(std::move(stream), std::move(*refusal));
   }
   action.local = read.consistency == Consistency::kLocal;

@@ -19,6 +19,7 @@
 #include "server/protocol/response_mapping.h"
 #include "server/protocol/response_parts.h"
 #include "server/protocol/sse.h"
+#include "server/protocol/state_offsets.h"
 
 namespace ursula::protocol {
 namespace {
@@ -108,6 +109,10 @@ bool WantsLines(const ReadAction& action, const ReadReply& reply) {
   return action.ndjson && IsJson(reply.info.content_type);
 }
 
+bool WantsStateOffsets(const ReadAction& action, const ReadReply& reply) {
+  return action.state_offsets && IsJson(reply.info.content_type);
+}
+
 // The tag of the bytes that this reply is answered with; empty: such an answer has none.
 std::string TagOf(const ReadAction& action, const ReadReply& reply) {
   bool empty_now = action.from_now && action.live == LiveMode::kNone;
@@ -118,6 +123,7 @@ std::string TagOf(const ReadAction& action, const ReadReply& reply) {
   range.start = reply.start;
   range.end = reply.next;
   range.ndjson = WantsLines(action, reply);
+  range.state_offsets = WantsStateOffsets(action, reply);
   if (reply.up_to_date) range.ends_at = reply.info.closed ? RangeEnd::kClosed : RangeEnd::kTail;
   return EntityTag(range);
 }
@@ -158,10 +164,14 @@ Response NotModified(const ReadAction& action, const ReadReply& reply, const Rep
 }
 
 // Sets the body and its type. False: the stored form is broken.
-bool AddBody(Response* response, const ReadReply& reply, bool lines) {
+bool AddBody(Response* response, const ReadAction& action, const ReadReply& reply) {
+  const bool lines = WantsLines(action, reply);
+  std::vector<Bytes> with_offsets;
+  if (WantsStateOffsets(action, reply)) with_offsets = WithStateOffsets(reply.parts, reply.start);
+  const std::vector<Bytes>& parts = with_offsets.empty() ? reply.parts : with_offsets;
   if (lines) {
     response->headers.Add("Content-Type", kNdjson);
-    response->body = JsonLines(reply.parts);
+    response->body = JsonLines(parts);
     return true;
   }
   response->headers.Add("Content-Type", reply.info.content_type);
@@ -169,7 +179,7 @@ bool AddBody(Response* response, const ReadReply& reply, bool lines) {
     response->body = reply.parts;
     return true;
   }
-  std::optional<std::vector<Bytes>> array = JsonArray(reply.parts);
+  std::optional<std::vector<Bytes>> array = JsonArray(parts);
   if (array) response->body = std::move(*array);
   return array.has_value();
 }
@@ -230,7 +240,11 @@ bool MissedIncarnation(const ReadAction& action, const Result<ReadReply>& reply)
 Response MapMissedRead(const ReadAction& action, const Result<HeadReply>& reply,
                        const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  if (reply->outcome != Outcome::kOk) {
+    Response response = OutcomeResponse(reply->outcome);
+    AddIncarnation(&response, reply->info.incarnation);
+    return response;
+  }
   StreamState state = StateOf(reply->info);
   if (state.incarnation != action.conditions.incarnation) return PreconditionFailedResponse(state);
   return OutcomeResponse(Outcome::kNotFound);
@@ -246,7 +260,7 @@ Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
     return NothingYet(action, reply, context);
   }
   Response response;
-  if (!AddBody(&response, reply, WantsLines(action, reply))) {
+  if (!AddBody(&response, action, reply)) {
     return ErrorResponse(500, "DATA_LOSS", "a stored message has no end");
   }
   AddPosition(&response, action, reply, context);

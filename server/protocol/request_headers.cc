@@ -23,6 +23,10 @@ Response BadProducer(std::string_view message) {
   return ErrorResponse(400, "INVALID_PRODUCER", message);
 }
 
+Response Repeated(std::string_view name) {
+  return ErrorResponse(400, "REPEATED_HEADER", absl::StrCat(A(name), " may stand only once"));
+}
+
 // The first proxy's word: the client's side of the chain.
 std::string FirstMember(const Request& request, std::string_view name) {
   std::string_view value = request.headers.Find(name).value_or("");
@@ -79,7 +83,7 @@ Refusal TakeHeader(const Request& request, std::string_view name,
   std::optional<std::string_view> first = request.headers.Find(name);
   if (!first) return std::nullopt;
   if (request.headers.Count(name) > 1) {
-    return ErrorResponse(400, "REPEATED_HEADER", absl::StrCat(A(name), " may stand only once"));
+    return Repeated(name);
   }
   *value = first;
   return std::nullopt;
@@ -88,6 +92,8 @@ Refusal TakeHeader(const Request& request, std::string_view name,
 Refusal TakeClose(const Request& request, bool* close) {
   std::optional<std::string_view> value;
   if (Refusal refusal = TakeHeader(request, "Stream-Closed", &value)) return refusal;
+  // A proxy may have joined two lines (RFC 9110, 5.3).
+  if (value && value->find(',') != std::string_view::npos) return Repeated("Stream-Closed");
   *close = IsTrueIgnoringCase(value.value_or(""));
   return std::nullopt;
 }

@@ -30,7 +30,14 @@ Response MethodNotAllowed(std::string_view allow) {
 
 Response BadQuery(std::string_view message) { return ErrorResponse(400, "INVALID_QUERY", message); }
 
+// Of a request that nothing in the query says more of: none of it is dropped in silence, either.
+Refusal RefuseLongQuery(const Request& request) {
+  if (!Query(request.query()).too_many()) return std::nullopt;
+  return TooManyParametersResponse();
+}
+
 Action MapBucket(const Request& request, const ProtocolConfig& config, std::string bucket) {
+  if (Refusal refusal = RefuseLongQuery(request)) return std::move(*refusal);
   if (Refusal refusal = RefuseConditions(request)) return std::move(*refusal);
   switch (request.method) {
     case Method::kPut: {
@@ -95,6 +102,7 @@ Action MapBatch(const Request& request, const ProtocolConfig& config, std::strin
     return ErrorResponse(400, "RESERVED_NAME", "this name is reserved");
   }
   if (request.method != Method::kPost) return MethodNotAllowed("POST, OPTIONS");
+  if (Refusal refusal = RefuseLongQuery(request)) return std::move(*refusal);
   if (Refusal refusal = RefuseOfItems(request)) return std::move(*refusal);
   std::string type;
   if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
@@ -112,11 +120,15 @@ Action MapBatch(const Request& request, const ProtocolConfig& config, std::strin
 
 Action MapDelete(const Request& request, StreamId stream) {
   Conditions conditions;
-  if (Refusal refusal = TakeConditions(request, false, &conditions)) return std::move(*refusal);
+  if (Refusal refusal = TakeConditions(request, Query(request.query()), false, &conditions))
+    return std::move(*refusal);
   return DeleteAction{{.stream = std::move(stream), .condition = PreconditionOf(conditions)}};
 }
 
 Action MapStream(const Request& request, const ProtocolConfig& config, StreamId stream) {
+  const bool reads = request.method == Method::kGet || request.method == Method::kHead;
+  Refusal refusal = reads ? std::nullopt : RefuseLongQuery(request);
+  if (refusal) return std::move(*refusal);
   switch (request.method) {
     case Method::kPut:
       return MapCreate(request, config, std::move(stream));

@@ -95,6 +95,7 @@ struct ReadAction {
   bool from_now = false;                // offset=now.
   bool reconnects = false;              // SSE: an EventSource that was here before.
   bool ndjson = false;                  // The client accepts JSON lines.
+  bool state_offsets = false;           // Of JSON: see state_offsets.h.
   std::optional<uint64_t> cursor = {};  // As sent.
   Conditions conditions = {};
   ContentCoding coding = ContentCoding::kIdentity;  // What the client would like best.

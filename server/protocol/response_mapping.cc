@@ -208,9 +208,16 @@ Response DeleteResponse(const Result<DeleteReply>& reply, const ProtocolConfig& 
   if (reply->outcome == Outcome::kPreconditionFailed) {
     return PreconditionFailedResponse(StateOf(reply->info));
   }
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
-  Response response = Empty(204);
+  const bool done = reply->outcome == Outcome::kOk;
+  Response response = done ? Empty(204) : OutcomeResponse(reply->outcome);
   AddIncarnation(&response, reply->info.incarnation);
+  return response;
+}
+
+// Of one that soft-deletion keeps for its forks, its incarnation is told.
+Response Missing(const HeadReply& reply) {
+  Response response = OutcomeResponse(reply.outcome);
+  AddIncarnation(&response, reply.info.incarnation);
   return response;
 }
 
@@ -238,7 +245,7 @@ bool WantsNewer(HeadAction* action, const Result<HeadReply>& reply) {
 Response MapHeadReply(const HeadAction& action, const Result<HeadReply>& reply,
                       const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  if (reply->outcome != Outcome::kOk) return Missing(*reply);
   StreamState state = StateOf(reply->info);
   if (!Permits(action.conditions, state, {})) return PreconditionFailedResponse(state);
   Response response = Empty(200);
@@ -260,7 +267,7 @@ Response MapDeleteReply(const DeleteAction&, const Result<DeleteReply>& reply,
 Response MapGuardedRefusal(const GuardedRefusal& guarded, const Result<HeadReply>& reply,
                            const ProtocolConfig& config) {
   if (!reply.ok()) return StatusResponse(reply.status(), config);
-  if (reply->outcome != Outcome::kOk) return OutcomeResponse(reply->outcome);
+  if (reply->outcome != Outcome::kOk) return Missing(*reply);
   Response refusal = guarded.refusal;
   AddIncarnation(&refusal, reply->info.incarnation);
   return refusal;

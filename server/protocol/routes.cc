@@ -27,12 +27,18 @@ Route Invalid(std::string_view code, std::string_view message) {
   return route;
 }
 
-Route Reserved() {
+Route Reserved(std::string_view message = "this name is reserved") {
   Route route;
   route.kind = RouteKind::kReserved;
   route.code = "RESERVED_NAME";
-  route.message = "this name is reserved";
+  route.message = message;
   return route;
+}
+
+// What a client of another server's root asks for.
+Route ReservedRoot() {
+  return Reserved(
+      "this path is reserved; streams are /v1/stream/NAME and, in a bucket, /BUCKET/STREAM");
 }
 
 bool IsReservedFirst(std::string_view segment) {
@@ -114,6 +120,7 @@ Route UpstreamName(std::string name) {
 }
 
 Route UpstreamRoute(std::string_view rest) {
+  if (rest.empty()) return Invalid(kBadName, "a stream has a name: /v1/stream/NAME");
   std::string_view why;
   std::optional<std::string> name = DecodeName(rest, &why);
   if (!name) return Invalid(kBadName, why);
@@ -172,7 +179,9 @@ Route ParsePath(std::string_view path, std::span<const std::string> more_roots) 
   if (path.size() < 2 || path.front() != '/') return {};
   Segments segments = SplitAtSlashes(path.substr(1));
   std::optional<std::string> bucket = PercentDecode(segments.front(), false);
-  if (bucket && (IsReservedFirst(*bucket) || BeginsRoot(*bucket, more_roots))) return Reserved();
+  if (bucket && (IsReservedFirst(*bucket) || BeginsRoot(*bucket, more_roots))) {
+    return ReservedRoot();
+  }
   if (!bucket || !MatchesBucketGrammar(*bucket)) {
     return Invalid("INVALID_BUCKET",
                    "a bucket name is 4 to 64 of a-z, 0-9, '_' and '-'; streams that need no bucket "

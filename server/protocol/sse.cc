@@ -12,7 +12,9 @@
 #include "lib/base/check.h"
 #include "lib/base/strings.h"
 #include "lib/base/utf8.h"
+#include "server/protocol/entity_tag.h"
 #include "server/protocol/negotiation.h"
+#include "server/protocol/state_offsets.h"
 
 namespace ursula::protocol {
 namespace {
@@ -124,6 +126,7 @@ void AppendDataEvent(SseForm form, const Pieces& pieces, std::string* out) {
       break;
     }
     case SseForm::kJson:
+    case SseForm::kJsonWithOffsets:
       AppendJsonArray(pieces, out);
       break;
     case SseForm::kBase64:
@@ -139,8 +142,8 @@ void AppendId(Position position, std::string* out) {
 
 }  // namespace
 
-SseForm SseFormOf(std::string_view content_type) {
-  if (IsJson(content_type)) return SseForm::kJson;
+SseForm SseFormOf(std::string_view content_type, bool state_offsets) {
+  if (IsJson(content_type)) return state_offsets ? SseForm::kJsonWithOffsets : SseForm::kJson;
   return IsText(content_type) ? SseForm::kText : SseForm::kBase64;
 }
 
@@ -160,6 +163,10 @@ std::string EncodeSseControl(const SseControl& control) {
   }
   if (control.up_to_date) event += ",\"upToDate\":true";
   if (control.closed) event += ",\"streamClosed\":true";
+  if (control.incarnation != 0) {
+    absl::StrAppend(&event, ",\"streamIncarnation\":\"",
+                    A(IncarnationText(control.incarnation).view()), "\"");
+  }
   event += "}\n";
   AppendId(control.next, &event);
   event.push_back('\n');
@@ -170,8 +177,11 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
   SseFrame frame;
   frame.closed = reply.info.closed && reply.up_to_date;
   Pieces pieces;
+  const bool offsets = form_ == SseForm::kJsonWithOffsets;
+  std::vector<Bytes> with_offsets;
+  if (offsets) with_offsets = WithStateOffsets(reply.parts, reply.start);
   if (!held_.empty()) pieces.push_back(held_);
-  for (const Bytes& part : reply.parts) {
+  for (const Bytes& part : offsets ? with_offsets : reply.parts) {
     if (!part.empty()) pieces.push_back(part.view());
   }
   std::string to_hold;
@@ -194,6 +204,7 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
   control.cursor = cursor;
   control.up_to_date = reply.up_to_date;
   control.closed = frame.closed;
+  control.incarnation = reply.info.incarnation;
   frame.bytes += EncodeSseControl(control);
   return frame;
 }

@@ -8,7 +8,7 @@
 //   id:<offset>
 //
 //   event: control
-//   data:{"streamNextOffset":"…","streamCursor":"…","upToDate":true}
+//   data:{"streamNextOffset":"…","streamCursor":"…","upToDate":true,"streamIncarnation":"…"}
 //   id:<offset>
 //
 // Invariant: the offset that an event names is where the data written so far ends, so a reader that
@@ -28,9 +28,10 @@
 
 namespace ursula::protocol {
 
-enum class SseForm : uint8_t { kText, kJson, kBase64 };
+enum class SseForm : uint8_t { kText, kJson, kBase64, kJsonWithOffsets };
 
-SseForm SseFormOf(std::string_view content_type);
+// `state_offsets`: the reader wants them, of JSON (state_offsets.h).
+SseForm SseFormOf(std::string_view content_type, bool state_offsets = false);
 
 // A comment, which clients ignore: keeps proxies from closing an idle connection.
 inline constexpr std::string_view kSseHeartbeat = ":\n\n";
@@ -40,6 +41,7 @@ struct SseControl {
   std::optional<uint64_t> cursor = {};  // Left out when closed.
   bool up_to_date = false;
   bool closed = false;  // Everything was delivered and nothing will follow.
+  uint64_t incarnation = 0;
 };
 
 // Told first, before any data: where the connection begins, so that one that is cut off resumes

@@ -95,6 +95,7 @@ std::string WantedData(SseForm form, std::string_view slice) {
     case SseForm::kText:
       return WithLineFeeds(slice);
     case SseForm::kJson:
+    case SseForm::kJsonWithOffsets:
       return AsArray(slice);
     default:
       return absl::Base64Escape(A(slice));

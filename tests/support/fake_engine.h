@@ -42,7 +42,7 @@ class FakeEngine final : public StreamEngine {
   void InspectRecovery(Done<RecoveryStatus> done) override;
   void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override { return ready; }
-  EngineStats Stats() const override { return {}; }
+  EngineStats Stats() const override { return stats; }
   ClusterStatus Cluster() const override { return cluster; }
   CoreId HomeCoreOf(const StreamId&) const override { return core; }
   void Stop(Done<Stopped> done) override;
@@ -54,6 +54,7 @@ class FakeEngine final : public StreamEngine {
   std::size_t waiting() const { return waiters_.size(); }
 
   Status ready = {};
+  EngineStats stats = {};
   ClusterStatus cluster = {};
   CoreId core = {};  // Of every stream.
   Result<MemberReply> member_reply = MemberReply{};

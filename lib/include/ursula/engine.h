@@ -62,8 +62,8 @@ enum class Outcome : uint8_t {
   kBucketNotEmpty,
   kTooLarge,            // The append would pass kOffsetEnd or a configured limit.
   kPreconditionFailed,  // The request's Precondition doesn't hold; nothing changed.
-  kTooManyProducers,    // The stream remembers as many producers as it may, none of them idle.
-  kForkTooDeep,         // The fork would have more sources above it than is allowed.
+  kTooManyProducers,    // The stream remembers 65536 producers, all heard of within 7 days.
+  kForkTooDeep,         // The fork would have more than 256 sources above it.
 };
 
 // ---- preconditions ---------------------------------------------------------------------------
@@ -312,6 +312,9 @@ struct FollowRequest {
   bool from_tail = false;
   uint64_t unread_bytes_max = 1 << 20;
   bool boundaries = false;
+  // Of the stream that `from` is an offset of, by an earlier reply. Set: where another one has its
+  // name now, OnEnd says kNotFound and nothing of that is delivered.
+  std::optional<uint64_t> incarnation = {};
   // Of what is there at the beginning; what comes later comes as it is applied here.
   Consistency consistency = Consistency::kLinearizable;
   uint64_t staleness_ms_max = kStalenessMsDefault;  // As in ReadRequest.

@@ -61,9 +61,12 @@ constexpr std::string_view Describe(Outcome outcome) {
     case Outcome::kPreconditionFailed:
       return "PRECONDITION_FAILED: the precondition doesn't hold";
     case Outcome::kTooManyProducers:
-      return "TOO_MANY_PRODUCERS: the stream remembers as many producers as it may";
+      return "TOO_MANY_PRODUCERS: the stream remembers 65536 producers, as many as it may, and "
+             "each "
+             "was heard of within 7 days; go on under one of those ids with a higher epoch";
     case Outcome::kForkTooDeep:
-      return "FORK_TOO_DEEP: the fork would have too many sources above it";
+      return "FORK_TOO_DEEP: the fork would have more than 256 sources above it; fork from one "
+             "nearer to the first";
   }
   return "UNKNOWN";
 }

@@ -49,6 +49,7 @@ class AdminHandlerTest : public ::testing::Test {
   }
 
   AdminView view_;
+  EngineStats stats_;
   ClusterStatus cluster_;  // As the engine has it, and the next one: before the first request.
   Result<MemberReply> member_reply_ = MemberReply{};
   const testing::FakeEngine& engine() const { return *engine_; }
@@ -58,6 +59,7 @@ class AdminHandlerTest : public ::testing::Test {
     rig_ = std::make_unique<http::HttpRig>(http::HttpOptions{},
                                            [this](io::Loop* loop, http::CoreCounters*) {
                                              engine_ = std::make_unique<testing::FakeEngine>(loop);
+                                             engine_->stats = stats_;
                                              engine_->cluster = cluster_;
                                              engine_->member_reply = member_reply_;
                                              view_.opening = &opening_;
@@ -93,6 +95,24 @@ TEST_F(AdminHandlerTest, TheClusterIsToldWithReasonsAndWarnings) {
   EXPECT_EQ(http::StatusOf(readiness), 503);
   EXPECT_NE(readiness.find("the server is stopping\nwarning: node 2 isn't connected: no\n"),
             std::string::npos);
+}
+
+TEST_F(AdminHandlerTest, TimeThatIsAheadOfTheClockIsToldWithWhatEndsIt) {
+  stats_.clock_ahead_ms = 20'500;
+  const std::string readiness = Ask("GET", "/readyz");
+  EXPECT_EQ(http::StatusOf(readiness), 200);
+  EXPECT_NE(readiness.find("ready\nwarning: the streams' time is 20 s ahead of this node's clock; "
+                           "once the clock is right: ursulactl clock step\n"),
+            std::string::npos)
+      << readiness;
+  EXPECT_NE(Ask("GET", "/cluster").find("\"warnings\":[\"the streams' time is 20 s ahead"),
+            std::string::npos);
+  EXPECT_NE(Ask("GET", "/metrics").find("\nursula_clock_ahead_seconds 20.5\n"), std::string::npos);
+}
+
+TEST_F(AdminHandlerTest, TimeThatIsALittleAheadIsNothingToWarnOf) {
+  stats_.clock_ahead_ms = 10'000;
+  EXPECT_EQ(http::BodyOf(Ask("GET", "/readyz")), "ready\n");
 }
 
 TEST_F(AdminHandlerTest, ANodeWhoseDirectoryWasRottenSaysSoUntilItIsTakenInAgain) {

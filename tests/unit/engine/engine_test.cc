@@ -105,6 +105,40 @@ TEST(EngineTest, FollowerOutOfCreditHearsOfDelete) {
   EXPECT_EQ(outcome, Outcome::kNotFound);
 }
 
+// It resumes by what it remembers, and the name is another stream's now.
+TEST(EngineTest, AFollowerIsToldThatItsStreamIsAnotherOne) {
+  TestEngine engine({.cores = 2});
+  ASSERT_EQ(engine.Create("f")->outcome, Outcome::kOk);
+  const uint64_t incarnation = engine.Head("f")->info.incarnation;
+  struct Recording final : Follower {
+    void OnData(ReadReply reply) override {
+      for (const Bytes& part : reply.parts) text += part.view();
+      got.set_value();
+    }
+    void OnEnd(Status status, Outcome outcome) override { ended.set_value({status, outcome}); }
+    std::string text;
+    std::promise<void> got;
+    std::promise<std::pair<Status, Outcome>> ended;
+  };
+  ASSERT_EQ(engine.Append("f", {"abc"})->outcome, Outcome::kOk);
+  FollowRequest request{.stream = TestEngine::Id("f"), .from = {1}, .incarnation = incarnation};
+  Recording same;
+  Ticket ticket = engine->Follow(request, &same);
+  same.got.get_future().wait();
+  EXPECT_EQ(same.text, "bc");
+  engine->Cancel(ticket);
+  EXPECT_EQ(same.ended.get_future().get().first.code(), StatusCode::kCancelled);
+  ASSERT_EQ(engine.Delete("f")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Create("f")->outcome, Outcome::kOk);
+  ASSERT_EQ(engine.Append("f", {"something longer"})->outcome, Outcome::kOk);
+  Recording other;
+  engine->Follow(request, &other);
+  auto [status, outcome] = other.ended.get_future().get();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(outcome, Outcome::kNotFound);
+  EXPECT_EQ(other.text, "");
+}
+
 TEST(EngineTest, FollowerOutOfCreditIsCancelledAtOnce) {
   TestEngine engine({.cores = 2});
   ASSERT_EQ(engine.Create("f")->outcome, Outcome::kOk);

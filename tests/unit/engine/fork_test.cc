@@ -56,8 +56,13 @@ TEST_P(ForkTest, SourceIsSoftDeletedWhileForksLive) {
     ASSERT_EQ(engine_.Create(source)->outcome, Outcome::kOk);
     ASSERT_EQ(engine_.Append(source, {"data"})->outcome, Outcome::kOk);
     ASSERT_EQ(engine_.Create(Fork(fork, source))->outcome, Outcome::kOk);
+    const uint64_t incarnation = engine_.Head(source)->info.incarnation;
     ASSERT_EQ(engine_.Delete(source)->outcome, Outcome::kOk);
     EXPECT_EQ(engine_.Head(source)->outcome, Outcome::kSoftDeleted);
+    EXPECT_EQ(engine_.Head(source)->info.incarnation, incarnation);
+    EXPECT_EQ(engine_.Read(source)->outcome, Outcome::kSoftDeleted);
+    EXPECT_EQ(engine_.Read(source)->info.incarnation, incarnation);
+    EXPECT_EQ(engine_.Delete(source)->info.incarnation, incarnation);
     EXPECT_EQ(engine_.Text(fork), "data");
     EXPECT_EQ(engine_.Create(Fork("other" + std::to_string(i), source))->outcome,
               Outcome::kForkSourceDeleted);

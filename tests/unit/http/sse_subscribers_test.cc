@@ -115,6 +115,20 @@ TEST_F(SseSubscribersTest, EachMayHaveACursorOfItsOwn) {
   EXPECT_NE(peers_[2]->received().find("\"streamCursor\":\"1000000000"), std::string::npos);
 }
 
+TEST_F(SseSubscribersTest, WhoWantsOffsetsInEventsHasFramesOfItsOwn) {
+  AskUnder("Content-Type: application/json", "PUT", kStream);
+  SubscribeAtTail(2);
+  SubscribeAtTail(2, "&state_offsets=true");
+  SubscribeAtTail(1);
+  Ask("POST", kStream, "{\"headers\":{\"operation\":\"insert\"}},\n");
+  RunOn();
+  EXPECT_EQ(Served("data:[{\"headers\":{\"operation\":\"insert\"}}]\n"), 3u);
+  EXPECT_EQ(Served("data:[{\"headers\":{\"operation\":\"insert\",\"offset\":"
+                   "\"0000000000000000_0000000000000036\"}}]\n"),
+            2u);
+  EXPECT_EQ(engine_->waiting(), 1u);
+}
+
 TEST_F(SseSubscribersTest, ACharacterThatComesInTwoAppendsComesWholeToAll) {
   CreateText(kStream);
   SubscribeAtTail(3);

@@ -400,6 +400,15 @@ TEST_F(StreamHandlerTest, ReadsOfAnotherIncarnationAre412) {
   CreateText(kStream);
   std::string own = ValueOf(Ask("HEAD", kStream), "Stream-Incarnation");
   EXPECT_EQ(StatusOf(AskUnder(old, "HEAD", kStream)), 412);
+  // An EventSource repeats its URL, with the header of how far it came: it stops.
+  const std::string named = std::string(kStream) + "?live=sse&offset=-1&incarnation=";
+  EXPECT_EQ(StatusOf(AskUnder("Last-Event-ID: " + std::string(kTail6), "GET",
+                              named + old.substr(old.size() - 16))),
+            412);
+  auto events = Subscribe(named + own);
+  EXPECT_NE(events->TakeReceived().find(",\"streamIncarnation\":\"" + own + "\"}\n"),
+            std::string::npos);
+  events->End();
   for (const std::string& query : queries) {
     // At once, a long poll and SSE before its head too.
     std::string answer = AskUnder(old, "GET", std::string(kStream) + query);

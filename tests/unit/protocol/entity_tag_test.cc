@@ -31,7 +31,7 @@ TEST(EntityTagTest, ReadsThatEndAtTheTailNameTheStateWhateverTheirForm) {
   for (uint64_t start : {0u, 7u, 16u}) {
     for (bool ndjson : {false, true}) {
       for (ContentCoding coding : kCodings) {
-        EntityRange range = {0xabc, Offset{start}, Offset{16}, RangeEnd::kTail, ndjson};
+        EntityRange range = {0xabc, Offset{start}, Offset{16}, RangeEnd::kTail, ndjson, start > 0};
         std::string tag = CodedEntityTag(EntityTag(range), coding);
         EXPECT_EQ(StateNamedBy(tag), (StateMatch{0xabc, Offset{16}, false})) << tag;
         range.ends_at = RangeEnd::kClosed;

@@ -137,6 +137,52 @@ TEST(TakeConditionsTest, BucketsHaveNone) {
   Take<GetBucketAction>(Map(MakeRequest(Method::kGet, "/demo", {{"If-Modified-Since", "x"}})));
 }
 
+// An EventSource, an <img> or a beacon can send no headers.
+TEST(TakeConditionsTest, TheIncarnationMayStandInTheQuery) {
+  const std::string target = std::string(kPath) + "?incarnation=0000000000000ABC";
+  const Precondition wanted = {.any_of = {{.incarnation = 0xabc}}};
+  EXPECT_EQ(Take<CreateAction>(Map(MakeRequest(Method::kPut, target))).request.condition, wanted);
+  EXPECT_EQ(Take<DeleteAction>(Map(MakeRequest(Method::kDelete, target))).request.condition,
+            wanted);
+  Request post = MakeRequest(Method::kPost, target, {{"Content-Type", "text/plain"}}, "x");
+  EXPECT_EQ(Take<AppendAction>(Map(post)).request.condition, wanted);
+  EXPECT_EQ(Take<HeadAction>(Map(MakeRequest(Method::kHead, target))).conditions.incarnation,
+            0xabcu);
+  for (const char* more :
+       {"", "&offset=-1", "&offset=now&live=sse", "&offset=now&live=long-poll"}) {
+    auto read = Take<ReadAction>(Map(MakeRequest(Method::kGet, target + more)));
+    EXPECT_EQ(read.request.incarnation, 0xabcu) << more;
+    EXPECT_EQ(read.conditions.incarnation, 0xabcu) << more;
+  }
+  auto both = Take<ReadAction>(
+      Map(MakeRequest(Method::kGet, target, {{"Stream-Incarnation", kIncarnation}})));
+  EXPECT_EQ(both.request.incarnation, 0xabcu);
+}
+
+TEST(TakeConditionsTest, AnIncarnationInTheQueryIsNeverIgnored) {
+  for (const std::string bad :
+       {"incarnation", "incarnation=", "incarnation=abc", "incarnation=000000000000zabc",
+        "incarnation=0000000000000abc&incarnation=0000000000000abc", "incarnation=%zz"}) {
+    const std::string target = std::string(kPath) + "?" + bad;
+    for (Method method : {Method::kGet, Method::kHead}) {
+      EXPECT_EQ(ErrorOf(Map(MakeRequest(method, target))), "guarded 400 INVALID_PRECONDITION");
+    }
+    for (Method method : {Method::kPut, Method::kDelete}) {
+      EXPECT_EQ(ErrorOf(Map(MakeRequest(method, target))), "400 INVALID_PRECONDITION") << bad;
+    }
+  }
+  const std::string query = "?incarnation=0000000000000abc";
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kGet, kPath + query,
+                                    {{"Stream-Incarnation", "0000000000000abd"}}))),
+            "guarded 400 INVALID_PRECONDITION");
+  for (const char* target : {"/demo", "/demo/streams"}) {
+    EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kGet, target + query))), "400 NOT_SUPPORTED");
+  }
+  Request batch = MakeRequest(Method::kPost, "/demo/append-batch" + query,
+                              {{"Content-Type", "application/x-ndjson"}}, "{}\n");
+  EXPECT_EQ(ErrorOf(Map(batch)), "400 NOT_SUPPORTED");
+}
+
 // ---- writes ------------------------------------------------------------------------------------
 
 TEST(PreconditionOfTest, IfMatchComparesStrongly) {

@@ -131,8 +131,19 @@ TEST(MapRequestTest, AQueryWithTooManyParametersIsRefused) {
   std::string query = "?";
   for (int i = 0; i < 64; ++i) query += "x=1&";
   EXPECT_EQ(ErrorOf(Get(query + "offset=-1")), "guarded 400 INVALID_QUERY");
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kHead, kPath + query + "consistency=bogus"))),
+            "guarded 400 INVALID_QUERY");
   EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kGet, "/demo/streams" + query + "limit=1"))),
             "400 INVALID_QUERY");
+  for (Method method : {Method::kPut, Method::kPost, Method::kDelete}) {
+    EXPECT_EQ(ErrorOf(Map(MakeRequest(method, kPath + query + "x=1"))), "400 INVALID_QUERY");
+  }
+  for (Method method : {Method::kPut, Method::kGet, Method::kDelete}) {
+    EXPECT_EQ(ErrorOf(Map(MakeRequest(method, "/demo" + query + "x=1"))), "400 INVALID_QUERY");
+  }
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kPost, "/demo/append-batch" + query + "x=1"))),
+            "400 INVALID_QUERY");
+  Take<DeleteAction>(Map(MakeRequest(Method::kDelete, kPath + query)));  // 64 are fine.
 }
 
 // ---- PUT
@@ -201,6 +212,10 @@ TEST(MapCreateTest, ClosedAndNotClosedAtOnceIsRefused) {
             "400 REPEATED_HEADER");
   EXPECT_EQ(ErrorOf(Post({{"Stream-Closed", "false"}, {"Stream-Closed", "true"}})),
             "400 REPEATED_HEADER");
+  for (const char* joined : {"false, true", "true, true", "true,", ",true"}) {
+    EXPECT_EQ(ErrorOf(Put({{"Stream-Closed", joined}})), "400 REPEATED_HEADER") << joined;
+    EXPECT_EQ(ErrorOf(Post({{"Stream-Closed", joined}}, "x")), "400 REPEATED_HEADER") << joined;
+  }
   EXPECT_FALSE(Take<CreateAction>(Put({{"Stream-Closed", "false"}})).request.closed);
 }
 
@@ -285,9 +300,12 @@ TEST(MapRequestTest, StreamsHaveFurtherRoots) {
   EXPECT_EQ(ErrorOf(MapRequest(MakeRequest(Method::kPut, "/streams"), config)),
             "400 RESERVED_NAME");
   // Wherever a client looks for them in vain, it is told where they are.
-  for (const char* path : {"/", "/a/b/c/d", "/x", "/Some/stream"}) {
-    Response response = Take<Response>(Map(MakeRequest(Method::kGet, path)));
-    EXPECT_NE(BodyOf(response.body).find("/v1/stream/NAME"), std::string::npos) << path;
+  for (const char* path : {"/", "/a/b/c/d", "/x", "/Some/stream", "/v1", "/v1/streams/x",
+                           "/v1/stream", "/v1/stream/", "/_streams/x", "/admin/x"}) {
+    for (Method method : {Method::kGet, Method::kPut, Method::kPost}) {
+      Response response = Take<Response>(Map(MakeRequest(method, path)));
+      EXPECT_NE(BodyOf(response.body).find("/v1/stream/NAME"), std::string::npos) << path;
+    }
   }
   EXPECT_NE(BodyOf(OutcomeResponse(Outcome::kBucketNotFound).body).find("/v1/stream/NAME"),
             std::string::npos);

@@ -270,6 +270,28 @@ TEST(DeleteReplyTest, Outcomes) {
             "410 STREAM_DELETED");
 }
 
+// Of a stream that is kept for its forks, too, one can tell which it was.
+TEST(DeletedStreamTest, SaysWhichItWas) {
+  const ProtocolConfig config;
+  StreamInfo info;
+  info.incarnation = 0xabc;
+  ReadReply read;
+  read.outcome = Outcome::kSoftDeleted;
+  read.info = info;
+  const HeadReply head{.outcome = Outcome::kSoftDeleted, .info = info};
+  GuardedRefusal guarded;
+  guarded.refusal = ErrorResponse(400, "INVALID_OFFSET", "");
+  for (const Response& response :
+       {MapReadReply(ReadAction{}, read, ReplyContext{}, config),
+        MapMissedRead(ReadAction{}, head, config), MapHeadReply(HeadAction{}, head, config),
+        MapGuardedRefusal(guarded, head, config),
+        MapDeleteReply(DeleteAction{}, DeleteReply{.outcome = Outcome::kSoftDeleted, .info = info},
+                       config)}) {
+    EXPECT_EQ(ErrorOf(response), "410 STREAM_DELETED");
+    EXPECT_EQ(HeaderOf(response, "Stream-Incarnation"), kIncarnation);
+  }
+}
+
 // ---- POST
 // ----------------------------------------------------------------------------------------
 
@@ -353,6 +375,20 @@ TEST(AppendReplyTest, OtherRefusals) {
   }
   Status unknown(StatusCode::kOutcomeUnknown, "");
   EXPECT_EQ(ErrorOf(MapAppendReply(AppendAction{}, unknown, kConfig)), "504 OUTCOME_UNKNOWN");
+  // Clients look for these words.
+  Response conflict = MapAppendReply(AppendAction{}, Appended(Outcome::kSequenceConflict), kConfig);
+  EXPECT_NE(BodyOf(conflict.body).find("\"message\":\"Sequence conflict"), std::string::npos);
+}
+
+TEST(LimitsTest, AreToldWithTheirNumberAndAdvice) {
+  const std::string producers = BodyOf(OutcomeResponse(Outcome::kTooManyProducers).body);
+  for (const char* words : {"65536 producers", "7 days", "a higher epoch"}) {
+    EXPECT_NE(producers.find(words), std::string::npos) << words;
+  }
+  const std::string depth = BodyOf(OutcomeResponse(Outcome::kForkTooDeep).body);
+  for (const char* words : {"256 sources", "fork from"}) {
+    EXPECT_NE(depth.find(words), std::string::npos) << words;
+  }
 }
 
 // ---- guarded refusals

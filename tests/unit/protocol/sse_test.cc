@@ -274,6 +274,24 @@ TEST(SseControlTest, KeepAliveAndEndOfConnection) {
   EXPECT_TRUE(ParseEvents(kSseHeartbeat).empty());
 }
 
+// Who can't read the head of the answer is told whose offsets they are all the same.
+TEST(SseControlTest, SaysWhichStreamItIsOf) {
+  SseControl control;
+  control.next = {{3}};
+  control.closed = true;
+  control.incarnation = 0xabc;
+  EXPECT_EQ(EncodeSseControl(control),
+            "event: control\ndata:{\"streamNextOffset\":\"0000000000000000_0000000000000003\","
+            "\"streamClosed\":true,\"streamIncarnation\":\"0000000000000abc\"}\n"
+            "id:0000000000000000_0000000000000003\n\n");
+  for (SseForm form : {SseForm::kText, SseForm::kJson, SseForm::kBase64}) {
+    ReadReply reply = Reply({"1,\n"}, 0);
+    reply.info.incarnation = 0xabc;
+    EXPECT_NE(Encode(form, reply).find(",\"streamIncarnation\":\"0000000000000abc\"}\n"),
+              std::string::npos);
+  }
+}
+
 // Any text, cut anywhere, resumed after any frame: the client has the text (line ends as LF), and
 // every offset it was told names exactly what it had. A CR at the very end waits.
 TEST(SseEncoderTest, AnyCutOfValidTextArrivesWhole) {

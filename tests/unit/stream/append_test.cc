@@ -2,6 +2,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/unit/stream/machine_driver.h"
+#include "ursula/outcome.h"
 
 namespace ursula::stream {
 namespace {
@@ -169,6 +170,18 @@ TEST(MachineAppendTest, ProducersAreForgottenWhenIdleAndNotByTheirNumber) {
   EXPECT_EQ(produce("new", 0), Outcome::kOk);
   EXPECT_EQ(produce("a", 2), Outcome::kOk);
   EXPECT_EQ(produce("b", 1), Outcome::kProducerGap) << "idle, and not forgotten";
+}
+
+// Whoever meets a limit is told its number, as it is in each new group.
+TEST(MachineAppendTest, ALimitIsToldWithItsNumber) {
+  const Limits limits;
+  const std::string producers(Describe(Outcome::kTooManyProducers));
+  EXPECT_NE(producers.find(" " + std::to_string(limits.producers_per_stream_max) + " "),
+            std::string::npos);
+  const uint64_t days = limits.producer_idle_ms / (24 * 3600 * 1000);
+  EXPECT_NE(producers.find(" " + std::to_string(days) + " days"), std::string::npos);
+  const std::string depth(Describe(Outcome::kForkTooDeep));
+  EXPECT_NE(depth.find(" " + std::to_string(limits.fork_depth_max) + " "), std::string::npos);
 }
 
 TEST(MachineAppendTest, AnAppendInAnotherFormThanTheStreamsIsRefused) {
