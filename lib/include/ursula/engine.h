@@ -270,6 +270,9 @@ struct ReadRequest {
   // kLocal: an older answer isn't given without asking. At most kStalenessMsMax. 0: it is asked in
   // any case.
   uint64_t staleness_ms_max = kStalenessMsDefault;
+  // Set: no data is read if `from` is where that page begins and it lies in what there is now; all
+  // else of the reply is as if it had been. Not with `boundaries`.
+  std::optional<KeptPage> kept = {};
 };
 
 struct ReadReply {
@@ -279,6 +282,7 @@ struct ReadReply {
   Offset start = {};  // == request.from, or the tail when that is past it, or from_append_start.
   Offset next = {};   // Read on from here.
   bool cut = false;   // The data ends inside an append: what is left of it begins at `next`.
+  bool kept = false;  // The data is that of ReadRequest::kept; `parts` is empty.
   // The end of each message in `parts`, ascending; that of one which is cut at `next` isn't among
   // them. Of JSON: each value. Of other streams: each append.
   std::vector<Offset> message_ends = {};
