@@ -214,8 +214,10 @@ Status Daemon::Listen() {
   auto handlers = [this](const http::HandlerCore& core) -> std::unique_ptr<http::Handler> {
     // With --listen HOST:0 the port is known only now; no request is served before this returns.
     protocol_.fallback_host = FormatHostPort({config_.listen.host, core.port});
-    return std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_, &frames_,
-                                                 core.loop, core.counters);
+    auto handler = std::make_unique<http::StreamHandler>(engine_.get(), &protocol_, &live_,
+                                                         &frames_, core.loop, core.counters);
+    handler->KeepPages(config_.kept_pages_bytes_max / runtime_->core_count());
+    return handler;
   };
   auto server = http::Server::Start(&io::LoopRuntime::Of(*runtime_), ClientOptions(), {}, handlers,
                                     std::move(client_port_));

@@ -172,6 +172,8 @@ void StreamRead::Look(const stream::LookupResult& found) {
   if (start_ < found.start) return FinishWith(Outcome::kGone);
   if (request_.bytes_max == 0) return request_.wait_ms > 0 ? Wait() : Reply();
   if (start_ < tail_) {
+    kept_ = IsKept();
+    if (kept_) return Reply();
     // No page is longer than a stream may be; from there on sums of lengths don't wrap.
     const uint64_t advised = std::min(replica_.services_.payload->ReadBytesAdvised(), kOffsetEnd);
     return GatherPage(std::max<uint64_t>(std::min(request_.bytes_max, advised), 1));
@@ -179,6 +181,16 @@ void StreamRead::Look(const stream::LookupResult& found) {
   bool past_tail = request_.from.bytes > tail_;
   if (request_.wait_ms > 0 && !found.closed && !past_tail) return Wait();
   Reply();
+}
+
+// Its bytes were given out in this life of the stream, so they are what is there. A page that ended
+// at the tail would be longer now, if that has moved.
+bool StreamRead::IsKept() const {
+  if (!request_.kept || request_.boundaries) return false;
+  const KeptPage& page = *request_.kept;
+  const uint64_t next = page.next.bytes;
+  if (page.incarnation != *request_.incarnation || page.start.bytes != start_) return false;
+  return page.up_to_date ? next == tail_ : next > start_ && next <= tail_;
 }
 
 void StreamRead::GatherPage(uint64_t bytes) {
@@ -358,15 +370,16 @@ void StreamRead::Reply() {
   GroupReadReply result = NewReply();
   ReadReply& reply = result.reply;
   reply.start.bytes = start_;
-  reply.next.bytes = start_ + gathered_.bytes;
-  reply.cut = EndsInside(reply.next.bytes);
+  reply.kept = kept_;
+  reply.next.bytes = kept_ ? request_.kept->next.bytes : start_ + gathered_.bytes;
+  reply.cut = kept_ ? request_.kept->cut : EndsInside(reply.next.bytes);
   reply.info = replica_.Info(incarnation_);
   reply.up_to_date = reply.next.bytes == reply.info.tail.bytes;
   reply.parts = std::move(gathered_.parts);
   if (request_.boundaries) FillEnds(&reply);
   EngineStats& stats = replica_.services_.budget->stats;
   ++stats.reads;
-  stats.read_bytes += gathered_.bytes;
+  stats.read_bytes += reply.next.bytes - start_;
   Finish(std::move(result));
 }
 

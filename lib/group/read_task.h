@@ -103,6 +103,7 @@ class StreamRead final : public ReadTask {
 
  private:
   void Look(const stream::LookupResult& found);
+  bool IsKept() const;  // The page to read is one that the caller has.
   void GatherPage(uint64_t bytes);
   void OnGathered(Status status) override;
   bool BeginsInside() const;  // An append or a message, as the byte before it tells.
@@ -130,6 +131,7 @@ class StreamRead final : public ReadTask {
   bool waited_ = false;  // For incarnation_, and so kept it from expiring.
   bool before_ = false;  // The byte before `start_` is gathered too, to be checked.
   bool seeking_ = false;
+  bool kept_ = false;
   uint64_t sought_from_ = 0;  // Of the piece that is looked through,
   uint64_t sought_to_ = 0;    // and where it ends: nothing begins from there to `start_`.
   uint64_t start_ = 0;

@@ -304,6 +304,12 @@ void AddHttp(const http::HttpStats& stats, Families* out) {
   out->Counter("sse_frames_encoded_total", "SSE frames encoded.", stats.frames_encoded);
   out->Counter("sse_frames_shared_total", "SSE frames sent that were encoded for another reader.",
                stats.frames_shared);
+  out->Counter("kept_pages_hits_total", "Pages of reads that were made for another reader.",
+               stats.page_hits);
+  out->Counter("kept_pages_misses_total", "Pages of reads that were made.", stats.page_misses);
+  out->Counter("kept_pages_evictions_total", "Pages that made room for others.",
+               stats.page_evictions);
+  out->Gauge("kept_pages_bytes", "Encoded pages kept in memory.", Number(stats.page_bytes));
   out->Seconds("sse_delivery_seconds",
                "From new data reaching a live reader's core to its hand-over to the kernel.",
                stats.delivery_us);

@@ -155,7 +155,7 @@ class ConfigLoader {
     }
   }
 
-  // Three budgets beside buffers, the log, the metadata of streams and the page cache. A body on
+  // Budgets beside buffers, the log, the metadata of streams and the kernel's page cache. A body on
   // its way to disk costs several times its size. Were the budget of bodies not larger than one
   // body, a few bytes of others would keep the largest out for good.
   void FitToMemory() {
@@ -167,6 +167,7 @@ class ConfigLoader {
     };
     fit("hot-bytes-max", &config.hot_bytes_max, share, 0);
     fit("inflight-read-bytes-max", &config.inflight_read_bytes_max, share, 0);
+    fit("kept-pages-bytes-max", &config.kept_pages_bytes_max, share / 8, 0);
     fit("body-bytes-max", &config.body_bytes_max, share / 4, 0);
     fit("inflight-body-bytes-max", &config.inflight_body_bytes_max, share,
         2 * config.body_bytes_max);

@@ -304,6 +304,10 @@ constexpr std::array kLimits = {
            "Data read from disk for replies that are not sent yet, all connections together;\n"
            "beyond it: 503. [256MiB, or an eighth of the memory]",
            Size<&ServerConfig::inflight_read_bytes_max, kMiB, kTiB>},
+    Option{"kept-pages-bytes-max", "SIZE",
+           "Encoded pages kept for the next who read them, all cores together; 0: none.\n"
+           "[32MiB, or a 64th of the memory]",
+           Size<&ServerConfig::kept_pages_bytes_max, 0, kTiB>},
     Option{"connections-max", "N", "Client connections; beyond it: 503. [100000]",
            Number<&ServerConfig::connections_max, 1, 10'000'000>},
     Option{"header-bytes-max", "SIZE", "One request's headers; beyond it: 431. [64KiB]",

@@ -70,6 +70,7 @@ struct ServerConfig {
   uint64_t message_bytes_max() const { return body_bytes_max + (uint64_t{1} << 20); }
   uint64_t inflight_body_bytes_max = uint64_t{256} << 20;
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
+  uint64_t kept_pages_bytes_max = uint64_t{32} << 20;  // All cores together; 0: none are kept.
   uint32_t connections_max = 100'000;
   uint64_t header_bytes_max = uint64_t{64} << 10;
   uint32_t header_count_max = 100;

@@ -19,6 +19,7 @@ class Chunk {
   static Chunk Of(std::string_view piece);
 
   const Bytes& coded() const { return coded_; }
+  std::string_view view() const { return coded_.view().substr(begin_, size_); }
   Bytes plain() const { return coded_.Slice(begin_, size_); }
   std::size_t size() const { return size_; }  // Of the piece.
   bool empty() const { return size_ == 0; }

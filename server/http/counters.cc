@@ -16,6 +16,10 @@ void HttpStats::Merge(const CoreCounters& core) {
   subscribers_open += core.subscribers_open.Get();
   frames_encoded += core.frames_encoded.Get();
   frames_shared += core.frames_shared.Get();
+  page_hits += core.page_hits.Get();
+  page_misses += core.page_misses.Get();
+  page_evictions += core.page_evictions.Get();
+  page_bytes += core.page_bytes.Get();
   request_us.Merge(core.request_us.Get());
   delivery_us.Merge(core.delivery_us.Get());
 }

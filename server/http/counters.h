@@ -73,6 +73,10 @@ struct CoreCounters {
   Counter subscribers_open;
   Counter frames_encoded;  // SSE frames made, and sent without making them again.
   Counter frames_shared;
+  Counter page_hits;  // Pages given out again, and made.
+  Counter page_misses;
+  Counter page_evictions;
+  Counter page_bytes;           // That are kept now.
   HistogramCounter request_us;  // From the whole request to the whole answer handed over.
   HistogramCounter
       delivery_us;  // From the data's arrival to an SSE frame's hand-over to the kernel.
@@ -92,6 +96,10 @@ struct HttpStats {
   uint64_t subscribers_open = 0;
   uint64_t frames_encoded = 0;
   uint64_t frames_shared = 0;
+  uint64_t page_hits = 0;
+  uint64_t page_misses = 0;
+  uint64_t page_evictions = 0;
+  uint64_t page_bytes = 0;
   uint64_t body_bytes = 0;  // Of request bodies in memory now.
   Histogram request_us = {};
   Histogram delivery_us = {};

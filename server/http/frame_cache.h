@@ -38,6 +38,7 @@ struct Frame {
   Chunk chunk = {};
   protocol::Position next = {};
   bool closed = false;
+  std::size_t data_bytes = 0;  // Of the data event, with which it begins.
 };
 
 // Direct-mapped: a new frame takes the slot of an older one.

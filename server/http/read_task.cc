@@ -1,7 +1,10 @@
 #include "server/http/read_task.h"
 
+#include <optional>
 #include <utility>
+#include <vector>
 
+#include "server/protocol/compress.h"
 #include "server/protocol/response_mapping.h"
 
 namespace ursula::http {
@@ -17,6 +20,8 @@ void AnswerMissedRead(StreamContext* context, Exchange* exchange,
 ReadTask::ReadTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action)
     : context_(context), exchange_(exchange), action_(std::move(action)) {}
 
+ReadTask::~ReadTask() { context_->pages.Drop(this); }
+
 void ReadTask::Start() {
   if (exchange_->stopping()) action_.request.wait_ms = 0;
   const protocol::Conditions& conditions = action_.conditions;
@@ -25,7 +30,18 @@ void ReadTask::Start() {
   Read();
 }
 
+PageKey ReadTask::KeyAt(Offset start) const {
+  const auto form = action_.ndjson ? PageKey::Form::kLines : PageKey::Form::kBody;
+  return {action_.request.stream, start, form, action_.coding, action_.state_offsets};
+}
+
 void ReadTask::Read() {
+  ReadRequest& request = action_.request;
+  context_->pages.Drop(this);
+  request.kept.reset();
+  if (!request.from_tail && context_->pages.Hold(this, KeyAt(request.from), request)) {
+    request.kept = page()->place();
+  }
   ticket_ = context_->engine->Read(action_.request,
                                    [this](Result<ReadReply> reply) { OnReply(std::move(reply)); });
 }
@@ -47,15 +63,61 @@ void ReadTask::OnReply(Result<ReadReply> reply) {
   }
   if (wait_ms_after_ > 0 && reply.ok() && WaitsNow(*reply)) return Read();
   if (reply.ok()) protocol::EndAtCharacter(&*reply);
-  protocol::Response response =
-      protocol::MapReadReply(action_, reply, context_->Now(), *context_->config);
-  if (!protocol::Compression::Wanted(response, action_.coding, *context_->config)) {
-    return exchange_->Reply(std::move(response));
+  Answer(reply);
+}
+
+// ---- answering ---------------------------------------------------------------------------------
+
+void ReadTask::Answer(const Result<ReadReply>& reply) {
+  const protocol::ProtocolConfig& config = *context_->config;
+  const bool data = reply.ok() && reply->outcome == Outcome::kOk && reply->next > reply->start;
+  if (!data) {
+    return exchange_->Reply(protocol::MapReadReply(action_, reply, context_->Now(), config));
   }
-  compress_ = std::make_unique<CompressJob>(
-      &context_->compress_queue, protocol::Compression(std::move(response), action_.coding),
-      [this] { exchange_->Reply(compress_->TakeResponse()); });
-  compress_->Start();
+  std::optional<protocol::Response> refusal =
+      protocol::RefuseRead(action_, reply, context_->Now(), config);
+  if (refusal) return exchange_->Reply(std::move(*refusal));
+  AnswerPage(*reply);
+}
+
+void ReadTask::AnswerPage(const ReadReply& reply) {
+  PageCache& pages = context_->pages;
+  const PageKey key = KeyAt(reply.start);
+  if (reply.kept) {
+    pages.Used(this);
+  } else {
+    pages.Drop(this);
+  }
+  if (reply.kept || pages.HoldSame(this, key, reply)) {
+    return AnswerHeld(protocol::MapPage(action_, reply, {}, context_->Now()));
+  }
+  std::optional<std::vector<Bytes>> body = protocol::PageBody(action_, reply);
+  if (!body) {
+    return exchange_->Reply(
+        protocol::MapReadReply(action_, reply, context_->Now(), *context_->config));
+  }
+  protocol::Response response =
+      protocol::MapPage(action_, reply, std::move(*body), context_->Now());
+  if (protocol::Compression::Wanted(response, action_.coding, *context_->config)) {
+    pages.Compress(this, key, action_.request, reply, std::exchange(response.body, {}));
+    return AnswerHeld(std::move(response));
+  }
+  const bool shares = !protocol::IsJson(reply.info.content_type);
+  response.body = pages.Add(key, action_.request, reply, std::exchange(response.body, {}), shares);
+  exchange_->Reply(std::move(response));
+}
+
+void ReadTask::AnswerHeld(protocol::Response response) {
+  answer_ = std::move(response);
+  if (page()->made()) return OnPageMade();
+  context_->pages.Await(this);
+}
+
+void ReadTask::OnPageMade() {
+  answer_.body = page()->body();
+  if (page()->coded()) protocol::SetCoding(&answer_, action_.coding);
+  context_->pages.Drop(this);
+  exchange_->Reply(std::move(answer_));
 }
 
 // The conditions hold and there is no data yet. It changes what If-Match was about: don't ask
@@ -78,8 +140,8 @@ bool ReadTask::WaitsNow(const ReadReply& reply) {
 void ReadTask::OnGone() {
   if (ticket_ != 0) {
     context_->engine->Cancel(ticket_);  // Its completion ends the exchange.
-  } else if (compress_ != nullptr) {
-    compress_.reset();
+  } else if (awaits_page()) {
+    context_->pages.Drop(this);
     exchange_->Abandon();
   }
 }

@@ -19,7 +19,10 @@ SseTask::SseTask(StreamContext* context, Exchange* exchange, protocol::ReadActio
   heartbeat_.Then<&SseTask::OnHeartbeat>(this);
 }
 
-SseTask::~SseTask() { URSULA_CHECK(ticket_ == 0 && state_ != State::kLive); }
+SseTask::~SseTask() {
+  URSULA_CHECK(ticket_ == 0 && state_ != State::kLive);
+  context_->pages.Drop(this);
+}
 
 // ---- reading -----------------------------------------------------------------------------------
 
@@ -27,7 +30,14 @@ void SseTask::Start() { Read(0); }
 
 void SseTask::Read(uint64_t wait_ms) {
   URSULA_CHECK(ticket_ == 0);
-  action_.request.wait_ms = wait_ms;
+  ReadRequest& request = action_.request;
+  request.wait_ms = wait_ms;
+  context_->pages.Drop(this);
+  request.kept.reset();
+  const bool alike = !encoder_ || encoder_->held().empty();
+  if (alike && !request.from_tail && context_->pages.Hold(this, KeyAt(request.from), request)) {
+    request.kept = page()->place();
+  }
   ticket_ = context_->engine->Read(action_.request,
                                    [this](Result<ReadReply> reply) { OnReply(std::move(reply)); });
 }
@@ -50,7 +60,8 @@ void SseTask::OnReply(Result<ReadReply> reply) {
   bool found = reply.ok() && reply->outcome == Outcome::kOk;
   if (!reply.ok()) return EndFor(reply.status());
   if (!found) return End();  // Deleted or expired meanwhile: reconnecting tells which.
-  Deliver(*reply, FrameOf(*reply, Cursor()));
+  if (reply->kept) return DeliverPage(*reply);
+  DeliverRead(*reply);
 }
 
 void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal) {
@@ -81,7 +92,7 @@ void SseTask::Begin(const ReadReply& first, protocol::Position start) {
 void SseTask::Deliver(const ReadReply& reply, const Frame& frame) {
   sent_ = frame.next;
   sent_up_to_date_ = reply.up_to_date;
-  if (!reply.parts.empty() && undelivered_since_ns_ == 0) {
+  if (reply.next > reply.start && undelivered_since_ns_ == 0) {
     undelivered_since_ns_ = context_->loop->now_ns();
   }
   SendPiece(frame.chunk);
@@ -92,6 +103,41 @@ void SseTask::Deliver(const ReadReply& reply, const Frame& frame) {
   action_.request.incarnation = reply.info.incarnation;
   action_.request.consistency = Consistency::kLinearizable;  // From here on it goes on as any tail.
   ReadOn();
+}
+
+// Its data as another got it, and a control event that says how things stand now.
+void SseTask::DeliverPage(const ReadReply& reply) {
+  context_->pages.Used(this);
+  SendPiece(page()->event());
+  context_->pages.Drop(this);
+  protocol::SseControl control;
+  control.next = {reply.next, reply.cut};
+  control.cursor = Cursor();
+  control.up_to_date = reply.up_to_date;
+  control.closed = reply.info.closed && reply.up_to_date;
+  control.incarnation = reply.info.incarnation;
+  Deliver(reply, {.chunk = Chunk::Of(protocol::EncodeSseControl(control)),
+                  .next = control.next,
+                  .closed = control.closed});
+}
+
+void SseTask::DeliverRead(const ReadReply& reply) {
+  context_->pages.Drop(this);
+  bool alike = encoder_->held().empty();
+  const Frame frame = FrameOf(reply, Cursor());
+  alike = alike && encoder_->held().empty();
+  if (alike && frame.data_bytes > 0) {
+    const std::string_view event = frame.chunk.view().substr(0, frame.data_bytes);
+    context_->pages.AddEvent(KeyAt(reply.start), action_.request, reply, event);
+  }
+  Deliver(reply, frame);
+}
+
+PageKey SseTask::KeyAt(Offset start) const {
+  return {.stream = action_.request.stream,
+          .start = start,
+          .form = PageKey::Form::kEvent,
+          .state_offsets = action_.state_offsets};
 }
 
 Frame SseTask::FrameOf(const ReadReply& reply, uint64_t cursor) {
@@ -115,7 +161,8 @@ Frame SseTask::FrameOf(const ReadReply& reply, uint64_t cursor) {
 SharedFrames::Encoded SseTask::Encode(const ReadReply& reply, uint64_t cursor) {
   protocol::SseFrame encoded = encoder_->Encode(reply, cursor);
   context_->counters->frames_encoded.Add();
-  return {{Chunk::Of(encoded.bytes), encoded.next, encoded.closed}, encoder_->held().empty()};
+  return {{Chunk::Of(encoded.bytes), encoded.next, encoded.closed, encoded.data_bytes},
+          encoder_->held().empty()};
 }
 
 void SseTask::ReadOn() {

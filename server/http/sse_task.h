@@ -1,10 +1,11 @@
 // server/http/sse_task.h
 //
 // One SSE subscriber: reads the engine from where the last frame ended, sends each reply as one
-// frame (data and control together); at the tail it joins the others in its core's LiveHub.
-// Backpressure: nothing is read for a subscriber that has too much unsent, and it leaves the hub,
-// so its memory is bounded; one that takes nothing at all is cut off by its connection, and resumes
-// at the offset of the last control event it got.
+// frame (data and control together), or of a page that was sent before the data as it is kept
+// (PageCache) and a control event of its own; at the tail it joins the others in its core's
+// LiveHub. Backpressure: nothing is read for a subscriber that has too much unsent, and it leaves
+// the hub, so its memory is bounded; one that takes nothing at all is cut off by its connection,
+// and resumes at the offset of the last control event it got.
 //
 //   kFirstRead → {kReading, kLive, kDraining, each from each} → kEnded
 //
@@ -20,6 +21,7 @@
 #include "server/http/exchange.h"
 #include "server/http/frame_cache.h"
 #include "server/http/live_hub.h"
+#include "server/http/page_cache.h"
 #include "server/http/stream_handler.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/sse.h"
@@ -27,7 +29,7 @@
 
 namespace ursula::http {
 
-class SseTask final : public Task, private LiveMember {
+class SseTask final : public Task, private LiveMember, private PageReader {
  public:
   SseTask(StreamContext* context, Exchange* exchange, protocol::ReadAction action);
   ~SseTask() override;
@@ -52,6 +54,9 @@ class SseTask final : public Task, private LiveMember {
   void Refuse(const Result<ReadReply>& reply, protocol::Response refusal);
   void Begin(const ReadReply& first, protocol::Position start);
   void Deliver(const ReadReply& reply, const Frame& frame);
+  void DeliverPage(const ReadReply& reply);
+  void DeliverRead(const ReadReply& reply);
+  PageKey KeyAt(Offset start) const;
   Frame FrameOf(const ReadReply& reply, uint64_t cursor);
   SharedFrames::Encoded Encode(const ReadReply& reply, uint64_t cursor);
   void ReadOn();

@@ -144,6 +144,7 @@ StreamHandler::StreamHandler(StreamEngine* engine, const ProtocolConfig* config,
   context_.shared_frames = frames;
   context_.heartbeat = Chunk::Of(protocol::kSseHeartbeat);
   context_.counters = counters;
+  context_.pages.SetCounters(counters);
 }
 
 Bytes StreamHandler::SerializeHead(const protocol::Request& request,

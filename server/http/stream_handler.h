@@ -15,6 +15,7 @@
 #include "server/http/exchange.h"
 #include "server/http/frame_cache.h"
 #include "server/http/live_hub.h"
+#include "server/http/page_cache.h"
 #include "server/protocol/config.h"
 #include "server/protocol/request_mapping.h"
 #include "server/protocol/response_mapping.h"
@@ -30,13 +31,15 @@ struct LiveOptions {
 
 // What the tasks of one core share.
 struct StreamContext {
-  explicit StreamContext(io::Loop* on) : loop(on), compress_queue(on), hub(on) {}
+  explicit StreamContext(io::Loop* on)
+      : loop(on), compress_queue(on), pages(on, &compress_queue), hub(on) {}
 
   StreamEngine* engine = nullptr;
   const protocol::ProtocolConfig* config = nullptr;
   const LiveOptions* live = nullptr;
   io::Loop* const loop;
   CompressQueue compress_queue;
+  PageCache pages;
   LiveHub hub;
   CoreCounters* counters = nullptr;
   FrameCache frames = {};
@@ -53,6 +56,9 @@ class StreamHandler final : public Handler {
   StreamHandler(StreamEngine* engine, const protocol::ProtocolConfig* config,
                 const LiveOptions* live, SharedFrames* frames, io::Loop* loop,
                 CoreCounters* counters);
+
+  // Encoded pages are kept for the next who ask for them, so many bytes. Before any request.
+  void KeepPages(std::size_t bytes_max) { context_.pages.SetBytesMax(bytes_max); }
 
   void OnRequest(Exchange* exchange) override;
   Bytes SerializeHead(const protocol::Request& request, const protocol::Response& response,

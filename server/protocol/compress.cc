@@ -148,15 +148,19 @@ void Compression::End(bool smaller) {
     return;
   }
   response_.body = std::move(out_);
-  response_.headers.Set("Content-Encoding", ContentCodingName(coding_));
-  if (std::optional<std::string_view> tag = response_.headers.Find("ETag")) {
-    response_.headers.Set("ETag", CodedEntityTag(*tag, coding_));
-  }
+  SetCoding(&response_, coding_);
 }
 
 Response Compression::TakeResponse() {
   URSULA_CHECK(done_);
   return std::move(response_);
+}
+
+void SetCoding(Response* response, ContentCoding coding) {
+  response->headers.Set("Content-Encoding", ContentCodingName(coding));
+  if (std::optional<std::string_view> tag = response->headers.Find("ETag")) {
+    response->headers.Set("ETag", CodedEntityTag(*tag, coding));
+  }
 }
 
 }  // namespace ursula::protocol

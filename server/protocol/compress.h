@@ -58,4 +58,7 @@ class Compression {
   bool done_ = false;
 };
 
+// Of an answer whose body is coded so: its Content-Encoding, and the ETag of that representation.
+void SetCoding(Response* response, ContentCoding coding);
+
 }  // namespace ursula::protocol

@@ -58,6 +58,9 @@ std::optional<std::vector<Bytes>> JsonArray(const std::vector<Bytes>& parts) {
 // "a,\nb,\n" to "a\nb\n". LF stands nowhere but at the end of a message.
 std::vector<Bytes> JsonLines(const std::vector<Bytes>& parts) {
   std::string lines;
+  std::size_t bytes = 0;
+  for (const Bytes& part : parts) bytes += part.size();
+  lines.reserve(bytes);
   for (const Bytes& part : parts) {
     std::string_view rest = part.view();
     while (!rest.empty()) {
@@ -74,12 +77,8 @@ std::vector<Bytes> JsonLines(const std::vector<Bytes>& parts) {
   return body;
 }
 
-bool HasData(const ReadReply& reply) {
-  for (const Bytes& part : reply.parts) {
-    if (!part.empty()) return true;
-  }
-  return false;
-}
+// Also if the bytes themselves are kept elsewhere.
+bool HasData(const ReadReply& reply) { return reply.next > reply.start; }
 
 void AddPosition(Response* response, const ReadAction& action, const ReadReply& reply,
                  const ReplyContext& context) {
@@ -163,28 +162,16 @@ Response NotModified(const ReadAction& action, const ReadReply& reply, const Rep
   return response;
 }
 
-// Sets the body and its type. False: the stored form is broken.
-bool AddBody(Response* response, const ReadAction& action, const ReadReply& reply) {
-  const bool lines = WantsLines(action, reply);
+}  // namespace
+
+std::optional<std::vector<Bytes>> PageBody(const ReadAction& action, const ReadReply& reply) {
   std::vector<Bytes> with_offsets;
   if (WantsStateOffsets(action, reply)) with_offsets = WithStateOffsets(reply.parts, reply.start);
   const std::vector<Bytes>& parts = with_offsets.empty() ? reply.parts : with_offsets;
-  if (lines) {
-    response->headers.Add("Content-Type", kNdjson);
-    response->body = JsonLines(parts);
-    return true;
-  }
-  response->headers.Add("Content-Type", reply.info.content_type);
-  if (!IsJson(reply.info.content_type)) {
-    response->body = reply.parts;
-    return true;
-  }
-  std::optional<std::vector<Bytes>> array = JsonArray(parts);
-  if (array) response->body = std::move(*array);
-  return array.has_value();
+  if (WantsLines(action, reply)) return JsonLines(parts);
+  if (IsJson(reply.info.content_type)) return JsonArray(parts);
+  return reply.parts;
 }
-
-}  // namespace
 
 std::optional<Response> RefuseRead(const ReadAction& action, const Result<ReadReply>& result,
                                    const ReplyContext& context, const ProtocolConfig& config) {
@@ -259,10 +246,17 @@ Response MapReadReply(const ReadAction& action, const Result<ReadReply>& result,
   if (action.live == LiveMode::kLongPoll && !HasData(reply)) {
     return NothingYet(action, reply, context);
   }
+  std::optional<std::vector<Bytes>> body = PageBody(action, reply);
+  if (!body) return ErrorResponse(500, "DATA_LOSS", "a stored message has no end");
+  return MapPage(action, reply, std::move(*body), context);
+}
+
+Response MapPage(const ReadAction& action, const ReadReply& reply, std::vector<Bytes> body,
+                 const ReplyContext& context) {
   Response response;
-  if (!AddBody(&response, action, reply)) {
-    return ErrorResponse(500, "DATA_LOSS", "a stored message has no end");
-  }
+  response.headers.Add("Content-Type",
+                       WantsLines(action, reply) ? kNdjson : reply.info.content_type);
+  response.body = std::move(body);
   AddPosition(&response, action, reply, context);
   std::string tag = TagOf(action, reply);
   AddCaching(&response, action, reply, !tag.empty(), context.now_ms);

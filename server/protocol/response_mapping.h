@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "server/protocol/config.h"
 #include "server/protocol/errors.h"
@@ -63,6 +64,12 @@ void EndAtCharacter(ReadReply* reply);
 // compress: see compress.h.
 Response MapReadReply(const ReadAction& action, const Result<ReadReply>& reply,
                       const ReplyContext& context, const ProtocolConfig& config);
+
+// Its two halves, of a reply that is no refusal and brings data: the body that the action asks for,
+// made of the reply's parts (empty: the stored form is broken), and the answer with that body.
+std::optional<std::vector<Bytes>> PageBody(const ReadAction& action, const ReadReply& reply);
+Response MapPage(const ReadAction& action, const ReadReply& reply, std::vector<Bytes> body,
+                 const ReplyContext& context);
 
 // An EventSource that has had all of a closed stream and comes again: 204, at which it stops (HTML,
 // 9.2.3). Empty: there is something to tell.

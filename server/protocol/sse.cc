@@ -197,6 +197,7 @@ SseFrame SseEncoder::Encode(const ReadReply& reply, uint64_t cursor) {
     AppendDataEvent(form_, pieces, &frame.bytes);
     AppendId(frame.next, &frame.bytes);
     frame.bytes.push_back('\n');
+    frame.data_bytes = frame.bytes.size();
   }
   held_ = std::move(to_hold);  // `pieces` may have viewed the old one until here.
   SseControl control;

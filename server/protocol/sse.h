@@ -16,6 +16,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -52,9 +53,10 @@ std::string EncodeSsePriming(Position start);
 std::string EncodeSseControl(const SseControl& control);
 
 struct SseFrame {
-  std::string bytes = {};  // Never empty: a control event at least.
-  Position next = {};      // The control event's offset.
-  bool closed = false;     // The stream's end was told: write `bytes`, then end the connection.
+  std::string bytes = {};      // Never empty: a control event at least.
+  std::size_t data_bytes = 0;  // Of the data event, with which they begin.
+  Position next = {};          // The control event's offset.
+  bool closed = false;         // The stream's end was told: write `bytes`, then end the connection.
 };
 
 // One subscriber's position. Feed it contiguous replies in order.

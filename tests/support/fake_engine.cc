@@ -23,6 +23,12 @@ bool Holds(const Precondition& condition, const StreamInfo* info) {
   return std::none_of(condition.none_of.begin(), condition.none_of.end(), is);
 }
 
+bool IsThere(const KeptPage& page, uint64_t from, const StreamInfo& info) {
+  const Offset end = page.up_to_date ? page.next : info.tail;
+  return page.incarnation == info.incarnation && page.start.bytes == from && page.next <= end &&
+         end == info.tail && page.next > page.start;
+}
+
 bool Holds(const AppendRequest& request, const StreamInfo& info) {
   StateMatch expected = {request.expected_incarnation, request.expected_tail, {}};
   return Is(expected, info) && Holds(request.condition, &info);
@@ -224,10 +230,13 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
     from = *std::prev(std::upper_bound(stream.ends.begin(), stream.ends.end(), from));
   }
   uint64_t size = std::min(request.bytes_max, tail - from);
-  if (size > 0)
+  const bool kept = request.kept && IsThere(*request.kept, from, stream.info);
+  if (kept) size = request.kept->next.bytes - from;
+  if (size > 0 && !kept)
     reply.parts.push_back(Bytes::Copy(std::string_view(stream.data).substr(from, size)));
   reply.start = {from};
   reply.next = {from + size};
+  reply.kept = kept;
   reply.cut = !std::binary_search(stream.ends.begin(), stream.ends.end(), from + size);
   reply.up_to_date = reply.next == stream.info.tail;
   reply.info = stream.info;
@@ -249,7 +258,7 @@ Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
     return ++last_ticket_;
   }
   ReadReply now = ReplyOf(request, *stream);
-  if (!now.parts.empty() || request.wait_ms == 0 || stream->info.closed) {
+  if (now.next > now.start || request.wait_ms == 0 || stream->info.closed) {
     Later<ReadReply>(std::move(done), std::move(now));
     return ++last_ticket_;
   }

@@ -15,8 +15,6 @@
 
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,6 +27,7 @@
 #include "ursula/bytes.h"
 #include "ursula/env.h"
 #include "ursula/function.h"
+#include "ursula/opening.h"
 #include "ursula/runtime.h"
 #include "ursula/stats.h"
 #include "ursula/status.h"
@@ -270,6 +269,9 @@ struct ReadRequest {
   // kLocal: an older answer isn't given without asking. At most kStalenessMsMax. 0: it is asked in
   // any case.
   uint64_t staleness_ms_max = kStalenessMsDefault;
+  // Set: no data is read if `from` is where that page begins and it lies in what there is now; all
+  // else of the reply is as if it had been. Not with `boundaries`.
+  std::optional<KeptPage> kept = {};
 };
 
 struct ReadReply {
@@ -279,6 +281,7 @@ struct ReadReply {
   Offset start = {};  // == request.from, or the tail when that is past it, or from_append_start.
   Offset next = {};   // Read on from here.
   bool cut = false;   // The data ends inside an append: what is left of it begins at `next`.
+  bool kept = false;  // The data is that of ReadRequest::kept; `parts` is empty.
   // The end of each message in `parts`, ascending; that of one which is cut at `next` isn't among
   // them. Of JSON: each value. Of other streams: each append.
   std::vector<Offset> message_ends = {};
@@ -321,69 +324,6 @@ struct FollowRequest {
 };
 
 // ---- the engine ------------------------------------------------------------------------------
-
-// ---- opening ----------------------------------------------------------------------------------
-// Opening is an Open as others than its caller see it: how far recovery is, and a way to end it.
-// One for each Open; it outlives that.
-
-enum class OpeningStep : uint8_t {
-  kBegun,      // The directory is being locked, or nobody has called Open yet.
-  kFounding,   // Nodes of a new cluster: those that have agreed.
-  kRejoining,  // Of a rotten directory: 0, it waits for its cluster; 1, it was put aside, and
-               // waits.
-  kSnapshots,  // Bytes of snapshot files.
-  kLog,        // Bytes of the write-ahead logs' files.
-  kPayload,    // Bytes of payload files; of finished ones only an index is read.
-  kGroups,     // Groups: each applies what the log has of it.
-  kDone,
-};
-
-struct OpeningProgress {
-  OpeningStep step = OpeningStep::kBegun;
-  uint64_t done = 0;  // Of this step, in its unit.
-  uint64_t total = 0;
-};
-
-// Any thread, without locks.
-class Opening {
- public:
-  OpeningProgress Progress() const {
-    const OpeningStep step = step_.load(std::memory_order_acquire);
-    const Count& count = counts_[static_cast<std::size_t>(step)];
-    return {step, count.done.load(std::memory_order_relaxed),
-            count.total.load(std::memory_order_relaxed)};
-  }
-
-  // Open ends soon with kCancelled, unless it has come to its end already. The directory is as if
-  // the process had been killed meanwhile: nothing is lost. A signal handler may call it.
-  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
-  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
-
-  // ---- the engine's side ----
-  void Begin(OpeningStep step, uint64_t total) {
-    Count& count = counts_[static_cast<std::size_t>(step)];
-    count.done.store(0, std::memory_order_relaxed);
-    count.total.store(total, std::memory_order_relaxed);
-    step_.store(step, std::memory_order_release);
-  }
-  // kCancelled: what is under way is to end.
-  Status Advance(uint64_t done) {
-    const std::size_t step = static_cast<std::size_t>(step_.load(std::memory_order_relaxed));
-    counts_[step].done.fetch_add(done, std::memory_order_relaxed);
-    return cancelled() ? Status(StatusCode::kCancelled, "the opening was cancelled") : Status();
-  }
-
- private:
-  struct Count {
-    std::atomic<uint64_t> done = 0;
-    std::atomic<uint64_t> total = 0;
-  };
-  static_assert(std::atomic<bool>::is_always_lock_free);  // For signal handlers.
-
-  std::array<Count, static_cast<std::size_t>(OpeningStep::kDone) + 1> counts_ = {};
-  std::atomic<OpeningStep> step_ = OpeningStep::kBegun;
-  std::atomic<bool> cancelled_ = false;
-};
 
 struct EngineOptions {
   std::string data_dir = {};  // Empty: everything in memory, nothing survives the engine.

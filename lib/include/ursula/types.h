@@ -52,6 +52,16 @@ struct Producer {
   friend bool operator==(const Producer&, const Producer&) = default;
 };
 
+// Where a page of an earlier ReadReply lies, which the caller still has. What is there in one life
+// of a stream never changes.
+struct KeptPage {
+  uint64_t incarnation = 0;
+  Offset start = {};  // If it is asked for from_append_start, of a reply to such a request.
+  Offset next = {};
+  bool cut = false;
+  bool up_to_date = false;  // It ended at the tail: good for as long as that is the tail.
+};
+
 // How long a stream lives. At most one of the two is set.
 struct Lifetime {
   std::optional<uint64_t> ttl_seconds = {};   // Sliding: counted from the last read or write.

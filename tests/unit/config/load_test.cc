@@ -75,11 +75,13 @@ TEST(LoadConfigTest, BudgetsFitIntoTheMemoryUnlessTheyAreGiven) {
   EXPECT_EQ(large.inflight_read_bytes_max, 256 * kMiB);
   EXPECT_EQ(large.inflight_body_bytes_max, 256 * kMiB);
   EXPECT_EQ(large.body_bytes_max, 32 * kMiB);
+  EXPECT_EQ(large.kept_pages_bytes_max, 32 * kMiB);
   ServerConfig small = load(128 * kMiB, {});
   EXPECT_EQ(small.hot_bytes_max, 16 * kMiB);
   EXPECT_EQ(small.inflight_read_bytes_max, 16 * kMiB);
   EXPECT_EQ(small.inflight_body_bytes_max, 16 * kMiB);
   EXPECT_EQ(small.body_bytes_max, 4 * kMiB);
+  EXPECT_EQ(small.kept_pages_bytes_max, 2 * kMiB);
   ServerConfig given = load(128 * kMiB, {"--hot-bytes-max", "100MiB", "--body-bytes-max", "10MiB"});
   EXPECT_EQ(given.hot_bytes_max, 100 * kMiB);
   EXPECT_EQ(given.body_bytes_max, 10 * kMiB);
