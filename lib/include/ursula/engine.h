@@ -27,7 +27,6 @@
 #include "ursula/bytes.h"
 #include "ursula/env.h"
 #include "ursula/function.h"
-#include "ursula/opening.h"
 #include "ursula/runtime.h"
 #include "ursula/stats.h"
 #include "ursula/status.h"
