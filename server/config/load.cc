@@ -23,8 +23,8 @@ class ConfigLoader {
     ApplyFile();
     ApplyEnvironment();
     ApplyFlags();
-    FitToMemory();
     if (loaded_.config.core_count == 0) loaded_.config.core_count = input_.cpu_count;
+    FitToMemory();
     ReadSecret();
     CheckTogether();
     for (std::string& mistake :
@@ -165,6 +165,11 @@ class ConfigLoader {
     auto fit = [&](std::string_view option, uint64_t* value, uint64_t most, uint64_t least) {
       if (!given_.contains(option)) *value = std::max(std::min(*value, most), least);
     };
+    // A core keeps no page that is larger than a quarter of its share.
+    if (!given_.contains("kept-pages-bytes-max")) {
+      config.kept_pages_bytes_max =
+          std::max(config.kept_pages_bytes_max, config.core_count * (uint64_t{8} << 20));
+    }
     fit("hot-bytes-max", &config.hot_bytes_max, share, 0);
     fit("inflight-read-bytes-max", &config.inflight_read_bytes_max, share, 0);
     fit("kept-pages-bytes-max", &config.kept_pages_bytes_max, share / 8, 0);

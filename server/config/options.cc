@@ -306,7 +306,7 @@ constexpr std::array kLimits = {
            Size<&ServerConfig::inflight_read_bytes_max, kMiB, kTiB>},
     Option{"kept-pages-bytes-max", "SIZE",
            "Encoded pages kept for the next who read them, all cores together; 0: none.\n"
-           "[32MiB, or a 64th of the memory]",
+           "[32MiB, 8MiB for each core if that is more, or a 64th of the memory]",
            Size<&ServerConfig::kept_pages_bytes_max, 0, kTiB>},
     Option{"connections-max", "N", "Client connections; beyond it: 503. [100000]",
            Number<&ServerConfig::connections_max, 1, 10'000'000>},

@@ -66,6 +66,7 @@ bool LiveHub::Join(LiveMember* member, const ReadRequest& request) {
     tail->hub = this;
     tail->request = request;
     tail->request.wait_ms = kWaitMs;
+    tail->request.kept.reset();  // News bring their bytes.
     found = tails_.insert(std::move(tail)).first;
     ReadOn(*found);
   }

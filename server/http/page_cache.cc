@@ -65,13 +65,17 @@ bool PageCache::Hold(PageReader* reader, const PageKey& key, const ReadRequest& 
   return true;
 }
 
-bool PageCache::HoldSame(PageReader* reader, const PageKey& key, const ReadReply& reply) {
+bool PageCache::HoldSame(PageReader* reader, const PageKey& key, const ReadRequest& request,
+                         const ReadReply& reply) {
   auto found = pages_.find(key);
   if (found == pages_.end()) return false;
   KeptPage& place = found->second->place_;
   if (place.incarnation != reply.info.incarnation || place.next != reply.next) return false;
-  // A page that ends there although more follows.
-  if (!reply.up_to_date) place.up_to_date = false;
+  if (!reply.up_to_date && place.up_to_date) {
+    if (IsShort(request, reply)) return false;  // For ever it would be too little.
+    place.up_to_date = false;                   // A page that ends there although more follows.
+  }
+  if (request.from_append_start) found->second->from_append_start_ = true;
   Take(reader, found->second);
   Used(reader);
   return true;
@@ -123,10 +127,24 @@ PagePtr PageCache::NewPage(const PageKey& key, const ReadRequest& request,
 }
 
 // One that is short though more follows may have been cut for want of memory: the next is longer.
+bool PageCache::IsShort(const ReadRequest& request, const ReadReply& reply) {
+  return reply.next.bytes - reply.start.bytes < request.bytes_max / 4;
+}
+
 bool PageCache::IsWorthKeeping(const ReadRequest& request, const ReadReply& reply) const {
   const uint64_t size = reply.next.bytes - reply.start.bytes;
   if (bytes_max_ == 0 || size < kPageBytesMin || reply.info.incarnation == 0) return false;
-  return reply.up_to_date || size >= request.bytes_max / 4;
+  return reply.up_to_date || !IsShort(request, reply);
+}
+
+std::size_t PageCache::CountedBytes(const PageKey& key, std::size_t bytes, std::size_t parts) {
+  return kOverheadBytes + key.stream.name.size() + key.stream.affinity.size() + bytes +
+         parts * kPartOverheadBytes;
+}
+
+// Nothing is copied that isn't kept: a copy is counted here alone.
+bool PageCache::Fits(const PageKey& key, std::size_t bytes) const {
+  return CountedBytes(key, bytes, 1) <= bytes_max_ / 4;
 }
 
 // What is read once isn't worth a copy.
@@ -143,9 +161,8 @@ std::vector<Bytes> PageCache::Add(const PageKey& key, const ReadRequest& request
   if (shares) {
     // More pieces than one write takes are better off as one.
     const bool many = body.size() > io::Socket::kSendPartsMax;
-    const bool copy = size <= kCopyBytesMax && (many || (keep && WasSeen(key, reply)));
-    if (copy) body = {Copied(body)};
-    keep = keep && copy;
+    keep = keep && size <= kCopyBytesMax && Fits(key, size) && (many || WasSeen(key, reply));
+    if (keep) body = {Copied(body)};
   }
   if (keep) {
     PagePtr page = NewPage(key, request, reply);
@@ -160,7 +177,8 @@ std::vector<Bytes> PageCache::Add(const PageKey& key, const ReadRequest& request
 void PageCache::AddEvent(const PageKey& key, const ReadRequest& request, const ReadReply& reply,
                          std::string_view event) {
   counters_->page_misses.Add();
-  if (!IsWorthKeeping(request, reply) || !WasSeen(key, reply)) return;
+  if (!IsWorthKeeping(request, reply) || !Fits(key, event.size())) return;
+  if (!WasSeen(key, reply)) return;
   PagePtr page = NewPage(key, request, reply);
   page->event_ = Chunk::Of(event);
   page->made_ = true;
@@ -190,7 +208,8 @@ void PageCache::OnCompressed(Page* page) {
   page->body_ = std::move(response.body);
   page->made_ = true;
   if (IsThere(*page)) {
-    const bool large = !page->coded_ && TotalBytes(page->body_) > kCopyBytesMax;
+    const std::size_t bytes = TotalBytes(page->body_);
+    const bool large = !page->coded_ && (bytes > kCopyBytesMax || !Fits(page->key_, bytes));
     if (!page->coded_ && !large) page->body_ = {Copied(page->body_)};
     if (large) Remove(page);
     if (!large) Keep(page);
@@ -213,9 +232,8 @@ void PageCache::PutThere(const PagePtr& page) {
 
 // REQUIRES: it is there.
 void PageCache::Keep(Page* page) {
-  std::size_t bytes = kOverheadBytes + page->key_.stream.name.size() +
-                      page->key_.stream.affinity.size() + page->event_.coded().size();
-  for (const Bytes& part : page->body_) bytes += part.size() + kPartOverheadBytes;
+  const std::size_t bytes = CountedBytes(
+      page->key_, TotalBytes(page->body_) + page->event_.coded().size(), page->body_.size());
   if (bytes > bytes_max_ / 4) return Remove(page);  // Too much for one.
   page->kept_bytes_ = bytes;
   bytes_ += bytes;

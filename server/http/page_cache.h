@@ -111,8 +111,9 @@ class PageCache {
   // `request`, which reads at the key's start. Used says that the engine took it.
   bool Hold(PageReader* reader, const PageKey& key, const ReadRequest& request);
   void Used(PageReader* reader);
-  // Holds and uses what there is of just the page that `reply` brings.
-  bool HoldSame(PageReader* reader, const PageKey& key, const ReadReply& reply);
+  // Holds and uses what there is of just the page that `reply` to `request` brings.
+  bool HoldSame(PageReader* reader, const PageKey& key, const ReadRequest& request,
+                const ReadReply& reply);
   void Drop(PageReader* reader);  // What it holds, if anything.
 
   // What was made of `reply` to `request`, since there was nothing of it. `shares`: the body shares
@@ -137,7 +138,10 @@ class PageCache {
   };
 
   PagePtr NewPage(const PageKey& key, const ReadRequest& request, const ReadReply& reply) const;
+  static bool IsShort(const ReadRequest& request, const ReadReply& reply);
   bool IsWorthKeeping(const ReadRequest& request, const ReadReply& reply) const;
+  static std::size_t CountedBytes(const PageKey& key, std::size_t bytes, std::size_t parts);
+  bool Fits(const PageKey& key, std::size_t bytes) const;
   bool WasSeen(const PageKey& key, const ReadReply& reply);
   void Take(PageReader* reader, PagePtr page);
   bool IsThere(const Page& page) const;

@@ -48,6 +48,8 @@ void ReadTask::Read() {
 
 void ReadTask::OnReply(Result<ReadReply> reply) {
   ticket_ = 0;
+  // This task stays for as long as its connection is idle; a page that it held would, too.
+  if (!reply.ok() || !reply->kept) context_->pages.Drop(this);
   if (exchange_->gone()) return exchange_->Abandon();
   bool cut_short = !reply.ok() && reply.status().code() == StatusCode::kCancelled;
   if (cut_short && (exchange_->stopping() || peer_ended_) && action_.request.wait_ms > 0) {
@@ -76,19 +78,19 @@ void ReadTask::Answer(const Result<ReadReply>& reply) {
   }
   std::optional<protocol::Response> refusal =
       protocol::RefuseRead(action_, reply, context_->Now(), config);
-  if (refusal) return exchange_->Reply(std::move(*refusal));
+  if (refusal) {
+    if (reply->kept) context_->pages.Used(this);
+    context_->pages.Drop(this);
+    return exchange_->Reply(std::move(*refusal));
+  }
   AnswerPage(*reply);
 }
 
 void ReadTask::AnswerPage(const ReadReply& reply) {
   PageCache& pages = context_->pages;
   const PageKey key = KeyAt(reply.start);
-  if (reply.kept) {
-    pages.Used(this);
-  } else {
-    pages.Drop(this);
-  }
-  if (reply.kept || pages.HoldSame(this, key, reply)) {
+  if (reply.kept) pages.Used(this);
+  if (reply.kept || pages.HoldSame(this, key, action_.request, reply)) {
     return AnswerHeld(protocol::MapPage(action_, reply, {}, context_->Now()));
   }
   std::optional<std::vector<Bytes>> body = protocol::PageBody(action_, reply);

@@ -44,6 +44,7 @@ void SseTask::Read(uint64_t wait_ms) {
 
 void SseTask::OnReply(Result<ReadReply> reply) {
   ticket_ = 0;
+  if (!reply.ok() || !reply->kept) context_->pages.Drop(this);
   if (exchange_->gone()) return End();
   if (state_ == State::kFirstRead) {
     std::optional<protocol::Response> refusal =
@@ -51,6 +52,7 @@ void SseTask::OnReply(Result<ReadReply> reply) {
     if (refusal) return Refuse(reply, std::move(*refusal));
     if (std::optional<protocol::Response> end = protocol::EndOfEvents(action_, *reply)) {
       state_ = State::kEnded;
+      context_->pages.Drop(this);
       return exchange_->Reply(std::move(*end));
     }
     const ReadRequest& request = action_.request;
@@ -66,6 +68,7 @@ void SseTask::OnReply(Result<ReadReply> reply) {
 
 void SseTask::Refuse(const Result<ReadReply>& reply, protocol::Response refusal) {
   state_ = State::kEnded;
+  context_->pages.Drop(this);
   if (protocol::MissedIncarnation(action_, reply)) {
     return AnswerMissedRead(context_, exchange_, &action_);
   }
@@ -122,7 +125,6 @@ void SseTask::DeliverPage(const ReadReply& reply) {
 }
 
 void SseTask::DeliverRead(const ReadReply& reply) {
-  context_->pages.Drop(this);
   bool alike = encoder_->held().empty();
   const Frame frame = FrameOf(reply, Cursor());
   alike = alike && encoder_->held().empty();

@@ -76,6 +76,7 @@ TEST(LoadConfigTest, BudgetsFitIntoTheMemoryUnlessTheyAreGiven) {
   EXPECT_EQ(large.inflight_body_bytes_max, 256 * kMiB);
   EXPECT_EQ(large.body_bytes_max, 32 * kMiB);
   EXPECT_EQ(large.kept_pages_bytes_max, 32 * kMiB);
+  EXPECT_EQ(load(65536 * kMiB, {"--core-count", "16"}).kept_pages_bytes_max, 128 * kMiB);
   ServerConfig small = load(128 * kMiB, {});
   EXPECT_EQ(small.hot_bytes_max, 16 * kMiB);
   EXPECT_EQ(small.inflight_read_bytes_max, 16 * kMiB);

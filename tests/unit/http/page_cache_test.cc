@@ -124,9 +124,9 @@ TEST_F(PageCacheTest, EachPartOfAKeyTellsPagesApart) {
 TEST_F(PageCacheTest, AnotherLifeOrAnotherEndIsAnotherPage) {
   Add("s", 8 * kKiB);
   Reader reader(&cache_);
-  EXPECT_FALSE(cache_.HoldSame(&reader, Key("s"), Reply(0, 8 * kKiB, 2)));
-  EXPECT_FALSE(cache_.HoldSame(&reader, Key("s"), Reply(0, 8 * kKiB + 1)));
-  EXPECT_TRUE(cache_.HoldSame(&reader, Key("s"), Reply(0, 8 * kKiB)));
+  EXPECT_FALSE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 8 * kKiB, 2)));
+  EXPECT_FALSE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 8 * kKiB + 1)));
+  EXPECT_TRUE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 8 * kKiB)));
   cache_.Drop(&reader);
   Add("s", 9 * kKiB, 2);  // Takes its place.
   ASSERT_TRUE(cache_.Hold(&reader, Key("s"), request_));
@@ -183,6 +183,40 @@ TEST_F(PageCacheTest, TooLargeTooSmallAndCutShortPagesAreNotKept) {
   EXPECT_TRUE(Has("tail"));
 }
 
+// A copy that isn't kept is counted by nobody.
+TEST_F(PageCacheTest, WhatDoesNotFitIsNotCopiedHoweverManyReadIt) {
+  const Bytes large = Bytes::Take(TextOf(kBytesMax / 4));
+  const std::vector<Bytes> many(100, Bytes::Take(TextOf(kBytesMax / 100)));
+  for (int i = 0; i < 3; ++i) {
+    const ReadReply reply = Reply(0, kBytesMax / 4);
+    EXPECT_EQ(cache_.Add(Key("large"), request_, reply, {large}, true)[0].data(), large.data());
+    EXPECT_EQ(cache_.Add(Key("many"), request_, reply, many, true).size(), 100u);
+    cache_.AddEvent(Key("event"), request_, reply, large.view());
+  }
+  EXPECT_EQ(cache_.bytes(), 0u);
+}
+
+TEST_F(PageCacheTest, AShortPageAtATailIsNoPageOnceTheTailHasMoved) {
+  request_.bytes_max = 64 * kKiB;
+  cache_.Add(Key("s"), request_, Reply(0, 15 * kKiB, 1, true), {Bytes::Take(TextOf(15 * kKiB))},
+             false);
+  Reader reader(&cache_);
+  EXPECT_FALSE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 15 * kKiB)));
+  ASSERT_TRUE(cache_.Hold(&reader, Key("s"), request_));
+  EXPECT_TRUE(reader.held()->place().up_to_date);
+}
+
+TEST_F(PageCacheTest, WhoFindsThatItBeginsAnAppendTellsAllWhoWantThat) {
+  Add("s", 8 * kKiB);
+  request_.from_append_start = true;
+  EXPECT_FALSE(Has("s"));
+  {
+    Reader reader(&cache_);
+    EXPECT_TRUE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 8 * kKiB)));
+  }
+  EXPECT_TRUE(Has("s"));
+}
+
 TEST_F(PageCacheTest, ABudgetOfNothingKeepsNothing) {
   cache_.SetBytesMax(0);
   Add("s", 8 * kKiB);
@@ -228,8 +262,9 @@ TEST_F(PageCacheTest, WhoComesWhileAPageIsCompressedWaitsForIt) {
   ASSERT_TRUE(cache_.Hold(&second, key, request_));
   cache_.Used(&second);
   cache_.Await(&second);
-  ASSERT_TRUE(cache_.HoldSame(&third, key, Reply(0, 128 * kKiB)));  // It doesn't wait yet.
-  cache_.Drop(&first);                                              // Its client goes.
+  ASSERT_TRUE(
+      cache_.HoldSame(&third, key, request_, Reply(0, 128 * kKiB)));  // It doesn't wait yet.
+  cache_.Drop(&first);                                                // Its client goes.
   for (int i = 0; i < 10 && !second.told; ++i) Turn();
   EXPECT_FALSE(first.told);
   ASSERT_TRUE(second.told);
@@ -330,7 +365,7 @@ TEST_F(PageCacheTest, APageThatEndedAtTheTailAndIsFullByNowGoesOnBeingOne) {
   ASSERT_TRUE(cache_.Hold(&reader, Key("s"), request_));
   EXPECT_TRUE(reader.held()->place().up_to_date);
   cache_.Drop(&reader);
-  ASSERT_TRUE(cache_.HoldSame(&reader, Key("s"), Reply(0, 8 * kKiB)));
+  ASSERT_TRUE(cache_.HoldSame(&reader, Key("s"), request_, Reply(0, 8 * kKiB)));
   EXPECT_FALSE(reader.held()->place().up_to_date);
 }
 
