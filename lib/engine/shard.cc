@@ -186,11 +186,6 @@ void Shard::StartScrub() {
 
 void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
-  if (start_done_ && !cancelled_) {  // Groups apply their logs over many turns.
-    Status goes_on = start_.opening->Advance(0);
-    cancelled_ = !goes_on.ok();
-    if (cancelled_) FinishStart(std::move(goes_on));
-  }
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
   if (!start_done_ && !stop_done_) CheckpointReplayed();

@@ -10,37 +10,18 @@
 #include "lib/group/replica.h"
 
 namespace ursula::group {
-namespace {
-
-// Hand-outs of committed entries: a megabyte, or 10 to 15 ms of small ones. More at once are there
-// after a start, and where a leader says how far the log of one that was away is committed.
-constexpr uint32_t kAppliesATurn = 4;
-
-}  // namespace
-
-void Replica::GoOn() {
-  if (state_ != State::kStopped) Pump();
-}
 
 void Replica::Pump() {
   if (pumping_ || core_ == nullptr) return;
   pumping_ = true;
   ReleaseDurable();
-  uint32_t applies = 0;
   while (core_->HasReady()) {
-    if (applies == kAppliesATurn) {
-      services_.loop->StartTimer(&go_on_timer_, services_.loop->now_ns());
-      break;
-    }
     core_->TakeReady(&ready_);
     if (ready_.soft_state) TakeSoftState(*ready_.soft_state);
     Send(std::move(ready_.messages));
     for (const raft::ReadState& read : ready_.reads) barrier_.OnRead(read);
     if (ready_.append) Persist(&*ready_.append);
-    if (ready_.apply) {
-      applies += ready_.apply->entries.empty() ? 0 : 1;
-      Apply(&*ready_.apply);
-    }
+    if (ready_.apply) Apply(&*ready_.apply);
     ReleaseDurable();
   }
   pumping_ = false;

@@ -18,9 +18,8 @@ raft::Config CoreConfig(ReplicaId self) {
   config.self = self;
   config.election_ticks = 10;
   config.heartbeat_ticks = Replica::kHeartbeatTicks;
-  // Storage is asynchronous: what is handed out to be applied is applied at once, some hand-outs a
-  // turn (Pump).
-  config.applying_bytes_max = 256 << 10;
+  // Storage is asynchronous: what is handed out to be applied is applied at once.
+  config.applying_bytes_max = raft::kUnlimited;
   config.inflight_bytes_max = 8 << 20;
   return config;
 }
@@ -47,7 +46,6 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
-  go_on_timer_.Then<&Replica::GoOn>(this);
   payload_checked_at_ = written_index_ = opened_at_ = log_.last();
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
@@ -56,7 +54,6 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
 
 Replica::~Replica() {
   URSULA_CHECK(state_ == State::kStopped || core_ == nullptr);
-  services_.loop->CancelTimer(&go_on_timer_);
   services_.payload->Watch(group_, nullptr);
 }
 
@@ -384,7 +381,6 @@ void Replica::MaybeFinishStop() {
 
 void Replica::Abandon() {
   state_ = State::kStopped;
-  services_.loop->CancelTimer(&go_on_timer_);
   staged_.clear();
   proposals_.TakeAll();
   for (auto& [id, task] : tasks_) {

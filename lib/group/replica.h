@@ -354,7 +354,6 @@ class Replica final : private raft::Driver,
 
   // drive.cc: the Ready contract.
   void Pump();
-  void GoOn();
   void TakeSoftState(const raft::SoftState& soft_state);
   void Persist(raft::StorageAppend* append);
   void WriteAppend(raft::StorageAppend* append);
@@ -434,7 +433,6 @@ class Replica final : private raft::Driver,
   raft::InitialState initial_;
   raft::HardState hard_;  // As the core last handed it out.
   bool pumping_ = false;
-  io::Timer go_on_timer_;  // Where a turn was over before all that is committed was applied.
 
   std::vector<Staged> staged_;
   std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as
