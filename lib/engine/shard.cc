@@ -125,15 +125,18 @@ std::vector<group::Replica*> Shard::Replicas() {
 
 void Shard::OnWalDurable(uint64_t lsn) {
   durable_lsn_ = lsn;
-  if (cancelled_) return;
   if (!start_done_) return TellReplicas();
   tell_again_ = telling_;
   if (!telling_) TellNextReplica();
 }
 
 void Shard::TellReplicas() {
-  for (auto& [id, replica] : replicas_) replica->OnWalDurable(durable_lsn_);
-  Balance();
+  for (auto& [id, replica] : replicas_) {
+    // Of a cancelled opening: those that have applied their logs and wait for what they have
+    // proposed since. A stop waits for them.
+    if (!cancelled_ || replica->proposals_pending() > 0) replica->OnWalDurable(durable_lsn_);
+  }
+  if (!cancelled_) Balance();
 }
 
 void Shard::TellNextReplica() {
@@ -188,7 +191,7 @@ void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
-  if (!start_done_ && !stop_done_) CheckpointReplayed();
+  if (!start_done_ && !stop_done_ && !cancelled_) CheckpointReplayed();
   SpreadLeaders();
   Balance();
   Publish();
@@ -359,7 +362,7 @@ void Shard::Stop(Function<void()> done) {
   stop_done_ = std::move(done);
   tick_hook_ = nullptr;
   published_ready_.Set(Status(StatusCode::kUnavailable, "stopping"));
-  if (telling_ && !cancelled_) TellReplicas();
+  if (telling_ || cancelled_) TellReplicas();
   told_ = start_.groups.size();
   tell_again_ = false;
   std::vector<std::shared_ptr<FollowTask>> follows;

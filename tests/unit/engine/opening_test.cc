@@ -26,6 +26,7 @@ class OpeningTest : public ::testing::Test {
 
   Status Open(Opening* opening, int cancel_in_turns = -1) {
     runtime_ = std::make_unique<testing::ManualRuntime>(kCores, disk_.get());
+    runtime_->StandStill(away_ns_);
     if (cancel_in_turns >= 0) CancelIn(cancel_in_turns, opening);
     EngineOptions options;
     options.runtime = runtime_.get();
@@ -46,6 +47,7 @@ class OpeningTest : public ::testing::Test {
     runtime_->loop(CoreId{0}).Post([this, turns, opening] {
       if (cancelling_ != opening) return;
       if (opening->Progress().step == OpeningStep::kDone) return;
+      runtime_->StandStill(turn_ns_);
       if (turns > 0) return CancelIn(turns - 1, opening);
       at_cancel_ = opening->Progress();
       opening->Cancel();
@@ -79,12 +81,13 @@ class OpeningTest : public ::testing::Test {
   static StreamId Id(int i) { return {.bucket = kUpstreamBucket, .name = "s" + std::to_string(i)}; }
 
   // Some of it in snapshots and payload files, some in the logs, and nothing sealed.
-  void Fill() {
+  void Fill(int expiring = 0) {
     ASSERT_TRUE(Open(nullptr).ok());
-    for (int i = 0; i < kStreams; ++i) {
+    for (int i = 0; i < kStreams + expiring; ++i) {
       CreateRequest create;
       create.stream = Id(i);
       create.content_type = "text/plain";
+      if (i >= kStreams) create.lifetime.ttl_seconds = 60;
       ASSERT_TRUE(
           Call<CreateReply>([&](auto done) { engine_->Create(create, std::move(done)); }).ok());
     }
@@ -139,6 +142,8 @@ class OpeningTest : public ::testing::Test {
   std::unique_ptr<testing::ManualRuntime> runtime_;
   std::unique_ptr<StreamEngine> engine_;
   std::string expected_;
+  uint64_t away_ns_ = 0;  // Before each opening,
+  uint64_t turn_ns_ = 0;  // and for how long each turn takes until it is cancelled.
   OpeningProgress at_cancel_;
   Opening* cancelling_ = nullptr;  // The one under way.
 };
@@ -224,6 +229,25 @@ TEST_F(OpeningTest, CancelledWhileGroupsStartItEndsAndTheNextHasEverything) {
     if (at_cancel_.done > 0 && at_cancel_.done < at_cancel_.total) ++halfway;
     Close();
     ExpectAllAfterReopening();
+  }
+  EXPECT_GT(halfway, 0);
+}
+
+// Groups that are there already have proposed something, as the expiry of what was due meanwhile.
+TEST_F(OpeningTest, CancelledWhileOthersWorkAlreadyItEnds) {
+  Fill(60);
+  away_ns_ = 3'600'000'000'000;
+  turn_ns_ = 100'000'000;
+  int halfway = 0;
+  for (int turns = 0;; ++turns) {
+    TakeCopy();
+    Opening opening;
+    at_cancel_ = {};
+    const Status status = Open(&opening, turns);
+    if (!opening.cancelled()) break;
+    ASSERT_EQ(status.code(), StatusCode::kCancelled) << "after " << turns;
+    if (at_cancel_.done > 0 && at_cancel_.done < at_cancel_.total) ++halfway;
+    Close();
   }
   EXPECT_GT(halfway, 0);
 }
