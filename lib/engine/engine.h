@@ -31,6 +31,7 @@
 #include "lib/engine/shard.h"
 #include "lib/io/guarded.h"
 #include "lib/io/runtime.h"
+#include "lib/meta/disks.h"
 #include "lib/meta/feature_levels.h"
 #include "lib/meta/founding.h"
 #include "lib/storage/directory.h"
@@ -215,7 +216,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void OnNodeFrame(NodeId from, const Bytes& frame) override;
   void OnNodeLost(NodeId peer) override;
   std::vector<NodeId> Leaders() override;
-  std::vector<NodeId> LeadNothing() override;
+  LeadAdvice Advice() override;
 
   // For flows: asks the group, by way of its core and, if need be, its leader's node; `done` back
   // on this loop.
@@ -357,6 +358,12 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void LevelChore(group::Replica* replica);
   void TellLevel(uint32_t in_force);
   void NoteLevels(const meta::FoundingHello& hello);
+  // disks.cc
+  meta::DiskReport OwnDisk() const;
+  void RunDisks(const group::Replica& meta);
+  void NoteDisk(const meta::FoundingHello& hello);
+  void PutDisks(std::vector<MemberStatus>* members);
+  static bool MayLead(const MemberStatus& member);  // Its disk aside.
   // member_change.cc: an operator's word.
   using MemberCall = CallPtr<MemberChange, MemberReply>;
   void ChangeMemberAt(MemberCall call);
@@ -406,6 +413,9 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   absl::flat_hash_map<std::string, std::vector<NameCall>> bucket_deletes_;
   MembersChore members_;  // The meta group's loop only.
   Registration registration_;
+  meta::Disks disks_;           // The meta group's loop only, as the next.
+  meta::DiskReport told_disk_;  // This node's, as peers hear of it.
+  std::atomic<bool> log_hangs_ = false;
   LevelsChore levels_;                        // The meta group's loop only.
   std::atomic<uint64_t> level_stored_ = 1;    // META's.
   std::atomic<uint64_t> level_wanted_ = 1;    // That META is to have.

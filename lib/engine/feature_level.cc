@@ -178,7 +178,9 @@ void Engine::NoteLevels(const meta::FoundingHello& hello) {
 }
 
 void Engine::OnNodeLost(NodeId peer) {
-  if (ShardOf(kMetaGroup).loop().InLoop()) levels_.said.OnLost(peer);
+  if (!ShardOf(kMetaGroup).loop().InLoop()) return;
+  levels_.said.OnLost(peer);
+  disks_.OnLost(peer);
 }
 
 }  // namespace ursula::engine

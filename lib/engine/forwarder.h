@@ -26,6 +26,14 @@
 
 namespace ursula::engine {
 
+// Where leaders had better be, as it was known a moment ago.
+struct LeadAdvice {
+  std::vector<NodeId> spared = {};    // Nodes that are given none from here.
+  bool leads_nothing = false;         // This one is to give up what it leads.
+  DiskState disk = DiskState::kFine;  // Of this node.
+  bool log_hangs = false;             // One of its cores has seen its logs' volume hang.
+};
+
 // The engine, as forwarders see it.
 class ForwarderHost {
  public:
@@ -46,8 +54,7 @@ class ForwarderHost {
   virtual void OnNodeLost(NodeId /*peer*/) {}  // On each core.
   // Of every group, on whichever core, as it was known a moment ago; 0: of none.
   virtual std::vector<NodeId> Leaders() = 0;
-  // Nodes that are to lead no group, as it was known a moment ago.
-  virtual std::vector<NodeId> LeadNothing() = 0;
+  virtual LeadAdvice Advice() = 0;
 };
 
 class Forwarder final : public group::LeaderWatch, private peers::Receiver {

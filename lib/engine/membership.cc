@@ -79,6 +79,7 @@ void Engine::PublishMembers(const group::Replica& meta) {
     member.feature_level_max = levels_.said.MaxOf(node);
     status.members.push_back(member);
   }
+  PutDisks(&status.members);
   if (IsRecovered(meta.machine()) && AnyChanges(meta.machine())) {
     const auto settled = [](const auto& open) { return open && open->empty(); };
     status.groups_settled = static_cast<uint32_t>(std::ranges::count_if(members_.open, settled));
@@ -88,20 +89,9 @@ void Engine::PublishMembers(const group::Replica& meta) {
   known_members_.Set({WantedMembers(meta.machine()), Raw(meta.applied())});
 }
 
-// Not who is being taken in, either: of the groups that haven't done that yet it knows no leader,
-// and the meta group's leader has to ask all of them.
-std::vector<NodeId> Engine::LeadNothing() {
-  std::vector<NodeId> nodes;
-  for (const MemberStatus& member : published_members_.Get().members) {
-    if (member.cordoned || member.stage != MemberStatus::Stage::kMember) {
-      nodes.push_back(member.node);
-    }
-  }
-  return nodes;
-}
-
 void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
+  RunDisks(*meta);
   PublishMembers(*meta);
   if (!IsRecovered(meta->machine())) return;
   Register(*meta);
@@ -199,6 +189,7 @@ void Engine::CarryOut(group::Replica& replica, ask::Reconcile ask,
 
 void Engine::AnswerJoiner(NodeId from, const meta::FoundingHello& hello) {
   NoteLevels(hello);
+  NoteDisk(hello);
   meta::FoundingHello answer = AnswerHello(*directory_, options_.cluster, founding_terms_, hello);
   const bool member = hello.record.state == meta::FoundingState::kMember;
   const uint64_t in_force = ShardOf(kMetaGroup).replica(kMetaGroup).machine().feature_level();

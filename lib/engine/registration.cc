@@ -66,6 +66,8 @@ void Engine::TellOpening() {
 
 void Engine::SayOpening(const group::Replica& meta) {
   meta::FoundingHello said = HelloOfMember(*directory_, options_.cluster, founding_terms_);
+  said.disk = told_disk_;
+  disks_.OnSaid(meta.node(), told_disk_, runtime_.Current()->now_ns());  // As the others hear it.
   said.feature_level = static_cast<uint32_t>(meta.machine().feature_level());
   const Bytes hello = meta::EncodeFoundingHello(said);
   // Those that the options name, too: a copy of before the cluster grew knows of no others.

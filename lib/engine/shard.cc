@@ -30,10 +30,14 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
   } else {
     uint32_t ordinal = Raw(loop_.core());
     storage::LogLine log = start_.wal.log;
+    const bool direct = start_.wal.direct;
     wal_ = storage::MakeDiskWal(&loop_, *start_.directory, ordinal, std::move(start_.wal), this);
     storage::PayloadStoreOptions options;
     options.held_bytes_max = start_.inflight_read_bytes_max;
     options.log = log;
+    disk_watch_ = std::make_unique<storage::DiskWatch>(
+        &loop_, *start_.directory, ordinal,
+        storage::DiskWatch::Options{.idle = ordinal == 0, .direct = direct, .log = log});
     payload_ = storage::MakePayloadStore(&loop_, *start_.directory, ordinal, std::move(options),
                                          start_.payload.get());
     snapshots_ =
@@ -189,6 +193,7 @@ void Shard::StartScrub() {
 
 void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
+  WatchDisk();
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
   if (!start_done_ && !stop_done_ && !cancelled_) CheckpointReplayed();
@@ -198,13 +203,37 @@ void Shard::OnTick() {
   if (tick_hook_) tick_hook_();
 }
 
+void Shard::WatchDisk() {
+  if (disk_watch_ == nullptr || start_done_ || stop_done_) return;
+  const storage::WalStats wal = wal_->stats();
+  disk_watch_->Tick({.log = wal.syncs,
+                     .payload = payload_->stats().written_bytes,
+                     .snapshots = budget_.stats.snapshots,
+                     .log_writing_since_ns = wal.writing_since_ns});
+  Histogram syncs = wal.sync_us;
+  syncs.Merge(disk_watch_->probe_us());
+  sync_window_.Note(syncs, loop_.now_ns());
+  ShardDisk disk;
+  disk.hangs = disk_watch_->hanging() > 0;
+  disk.log_hangs = disk_watch_->log_hangs();
+  disk.full = full_;
+  disk.recent_us = sync_window_.Recent();
+  published_disk_.Set(disk);
+  budget_.log_hangs = disk.log_hangs;
+}
+
 // After a restart a node leads nothing, and the others more than their share: now and then whoever
 // leads two more than another hands one over. Each node sees by itself who leads what. Its cores
 // take turns, so that they don't all mend the same.
 void Shard::SpreadLeaders() {
   if (forwarder_ == nullptr || stop_done_) return;
+  const LeadAdvice advice = start_.host->Advice();
+  budget_.spared = advice.spared;
+  budget_.log_hangs = budget_.log_hangs || advice.log_hangs;
   const uint64_t turn = loop_.now_ns() / kSpreadNs;
-  if (std::exchange(spread_turn_, turn) == turn) return;
+  const bool due = std::exchange(spread_turn_, turn) != turn;
+  // Where the log hangs nobody's writes get on.
+  if (!due && !budget_.log_hangs) return;
   std::map<NodeId, uint32_t> led;
   bool settled = true;
   for (NodeId leader : start_.host->Leaders()) {
@@ -216,14 +245,9 @@ void Shard::SpreadLeaders() {
   }
   const NodeId self = NodeOf(start_.self);
   const uint32_t own = led.contains(self) ? led[self] : 0;
-  bool leads_nothing = false;
-  for (NodeId node : start_.host->LeadNothing()) {
-    leads_nothing = leads_nothing || node == self;
-    led.erase(node);
-  }
-  if (led.empty()) return;
-  if (leads_nothing) return GiveUpLeads(std::move(led));
-  if (!settled || turn % start_.core_count != Raw(loop_.core())) return;
+  for (NodeId node : advice.spared) led.erase(node);
+  if (advice.leads_nothing) return GiveUpLeads(advice, std::move(led));
+  if (led.empty() || !settled || !due || turn % start_.core_count != Raw(loop_.core())) return;
   auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
   if (own < fewest->second + 2) return;
   for (auto& [id, replica] : replicas_) {
@@ -232,10 +256,14 @@ void Shard::SpreadLeaders() {
 }
 
 // `led`: by node that may lead.
-void Shard::GiveUpLeads(std::map<NodeId, uint32_t> led) {
+void Shard::GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led) {
+  led.erase(NodeOf(start_.self));
+  const bool slow = advice.disk == DiskState::kSlow;
+  const std::size_t at_once = budget_.log_hangs ? replicas_.size() : kGiveUpsAtOnce;
   std::size_t begun = 0;
   for (auto& [id, replica] : replicas_) {
     if (!replica->leads() || replica->hands_over()) continue;
+    if (slow && loop_.now_ns() < replica->leads_since_ns() + kSlowMoveNs) continue;
     std::vector<std::pair<uint32_t, NodeId>> order;
     for (const auto& [node, count] : led) order.emplace_back(count, node);
     std::ranges::sort(order);
@@ -243,9 +271,10 @@ void Shard::GiveUpLeads(std::map<NodeId, uint32_t> led) {
       if (!replica->HandOverTo(node, kGiveUpLagMax)) continue;
       ++led[node];
       ++begun;
+      ++budget_.stats.leads_given_up;
       break;
     }
-    if (begun == kGiveUpsAtOnce) return;
+    if (begun == at_once) return;
   }
 }
 
@@ -256,7 +285,8 @@ void Shard::Balance() {
   for (auto& [id, replica] : replicas_) {
     if (replica->log_bytes() > log_bytes_per_group_max_) replica->Checkpoint();
   }
-  if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4) FlushMost();
+  // Where payload was refused nothing else may ask for what is left to be written.
+  if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4 || budget_.payload_refused) FlushMost();
   if (budget_.hot_bytes > budget_.hot_bytes_max) EvictHot();
 }
 
@@ -279,11 +309,11 @@ void Shard::EvictHot() {
 }
 
 void Shard::Publish() {
+  Status ready = Readiness();
   EngineStats stats = budget_.stats;
   stats.inflight_bytes = budget_.inflight_bytes;
   stats.hot_bytes = budget_.hot_bytes;
   stats.long_turns = turn_log_.count();
-  Status ready;
   std::vector<GroupStatus> groups;
   groups.reserve(replicas_.size());
   for (auto& [id, replica] : replicas_) {
@@ -291,7 +321,6 @@ void Shard::Publish() {
     groups.push_back({id, leader, Raw(replica->term()), uint64_t{Raw(replica->applied())}});
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
-    if (ready.ok()) ready = replica->Ready();
     stats.payload_lacking_bytes += replica->lacking_bytes();
     stats.read_rounds += replica->read_rounds();
     if (replica->leads()) ++stats.groups_led;
@@ -320,6 +349,8 @@ void Shard::Publish() {
     stats.rejoin_bytes = pace_->stats().bytes;
     stats.rejoin_waited_us = pace_->stats().waited_ns / 1000;
   }
+  if (disk_watch_ != nullptr) stats.disks_hung = disk_watch_->hanging();
+  stats.disks_full = full_ ? 1 : 0;
   if (scrub_ != nullptr) {
     stats.scrubbed_bytes = scrub_->stats().bytes;
     stats.scrub_rounds = scrub_->stats().rounds;
@@ -334,6 +365,31 @@ void Shard::Publish() {
   published_stats_.Set(stats);
   published_groups_.Set(std::move(groups));
   published_ready_.Set(std::move(ready));
+}
+
+// What has failed for good comes first; then a disk that hangs, for whatever else keeps groups from
+// their work may follow from that.
+Status Shard::Readiness() {
+  Status ready = disk_watch_ == nullptr ? Status() : disk_watch_->Answers();
+  const bool hangs = !ready.ok();
+  full_ = false;
+  for (auto& [id, replica] : replicas_) {
+    Status status = replica->Ready();
+    full_ = full_ || status.code() == StatusCode::kStorageFull;
+    if ((ready.ok() && !status.ok()) || (hangs && replica->failed())) ready = std::move(status);
+  }
+  return ready.code() == StatusCode::kStorageFull ? WithPlace(std::move(ready)) : ready;
+}
+
+// Which volume that is.
+Status Shard::WithPlace(Status full) const {
+  if (start_.directory == nullptr) return full;
+  std::string place = start_.directory->wal_path();
+  if (wal_->Ready().code() != StatusCode::kStorageFull) {
+    place = budget_.snapshots_full ? start_.directory->snapshot_path()
+                                   : start_.directory->payload_path();
+  }
+  return Status(full.code(), full.message() + "; make room on the volume of " + place);
 }
 
 std::optional<stream::BucketStamp> Shard::KnownBucket(std::string_view bucket) const {
@@ -380,6 +436,12 @@ void Shard::Stop(Function<void()> done) {
 void Shard::StopStores() {
   loop_.CancelTimer(&tick_);
   if (wal_ == nullptr) return std::exchange(stop_done_, nullptr)();
+  if (disk_watch_ != nullptr) {
+    return disk_watch_->Stop([this] {
+      disk_watch_.reset();
+      StopStores();
+    });
+  }
   if (scrub_ != nullptr) {
     return scrub_->Stop([this] {
       scrub_.reset();
@@ -407,6 +469,7 @@ void Shard::Close() {
   replicas_.clear();
   pace_.reset();
   forwarder_.reset();
+  disk_watch_.reset();
   scrub_.reset();
   snapshots_.reset();
   payload_.reset();

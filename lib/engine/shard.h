@@ -16,6 +16,7 @@
 #include "lib/engine/follow_task.h"
 #include "lib/engine/forwarder.h"
 #include "lib/engine/pauses.h"
+#include "lib/engine/sync_window.h"
 #include "lib/engine/turn_log.h"
 #include "lib/group/pace.h"
 #include "lib/group/replica.h"
@@ -23,6 +24,7 @@
 #include "lib/io/guarded.h"
 #include "lib/io/loop.h"
 #include "lib/storage/disk_wal_options.h"
+#include "lib/storage/disk_watch.h"
 #include "lib/storage/payload_store.h"
 #include "lib/storage/scrub.h"
 #include "lib/storage/snapshot_store.h"
@@ -52,6 +54,14 @@ struct ShardStart {
   storage::Scrub::Options scrub = {};
   group::Pace::Options pace = {};
   group::CoreBudget budget = {};
+};
+
+// How the disk does, as one core sees it.
+struct ShardDisk {
+  bool hangs = false;        // Any volume of the directory.
+  bool log_hangs = false;    // The log's.
+  bool full = false;         // What needs space is refused.
+  Histogram recent_us = {};  // Of the log's syncs, and of probes.
 };
 
 class Shard final : private storage::Wal::Listener {
@@ -99,6 +109,7 @@ class Shard final : private storage::Wal::Listener {
   // ---- any thread ----
   EngineStats Stats() const { return published_stats_.Get(); }
   Status Ready() const { return published_ready_.Get(); }
+  ShardDisk Disk() const { return published_disk_.Get(); }
   std::vector<GroupStatus> Groups() const { return published_groups_.Get(); }
 
  private:
@@ -117,8 +128,11 @@ class Shard final : private storage::Wal::Listener {
   void TellNextReplica();
   void FinishStart(Status status);
   void OnTick();
+  void WatchDisk();
   void SpreadLeaders();
-  void GiveUpLeads(std::map<NodeId, uint32_t> led);
+  void GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led);
+  Status Readiness();
+  Status WithPlace(Status full) const;
   void Balance();
   void FlushMost();
   void EvictHot();
@@ -134,6 +148,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::unique_ptr<group::Pace> pace_;
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
+  std::unique_ptr<storage::DiskWatch> disk_watch_;               // Null: everything is in memory.
   std::unique_ptr<storage::Scrub> scrub_;  // Once all have started; of the stores before it.
   std::unique_ptr<Forwarder> forwarder_;
   std::map<GroupId, Index> replayed_;  // Groups that found entries in old logs, up to this one.
@@ -158,17 +173,22 @@ class Shard final : private storage::Wal::Listener {
   static constexpr uint64_t kReplayNs = 5'000'000'000;
   static constexpr std::size_t kGiveUpsAtOnce = 8;  // In kSpreadNs.
   static constexpr uint64_t kGiveUpLagMax = 256;    // What it lacks of a log under load.
-  uint64_t spread_turn_ = 0;                        // The last one looked at.
+  // Of a disk that is only slower: what a group has been led for here before it is handed over.
+  static constexpr uint64_t kSlowMoveNs = 10'000'000'000;
+  uint64_t spread_turn_ = 0;  // The last one looked at.
 
   static constexpr std::size_t kKnownBucketsMax = 16384;
   StringMap<stream::BucketStamp> known_buckets_;
   std::map<Ticket, std::shared_ptr<FollowTask>> follows_;
 
+  SyncWindow sync_window_;
+  bool full_ = false;  // As published.
   Pauses pauses_;
   TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;
   io::Guarded<EngineStats> published_stats_;
+  io::Guarded<ShardDisk> published_disk_;
   io::Guarded<std::vector<GroupStatus>> published_groups_;
   io::Guarded<Status> published_ready_{Status(StatusCode::kUnavailable, "starting")};
 };

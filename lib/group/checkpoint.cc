@@ -64,14 +64,15 @@ void CheckpointJob::Tick() {
   if (state_ == State::kIdle && (wanted || meta_)) Finish();
 }
 
-void CheckpointJob::NoteStorage(const Status& status) {
-  bool full = status.code() == StatusCode::kStorageFull;
-  if (full && !services_.budget->storage_full) {
+void CheckpointJob::NoteStorage(const Status& status, bool* full) {
+  const bool is_full = status.code() == StatusCode::kStorageFull;
+  const bool was_full = services_.budget->storage_full();
+  if (is_full || status.ok()) *full = is_full;
+  if (is_full && !was_full) {
     services_.Log(3, "the disk is full: " + status.message());
-  } else if (status.ok() && services_.budget->storage_full) {
+  } else if (was_full && !services_.budget->storage_full()) {
     services_.Log(1, "there is space on the disk again");
   }
-  if (full || status.ok()) services_.budget->storage_full = full;
   if (!status.ok()) retry_ns_ = services_.loop->now_ns() + kRetryNs;
 }
 
@@ -195,7 +196,7 @@ std::vector<storage::PayloadRun> CheckpointJob::TakeSome() {
 void CheckpointJob::OnPayloadWritten(Status status) {
   URSULA_CHECK(state_ == State::kFlushing);
   state_ = State::kIdle;
-  NoteStorage(status);
+  NoteStorage(status, &services_.budget->payload_full);
   if (!status.ok()) {
     if (io::MayPass(status)) {
       if (!draining_) (flushing_for_checkpoint_ ? checkpoint_wanted_ : flush_wanted_) = true;
@@ -241,7 +242,7 @@ void CheckpointJob::OnSnapshotWritten(Status status) {
   meta_.reset();
   const bool base_was_wanted = std::exchange(for_peers_, false);
   std::shared_ptr<const BaseSnapshot> base = std::exchange(for_them_, nullptr);
-  NoteStorage(status);
+  NoteStorage(status, &services_.budget->snapshots_full);
   if (status.ok()) {
     base_needed_ = false;
     host_.OnCheckpointed(meta);

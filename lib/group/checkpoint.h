@@ -87,7 +87,8 @@ class CheckpointJob {
   void StartSnapshot();
   void OnSnapshotWritten(Status status);
   void Finish();
-  void NoteStorage(const Status& status);  // What a write ended with.
+  // What a write of payload, or of a snapshot, ended with: `full` is that store's.
+  void NoteStorage(const Status& status, bool* full);
 
   const Services services_;
   const GroupId group_;

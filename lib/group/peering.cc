@@ -209,7 +209,9 @@ void Replica::WatchLeader() {
   // What it can't store, or not in time, others can.
   const bool slow =
       !appends_.empty() && services_.loop->now_ns() - appends_.front().start_ns >= kSlowLogNs;
-  const bool full = services_.wal->Ready().code() == StatusCode::kStorageFull;
+  // Whether others have room is known to who counts its core's leaders, where anybody knows it.
+  const bool full =
+      !services_.budget->spared && services_.wal->Ready().code() == StatusCode::kStorageFull;
   if (payload_failure_.ok() && !slow && !full) return;
   HandOver();
 }
@@ -242,20 +244,27 @@ void Replica::TellLeader() {
     services_.Log(0, group_, (leads() ? "leads here" : "leads here no longer") + term);
   }
   told_leader_ = core_->leader();
+  if (leads() && !told_leads_) leads_since_ns_ = services_.loop->now_ns();
   told_leads_ = leads();
   services_.leaders->OnLeader(group_);
 }
 
-// To the voter that has the most.
+bool Replica::MayLead(NodeId node) const {
+  const auto& nodes = services_.budget->spared;
+  return !nodes || std::ranges::find(*nodes, node) == nodes->end();
+}
+
+// To the voter that has the most, of those that are to lead something if there is any.
 void Replica::HandOver() {
   if (!core_->is_leader() || sole_voter()) return;
   ReplicaId best = raft::kNoReplica;
-  Index match{};
+  std::pair<bool, Index> most;
   for (const raft::PeerStatus& peer : core_->Peers()) {
     if (peer.id == services_.self || !CanTakeOver(peer)) continue;
-    if (best != raft::kNoReplica && peer.match <= match) continue;
+    const std::pair<bool, Index> has = {MayLead(NodeOf(peer.id)), peer.match};
+    if (best != raft::kNoReplica && has <= most) continue;
     best = peer.id;
-    match = peer.match;
+    most = has;
   }
   if (best == raft::kNoReplica) return;
   URSULA_SOMETIMES("group: a leader hands over");

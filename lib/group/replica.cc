@@ -132,7 +132,7 @@ Status Replica::Admit(const stream::Command& command, uint64_t payload_bytes) co
 
 // What would make room is refused by a full disk, or only slow.
 Status Replica::LimitReached(const std::string& limit) const {
-  if (!services_.budget->storage_full) return Status(StatusCode::kResourceExhausted, limit);
+  if (!services_.budget->storage_full()) return Status(StatusCode::kResourceExhausted, limit);
   return Status(StatusCode::kStorageFull, "the disk is full: " + limit);
 }
 
@@ -149,8 +149,11 @@ Status Replica::AdmitPayload(uint64_t bytes) const {
 }
 
 Status Replica::PayloadRoom() const {
-  const CoreBudget& budget = *services_.budget;
-  if (budget.unflushed_bytes > budget.hot_bytes_max) {
+  CoreBudget& budget = *services_.budget;
+  if (budget.RefusesPayload()) {
+    if (budget.payload_refused) {
+      return Status(StatusCode::kStorageFull, "the disk is full: payload waits for room on it");
+    }
     return LimitReached("payload comes faster than the disk takes it; try again shortly");
   }
   if (budget.stored_bytes_max != UINT64_MAX &&
@@ -314,6 +317,7 @@ void Replica::Tick() {
   if (state_ == State::kFailed) return WatchTails();
   // A core's replicas begin together: what they say of themselves goes out in the same turns.
   core_->AlignHeartbeats(static_cast<uint32_t>(ticks_++ % kHeartbeatTicks));
+  core_->StandBack(services_.budget->log_hangs);
   core_->Tick();
   CampaignIfDue();
   ProposeRecovery();

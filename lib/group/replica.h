@@ -163,6 +163,7 @@ class Replica final : private raft::Driver,
   }
   // It leads still, and takes no commands: another one is to lead in a moment.
   bool hands_over() const { return core_->transfer_target() != raft::kNoReplica; }
+  uint64_t leads_since_ns() const { return leads_since_ns_; }  // REQUIRES: leads(), a turn ago.
   // It takes part no more: it hears of no leader either.
   bool failed() const { return state_ == State::kFailed || !payload_failure_.ok(); }
   Term term() const { return core_->term(); }
@@ -292,6 +293,7 @@ class Replica final : private raft::Driver,
   void WatchLeader();
   void TellLeader();
   static bool CanTakeOver(const raft::PeerStatus& peer);
+  bool MayLead(NodeId node) const;
   void HandOver();
   void ExpireWaiting();
   void EndUnknown(Proposals::Waiter* waiter, const char* why);
@@ -479,6 +481,7 @@ class Replica final : private raft::Driver,
   int campaigns_left_ = 0;
   ReplicaId told_leader_ = raft::kNoReplica;  // To services_.leaders,
   bool told_leads_ = false;                   // and whether this one is ready to be it.
+  uint64_t leads_since_ns_ = 0;
   uint64_t stop_deadline_ns_ = UINT64_MAX;
   uint64_t farewell_ns_ = 0;  // Stopping: it isn't over before.
 

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/ids.h"
 #include "lib/group/pace.h"
@@ -35,8 +37,28 @@ struct CoreBudget {
   uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
   std::size_t serves = 0;                    // Answers to peers that lack payload, under way.
   uint64_t stored_bytes_max = UINT64_MAX;    // Of the payload store; a limit without a directory.
-  // The last write of payload or of a snapshot met a full disk: memory and log can't shrink.
-  bool storage_full = false;
+  // The log's volume doesn't answer: neither a vote nor an entry would become durable, so replicas
+  // stand for no election.
+  bool log_hangs = false;
+  // Nodes that are given no leads, for their disks or an operator's word. None: nobody says.
+  std::optional<std::vector<NodeId>> spared = {};
+  // The last write of payload, or of a snapshot, met a full disk: memory and log can't shrink.
+  bool payload_full = false;
+  bool snapshots_full = false;
+  bool storage_full() const { return payload_full || snapshots_full; }
+  // Payload isn't taken for want of space: from where as much waits for the disk as memory has for
+  // it, until the disk has taken half of that. Else one with a little room would take and refuse in
+  // turn.
+  bool payload_refused = false;
+  bool RefusesPayload() {
+    if (unflushed_bytes > hot_bytes_max) {
+      payload_refused = payload_refused || payload_full;
+      return true;
+    }
+    const bool waits = payload_full && unflushed_bytes > 0;
+    if (!waits && unflushed_bytes <= hot_bytes_max / 2) payload_refused = false;
+    return payload_refused;
+  }
   uint64_t waiters_max = 0;
   uint64_t message_bytes_max = 0;  // One append's payload.
   // Snapshots are collected a step a turn, of one group at a time.

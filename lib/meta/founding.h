@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "lib/base/random.h"
+#include "lib/meta/disks.h"
 #include "ursula/types.h"
 
 namespace ursula::meta {
@@ -128,6 +129,7 @@ struct FoundingHello {
   uint32_t feature_level_max = 1;  // That its process can.
   uint32_t feature_level = 1;      // Of a member: its cluster's, as it knows.
   uint32_t stored_level = 1;       // Of a member: its META's.
+  DiskReport disk = {};            // Of a member.
   friend bool operator==(const FoundingHello&, const FoundingHello&) = default;
 };
 

@@ -21,7 +21,12 @@ enum Tag : uint64_t {
   kOpenings = 6,
   kLevels = 7,
   kStoredLevel = 8,
+  kDisk = 11,
 };
+
+// Of a report of a disk.
+constexpr uint8_t kHangs = 1;
+constexpr uint8_t kFull = 2;
 
 // Of a record's state: kMember, of a cluster that was recovered. Who doesn't know that can't be
 // one.
@@ -206,6 +211,23 @@ FoundingAdmission TakeAdmission(Reader* reader) {
   return admission;
 }
 
+std::string DiskField(const DiskReport& disk) {
+  std::string value;
+  PutFixed<uint8_t>(&value, (disk.hangs ? kHangs : 0) | (disk.full ? kFull : 0));
+  PutVarint(&value, disk.sync_p50_us);
+  return value;
+}
+
+// Other bits are a later release's.
+DiskReport TakeDisk(Reader* reader) {
+  DiskReport disk;
+  const uint8_t flags = reader->Fixed<uint8_t>();
+  disk.hangs = (flags & kHangs) != 0;
+  disk.full = (flags & kFull) != 0;
+  disk.sync_p50_us = reader->Varint();
+  return disk;
+}
+
 void PutField(std::string* out, Tag tag, std::string_view value) {
   PutVarint(out, tag);
   PutString(out, value);
@@ -241,6 +263,9 @@ bool TakeField(uint64_t tag, std::string_view value, FoundingHello* hello) {
       break;
     case kStoredLevel:
       hello->stored_level = TakeLevel(&reader, 1);
+      break;
+    case kDisk:
+      hello->disk = TakeDisk(&reader);
       break;
     default:
       return true;  // A later release's.
@@ -285,6 +310,7 @@ Bytes EncodeFoundingHello(const FoundingHello& hello) {
     PutVarint(&stored, hello.stored_level);
     PutField(&fields, kStoredLevel, stored);
   }
+  if (hello.disk != DiskReport()) PutField(&fields, kDisk, DiskField(hello.disk));
   std::string frame;
   PutFixed<uint8_t>(&frame, kFoundingFrame);
   PutFixed<uint8_t>(&frame, kFoundingVersion);

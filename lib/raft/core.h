@@ -135,6 +135,10 @@ class Core {
   // term and timers.
   void ForgetLeader();
 
+  // True: it stands for no election, be it asked to, and believes in no leader for longer than an
+  // election timeout; it votes and follows as ever. Until it is set to false.
+  void StandBack(bool stands_back) { stands_back_ = stands_back; }
+
   // The last message to this node may not have arrived.
   void ReportUnreachable(ReplicaId node);
 
@@ -279,6 +283,7 @@ class Core {
   Role role_ = Role::kFollower;
   ReplicaId leader_ = kNoReplica;
   ReplicaId transfer_target_ = kNoReplica;
+  bool stands_back_ = false;
 
   uint32_t election_elapsed_ =
       0;  // Ticks since a leader was heard of; a leader's: since its check.

@@ -15,6 +15,10 @@ void Core::Campaign() {
 void Core::TickElection() {
   ++election_elapsed_;
   if (!Promotable() || election_elapsed_ < election_timeout_) return;
+  if (stands_back_) {
+    if (role_ == Role::kFollower) ForgetLeader();
+    return;
+  }
   election_elapsed_ = 0;
   Campaign();
 }
@@ -62,6 +66,10 @@ bool Core::Promotable() const {
 
 void Core::StartCampaign(CampaignKind kind) {
   if (role_ == Role::kLeader) return;
+  if (stands_back_) {
+    URSULA_SOMETIMES("raft: a replica that stands back didn't campaign");
+    return;
+  }
   if (!Promotable()) {
     URSULA_SOMETIMES("raft: a replica that may not lead was asked to campaign");
     Note(Notice::kNotPromotable);

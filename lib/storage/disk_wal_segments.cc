@@ -254,6 +254,9 @@ uint64_t DiskWal::disk_bytes() const {
 WalStats DiskWal::stats() const {
   WalStats stats = stats_;
   stats.disk_bytes = disk_bytes();
+  if (state_ == State::kWriting || state_ == State::kSyncing) {
+    stats.writing_since_ns = batch_start_ns_;
+  }
   return stats;
 }
 

@@ -40,6 +40,8 @@ struct WalStats {
   uint64_t segments_recycled = 0;
   uint64_t segments_removed = 0;
   Histogram sync_us = {};  // Of a batch, from its start to durable.
+  uint64_t writing_since_ns =
+      0;  // When the batch that is on its way to the disk began; 0: none is.
 };
 
 class Wal {

@@ -75,6 +75,20 @@ const char* NameOf(MemberStatus::Stage stage) {
   return "";
 }
 
+const char* NameOf(DiskState disk) {
+  switch (disk) {
+    case DiskState::kFine:
+      return "fine";
+    case DiskState::kSlow:
+      return "slow";
+    case DiskState::kFull:
+      return "full";
+    case DiskState::kHangs:
+      return "hangs";
+  }
+  return "";
+}
+
 namespace {
 
 void AppendMember(const MemberStatus& member, std::string* out) {
@@ -85,6 +99,8 @@ void AppendMember(const MemberStatus& member, std::string* out) {
   object.Number("lives_before", member.lives_before);
   object.Number("openings", member.openings);
   object.Number("feature_level_max", member.feature_level_max);
+  object.Text("disk", NameOf(member.disk));
+  object.Number("sync_p50_us", member.sync_p50_us);
   object.End();
 }
 

@@ -48,6 +48,7 @@ struct ClusterView {
 };
 
 const char* NameOf(MemberStatus::Stage stage);  // As it stands in JSON and metrics.
+const char* NameOf(DiskState disk);             // As it stands in JSON.
 
 std::string ClusterJson(const ClusterView& view);
 

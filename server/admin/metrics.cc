@@ -112,6 +112,10 @@ void AddDisk(const EngineStats& stats, Families* out) {
   out->Gauge("snapshot_bytes", "Snapshot files on disk.", Number(stats.snapshot_bytes));
   out->Gauge("disk_bytes", "All of the engine's files on disk.",
              Number(stats.wal_bytes + stats.payload_bytes + stats.snapshot_bytes));
+  out->Gauge("disks_hung", "Volumes that don't answer, as each core sees them.",
+             Number(stats.disks_hung));
+  out->Gauge("disks_full", "Cores that refuse what needs space on a disk.",
+             Number(stats.disks_full));
   out->Counter("wal_written_bytes_total", "Written to the write-ahead log, padding included.",
                stats.wal_written_bytes);
   out->Counter("wal_record_bytes_total", "Records of the write-ahead log, before padding.",
@@ -210,6 +214,17 @@ void AddAside(const ClusterStatus& cluster, Families* out) {
              cluster.rejoins ? 1 : 0);
 }
 
+void AddLeads(const EngineStats& engine, Families* out) {
+  out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
+  out->Counter(
+      "leads_given_up_total",
+      "Hand-overs begun because the node is to lead nothing: its disk hangs, is full or is "
+      "slow beside others', or an operator says so.",
+      engine.leads_given_up);
+  out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",
+             Number(engine.groups_leaderless));
+}
+
 // Of a node of a cluster.
 void AddCluster(const MetricsInput& input, Families* out) {
   if (input.peers.empty()) return;
@@ -217,9 +232,7 @@ void AddCluster(const MetricsInput& input, Families* out) {
   AddMembers(input.cluster, out);
   AddAside(input.cluster, out);
   const EngineStats& engine = input.engine;
-  out->Gauge("groups_led", "Groups that this node leads.", Number(engine.groups_led));
-  out->Gauge("groups_leaderless", "Groups of which this node knows no leader.",
-             Number(engine.groups_leaderless));
+  AddLeads(engine, out);
   out->Counter("forwarded_calls_total", "Calls sent on to a group's leader on another node.",
                engine.forwarded_calls);
   out->Counter("elections_won_total", "How often a replica of this node became its group's leader.",

@@ -88,8 +88,11 @@ struct EngineStats {
   uint64_t local_reads = 0;
   uint64_t local_reads_waited = 0;  // What was here was too old: the leader was asked.
   uint64_t local_reads_behind = 0;  // And didn't answer.
+  uint64_t disks_hung = 0;          // Now: volumes that don't answer, as each core sees them.
+  uint64_t disks_full = 0;          // Now: cores that refuse what needs space on a disk.
   // Of a node with peers.
-  uint64_t groups_led = 0;         // Now.
+  uint64_t leads_given_up = 0;  // Hand-overs begun because it is to lead nothing, as its disk is.
+  uint64_t groups_led = 0;      // Now.
   uint64_t groups_leaderless = 0;  // Now: it knows of no leader.
   uint64_t forwarded_calls = 0;    // To a group's leader on another node.
   uint64_t elections_won = 0;      // How often a replica of this node became leader.
@@ -145,6 +148,9 @@ inline void EngineStats::Add(const EngineStats& other) {
   local_reads += other.local_reads;
   local_reads_waited += other.local_reads_waited;
   local_reads_behind += other.local_reads_behind;
+  disks_hung += other.disks_hung;
+  disks_full += other.disks_full;
+  leads_given_up += other.leads_given_up;
   groups_led += other.groups_led;
   groups_leaderless += other.groups_leaderless;
   forwarded_calls += other.forwarded_calls;
@@ -167,6 +173,15 @@ struct GroupStatus {
   uint64_t applied = 0;  // The index of the last entry that is applied here.
 };
 
+// How a node's disk does; each is worse than the one before. A node whose disk is worse than that
+// of others leads nothing.
+enum class DiskState : uint8_t {
+  kFine,
+  kSlow,   // Its syncs take more than twice as long as those of another node.
+  kFull,   // It refuses what needs space.
+  kHangs,  // A volume doesn't answer, or takes no writes.
+};
+
 // What this node knows of a node of its cluster, itself included.
 struct MemberStatus {
   enum class Stage : uint8_t {
@@ -182,6 +197,8 @@ struct MemberStatus {
   uint64_t openings = 0;      // Of its directory, as far as the cluster was told.
   // The highest feature level that its process says it can; 0: it wasn't heard of.
   uint32_t feature_level_max = 0;
+  DiskState disk = DiskState::kFine;  // As it said lately; of one that said nothing, too.
+  uint64_t sync_p50_us = 0;           // Of its log, lately, as it said; 0: not known.
 };
 
 struct ClusterStatus {

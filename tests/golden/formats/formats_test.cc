@@ -143,6 +143,9 @@ TEST_F(FormatsTest, FoundersHello) {
   FoundingHello level = hello;
   level.feature_level_max = level.record.plan.feature_level = 2;
   Check("founding_hello_at_level_2", EncodeFoundingHello(level).view());
+  FoundingHello disk = hello;
+  disk.disk = {.hangs = true, .full = true, .sync_p50_us = 1500};
+  Check("founding_hello_of_a_disk", EncodeFoundingHello(disk).view());
 }
 
 TEST_F(FormatsTest, DirectoryOf01IsRefusedByName) {

@@ -13,8 +13,9 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.node = NodeId{1};
   view.status.cluster_id = 0xab;
   view.status.groups = {{.group = GroupId{0}, .leader = NodeId{2}, .term = 3, .applied = 17}};
-  view.status.members = {{NodeId{2}, MemberStatus::Stage::kJoining, true, 3, 4, 2},
-                         {NodeId{4}, MemberStatus::Stage::kInvited}};
+  view.status.members = {
+      {NodeId{2}, MemberStatus::Stage::kJoining, true, 3, 4, 2, DiskState::kHangs, 141},
+      {NodeId{4}, MemberStatus::Stage::kInvited}};
   view.status.groups_settled = 5;
   view.status.members_wait_for = "node 2";
   view.status.aside = "/data/aside";
@@ -30,20 +31,23 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.peers[0].refusal = "it said \"no\"";
   view.peers[0].clock_offset_ms = -7;
   const std::string json = ClusterJson(view);
-  EXPECT_EQ(json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"version\":\"1\","
-                      "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
-                      "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
-                      "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
-                      "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
-                      "\"openings\":4,\"feature_level_max\":2},{\"node\":4,\"stage\":\"invited\","
-                      "\"cordoned\":false,"
-                      "\"lives_before\":0,\"openings\":0,\"feature_level_max\":0}],"
-                      "\"groups_settled\":5,\"members_wait_for\":\"node 2\","
-                      "\"aside\":\"/data/aside\",\"rejoins\":true,"
-                      "\"feature_level\":1,\"feature_level_max\":2,"
-                      "\"feature_level_waits_for\":\"node 4\",\"peers\":["
-                      "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
-            0u)
+  EXPECT_EQ(
+      json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"version\":\"1\","
+                "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
+                "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
+                "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
+                "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
+                "\"openings\":4,\"feature_level_max\":2,\"disk\":\"hangs\",\"sync_p50_us\":141},"
+                "{\"node\":4,\"stage\":\"invited\","
+                "\"cordoned\":false,"
+                "\"lives_before\":0,\"openings\":0,\"feature_level_max\":0,\"disk\":\"fine\","
+                "\"sync_p50_us\":0}],"
+                "\"groups_settled\":5,\"members_wait_for\":\"node 2\","
+                "\"aside\":\"/data/aside\",\"rejoins\":true,"
+                "\"feature_level\":1,\"feature_level_max\":2,"
+                "\"feature_level_waits_for\":\"node 4\",\"peers\":["
+                "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
+      0u)
       << json;
   EXPECT_NE(json.find("\"refusal\":\"it said \\\"no\\\"\",\"incarnation\":\"\""),
             std::string::npos);

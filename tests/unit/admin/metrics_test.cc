@@ -151,6 +151,20 @@ TEST(MetricsTest, AmplificationIsWrittenOverRecordBytes) {
   EXPECT_TRUE(HasLine(MetricsText(input), "ursula_wal_padding_amplification 4"));
 }
 
+TEST(MetricsTest, ADiskThatHangsOrIsFullIsTold) {
+  MetricsInput input;
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_disks_hung 0"));
+  EXPECT_TRUE(HasLine(MetricsText(input), "ursula_disks_full 0"));
+  input.engine.disks_hung = 2;
+  input.engine.disks_full = 3;
+  input.engine.leads_given_up = 4;
+  input.peers.resize(1);
+  const std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_disks_hung 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_disks_full 3"));
+  EXPECT_TRUE(HasLine(text, "ursula_leads_given_up_total 4"));
+}
+
 TEST(MetricsTest, HistogramsAreCumulativeAndInSeconds) {
   MetricsInput input;
   input.engine.append_us.Add(20);             // Bucket (16, 24].

@@ -103,6 +103,11 @@ class FullDiskTest : public ::testing::Test {
     return node_.shard_of(0).Ready().code();
   }
 
+  std::string ReadinessText() {
+    node_.runtime().AdvanceBy(kSecond);
+    return node_.shard_of(0).Ready().message();
+  }
+
   std::size_t LogLines(std::string_view part) const {
     return static_cast<std::size_t>(std::count_if(
         node_.log().begin(), node_.log().end(),
@@ -149,10 +154,29 @@ TEST_F(FullDiskTest, IsNotReadyWhereTheLogAloneHasRoom) {
   EXPECT_EQ(Readiness(), StatusCode::kOk);
   EXPECT_EQ(AppendUntilRefused("s").code(), StatusCode::kStorageFull);
   EXPECT_EQ(Readiness(), StatusCode::kStorageFull);
+  EXPECT_EQ(ReadinessText(),
+            "the disk is full: payload waits for room on it; make room on the volume of "
+            "/data/payload");
+  EXPECT_EQ(node_.shard_of(0).Stats().disks_full, 1u);
+  EXPECT_TRUE(node_.shard_of(0).Disk().full);
   Full(false);
   node_.runtime().AdvanceBy(3 * kSecond);
   EXPECT_EQ(Readiness(), StatusCode::kOk);
+  EXPECT_EQ(node_.shard_of(0).Stats().disks_full, 0u);
   EXPECT_TRUE(Append("s", 3000).ok());
+  CheckContent();
+}
+
+// Nothing waits any more that the disk could take, which would tell that it isn't full.
+TEST_F(FullDiskTest, PayloadIsTakenAgainWhereWhatWaitedWasDeleted) {
+  Open(64 << 10, 64 << 20, 4 << 20);
+  Create("s");
+  Create("t");
+  Full(true);
+  EXPECT_EQ(AppendUntilRefused("s").code(), StatusCode::kStorageFull);
+  EXPECT_EQ(Append("t", 3000).code(), StatusCode::kStorageFull);
+  EXPECT_TRUE(Delete("s").ok());
+  EXPECT_TRUE(Append("t", 3000).ok());
   CheckContent();
 }
 
@@ -164,6 +188,8 @@ TEST_F(FullDiskTest, RefusesWhenTheLogCanNotGrowAndResumes) {
   Status status = AppendUntilRefused("s");
   EXPECT_EQ(status.code(), StatusCode::kStorageFull) << status.ToString();
   EXPECT_EQ(Readiness(), StatusCode::kStorageFull);
+  EXPECT_NE(ReadinessText().find("; make room on the volume of /data/"), std::string::npos)
+      << ReadinessText();
   CheckContent();
   Full(false);
   node_.runtime().AdvanceBy(3 * kSecond);

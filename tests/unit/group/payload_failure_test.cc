@@ -118,12 +118,12 @@ TEST(ReplicaPayloadFailureTest, AFullDiskRefusesAFlushWhichIsTriedAgainByItself)
   world.replica().Flush();
   world.runtime().AdvanceBy(500 * kMs);
   EXPECT_EQ(world.replica().unflushed_bytes(), 3u);
-  EXPECT_TRUE(world.budget().storage_full);
+  EXPECT_TRUE(world.budget().storage_full());
   EXPECT_TRUE(world.replica().Ready().ok());
   EXPECT_TRUE(world.AppendNow("s", "def"));
   world.runtime().AdvanceBy(1000 * kMs);
   EXPECT_EQ(world.replica().unflushed_bytes(), 0u);
-  EXPECT_FALSE(world.budget().storage_full);
+  EXPECT_FALSE(world.budget().storage_full());
   // Nothing was collected for a snapshot, so the next one needs no base.
   EXPECT_TRUE(world.CheckpointNow());
   EXPECT_EQ(world.snapshots().chain(GroupId{0}).files, 2u);
@@ -156,6 +156,31 @@ TEST(ReplicaPayloadFailureTest, WhatAFailedSyncLeftOfTheLogIsNotTakenForDurable)
     EXPECT_EQ(world.Content("s"), seen);  // Who has read it has read it.
     EXPECT_TRUE(world.Stop());
   }
+}
+
+TEST(CoreBudgetTest, PayloadThatWasRefusedForSpaceIsTakenOnceHalfOfWhatWaitedIsOut) {
+  CoreBudget budget;
+  budget.hot_bytes_max = 1000;
+  auto refuses = [&](uint64_t unflushed_bytes, bool full) {
+    budget.unflushed_bytes = unflushed_bytes;
+    budget.payload_full = full;
+    return budget.RefusesPayload();
+  };
+  EXPECT_FALSE(refuses(1000, true));
+  EXPECT_TRUE(refuses(1001, true));
+  // A little went out, and nothing more; then all that there was room for.
+  EXPECT_TRUE(refuses(900, true));
+  EXPECT_TRUE(refuses(900, false));
+  EXPECT_TRUE(refuses(501, false));
+  EXPECT_TRUE(refuses(500, true));
+  EXPECT_FALSE(refuses(500, false));
+  EXPECT_FALSE(refuses(1000, false));
+  // What only comes too fast is refused for a moment.
+  EXPECT_TRUE(refuses(1001, false));
+  EXPECT_FALSE(refuses(1000, false));
+  // What waited was deleted: nothing is left that could tell whether there is room.
+  EXPECT_TRUE(refuses(1001, true));
+  EXPECT_FALSE(refuses(0, true));
 }
 
 }  // namespace

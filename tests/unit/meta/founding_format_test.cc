@@ -105,6 +105,27 @@ TEST(FoundingFormatTest, ReadsBackFeatureLevels) {
   }
 }
 
+TEST(FoundingFormatTest, ReadsBackAReportOfADisk) {
+  FoundingHello hello = Hello();
+  for (const DiskReport& disk :
+       {DiskReport{.hangs = true}, DiskReport{.full = true}, DiskReport{.sync_p50_us = 141},
+        DiskReport{.hangs = true, .full = true, .sync_p50_us = 1'000'000}}) {
+    hello.disk = disk;
+    Result<FoundingHello> read = DecodeFoundingHello(EncodeFoundingHello(hello));
+    ASSERT_TRUE(read.ok()) << read.status().ToString();
+    EXPECT_EQ(*read, hello);
+  }
+  // Who has nothing to say says nothing, as releases do that don't know of it.
+  hello.disk = {};
+  EXPECT_EQ(EncodeFoundingHello(hello), EncodeFoundingHello(Hello()));
+  for (const std::string& disk : {std::string(), std::string("\1"), std::string("\1\1\1")}) {
+    std::string fields = FieldsOf(Hello());
+    PutVarint(&fields, 11);
+    PutString(&fields, disk);
+    EXPECT_FALSE(DecodeFoundingHello(WithFields(fields)).ok());
+  }
+}
+
 TEST(FoundingFormatTest, IsNoFrameOfLettersAndTheOtherWayRound) {
   const Bytes hello = EncodeFoundingHello(Hello());
   EXPECT_TRUE(IsFoundingFrame(hello));

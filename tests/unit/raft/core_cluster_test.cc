@@ -134,6 +134,34 @@ TEST(CoreClusterTest, ATransferGoesThroughALeaseAndDropsProposalsMeanwhile) {
   EXPECT_EQ(group[1].core().leader(), ReplicaId{2});
 }
 
+TEST(CoreClusterTest, OneThatStandsBackFollowsAndVotesAndStandsForNoElection) {
+  Group group(3, Careful);
+  group.Elect(1);
+  group[2].core().StandBack(true);
+  group[1].core().TransferLeadership(ReplicaId{2});
+  group.Run();
+  EXPECT_EQ(group[2].core().role(), Role::kFollower);
+  group.TickAll(10);
+  EXPECT_TRUE(group[1].core().is_leader());
+  EXPECT_EQ(group[2].core().leader(), ReplicaId{1});
+  const Term term = group[1].core().term();
+  group.Isolate(2);
+  group.TickAll(100);
+  group[2].core().Campaign();
+  EXPECT_EQ(group[2].core().role(), Role::kFollower);
+  EXPECT_EQ(group[2].core().term(), term);
+  EXPECT_EQ(group[2].core().leader(), kNoReplica);
+  group.Heal();
+  group.Isolate(1);
+  for (int i = 0; i < 100 && !group[3].core().is_leader(); ++i) group.TickAll(1);
+  EXPECT_TRUE(group[3].core().is_leader());
+  EXPECT_EQ(group[2].core().vote(), ReplicaId{3});
+  group[2].core().StandBack(false);
+  group.Isolate(3);
+  for (int i = 0; i < 100 && group[2].core().role() == Role::kFollower; ++i) group.TickAll(1);
+  EXPECT_NE(group[2].core().role(), Role::kFollower);
+}
+
 TEST(CoreClusterTest, ATransferThatFailsEndsAfterAnElectionTimeout) {
   Group group(3);
   group.Elect(1);
