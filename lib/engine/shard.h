@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -47,6 +48,7 @@ struct ShardStart {
   ForwarderHost* host = nullptr;
   Opening* opening = nullptr;  // Told of each group, asked whether to go on. Until `done`.
   uint32_t core_count = 1;
+  uint64_t window_bytes_max = 16 << 20;  // ClusterOptions'.
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   storage::Scrub::Options scrub = {};
   group::CoreBudget budget = {};
@@ -98,6 +100,10 @@ class Shard final : private storage::Wal::Listener {
   EngineStats Stats() const { return published_stats_.Get(); }
   Status Ready() const { return published_ready_.Get(); }
   std::vector<GroupStatus> Groups() const { return published_groups_.Get(); }
+  // It has had no leader for some seconds, as of the last tick. REQUIRES: the group lives here.
+  bool IsLeaderless(GroupId group) const {
+    return leaderless_[Raw(group) / start_.core_count].load(std::memory_order_relaxed);
+  }
 
  private:
   // storage::Wal::Listener
@@ -165,6 +171,7 @@ class Shard final : private storage::Wal::Listener {
   TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;
+  std::vector<std::atomic<bool>> leaderless_;  // By group, of those that live here.
   io::Guarded<EngineStats> published_stats_;
   io::Guarded<std::vector<GroupStatus>> published_groups_;
   io::Guarded<Status> published_ready_{Status(StatusCode::kUnavailable, "starting")};

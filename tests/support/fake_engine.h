@@ -42,6 +42,7 @@ class FakeEngine final : public StreamEngine {
   void InspectRecovery(Done<RecoveryStatus> done) override;
   void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override { return ready; }
+  Status ReadyFor(const StreamId&) const override { return ready_for; }
   EngineStats Stats() const override { return {}; }
   ClusterStatus Cluster() const override { return cluster; }
   CoreId HomeCoreOf(const StreamId&) const override { return core; }
@@ -54,6 +55,7 @@ class FakeEngine final : public StreamEngine {
   std::size_t waiting() const { return waiters_.size(); }
 
   Status ready = {};
+  Status ready_for = {};  // Of every stream.
   ClusterStatus cluster = {};
   CoreId core = {};  // Of every stream.
   Result<MemberReply> member_reply = MemberReply{};
