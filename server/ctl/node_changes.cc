@@ -457,7 +457,10 @@ void NodeChanges::GiveUp() {
     if (change.state != State::kPending) continue;
     change.state = State::kLate;
     const Asked& asked = asked_[change.node];
-    if (asked.round == 0) {
+    if (asked.round == 0 && change.after != 0 && !change.text.empty()) {
+      change.code = "LATE";
+      change.text += "; nothing was asked of it yet: the same command goes on from here";
+    } else if (asked.round == 0) {
       change.code = "LATE";
       change.text = "there was no time to ask for it: give it more with --wait-ms";
     }

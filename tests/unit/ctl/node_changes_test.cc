@@ -96,6 +96,18 @@ TEST_F(NodeReplaceTest, AskedAgainItGoesOnFromWhereItWas) {
   EXPECT_EQ(changes.changes().at(1).state, State::kDone);
 }
 
+TEST_F(NodeReplaceTest, WhenItIsTooLateTheOldOneIsToldToBeThereStill) {
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes = Begin(3, 4);
+  OldWaitsFor(&changes);
+  changes.GiveUp();
+  EXPECT_EQ(changes.changes().at(1).state, State::kLate);
+  EXPECT_EQ(changes.changes().at(1).code, "LATE");
+  EXPECT_EQ(changes.changes().at(1).text,
+            "node 3 stays until node 4 is there; nothing was asked of it yet: the same command "
+            "goes on from here");
+}
+
 TEST_F(NodeReplaceTest, NobodyIsAddedForOneThatIsNoMember) {
   std::string code;
   Wanted(9, 4, &code);
