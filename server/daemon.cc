@@ -137,6 +137,7 @@ Status Daemon::ListenToPeers() {
   const auto listed = config_.peers.find(config_.node_id);
   admin_view_.peer_address =
       FormatHostPort(listed == config_.peers.end() ? config_.peer_listen : listed->second);
+  admin_view_.http_address = HttpAddressOf(config_);
   Log(LogLevel::kInfo, "listening for peers",
       {{"address", FormatHostPort(config_.peer_listen)},
        {"secret", config_.cluster_secret.empty() ? "none" : config_.cluster_secret_file}});
@@ -158,6 +159,9 @@ Status Daemon::OpenEngine() {
   options.scrub_every_seconds = config_.scrub_every_seconds;
   options.rejoin_when_rotten = config_.rejoin_when_rotten;
   options.message_bytes_max = config_.message_bytes_max();
+  options.leader_ms_max = config_.leader_timeout_ms;
+  options.append_ms_max = config_.append_timeout_ms;
+  options.read_ms_max = config_.read_timeout_ms;
   options.inflight_bytes_max = std::max(options.inflight_bytes_max, 2 * options.message_bytes_max);
   if (peers_ != nullptr) options.cluster = ClusterOf(config_, peers_.get());
   options.runtime = runtime_.get();
@@ -176,6 +180,7 @@ Status Daemon::OpenEngine() {
   const ClusterStatus cluster = engine_->Cluster();
   const uint32_t group_count = static_cast<uint32_t>(cluster.groups.size());
   peers_->SetCluster(cluster.cluster_id, group_count);
+  peers_->SetAppendBytesMax(cluster.message_bytes_max);
   Log(LogLevel::kInfo, "this is a node of a cluster",
       {{"node", std::to_string(config_.node_id)},
        {"cluster_id", FormatClusterId(cluster.cluster_id)},

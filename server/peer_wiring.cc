@@ -25,6 +25,9 @@ Result<std::unique_ptr<peer::PeerTransport>> StartPeers(const ServerConfig& conf
   options.cluster_id = config.cluster_id;
   options.feature_level_max = config.feature_level_max;
   options.connections_max = config.peer_connections_max;
+  options.window_bytes_max = config.peer_window_bytes_max;
+  options.http_address = HttpAddressOf(config);
+  options.append_bytes_max = config.message_bytes_max();
   options.post = [runtime](CoreId core, Function<void()> work) {
     io::LoopRuntime::Of(*runtime).loop(core).Post(std::move(work));
   };
@@ -43,6 +46,9 @@ std::vector<admin::PeerState> PeerStates(peer::PeerTransport* transport) {
     state.connected = status.connected;
     state.connected_from = status.connected_from;
     state.refusal = std::move(status.refusal);
+    state.warning = std::move(status.warning);
+    state.http_address = std::move(status.http_address);
+    state.append_bytes_max = status.append_bytes_max;
     state.incarnation = status.incarnation;
     state.cluster_id = status.cluster_id;
     state.feature_level_max = status.feature_level_max;
@@ -67,6 +73,7 @@ ClusterOptions ClusterOf(const ServerConfig& config, Transport* transport) {
   options.node = NodeId{config.node_id};
   for (uint64_t node : FoundersOf(config)) options.founders.push_back(NodeId{node});
   options.cluster_id = config.cluster_id;
+  options.window_bytes_max = config.peer_window_bytes_max;
   return options;
 }
 

@@ -25,8 +25,7 @@
 namespace ursula::engine {
 namespace {
 
-// Past it nothing more is asked for: then all have ended Forwarder::kAnswerNs later.
-constexpr uint64_t kBeginNs = Forwarder::kFindLeaderNs;
+constexpr uint64_t kNsPerMs = 1'000'000;
 
 constexpr std::size_t kNoPlace = SIZE_MAX;  // Of an item that has gone on to another lane.
 
@@ -72,7 +71,7 @@ struct Engine::Lane {
   };
 
   std::size_t size() const { return items.size(); }
-  bool IsLate(uint64_t now_ns) const { return now_ns > begun_ns + kBeginNs; }
+  bool IsLate(uint64_t now_ns) const { return now_ns > begin_until_ns; }
   // None of those left is begun.
   void EndRest(const Status& why) {
     for (; next < size(); ++next) items[next].reply = why;
@@ -85,7 +84,9 @@ struct Engine::Lane {
   std::size_t next = 0;       // The first that isn't begun.
   bool undecided = false;     // One was proposed and came to no decision.
   std::size_t under_way = 0;  // Proposed and not answered; and one, while more are being proposed.
-  uint64_t begun_ns = 0;
+  // Past it (leader_ms_max) nothing more is asked for: all have ended append_ms_max later. 0: none
+  // was begun yet.
+  uint64_t begin_until_ns = 0;
   bool follows_placement = false;  // Its stream is a fork, looked for where its state is.
 };
 
@@ -182,7 +183,9 @@ void Engine::EnterLanes(CoreId core, const std::shared_ptr<Batch>& batch,
 
 void Engine::RunLane(const LanePtr& lane) {
   Shard& shard = ShardOf(lane->group);
-  if (lane->begun_ns == 0) lane->begun_ns = shard.loop().now_ns();
+  if (lane->begin_until_ns == 0) {
+    lane->begin_until_ns = shard.loop().now_ns() + options_.leader_ms_max * kNsPerMs;
+  }
   const bool alone = shard.forwarder() == nullptr;
   if (!alone && !Forwarder::CanLead(shard.replica(lane->group))) return AskLane(lane);
   lane->under_way = 1;
@@ -291,7 +294,7 @@ void Engine::SettleLane(const LanePtr& lane) {
         placed = std::make_shared<Lane>();
         placed->batch = lane->batch;
         placed->bucket = lane->bucket;
-        placed->begun_ns = lane->begun_ns;
+        placed->begin_until_ns = lane->begin_until_ns;
         placed->group = reply.placement->target;
         placed->follows_placement = true;
       }

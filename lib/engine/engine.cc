@@ -224,6 +224,14 @@ Status Engine::Ready() const {
   return {};
 }
 
+Status Engine::ReadyFor(const StreamId& stream) const {
+  const GroupId group = Home(stream);
+  if (!ShardOf(group).IsLeaderless(group)) return {};
+  return Status(StatusCode::kUnavailable,
+                "its group has no leader, as this node knows: a majority of the nodes must run and "
+                "reach each other; nothing of this was applied, try again, or at another node");
+}
+
 EngineStats Engine::Stats() const {
   EngineStats total;
   for (const auto& shard : shards_) total.Add(shard->Stats());
@@ -238,6 +246,7 @@ ClusterStatus Engine::Cluster() const {
     if (!directory_->aside_gone()) cluster.aside = directory_->aside_path();
     cluster.rejoins = !cluster.aside.empty() && !IsTakenIn(cluster.members);
   }
+  cluster.message_bytes_max = options_.message_bytes_max;
   LevelsStatus levels = published_levels_.Get();
   cluster.feature_level = levels.in_force;
   cluster.feature_level_max = options_.feature_level_max;

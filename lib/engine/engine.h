@@ -145,6 +145,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void InspectRecovery(Done<RecoveryStatus> done) override;
   void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override;
+  Status ReadyFor(const StreamId& stream) const override;
   EngineStats Stats() const override;
   ClusterStatus Cluster() const override;
   CoreId HomeCoreOf(const StreamId& stream) const override {

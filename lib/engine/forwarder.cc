@@ -131,7 +131,7 @@ NodeId Forwarder::LeaderFor(Errand* errand, const group::Replica& replica) {
 bool Forwarder::SendCall(const ErrandPtr& errand, NodeId to) {
   CallLetter call;
   call.id = {opening_, uint64_t{Raw(loop_.core())} << kCallNumberBits | next_number_++};
-  const uint64_t end_ns = errand->begun_ns + kAnswerNs;
+  const uint64_t end_ns = errand->begun_ns + budget_.append_ns_max;
   const uint64_t now_ns = loop_.now_ns();
   call.time_left_ms = now_ns >= end_ns ? 0 : (end_ns - now_ns) / kNsPerMs;
   call.ask = errand->ask;
@@ -195,7 +195,7 @@ void Forwarder::Tick() {
   const uint64_t now_ns = loop_.now_ns();
   std::vector<ErrandPtr> late;
   for (auto& [number, errand] : there_) {
-    if (now_ns >= errand->begun_ns + kAnswerNs) late.push_back(errand);
+    if (now_ns >= errand->begun_ns + budget_.append_ns_max) late.push_back(errand);
   }
   for (const ErrandPtr& errand : late) {
     there_.erase(errand->number);
@@ -215,7 +215,7 @@ void Forwarder::RouteWaiting(const std::optional<GroupId>& group) {
   for (const ErrandPtr& errand : std::exchange(waiting_, {})) {
     if (group && errand->group != *group) {
       waiting_.push_back(errand);
-    } else if (now_ns < errand->begun_ns + kFindLeaderNs) {
+    } else if (now_ns < errand->begun_ns + budget_.leader_ns_max) {
       errand->redirects = 0;
       Route(errand);
     } else {

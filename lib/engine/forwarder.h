@@ -59,9 +59,7 @@ class ForwarderHost {
 
 class Forwarder final : public group::LeaderWatch, private peers::Receiver {
  public:
-  static constexpr uint64_t kFindLeaderNs = 5'000'000'000;
-  static constexpr uint64_t kAnswerNs = 10'000'000'000;  // From the call's beginning.
-  static constexpr std::size_t kCallsMax = 65'536;       // Of this core, of others' as many.
+  static constexpr std::size_t kCallsMax = 65'536;  // Of this core, of others' as many.
 
   using Replicas = std::map<GroupId, std::unique_ptr<group::Replica>>;
 
@@ -77,9 +75,10 @@ class Forwarder final : public group::LeaderWatch, private peers::Receiver {
   static bool CanLead(const group::Replica& replica);
 
   // Where the group's leader is, there. `done`, which may be called at once, as the ask's own, or
-  //   kUnavailable        nothing was applied: no leader was found in kFindLeaderNs, or stopping;
+  //   kUnavailable        nothing was applied: no leader was found in leader_ns_max, or stopping;
   //   kResourceExhausted  nothing was applied: kCallsMax are under way, or too many bytes of them;
-  //   kOutcomeUnknown     no answer came in kAnswerNs, the connection broke, or it stopped first.
+  //   kOutcomeUnknown     no answer came in append_ns_max, the connection broke, or it stopped
+  //   first.
   void Ask(GroupId group, ask::OfLeader ask, ask::LeadersDone done);
 
   // What peers have sent to this core's groups and callers.

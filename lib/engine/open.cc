@@ -68,6 +68,34 @@ uint64_t MessageBytesMax(const EngineOptions& options, uint32_t segment_bytes) {
   return std::min(options.message_bytes_max, segment_bytes - overhead);
 }
 
+constexpr uint64_t kNsPerMs = 1'000'000;
+constexpr uint64_t kWaitMsMin = 100;
+constexpr uint64_t kWaitMsMax = 600'000;
+constexpr uint64_t kWindowBytesMin = 1 << 20;
+constexpr uint64_t kWindowBytesMax = 1 << 30;
+
+Status CheckWaits(const EngineOptions& options) {
+  auto invalid = [](std::string message) {
+    return Status(StatusCode::kInvalidArgument, std::move(message));
+  };
+  for (auto [name, ms] : {std::pair("leader_ms_max", options.leader_ms_max),
+                          std::pair("append_ms_max", options.append_ms_max),
+                          std::pair("read_ms_max", options.read_ms_max)}) {
+    if (ms >= kWaitMsMin && ms <= kWaitMsMax) continue;
+    return invalid(std::string(name) + " is " + std::to_string(ms) + ": 100 to 600000");
+  }
+  if (options.append_ms_max < options.leader_ms_max) {
+    return invalid(
+        "append_ms_max is below leader_ms_max: a call that finds its leader late would "
+        "have no time left");
+  }
+  const uint64_t window = options.cluster.window_bytes_max;
+  if (window < kWindowBytesMin || window > kWindowBytesMax) {
+    return invalid("cluster.window_bytes_max is " + std::to_string(window) + ": 1 MiB to 1 GiB");
+  }
+  return {};
+}
+
 Status CheckOptions(const EngineOptions& options) {
   auto invalid = [](const char* message) { return Status(StatusCode::kInvalidArgument, message); };
   if (options.group_count > kGroupCountMax) return invalid("group_count is above 16384");
@@ -88,7 +116,7 @@ Status CheckOptions(const EngineOptions& options) {
   if (rejoin > 0 && rejoin < (1 << 20)) {
     return invalid("rejoin_bytes_per_second is below 1 MiB; 0 is as fast as can be");
   }
-  return {};
+  return CheckWaits(options);
 }
 
 constexpr uint32_t kGroupsOfCluster = 64;
@@ -372,6 +400,10 @@ void Engine::PrepareShards(std::vector<ShardStart>* starts) {
     start.core_count = static_cast<uint32_t>(cores);
     start.opening = &opening_;
     start.transport = options_.cluster.transport;
+    start.window_bytes_max = options_.cluster.window_bytes_max;
+    start.budget.leader_ns_max = options_.leader_ms_max * kNsPerMs;
+    start.budget.append_ns_max = options_.append_ms_max * kNsPerMs;
+    start.budget.read_ns_max = options_.read_ms_max * kNsPerMs;
     start.host = this;
     start.budget.inflight_bytes_max = options_.inflight_bytes_max / cores;
     start.inflight_read_bytes_max = options_.inflight_read_bytes_max / cores;

@@ -19,6 +19,9 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
   start_ = std::move(start);
   start_done_ = std::move(done);
   budget_ = std::move(start_.budget);
+  if (!start_.groups.empty()) {
+    leaderless_ = std::vector<std::atomic<bool>>(Raw(start_.groups.back()) / start_.core_count + 1);
+  }
   uint64_t groups = std::max<uint64_t>(1, start_.groups.size());
   log_bytes_per_group_max_ = std::max<uint64_t>(256 << 10, budget_.hot_bytes_max / (4 * groups));
   budget_.kept_log_bytes_max = log_bytes_per_group_max_;
@@ -65,6 +68,7 @@ void Shard::OnWalStarted(Status status) {
     peers::HubOptions options;
     options.opening = start_.directory->nonce();
     options.cluster_id = start_.directory->cluster_id();
+    options.window_bytes_max = start_.window_bytes_max;
     forwarder_ = std::make_unique<Forwarder>(&loop_, start_.transport, start_.host, &replicas_,
                                              &budget_, start_.directory->nonce(), options);
     services.hub = forwarder_->hub();
@@ -318,13 +322,20 @@ void Shard::Publish() {
   groups.reserve(replicas_.size());
   for (auto& [id, replica] : replicas_) {
     const NodeId leader = replica->LeaderHeard();
-    groups.push_back({id, leader, Raw(replica->term()), uint64_t{Raw(replica->applied())}});
+    GroupStatus& group = groups.emplace_back();
+    group = {id, leader, Raw(replica->term()), uint64_t{Raw(replica->applied())}};
+    if (replica->leads()) {
+      group.voters = static_cast<uint32_t>(replica->members().voters.size());
+      group.troubles = replica->Troubles();
+    }
     stats.streams += replica->machine().stream_count();
     stats.proposals_pending += replica->proposals_pending();
     stats.payload_lacking_bytes += replica->lacking_bytes();
     stats.read_rounds += replica->read_rounds();
     if (replica->leads()) ++stats.groups_led;
     if (leader == kNoNode) ++stats.groups_leaderless;
+    leaderless_[Raw(id) / start_.core_count].store(replica->leaderless(),
+                                                   std::memory_order_relaxed);
     const int64_t ahead_ms = std::max<int64_t>(replica->ClockAheadMs(), 0);
     stats.clock_ahead_ms = std::max(stats.clock_ahead_ms, static_cast<uint64_t>(ahead_ms));
   }

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -50,6 +51,7 @@ struct ShardStart {
   ForwarderHost* host = nullptr;
   Opening* opening = nullptr;  // Told of each group, asked whether to go on. Until `done`.
   uint32_t core_count = 1;
+  uint64_t window_bytes_max = 16 << 20;  // ClusterOptions'.
   uint64_t inflight_read_bytes_max = uint64_t{256} << 20;
   storage::Scrub::Options scrub = {};
   group::Pace::Options pace = {};
@@ -111,6 +113,10 @@ class Shard final : private storage::Wal::Listener {
   Status Ready() const { return published_ready_.Get(); }
   ShardDisk Disk() const { return published_disk_.Get(); }
   std::vector<GroupStatus> Groups() const { return published_groups_.Get(); }
+  // It has had no leader for some seconds, as of the last tick. REQUIRES: the group lives here.
+  bool IsLeaderless(GroupId group) const {
+    return leaderless_[Raw(group) / start_.core_count].load(std::memory_order_relaxed);
+  }
 
  private:
   // storage::Wal::Listener
@@ -187,6 +193,7 @@ class Shard final : private storage::Wal::Listener {
   TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;
+  std::vector<std::atomic<bool>> leaderless_;  // By group, of those that live here.
   io::Guarded<EngineStats> published_stats_;
   io::Guarded<ShardDisk> published_disk_;
   io::Guarded<std::vector<GroupStatus>> published_groups_;

@@ -19,7 +19,7 @@ void Barrier::StartRound(raft::Core* core, uint64_t now_ns) {
   Round& round = rounds_.emplace_back();
   round.number = ++last_number_;
   round.begun_ns = now_ns;
-  round.deadline_ns = now_ns + kDeadlineNs;
+  round.deadline_ns = now_ns + deadline_ns_;
   round.waiting = std::exchange(next_, {});
   // Refused where there is no leader, or too many wait: AskAgain goes on until the deadline.
   (void)core->ReadIndex(ContextOf(round.number));

@@ -33,8 +33,9 @@ class Barrier {
  public:
   static constexpr uint64_t kDeadlineNs = 5'000'000'000;
 
-  // `opening` is random, of this process's opening.
-  Barrier(ReplicaId self, uint64_t opening) : self_(self), opening_(opening) {}
+  // `opening` is random, of this process's opening; a round has `deadline_ns`.
+  Barrier(ReplicaId self, uint64_t opening, uint64_t deadline_ns = kDeadlineNs)
+      : self_(self), opening_(opening), deadline_ns_(deadline_ns) {}
 
   void Add(BarrierDone done) { next_.push_back(std::move(done)); }
 
@@ -55,7 +56,7 @@ class Barrier {
   // Takes out, in order, those whose round is confirmed at or below `applied`.
   std::vector<BarrierDone> TakeReached(Index applied);
 
-  // Those whose round has begun kDeadlineNs ago end with kUnavailable.
+  // Those whose round has begun its deadline ago end with kUnavailable.
   void Expire(uint64_t now_ns);
 
   // Stopping, failed, or replaced: none will be answered.
@@ -83,6 +84,7 @@ class Barrier {
 
   const ReplicaId self_;
   const uint64_t opening_;
+  const uint64_t deadline_ns_;
   std::vector<BarrierDone> next_;
   std::deque<Round> rounds_;
   uint64_t last_number_ = 0;

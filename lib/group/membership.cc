@@ -17,6 +17,10 @@ constexpr uint64_t kBehindMax = 4096;
 constexpr uint64_t kHeardNs = 1'000'000'000;  // Some heartbeats, one of which may be lost.
 constexpr uint64_t kTellWholeTicks = 50 * Replica::kHeartbeatTicks;  // A voter's word may be lost.
 constexpr uint64_t kTellLackingTicks = 5 * Replica::kHeartbeatTicks;
+// Of what is told as trouble. A voter says that it lacks nothing each ten seconds.
+constexpr uint64_t kAwayNs = 5'000'000'000;
+constexpr uint64_t kWordNs = 15'000'000'000;
+constexpr uint64_t kFarBehind = 10'000;
 constexpr GroupId kMetaGroup{0};
 
 bool Contains(const std::vector<ReplicaId>& members, ReplicaId one) {
@@ -301,6 +305,32 @@ void Replica::ForgetWholeness() {
   shipped_.clear();
   heard_ns_.clear();
   going_since_ns_ = 0;
+  leads_since_ns_ = services_.loop->now_ns();
+}
+
+// One that has just begun to lead has heard little yet.
+std::vector<ReplicaTrouble> Replica::Troubles() const {
+  std::vector<ReplicaTrouble> troubles;
+  if (!leads() || failed()) return troubles;
+  const uint64_t now_ns = services_.loop->now_ns();
+  const uint64_t leads_ns = now_ns - std::min(now_ns, leads_since_ns_);
+  const bool judges_silence = leads_ns > kAwayNs;
+  const bool judges_words = leads_ns > kWordNs;
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (peer.learner) continue;
+    const NodeId node = NodeOf(peer.id);
+    const bool self = peer.id == services_.self;
+    const bool has_all = self ? whole() : whole_peers_.contains(peer.id);
+    if (judges_silence && !HeardSince(peer.id, now_ns - kAwayNs)) {
+      troubles.push_back({node, ReplicaTrouble::Kind::kAway});
+    } else if (!self && (peer.state == raft::ProgressState::kSnapshot ||
+                         Raw(peer.match) + kFarBehind < Raw(log_.last()))) {
+      troubles.push_back({node, ReplicaTrouble::Kind::kBehind});
+    } else if (judges_words && !has_all) {
+      troubles.push_back({node, ReplicaTrouble::Kind::kNotWhole});
+    }
+  }
+  return troubles;
 }
 
 }  // namespace ursula::group

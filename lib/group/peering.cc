@@ -137,6 +137,7 @@ void Replica::OnPeerMessage(raft::Message message) {
   Schedule();
   if (core_->is_leader()) heard_ns_[message.from] = services_.loop->now_ns();
   if (message.kind == raft::MessageKind::kAppend) NotePast(message);
+  if (message.kind == raft::MessageKind::kTimeoutNow) asked_to_lead_ = message.term;
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {
     (void)core_->Step(std::move(message));
@@ -238,7 +239,11 @@ bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {
 void Replica::TellLeader() {
   if (services_.leaders == nullptr || state_ == State::kStarting) return;
   if (core_->leader() == told_leader_ && leads() == told_leads_) return;
-  if (leads() && !told_leads_) ++services_.budget->stats.elections_won;
+  if (leads() && !told_leads_) {
+    ++services_.budget->stats.elections_won;
+    const bool asked = Raw(asked_to_lead_) + 1 == Raw(core_->term()) && asked_to_lead_ != Term{};
+    if (asked) ++services_.budget->stats.handed_over;
+  }
   const std::string term = ", term " + std::to_string(Raw(core_->term()));
   if (leads() != told_leads_) {
     services_.Log(0, group_, (leads() ? "leads here" : "leads here no longer") + term);
@@ -276,8 +281,9 @@ void Replica::ExpireWaiting() {
   if (sole_voter()) return;
   const uint64_t now_ns = services_.loop->now_ns();
   barrier_.Expire(now_ns);
-  if (now_ns >= kProposalDeadlineNs) {
-    for (Proposals::Waiter& waiter : proposals_.TakeOlder(now_ns - kProposalDeadlineNs)) {
+  const uint64_t append_ns_max = services_.budget->append_ns_max;
+  if (now_ns >= append_ns_max) {
+    for (Proposals::Waiter& waiter : proposals_.TakeOlder(now_ns - append_ns_max)) {
       URSULA_SOMETIMES("group: a proposal met its deadline");
       EndUnknown(&waiter, "no majority has confirmed this in time; it may or may not be applied");
     }

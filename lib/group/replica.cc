@@ -33,7 +33,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       reset_missing_(recovered.reset_missing),
       machine_(std::move(recovered.machine)),
       clock_(services.loop),
-      barrier_(services.self, services.opening),
+      barrier_(services.self, services.opening, services.budget->read_ns_max),
       leader_seen_ns_(services.loop->now_ns()),
       catch_ups_(services, this),
       checkpoint_(services, group, this),
@@ -89,12 +89,16 @@ uint32_t Replica::Jitter(uint32_t bound) {
   return static_cast<uint32_t>(services_.loop->Entropy() % bound);
 }
 
+bool Replica::leaderless() const {
+  return state_ == State::kRunning && core_->leader() == raft::kNoReplica &&
+         services_.loop->now_ns() - leader_seen_ns_ >= kLeaderlessNs;
+}
+
 Status Replica::Ready() const {
   if (state_ == State::kFailed) return failure_;
   if (state_ == State::kStopping || state_ == State::kStopped) return Stopping();
   if (state_ == State::kStarting) return Starting();
-  if (core_->leader() == raft::kNoReplica &&
-      services_.loop->now_ns() - leader_seen_ns_ >= kLeaderlessNs) {
+  if (leaderless()) {
     return Status(StatusCode::kUnavailable, "this group has no leader; try again");
   }
   if (!payload_failure_.ok()) return payload_failure_;

@@ -71,9 +71,8 @@ class Replica final : private raft::Driver,
   //   kResourceExhausted   nothing was applied: a limit;
   //   kStorageFull         nothing was applied: the disk, or the memory in its place;
   //   kInvalidArgument     no command can say this, or it is larger than a log record can be;
-  //   kOutcomeUnknown      it may or may not be applied: the log failed, kProposalDeadlineNs
-  //   passed,
-  //                        or it stopped first.
+  //   kOutcomeUnknown      it may or may not be applied: the log failed, append_ns_max of
+  //                        the budget passed, or it stopped first.
   // `messages` make up the payload (in the command's framing); the command's own is empty then.
   // False: `done` will say that it came to no decision. One behind it may still be let in.
   bool Propose(stream::Command* command, std::span<const Bytes> messages, ProposeDone done);
@@ -169,6 +168,8 @@ class Replica final : private raft::Driver,
   Term term() const { return core_->term(); }
   // Of a leader, in order of ids; empty elsewhere.
   std::vector<raft::PeerStatus> Peers() const { return core_->Peers(); }
+  // Of a leader: those of its voters that couldn't take its place; by id.
+  std::vector<ReplicaTrouble> Troubles() const;
   // Of a leader: it was heard of within a second.
   bool Hears(ReplicaId member) const { return IsActive(member); }
   Index applied() const { return applied_index_; }
@@ -179,6 +180,8 @@ class Replica final : private raft::Driver,
   Index recovered() const { return recovered_index_; }
   // Ok while there is a leader, or was one within kLeaderlessNs.
   Status Ready() const;
+  // It takes part, and hasn't known of a leader for kLeaderlessNs.
+  bool leaderless() const;
   bool installing() const { return install_.state() != Install::State::kIdle; }
   // Of its streams' payload, what is on no disk of its own yet.
   uint64_t lacking_bytes() const { return fetch_.lacking_bytes(); }
@@ -222,7 +225,6 @@ class Replica final : private raft::Driver,
 
   static constexpr uint64_t kTickMs = 100;
   static constexpr uint32_t kHeartbeatTicks = 2;
-  static constexpr uint64_t kProposalDeadlineNs = 10'000'000'000;
   // A leader whose log takes longer for one write hands over.
   static constexpr uint64_t kSlowLogNs = 2'000'000'000;
   static constexpr uint64_t kLeaderlessNs = 5'000'000'000;
@@ -464,6 +466,8 @@ class Replica final : private raft::Driver,
   // As leader: learners that have said that they are whole, and those that were sent a snapshot.
   absl::btree_set<ReplicaId> whole_peers_;
   absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
+  uint64_t leads_since_ns_ = 0;                    // It didn't a tick before.
+  Term asked_to_lead_{};                           // By that term's leader.
   uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
   Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
   Term lacking_told_{};          // To that term's leader.

@@ -61,6 +61,11 @@ struct CoreBudget {
   }
   uint64_t waiters_max = 0;
   uint64_t message_bytes_max = 0;  // One append's payload.
+  // With peers: until a leader is found, what was proposed is confirmed, a read's round is
+  // answered.
+  uint64_t leader_ns_max = 5'000'000'000;
+  uint64_t append_ns_max = 10'000'000'000;
+  uint64_t read_ns_max = 5'000'000'000;
   // Snapshots are collected a step a turn, of one group at a time.
   stream::CollectionStep collection_step = {};
   bool collecting = false;

@@ -146,8 +146,7 @@ std::vector<std::string> AdminHandler::Warnings() const {
   std::vector<std::string> warnings;
   const ClusterStatus cluster = serving() ? view_->engine->Cluster() : ClusterStatus();
   if (view_->peers) {
-    warnings =
-        UnconnectedSentences(serving() ? PeersExpected(view_->peers(), cluster) : view_->peers());
+    warnings = PeerSentences(serving() ? PeersExpected(view_->peers(), cluster) : view_->peers());
   }
   if (!serving()) return warnings;
   if (cluster.rejoins) {
@@ -188,6 +187,7 @@ ClusterView AdminHandler::Cluster() const {
   if (view_->peers) view.peers = view_->peers();
   view.version = view_->version;
   view.peer_address = view_->peer_address;
+  view.http_address = view_->http_address;
   const Status ready = Readiness();
   view.ready = ready.ok();
   if (!ready.ok()) view.reasons.push_back(ready.message());

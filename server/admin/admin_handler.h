@@ -30,6 +30,7 @@ struct AdminView {
   std::string version = {};
   GateOptions gate = {};
   std::string peer_address = {};  // Where this node's peers reach it.
+  std::string http_address = {};  // Where clients do; empty: it isn't told.
   NodeId node = {};  // Who this is among several; 0: it is alone, and `peers` is empty.
   mutable Function<std::vector<PeerState>()> peers = {};
   // Recovered, and clients are listened for: what follows is there.

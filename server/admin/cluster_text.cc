@@ -50,16 +50,81 @@ class Object {
   bool first_ = true;
 };
 
-void AppendGroup(const GroupStatus& group, std::string* out) {
+void AppendSentence(const std::string& sentence, std::string* out) {
+  protocol::AppendJsonString(out, sentence);
+}
+
+template <class Items, class Append>
+void AppendArray(const Items& items, Append append, std::string* out) {
+  *out += '[';
+  bool first = true;
+  for (const auto& item : items) {
+    if (!first) *out += ',';
+    first = false;
+    append(item, out);
+  }
+  *out += ']';
+}
+
+void AppendTrouble(const ReplicaTrouble& trouble, std::string* out) {
+  Object object(out);
+  object.Number("node", static_cast<uint64_t>(trouble.node));
+  object.Text("reason", NameOf(trouble.kind));
+  object.End();
+}
+
+// What its leader alone knows stands there alone.
+void AppendGroup(const GroupStatus& group, const ClusterStatus& status, std::string* out) {
   Object object(out);
   object.Number("group", static_cast<uint32_t>(group.group));
   object.Number("leader", static_cast<uint64_t>(group.leader));
   object.Number("term", group.term);
   object.Number("applied", group.applied);
+  if (group.voters != 0) {
+    object.Number("voters", group.voters);
+    object.Number("voters_missing", VotersMissing(group, status));
+    object.Name("troubles");
+    AppendArray(group.troubles, AppendTrouble, out);
+  }
   object.End();
 }
 
 }  // namespace
+
+const char* NameOf(ReplicaTrouble::Kind kind) {
+  switch (kind) {
+    case ReplicaTrouble::Kind::kAway:
+      return "away";
+    case ReplicaTrouble::Kind::kBehind:
+      return "behind";
+    case ReplicaTrouble::Kind::kNotWhole:
+      return "not_whole";
+  }
+  return "";
+}
+
+uint32_t VotersMissing(const GroupStatus& group, const ClusterStatus& status) {
+  using Stage = MemberStatus::Stage;
+  uint32_t wanted = 0;
+  for (const MemberStatus& member : status.members) {
+    if (member.stage == Stage::kMember || member.stage == Stage::kJoining) ++wanted;
+  }
+  if (wanted % 2 == 0 && wanted > 0) --wanted;
+  return group.voters == 0 || group.voters >= wanted ? 0 : wanted - group.voters;
+}
+
+ReplicaCounts CountReplicas(const ClusterStatus& status) {
+  ReplicaCounts counts;
+  for (const GroupStatus& group : status.groups) {
+    const uint32_t missing = VotersMissing(group, status);
+    counts.missing += missing;
+    for (const ReplicaTrouble& trouble : group.troubles) {
+      ++counts.troubles[static_cast<std::size_t>(trouble.kind)];
+    }
+    counts.groups += missing != 0 || !group.troubles.empty() ? 1 : 0;
+  }
+  return counts;
+}
 
 const char* NameOf(MemberStatus::Stage stage) {
   switch (stage) {
@@ -111,6 +176,9 @@ void AppendPeer(const PeerState& peer, std::string* out) {
   object.Flag("connected", peer.connected);
   object.Flag("connected_from", peer.connected_from);
   object.Text("refusal", peer.refusal);
+  object.Text("warning", peer.warning);
+  object.Text("http_address", peer.http_address);
+  object.Number("append_bytes_max", peer.append_bytes_max);
   object.Text("incarnation", peer.incarnation == 0 ? "" : Hex(peer.incarnation));
   object.Text("cluster_id", peer.cluster_id == 0 ? "" : Hex(peer.cluster_id));
   object.Number("feature_level_max", peer.feature_level_max);
@@ -127,22 +195,6 @@ void AppendPeer(const PeerState& peer, std::string* out) {
   object.End();
 }
 
-void AppendSentence(const std::string& sentence, std::string* out) {
-  protocol::AppendJsonString(out, sentence);
-}
-
-template <class Items, class Append>
-void AppendArray(const Items& items, Append append, std::string* out) {
-  *out += '[';
-  bool first = true;
-  for (const auto& item : items) {
-    if (!first) *out += ',';
-    first = false;
-    append(item, out);
-  }
-  *out += ']';
-}
-
 }  // namespace
 
 std::string ClusterJson(const ClusterView& view) {
@@ -152,6 +204,8 @@ std::string ClusterJson(const ClusterView& view) {
   object.Text("cluster_id", view.status.cluster_id == 0 ? "" : Hex(view.status.cluster_id));
   object.Text("version", view.version);
   object.Text("peer_address", view.peer_address);
+  object.Text("http_address", view.http_address);
+  object.Number("append_bytes_max", view.status.message_bytes_max);
   object.Flag("ready", view.ready);
   object.Name("reasons");
   AppendArray(view.reasons, AppendSentence, &out);
@@ -159,7 +213,12 @@ std::string ClusterJson(const ClusterView& view) {
   AppendArray(view.warnings, AppendSentence, &out);
   object.Text("opening", view.opening);
   object.Name("groups");
-  AppendArray(view.status.groups, AppendGroup, &out);
+  AppendArray(
+      view.status.groups,
+      [&view](const GroupStatus& group, std::string* into) {
+        AppendGroup(group, view.status, into);
+      },
+      &out);
   object.Name("members");
   AppendArray(view.status.members, AppendMember, &out);
   object.Number("groups_settled", view.status.groups_settled);
@@ -199,9 +258,10 @@ std::vector<PeerState> PeersExpected(std::vector<PeerState> peers, const Cluster
   return peers;
 }
 
-std::vector<std::string> UnconnectedSentences(const std::vector<PeerState>& peers) {
+std::vector<std::string> PeerSentences(const std::vector<PeerState>& peers) {
   std::vector<std::string> sentences;
   for (const PeerState& peer : peers) {
+    if (!peer.warning.empty()) sentences.push_back(peer.warning);
     if (peer.connected && peer.connected_from) continue;
     sentences.push_back(
         "node " + std::to_string(static_cast<uint64_t>(peer.node)) + " isn't connected: " +

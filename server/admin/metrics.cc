@@ -169,6 +169,22 @@ void AddLevels(const ClusterStatus& cluster, Families* out) {
              cluster.feature_level_max);
 }
 
+// Of the groups that this node leads: each group is counted once in the cluster.
+void AddReplicas(const ClusterStatus& cluster, Families* out) {
+  const ReplicaCounts counts = CountReplicas(cluster);
+  out->Gauge("groups_under_replicated",
+             "Groups led here that lack a voter, or the use of one's replica.",
+             Number(counts.groups));
+  out->Family("replicas_unusable",
+              "Replicas that groups led here lack, or can't count on, by reason.",
+              MetricType::Gauge);
+  out->Labelled("reason", "missing", MetricType::Gauge, Number(counts.missing));
+  for (ReplicaTrouble::Kind kind : kTroubleKinds) {
+    out->Labelled("reason", NameOf(kind), MetricType::Gauge,
+                  Number(counts.troubles[static_cast<std::size_t>(kind)]));
+  }
+}
+
 void AddGroups(const ClusterStatus& cluster, Families* out) {
   if (cluster.groups.empty()) return;  // It recovers: a sum of nothing would look like a fall.
   out->Gauge("groups", "Groups that streams are spread over.", Number(cluster.groups.size()));
@@ -178,6 +194,7 @@ void AddGroups(const ClusterStatus& cluster, Families* out) {
                "Terms of all groups together: one more with each election, won or not, and with "
                "each hand-over.",
                terms);
+  AddReplicas(cluster, out);
   if (cluster.groups.size() > kGroupSeriesMax) return;
   auto each = [&](const char* name, const char* help, auto value) {
     out->Family(name, help, MetricType::Gauge);
@@ -237,6 +254,8 @@ void AddCluster(const MetricsInput& input, Families* out) {
                engine.forwarded_calls);
   out->Counter("elections_won_total", "How often a replica of this node became its group's leader.",
                engine.elections_won);
+  out->Counter("handed_over_total", "Of those: the leader before had asked it to lead, as planned.",
+               engine.handed_over);
   out->Counter("read_rounds_total", "Rounds of ReadIndex; one serves all reads that wait for it.",
                engine.read_rounds);
   out->Counter("entries_applied_total", "Entries of all groups' logs, applied here.",

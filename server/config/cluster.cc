@@ -51,6 +51,7 @@ class Checker {
 
   std::vector<std::string> Check() {
     CheckAdmin();
+    CheckWaits();
     if (config_.peers.empty()) {
       CheckAlone();
       return std::move(mistakes_);
@@ -73,6 +74,9 @@ class Checker {
     if (config_.node_id != 0) needs_peers("node-id", std::to_string(config_.node_id));
     if (!config_.peer_listen.host.empty()) {
       needs_peers("peer-listen", FormatHostPort(config_.peer_listen));
+    }
+    if (!config_.advertise_http.host.empty()) {
+      needs_peers("advertise-http", FormatHostPort(config_.advertise_http));
     }
     if (config_.cluster_id != 0) needs_peers("cluster-id", FormatClusterId(config_.cluster_id));
   }
@@ -145,6 +149,14 @@ class Checker {
               ": a node of a cluster takes its history from the others; to bring up a copy, start "
               "it without --peers");
     }
+  }
+
+  void CheckWaits() {
+    if (config_.append_timeout_ms >= config_.leader_timeout_ms) return;
+    Mistake(
+        named_("append-timeout-ms", std::to_string(config_.append_timeout_ms)) +
+        ": is below --leader-timeout-ms, " + std::to_string(config_.leader_timeout_ms) +
+        ", which is a part of it: a request that finds its leader late would have no time left");
   }
 
   // Whoever reaches the address could vote and append.
@@ -253,6 +265,15 @@ std::vector<uint64_t> FoundersOf(const ServerConfig& config) {
   }
   std::ranges::sort(founders);
   return founders;
+}
+
+std::string HttpAddressOf(const ServerConfig& config) {
+  if (!config.advertise_http.host.empty()) return FormatHostPort(config.advertise_http);
+  if (config.listen.port == 0 || IsAnyAddress(config.listen)) return {};
+  const bool here =
+      std::ranges::all_of(config.peers, [](const auto& peer) { return IsLoopback(peer.second); });
+  if (IsLoopback(config.listen) && !here) return {};
+  return FormatHostPort(config.listen);
 }
 
 std::vector<std::string> ClusterMistakes(

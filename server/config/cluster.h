@@ -33,6 +33,10 @@ std::string FormatClusterId(uint64_t id);
 // Every node that founds the cluster, in order: `peers` and `node_id`.
 std::vector<uint64_t> FoundersOf(const ServerConfig& config);
 
+// What the node says of where clients reach it: --advertise-http, else --listen; empty where that
+// is no single address, or one that only this machine reaches and not all nodes are on it.
+std::string HttpAddressOf(const ServerConfig& config);
+
 // A sentence for each thing that is wrong with the options together. `named`: an option's name as
 // the user wrote it, with a value.
 std::vector<std::string> ClusterMistakes(

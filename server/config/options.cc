@@ -71,6 +71,16 @@ std::string PeerListen(ServerConfig* config, Text text) {
   return {};
 }
 
+std::string AdvertiseHttp(ServerConfig* config, Text text) {
+  std::optional<HostPort> address = ParsePeerAddress(text);
+  if (!address || IsAnyAddress(*address)) {
+    return "HOST:PORT as clients reach this node: a name or a numeric host that isn't 0.0.0.0, and "
+           "a port that isn't 0";
+  }
+  config->advertise_http = *address;
+  return {};
+}
+
 std::string Peers(ServerConfig* config, Text text) {
   std::optional<std::map<uint64_t, HostPort>> peers = ParsePeers(text);
   if (!peers) {
@@ -232,6 +242,13 @@ constexpr std::array kCluster = {
            "What the nodes know each other by, and ursulactl them; the same on each of them.\n"
            "Needed unless all are on this machine.",
            ClusterSecretFile},
+    Option{"advertise-http", "HOST:PORT",
+           "Where clients reach this node; told to the others and shown by ursulactl status.\n"
+           "[--listen, unless that is no address that others could use]",
+           AdvertiseHttp},
+    Option{"peer-window-bytes-max", "SIZE",
+           "What may wait for one node, for each core and channel. [16MiB]",
+           Size<&ServerConfig::peer_window_bytes_max, kMiB, kGiB>},
     Option{"peer-connections-max", "N", "Connections from other nodes, two for each. [64]",
            Number<&ServerConfig::peer_connections_max, 8, 4096>},
 };
@@ -345,6 +362,16 @@ constexpr std::array kTimes = {
            Number<&ServerConfig::body_timeout_ms, 100, 24 * kHourMs>},
     Option{"idle-timeout-ms", "N", "For a connection between two requests. [75000]",
            Number<&ServerConfig::idle_timeout_ms, 100, kHourMs>},
+    Option{"leader-timeout-ms", "N",
+           "In a cluster: for a request's group to have a leader that takes it; then 503. [5000]",
+           Number<&ServerConfig::leader_timeout_ms, 100, 600'000>},
+    Option{"append-timeout-ms", "N",
+           "For a write to be confirmed by a majority, the time above included; then 504.\n"
+           "[10000]",
+           Number<&ServerConfig::append_timeout_ms, 100, 600'000>},
+    Option{"read-timeout-ms", "N",
+           "For a read's group to confirm that its leader still leads; then 503. [5000]",
+           Number<&ServerConfig::read_timeout_ms, 100, 600'000>},
     Option{"shutdown-timeout-ms", "N", "For requests under way when asked to stop. [10000]",
            Number<&ServerConfig::shutdown_timeout_ms, 0, kHourMs>},
 };

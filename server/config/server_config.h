@@ -46,6 +46,8 @@ struct ServerConfig {
   std::string cluster_secret_file = {};
   std::string cluster_secret = {};  // What is in that file.
   uint32_t peer_connections_max = 64;
+  uint64_t peer_window_bytes_max = uint64_t{16} << 20;
+  HostPort advertise_http = {};  // Where clients reach it; empty: see HttpAddressOf.
 
   // What it keeps and where.
   std::string data_dir = "./ursula-data";
@@ -88,6 +90,10 @@ struct ServerConfig {
   uint64_t body_timeout_ms = 600'000;
   uint64_t idle_timeout_ms = 75'000;
   uint64_t shutdown_timeout_ms = 10'000;
+  // Of a node of a cluster.
+  uint64_t leader_timeout_ms = 5'000;
+  uint64_t append_timeout_ms = 10'000;
+  uint64_t read_timeout_ms = 5'000;
 
   // Logs.
   std::string log_level = "info";

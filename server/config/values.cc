@@ -100,6 +100,13 @@ bool IsLoopback(const HostPort& address) {
   return address.host == "::1" || address.host.starts_with("127.");
 }
 
+bool IsAnyAddress(const HostPort& address) {
+  in_addr v4 = {};
+  in6_addr v6 = {};
+  if (inet_pton(AF_INET, address.host.c_str(), &v4) == 1) return v4.s_addr == INADDR_ANY;
+  return inet_pton(AF_INET6, address.host.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
 bool IsServiceLink(std::string_view name, std::string_view value) {
   constexpr std::string_view kPort = "_PORT_";
   if (name.ends_with("_SERVICE_HOST") || name.ends_with("_SERVICE_PORT")) return true;

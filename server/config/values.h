@@ -29,6 +29,7 @@ std::optional<bool> ParseBool(std::string_view text);
 std::optional<HostPort> ParseHostPort(std::string_view text);
 std::string FormatHostPort(const HostPort& address);
 bool IsLoopback(const HostPort& address);
+bool IsAnyAddress(const HostPort& address);  // 0.0.0.0 or ::, in whichever form.
 
 // "a, b,c": its parts, without the spaces around them; none is empty.
 std::optional<std::vector<std::string>> ParseList(std::string_view text);

@@ -34,6 +34,7 @@ constexpr std::array kCommands = {
     NamedCommand{"node cordon", Command::kNodeCordon},
     NamedCommand{"node uncordon", Command::kNodeUncordon},
     NamedCommand{"node drain", Command::kNodeDrain},
+    NamedCommand{"node replace", Command::kNodeReplace},
     NamedCommand{"replicas", Command::kReplicas},
     NamedCommand{"recover", Command::kRecover},
 };
@@ -192,6 +193,7 @@ class ArgumentReader {
       Mistake("recover: say with --lost which nodes are gone for ever");
     }
     if (transfer && !arguments.all) return TakeTransfer(used);
+    if (arguments.command == Command::kNodeReplace) return TakeReplace(used);
     if (name.starts_with("node ")) return TakeNode(name, used);
     if (arguments.command == Command::kReplicas) return TakeReplicas(used);
     if (words_.size() > used) Mistake("'" + words_[used] + "' is too much after " + name);
@@ -216,6 +218,21 @@ class ArgumentReader {
   void TakeNode(const std::string& name, std::size_t used) {
     if (words_.size() != used + 1) return Mistake(name + ": say which node, by its number");
     TakeNumber(name, words_[used], 1, kNodeMax, "a node's number", &read_.arguments.node);
+  }
+
+  void TakeReplace(std::size_t used) {
+    if (words_.size() != used + 2) {
+      return Mistake(
+          "node replace: say which node goes, and which takes its place (node replace 3 4)");
+    }
+    Arguments& arguments = read_.arguments;
+    TakeNumber("node replace", words_[used], 1, kNodeMax, "a node's number", &arguments.node);
+    TakeNumber("node replace", words_[used + 1], 1, kNodeMax, "a node's number",
+               &arguments.node_new);
+    if (arguments.node != arguments.node_new || arguments.node == 0) return;
+    Mistake(
+        "node replace: a node doesn't replace itself; a machine is replaced under its number by "
+        "starting the new one with an empty directory: the others fill it");
   }
 
   void TakeReplicas(std::size_t used) {
@@ -258,6 +275,8 @@ Commands
   node remove N            The cluster is to be without node N; ends when it is.
   node cordon N            Node N is to lead nothing. node uncordon N: it may again.
   node drain N             Cordon it; ends when it leads nothing.
+  node replace N M         Node M, with an empty directory, takes node N's place; ends
+                           when it has, and N is no member any more.
   replicas N               N nodes, 1, 3 or 5, are to have all of the data: adds those
                            that wait and that a member names as its peer.
   recover --lost N,N       A majority is gone for ever: what the other nodes have, and,

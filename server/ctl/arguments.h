@@ -30,6 +30,7 @@ enum class Command : uint8_t {
   kNodeCordon,
   kNodeUncordon,
   kNodeDrain,
+  kNodeReplace,
   kReplicas,
   kRecover,
 };
@@ -46,7 +47,8 @@ struct Arguments {
   uint32_t group = 0;
   uint64_t to = 0;
   uint64_t all_from = 0;
-  uint64_t node = 0;      // Of kNode….
+  uint64_t node = 0;      // Of kNode…; of kNodeReplace the one that goes,
+  uint64_t node_new = 0;  // and the one that comes.
   uint64_t replicas = 0;  // Of kReplicas.
   // Of kRecover: nodes, ascending; and whether it is done, or only looked at.
   std::vector<uint64_t> lost = {};

@@ -138,6 +138,30 @@ std::vector<NodeChange> ChangesTo(uint64_t count, const Overview& overview, cons
   return changes;
 }
 
+std::vector<NodeChange> ChangesToReplace(uint64_t from, uint64_t to, const Overview& overview,
+                                         ErrorSeen* why) {
+  const Members& members = overview.members;
+  if (!members.by_leader) {
+    *why = {"NO_LEADER", std::string(kNobodyTells)};
+    return {};
+  }
+  const MemberSeen* const old_one = members.Find(from);
+  const MemberSeen* const new_one = members.Find(to);
+  const bool replaced = old_one == nullptr && new_one != nullptr;
+  if (!replaced && (old_one == nullptr || old_one->stage == Stage::kInvited)) {
+    *why = {"NO_MEMBER", Name(from) +
+                             " is no member, so there is nothing to replace: ursulactl "
+                             "status shows who is; ursulactl node add " +
+                             Number(to) + " adds one"};
+    return {};
+  }
+  std::vector<NodeChange> changes = {{.kind = Kind::kAdd, .node = to}};
+  NodeChange& removal = changes.emplace_back();
+  removal = {.kind = Kind::kRemove, .node = from, .after = to};
+  if (replaced) removal.state = State::kWasSo;
+  return changes;
+}
+
 bool NodeChanges::Round(const Deadline* end) {
   if (round_++ > 0) LookAround(&client_, &survey_, end);
   const Overview overview = Summarize(survey_);
@@ -155,8 +179,30 @@ bool NodeChanges::Round(const Deadline* end) {
   return pending;
 }
 
+// Nobody goes before who is to take its place is there: else a node that never comes would leave
+// the cluster with one less.
+bool NodeChanges::IsHeldUp(const Overview& overview, NodeChange* change) const {
+  if (change->after == 0) return false;
+  const auto other = std::ranges::find_if(changes_, [change](const NodeChange& one) {
+    return one.node == change->after && one.kind == Kind::kAdd;
+  });
+  if (other != changes_.end() && other->state == State::kRefused) {
+    change->state = State::kRefused;
+    change->code = other->code;
+    change->text = Name(change->node) + " stays: " + other->text;
+    return true;
+  }
+  const MemberSeen* const member = overview.members.Find(change->after);
+  const bool there =
+      member != nullptr && (member->stage == Stage::kJoining || member->stage == Stage::kMember);
+  if (there) return false;
+  change->text = Name(change->node) + " stays until " + Name(change->after) + " is there";
+  return true;
+}
+
 void NodeChanges::Advance(const Overview& overview, const Deadline* end, NodeChange* change) {
   Asked& asked = asked_[change->node];
+  if (!asked.taken && IsHeldUp(overview, change)) return;
   if (!asked.taken) {
     if (asked.round != 0 && round_ - asked.round < kRoundsPerAsk) return;
     if (asked_any_ && Passed(end)) return;
@@ -411,7 +457,10 @@ void NodeChanges::GiveUp() {
     if (change.state != State::kPending) continue;
     change.state = State::kLate;
     const Asked& asked = asked_[change.node];
-    if (asked.round == 0) {
+    if (asked.round == 0 && change.after != 0 && !change.text.empty()) {
+      change.code = "LATE";
+      change.text += "; nothing was asked of it yet: the same command goes on from here";
+    } else if (asked.round == 0) {
       change.code = "LATE";
       change.text = "there was no time to ask for it: give it more with --wait-ms";
     }

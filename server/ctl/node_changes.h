@@ -36,6 +36,9 @@ struct NodeChange {
   };
   Kind kind = Kind::kAdd;
   uint64_t node = 0;
+  // kRemove: not before this node is joining, or a member; 0: at once. It takes the other's place:
+  // the groups do without the one once they have the other.
+  uint64_t after = 0;
   State state = State::kPending;
   std::string code = {};  // Of the last refusal; empty: there was none.
   std::string text = {};  // Of that, or what it waits for.
@@ -47,6 +50,11 @@ std::string_view NameOf(NodeChange::Kind kind);
 // operator's choice, or nobody knows the members.
 std::vector<NodeChange> ChangesTo(uint64_t count, const Overview& overview, const Survey& survey,
                                   ErrorSeen* why);
+
+// What has node `to` take the place of node `from`: asked again, it goes on from where it was. With
+// *why, if it can't be: neither is a member, or nobody knows the members.
+std::vector<NodeChange> ChangesToReplace(uint64_t from, uint64_t to, const Overview& overview,
+                                         ErrorSeen* why);
 
 class NodeChanges {
  public:
@@ -73,6 +81,7 @@ class NodeChanges {
   };
 
   void Advance(const Overview& overview, const Deadline* end, NodeChange* change);
+  bool IsHeldUp(const Overview& overview, NodeChange* change) const;
   void Ask(const Overview& overview, const Deadline* end, NodeChange* change);
   bool TakeAnswer(const NodeSeen& seen, const Result<AdminAnswer>& answer, NodeChange* change);
   void TakeError(const ErrorSeen& error, NodeChange* change);

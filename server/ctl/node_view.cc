@@ -84,6 +84,15 @@ class Document {
   bool ok_ = false;
 };
 
+bool TakeTrouble(element from, TroubleSeen* trouble) {
+  object members;
+  if (from.get(members) != simdjson::SUCCESS) return false;
+  Members all(members);
+  all.Number("node", UINT64_MAX, &trouble->node);
+  all.Text("reason", &trouble->reason);
+  return all.ok() && trouble->node != 0;
+}
+
 bool TakeGroup(element from, GroupSeen* group) {
   object members;
   if (from.get(members) != simdjson::SUCCESS) return false;
@@ -92,6 +101,9 @@ bool TakeGroup(element from, GroupSeen* group) {
   all.Number("leader", UINT64_MAX, &group->leader);
   all.Number("term", UINT64_MAX, &group->term);
   all.Number("applied", UINT64_MAX, &group->applied);
+  all.Number("voters_missing", kMembersMax, &group->voters_missing);
+  all.Each("troubles", kMembersMax,
+           [&](element one) { return TakeTrouble(one, &group->troubles.emplace_back()); });
   return all.ok();
 }
 
@@ -131,6 +143,7 @@ bool TakePeer(element from, PeerSeen* peer) {
   Members all(members);
   all.Number("node", UINT64_MAX, &peer->node);
   all.Text("address", &peer->address);
+  all.Text("http_address", &peer->http_address);
   all.Flag("connected", &to);
   all.Flag("connected_from", &back);
   all.Text("refusal", &peer->refusal);
@@ -181,6 +194,7 @@ std::optional<NodeView> ParseNodeView(std::string_view json) {
   all.Text("cluster_id", &view.cluster_id);
   all.Text("version", &view.version);
   all.Text("peer_address", &view.peer_address);
+  all.Text("http_address", &view.http_address);
   all.Text("opening", &view.opening);
   all.Flag("ready", &view.ready);
   all.Sentences("reasons", &view.reasons);

@@ -20,17 +20,26 @@ inline constexpr std::size_t kPeersMax = 64;
 inline constexpr std::size_t kMembersMax = 64;
 inline constexpr std::size_t kSentencesMax = 64;
 
+// A voter's replica that its group can't count on.
+struct TroubleSeen {
+  uint64_t node = 0;
+  std::string reason = {};  // "away", "behind", "not_whole", or a newer release's.
+};
+
 struct GroupSeen {
   uint32_t group = 0;
   uint64_t leader = 0;  // 0: of none.
   uint64_t term = 0;
   uint64_t applied = 0;
+  uint64_t voters_missing = 0;  // As its leader says; others don't, nor what follows.
+  std::vector<TroubleSeen> troubles = {};
 };
 
 struct PeerSeen {
   uint64_t node = 0;
-  std::string address = {};  // Where it listens to peers.
-  bool connected = false;    // Both ways.
+  std::string address = {};       // Where it listens to peers.
+  std::string http_address = {};  // Where clients reach it, as it said; empty: it didn't.
+  bool connected = false;         // Both ways.
   std::string refusal = {};
 };
 
@@ -49,6 +58,7 @@ struct NodeView {
   std::string cluster_id = {};
   std::string version = {};
   std::string peer_address = {};
+  std::string http_address = {};  // Where clients reach it; empty: it doesn't say.
   bool ready = false;
   std::vector<std::string> reasons = {};
   std::vector<std::string> warnings = {};

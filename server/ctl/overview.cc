@@ -1,6 +1,7 @@
 #include "server/ctl/overview.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -15,16 +16,42 @@ constexpr std::size_t kNamedMax = 8;
 
 std::string Name(uint64_t node) { return "node " + std::to_string(node); }
 
+// What to do, by TroubleSeen::reason.
+struct TroubleText {
+  std::string_view reason = {};
+  std::string_view what = {};
+  std::string_view remedy = {};
+};
+constexpr std::array<TroubleText, 3> kTroubles = {{
+    {"away", "doesn't answer",
+     "start it, or mend the network; gone for ever: start it with an "
+     "empty directory"},
+    {"behind", "is far behind", "it catches up by itself if its disk and network can"},
+    {"not_whole", "lacks some of the data", "it fetches that from the others; look at its log"},
+}};
+constexpr TroubleText kOtherTrouble = {"", "isn't well", "its log and theirs say more"};
+
+const TroubleText& TextOf(std::string_view reason) {
+  const auto found = std::ranges::find(kTroubles, reason, &TroubleText::reason);
+  return found == kTroubles.end() ? kOtherTrouble : *found;
+}
+
 void AddGroups(const NodeView& view, std::map<uint32_t, GroupRow>* rows) {
   for (const GroupSeen& seen : view.groups) {
     GroupRow& row = (*rows)[seen.group];
     row.group = seen.group;
     if (seen.term > row.term) {
       row.term = seen.term;
-      row.leader = 0;  // An older term's.
+      row.leader = 0;  // An older term's, as these.
+      row.voters_missing = 0;
+      row.troubles.clear();
     }
     if (seen.term == row.term && row.leader == 0) row.leader = seen.leader;
     row.applied[view.node] = seen.applied;
+    if (seen.leader == view.node && seen.term == row.term) {
+      row.voters_missing = seen.voters_missing;
+      row.troubles = seen.troubles;
+    }
     row.applied_max = std::max(row.applied_max, seen.applied);
   }
 }
@@ -52,6 +79,18 @@ void AddLevel(const NodeView& view, uint64_t leader, Overview* overview) {
   overview->feature_level = view.feature_level;
   if (first || (leader != 0 && view.node == leader)) {
     overview->feature_level_waits_for = view.feature_level_waits_for;
+  }
+}
+
+void AddHttpAddresses(const Survey& survey, Overview* overview) {
+  for (const NodeSeen& seen : survey) {
+    if (!seen.view || seen.view->cluster_id != overview->cluster_id) continue;
+    for (const PeerSeen& peer : seen.view->peers) {
+      if (!peer.http_address.empty()) overview->http_addresses[peer.node] = peer.http_address;
+    }
+  }
+  for (const NodeSeen& seen : survey) {  // Its own word, also that there is none.
+    if (seen.view) overview->http_addresses[seen.node] = seen.view->http_address;
   }
 }
 
@@ -111,6 +150,30 @@ class Judge {
     }
   }
 
+  // As the groups' leaders say: one failure less than there could be is survived.
+  void LookAtReplicas() {
+    uint64_t lack = 0;
+    std::map<std::pair<uint64_t, std::string>, uint64_t> troubled;  // By node and reason: groups.
+    for (const GroupRow& row : overview_.groups) {
+      lack += row.voters_missing != 0 ? 1 : 0;
+      for (const TroubleSeen& trouble : row.troubles) ++troubled[{trouble.node, trouble.reason}];
+    }
+    const std::string of_all = " of " + std::to_string(overview_.groups.size()) + " groups ";
+    if (lack != 0) {
+      Say("under_replicated", 0,
+          std::to_string(lack) + of_all +
+              "have fewer voters than the cluster is to have: they come by themselves while the "
+              "nodes that join are there");
+    }
+    for (const auto& [who, count] : troubled) {
+      const auto& [node, reason] = who;
+      const TroubleText& text = TextOf(reason);
+      Say("under_replicated", node,
+          Name(node) + "'s replica in " + std::to_string(count) + of_all + std::string(text.what) +
+              ": " + std::string(text.remedy));
+    }
+  }
+
   // Who joins may be in a lost directory's place, and who leaves votes in some groups still: with
   // another node stopped a majority may be gone.
   void LookAtMembers() {
@@ -164,10 +227,12 @@ Overview Summarize(const Survey& survey) {
   for (const NodeSeen& seen : survey) {
     if (seen.view) AddLevel(*seen.view, leader, &overview);
   }
+  AddHttpAddresses(survey, &overview);
   Judge judge(&overview);
   for (const NodeSeen& seen : survey) judge.Look(seen);
   judge.LookAtGroups();
   judge.LookAtLag();
+  judge.LookAtReplicas();
   judge.LookAtMembers();
   return overview;
 }

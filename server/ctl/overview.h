@@ -25,6 +25,8 @@ struct GroupRow {
   uint64_t term = 0;
   uint64_t applied_max = 0;
   std::map<uint64_t, uint64_t> applied = {};  // By node, of those that answered.
+  uint64_t voters_missing = 0;                // As its leader says, if it answered.
+  std::vector<TroubleSeen> troubles = {};
 };
 
 struct NodeRow {
@@ -48,6 +50,8 @@ struct Overview {
   std::map<uint64_t, NodeRow> nodes = {};  // Of those that answered.
   std::vector<GroupRow> groups = {};       // By number.
   Members members = {};
+  // By node: where clients reach it, as it says, or as others were told.
+  std::map<uint64_t, std::string> http_addresses = {};
   // The feature level in force, as the node says that has heard of the highest; 0: none does. And
   // why it isn't raised, as group 0's leader says or else one of those.
   uint32_t feature_level = 0;

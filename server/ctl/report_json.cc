@@ -112,6 +112,8 @@ std::string StatusJson(const Survey& survey, const Overview& overview) {
   for (const NodeSeen& seen : survey) {
     out.Begin('{');
     PutWho(seen, &out);
+    const auto clients = overview.http_addresses.find(seen.node);
+    out.Name("http_address").Text(clients == overview.http_addresses.end() ? "" : clients->second);
     if (seen.view) {
       const NodeRow& row = overview.nodes.at(seen.node);
       out.Name("version").Text(seen.view->version);

@@ -93,6 +93,11 @@ std::string AddressOf(const NodeSeen& seen) {
   return seen.admin.port == 0 ? "-" : server::FormatHostPort(seen.admin);
 }
 
+std::string ClientsOf(const Overview& overview, uint64_t node) {
+  const auto found = overview.http_addresses.find(node);
+  return found == overview.http_addresses.end() || found->second.empty() ? "-" : found->second;
+}
+
 }  // namespace
 
 std::string StatusText(const Survey& survey, const Overview& overview) {
@@ -101,20 +106,22 @@ std::string StatusText(const Survey& survey, const Overview& overview) {
           Number(survey.size()) + " nodes answer; " +
           (overview.reasons.empty() ? "healthy" : "not healthy") + "\n";
   const Members& members = overview.members;
-  Table table({"NODE", "ADMIN", "STATE", "MEMBER", "LEADS", "BEHIND", "VERSION"});
+  Table table({"NODE", "ADMIN", "CLIENTS", "STATE", "MEMBER", "LEADS", "BEHIND", "VERSION"});
   for (const NodeSeen& seen : survey) {
     if (!seen.view) {
-      table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), MemberOf(members, seen.node),
-                 "-", "-", "-"});
+      table.Row({NodeName(seen.node), AddressOf(seen), ClientsOf(overview, seen.node),
+                 StateOf(seen), MemberOf(members, seen.node), "-", "-", "-"});
       continue;
     }
     const NodeRow& row = overview.nodes.at(seen.node);
-    table.Row({NodeName(seen.node), AddressOf(seen), StateOf(seen), MemberOf(members, seen.node),
-               Number(row.groups_led), Number(row.lag_entries), seen.view->version});
+    table.Row({NodeName(seen.node), AddressOf(seen), ClientsOf(overview, seen.node), StateOf(seen),
+               MemberOf(members, seen.node), Number(row.groups_led), Number(row.lag_entries),
+               seen.view->version});
   }
   for (const MemberSeen& member : members.all) {
     if (std::ranges::find(survey, member.node, &NodeSeen::node) != survey.end()) continue;
-    table.Row({Number(member.node), "-", "-", MemberOf(members, member.node), "-", "-", "-"});
+    table.Row({Number(member.node), "-", ClientsOf(overview, member.node), "-",
+               MemberOf(members, member.node), "-", "-", "-"});
   }
   text += table.Text() + LevelText(overview) + LevelsText(survey);
   for (const Reason& reason : overview.reasons) text += reason.code + ": " + reason.text + "\n";

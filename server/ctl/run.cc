@@ -103,7 +103,8 @@ NodeChange::Kind KindOf(Command command) {
 
 bool IsChange(Command command) {
   return command == Command::kTransfer || command == Command::kReplicas ||
-         command == Command::kNodeAdd || KindOf(command) != NodeChange::Kind::kAdd;
+         command == Command::kNodeAdd || command == Command::kNodeReplace ||
+         KindOf(command) != NodeChange::Kind::kAdd;
 }
 
 // What each of those that are pending waits for, where that isn't as it was told before.
@@ -119,16 +120,26 @@ void TellProgress(const std::vector<NodeChange>& changes, std::map<uint64_t, std
   }
 }
 
+// Of `replicas` and `node replace`, which go by who the members are.
+std::vector<NodeChange> ChangesOf(const Arguments& arguments, const Survey& survey,
+                                  ErrorSeen* why) {
+  const Overview overview = Summarize(survey);
+  if (arguments.command == Command::kReplicas) {
+    return ChangesTo(arguments.replicas, overview, survey, why);
+  }
+  return ChangesToReplace(arguments.node, arguments.node_new, overview, why);
+}
+
 // For as long as group 0 has no leader that answers, nobody knows what the members are.
-std::vector<NodeChange> ChangesToReplicas(uint64_t count, uint64_t wait_ms, AdminClient* client,
-                                          Survey* survey, ErrorSeen* why) {
-  std::vector<NodeChange> changes = ChangesTo(count, Summarize(*survey), *survey, why);
-  const Deadline end(std::max(wait_ms, kSettleMs * (kSettleRounds + 1)));
+std::vector<NodeChange> AwaitChanges(const Arguments& arguments, AdminClient* client,
+                                     Survey* survey, ErrorSeen* why) {
+  std::vector<NodeChange> changes = ChangesOf(arguments, *survey, why);
+  const Deadline end(std::max(arguments.wait_ms, kSettleMs * (kSettleRounds + 1)));
   for (int round = 0; round < kSettleRounds && why->code == "NO_LEADER" && !end.passed(); ++round) {
     Deadline(kSettleMs).Await();
     LookAround(client, survey, &end);
     *why = {};
-    changes = ChangesTo(count, Summarize(*survey), *survey, why);
+    changes = ChangesOf(arguments, *survey, why);
   }
   return changes;
 }
@@ -141,9 +152,9 @@ Printed ChangeNodes(const Arguments& arguments, AdminClient* client, Survey surv
                    "several");
   }
   std::vector<NodeChange> wanted;
-  if (arguments.command == Command::kReplicas) {
+  if (arguments.command == Command::kReplicas || arguments.command == Command::kNodeReplace) {
     ErrorSeen why;
-    wanted = ChangesToReplicas(arguments.replicas, arguments.wait_ms, client, &survey, &why);
+    wanted = AwaitChanges(arguments, client, &survey, &why);
     if (!why.code.empty()) return Failure(arguments, kExitNo, why.code, why.message);
   } else {
     wanted.push_back({.kind = KindOf(arguments.command), .node = arguments.node});
@@ -244,6 +255,7 @@ Printed Run(const Arguments& arguments, AdminClient* client, Progress progress) 
     case Command::kNodeCordon:
     case Command::kNodeUncordon:
     case Command::kNodeDrain:
+    case Command::kNodeReplace:
     case Command::kReplicas:
       return ChangeNodes(arguments, client, std::move(survey), std::move(progress));
     case Command::kRecover:

@@ -1,6 +1,7 @@
 #include "server/http/connection.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "lib/base/check.h"
@@ -161,6 +162,16 @@ void Connection::OnHead(bool body_has_begun) {
   if (parser_.unknown_expectation()) {
     return Refuse(protocol::ErrorResponse(417, "EXPECTATION_FAILED", "only 100-continue is known"),
                   Refusal::kMalformed);
+  }
+  // Nor is it asked for, or read, where nothing would come of it. A small one that is on its way is
+  // read all the same: the connection goes on then.
+  const bool chunked = parser_.content_length() == 0;
+  const bool small = !chunked && parser_.content_length() <= kSmallBodyBytesMax;
+  if (!small || !body_has_begun) {
+    const bool cheap = small && !parser_.expects_continue();
+    std::optional<protocol::Response> refusal =
+        host_->handler().RefuseHead(parser_.request(), cheap);
+    if (refusal) return Refuse(std::move(*refusal), Refusal::kHead);
   }
   // Better to refuse before the client has sent it all than half-way. The last quarter is for small
   // bodies and for large ones that have begun: some must get to their end before more begin.

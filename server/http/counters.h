@@ -53,11 +53,12 @@ enum class Refusal : uint8_t {
   kMalformed,
   kTimeout,
   kSlowReader,  // Took nothing of an answer for too long.
+  kHead,        // Its head said enough: the body wasn't read.
   kCount,
 };
 inline constexpr std::array<const char*, static_cast<std::size_t>(Refusal::kCount)> kRefusalNames =
     {"connections", "body_budget", "body_too_large", "head_too_large",
-     "malformed",   "timeout",     "slow_reader"};
+     "malformed",   "timeout",     "slow_reader",    "unread_body"};
 
 struct CoreCounters {
   Counter connections_accepted;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -69,6 +70,13 @@ class Handler {
  public:
   virtual ~Handler() = default;
   virtual void OnRequest(Exchange* exchange) = 0;
+  // Of a request whose body is still to come: what to answer instead of reading that, if it is
+  // known already. `cheap`: the body is small, so that reading it costs less than the connection,
+  // which this ends.
+  virtual std::optional<protocol::Response> RefuseHead(const protocol::Request& /*request*/,
+                                                       bool /*cheap*/) {
+    return std::nullopt;
+  }
   // The bytes of a response's head, by default with the headers every client answer carries. The
   // request may be what there was of one that was refused.
   virtual Bytes SerializeHead(const protocol::Request&, const protocol::Response& response,

@@ -164,6 +164,16 @@ Bytes StreamHandler::SerializeHead(const protocol::Request& request,
                                  protocol::OriginLines(cors, request));
 }
 
+std::optional<protocol::Response> StreamHandler::RefuseHead(const protocol::Request& request,
+                                                            bool cheap) {
+  protocol::HeadJudgement judged = protocol::JudgeHead(request, *context_.config);
+  if (judged.refusal) return cheap ? std::nullopt : std::move(judged.refusal);
+  if (!judged.writes_to) return std::nullopt;
+  Status ready = context_.engine->ReadyFor(*judged.writes_to);
+  if (ready.ok()) return std::nullopt;
+  return protocol::StatusResponse(ready, *context_.config);
+}
+
 void StreamHandler::OnRequest(Exchange* exchange) {
   if (context_.random == 1) context_.random = context_.loop->Entropy();
   protocol::Action action = protocol::MapRequest(exchange->request(), *context_.config);

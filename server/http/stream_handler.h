@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "lib/io/loop.h"
 #include "server/http/compress_queue.h"
@@ -61,6 +62,8 @@ class StreamHandler final : public Handler {
   void KeepPages(std::size_t bytes_max) { context_.pages.SetBytesMax(bytes_max); }
 
   void OnRequest(Exchange* exchange) override;
+  std::optional<protocol::Response> RefuseHead(const protocol::Request& request,
+                                               bool cheap) override;
   Bytes SerializeHead(const protocol::Request& request, const protocol::Response& response,
                       protocol::Framing framing, std::string_view more_lines) override;
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "server/peer/resolver.h"
 #include "ursula/status.h"
 
 namespace ursula::peer {
@@ -35,20 +36,14 @@ class Fd {
   int fd_ = -1;
 };
 
-struct HostPort {
-  std::string host = {};
-  uint16_t port = 0;
-};
-// "name:1", "127.0.0.1:1", "[::1]:1".
-Result<HostPort> ParseHostPort(const std::string& text);
-
 struct Dialled {
   Fd fd = {};
   bool refused = false;  // The host answered that nobody listens.
   std::string error = {};
 };
-// Blocks for `ms_max` at most, and for the resolver's time; returns early once `stop` is readable.
-Dialled Dial(const std::string& address, int ms_max, int stop);
+// Blocks for `ms_max` at most for its name, and for each of its addresses; returns early once
+// `stop` is readable.
+Dialled Dial(const std::string& address, int ms_max, int stop, Resolver* resolver);
 
 struct Listener {
   Fd fd = {};

@@ -59,6 +59,10 @@ class GrpcTransport final : public PeerTransport {
       links_.at(peer)->Redial("the cluster is known now");
     }
   }
+  void SetAppendBytesMax(uint64_t bytes) override {
+    if (!roster_.SetAppendBytesMax(bytes)) return;
+    for (auto& [node, link] : links_) link->Redial("its limits are known now");
+  }
   void OnFeatureLevel(uint32_t level) override { roster_.SetFeatureLevel(level); }
   std::vector<PeerStatus> Peers() override { return roster_.Statuses(); }
 

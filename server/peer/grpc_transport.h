@@ -29,10 +29,13 @@ class PeerTransport : public Transport {
   // The cluster that this node belongs to, once it is known, and how many groups it has (0: as it
   // was). Connections made before, with peers that know none or another, are made anew. Any thread.
   virtual void SetCluster(uint64_t cluster_id, uint32_t group_count = 0) = 0;
+  // What this node's log takes of one append, once it is known. Where it is another than was said,
+  // connections are made anew. Any thread.
+  virtual void SetAppendBytesMax(uint64_t bytes) = 0;
   // By id. Any thread.
   virtual std::vector<PeerStatus> Peers() = 0;
   // Ends every connection and thread; once it returns no sink is called. Not to be called by one.
-  // Send is answered kUnreachable from then on. A name that is being resolved is waited for.
+  // Send is answered kUnreachable from then on.
   virtual void Stop() = 0;
 };
 

@@ -18,6 +18,9 @@ constexpr std::string_view kMagic = "URSP";
 constexpr uint8_t kFlagSecret = 1;
 constexpr uint32_t kVersionWithoutRange = 1;
 constexpr std::size_t kSentenceMax = 300;
+// Of the fields behind the nonce.
+constexpr uint64_t kHttpAddressTag = 9;
+constexpr uint64_t kAppendBytesMaxTag = 10;
 
 std::string Number(uint64_t number) { return std::to_string(number); }
 std::string Name(NodeId node) { return "node " + Number(Raw(node)); }
@@ -84,8 +87,42 @@ std::string EncodeHello(const Hello& hello) {
   PutFixed<uint8_t>(&out, Raw(hello.channel));
   PutFixed<uint64_t>(&out, static_cast<uint64_t>(hello.wall_ms));
   out.append(hello.nonce.data(), hello.nonce.size());
+  if (!hello.http_address.empty()) {
+    PutVarint(&out, kHttpAddressTag);
+    PutString(&out, hello.http_address);
+  }
+  if (hello.append_bytes_max != 0) {
+    std::string number;
+    PutVarint(&number, hello.append_bytes_max);
+    PutVarint(&out, kAppendBytesMaxTag);
+    PutString(&out, number);
+  }
   return out;
 }
+
+namespace {
+
+bool IsPlain(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
+}
+
+// Tags that aren't known are a later release's, and so is all from what can't be read on.
+void TakeFields(Reader* reader, Hello* hello) {
+  while (reader->ok() && !reader->rest().empty()) {
+    const uint64_t tag = reader->Varint();
+    const std::string_view value = reader->String();
+    if (!reader->ok()) return;
+    if (tag == kHttpAddressTag && value.size() <= kHttpAddressBytesMax && IsPlain(value)) {
+      hello->http_address = std::string(value);
+    } else if (tag == kAppendBytesMaxTag) {
+      Reader number(value);
+      const uint64_t bytes = number.Varint();
+      if (number.AtEnd()) hello->append_bytes_max = bytes;
+    }
+  }
+}
+
+}  // namespace
 
 std::optional<Hello> DecodeHello(std::string_view bytes) {
   if (bytes.size() > kHandshakeBytesMax) return std::nullopt;
@@ -118,11 +155,11 @@ std::optional<Hello> DecodeHello(std::string_view bytes) {
   const uint8_t channel = reader.Fixed<uint8_t>();
   hello.wall_ms = static_cast<int64_t>(reader.Fixed<uint64_t>());
   const std::string_view nonce = reader.Take(kNonceBytes);
-  // Bytes after it are a later release's.
   if (!reader.ok() || channel >= kChannelCount) return std::nullopt;
   if (Raw(hello.core) >= kSenderCoresMax) return std::nullopt;
   hello.channel = static_cast<Channel>(channel);
   nonce.copy(hello.nonce.data(), kNonceBytes);
+  TakeFields(&reader, &hello);
   return hello;
 }
 
@@ -208,6 +245,19 @@ std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
   if (IsBehind(theirs, ours)) return LevelSentence(ours, theirs);
   if (IsBehind(ours, theirs)) return LevelSentence(theirs, ours);
   return std::nullopt;
+}
+
+std::optional<std::string> LimitSentence(const Hello& ours, const Hello& theirs) {
+  const uint64_t own = ours.append_bytes_max;
+  const uint64_t other = theirs.append_bytes_max;
+  if (own == 0 || other == 0 || own == other) return std::nullopt;
+  const Hello& smaller = own < other ? ours : theirs;
+  return Name(ours.node) + "'s log takes appends of up to " + Number(own) + " bytes, " +
+         Name(theirs.node) + "'s of up to " + Number(other) + ": what is larger than " +
+         Name(smaller.node) +
+         " takes it never stores, and from there on its group goes on "
+         "without it: start it with the others' --body-bytes-max and --wal-bytes-max, and room "
+         "for its log";
 }
 
 std::string CleanSentence(std::string_view text) {

@@ -44,7 +44,11 @@ struct Hello {
   Channel channel = Channel::kControl;
   int64_t wall_ms = 0;
   Nonce nonce = {};
+  // What an older release doesn't say, and skips.
+  std::string http_address = {};  // Where clients reach the node, HOST:PORT; empty: it doesn't say.
+  uint64_t append_bytes_max = 0;  // What its log takes of one append; 0: not known yet.
 };
+inline constexpr std::size_t kHttpAddressBytesMax = 261;  // A name, a colon and a port.
 
 struct HelloReply {
   Hello hello = {};
@@ -79,6 +83,10 @@ Nonce DrawNonce();
 // nodes that this one knows; `ours` is what this end says on the stream.
 std::optional<std::string> Refusal(const Hello& ours, const Hello& theirs,
                                    const std::map<NodeId, std::string>& peers);
+
+// One sentence on limits that are to be the same and aren't, with both numbers; none where they
+// are, or one isn't known. It is no reason to refuse anybody.
+std::optional<std::string> LimitSentence(const Hello& ours, const Hello& theirs);
 
 // A peer's text as it may stand in a log: one line of at most 300 printable characters.
 std::string CleanSentence(std::string_view text);

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "server/peer/cores.h"
+#include "server/peer/resolver.h"
 #include "ursula/types.h"
 
 namespace ursula::peer {
@@ -27,6 +28,11 @@ struct PeerTransportOptions {
   // What this node can; peers below the cluster's level (Transport::OnFeatureLevel) are refused.
   uint32_t feature_level_max = kFeatureLevelMax;
 
+  // Told to peers: where clients reach this node (empty: nothing is said); what its log takes of
+  // one append (0: not known yet, see PeerTransport::SetAppendBytesMax).
+  std::string http_address = {};
+  uint64_t append_bytes_max = 0;
+
   uint32_t connections_max = 64;         // Incoming; each peer has two.
   uint32_t handshake_ms_max = 5000;      // From a connection to its first open stream.
   uint64_t window_bytes_max = 16 << 20;  // Taken and not yet sent: peer, core and channel.
@@ -34,6 +40,8 @@ struct PeerTransportOptions {
   uint64_t frame_bytes_max = 300 << 20;
   uint64_t frame_bytes_wanted = 256 << 10;
   uint32_t thread_count = 0;  // For gRPC's events; 0: by core_count.
+
+  ResolveFunction resolve = {};  // Peers' names; empty: the system's resolver.
 
   PostFunction post = {};
   // A sentence for the operator; `trouble`: something isn't as it should be. Any thread; not to
@@ -47,8 +55,11 @@ struct PeerStatus {
   bool connected = false;          // Frames can be sent to it.
   bool connected_from = false;     // And from it.
   std::string refusal = {};        // Why there is no connection; empty if none was refused.
+  std::string warning = {};        // What is wrong though it may connect; empty: nothing.
   uint64_t incarnation = 0;        // Of its process, where known.
-  uint64_t cluster_id = 0;         // As it said, as the next two.
+  uint64_t cluster_id = 0;         // As it said, as the next four.
+  std::string http_address = {};   // Empty: it doesn't say.
+  uint64_t append_bytes_max = 0;   // 0: not known.
   uint32_t feature_level_max = 0;  // The highest that it can; 0: not known.
   uint32_t version = 0;            // Of the protocol, of the last connection; 0: there was none.
   uint64_t round_trip_us = 0;      // Of the handshake.

@@ -72,6 +72,7 @@ PeerLink::PeerLink(const OutgoingStream::Services& services, NodeId peer,
       pollers_(*pollers),
       lanes_(std::size_t{services.cores->count()} * kChannelCount),
       stop_event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      resolver_(services.roster->options().resolve),
       random_(services.roster->options().incarnation ^ Raw(peer)) {}
 
 PeerLink::~PeerLink() { URSULA_CHECK(!thread_.joinable()); }
@@ -184,7 +185,7 @@ PeerLink::Ending PeerLink::RunSession() {
 
 bool PeerLink::Connect(Session* session) {
   for (Fd& fd : session->fds_) {
-    Dialled dialled = Dial(address_, kConnectMsMax, stop_event_.get());
+    Dialled dialled = Dial(address_, kConnectMsMax, stop_event_.get(), &resolver_);
     if (!dialled.fd) {
       {
         std::lock_guard lock(mutex_);

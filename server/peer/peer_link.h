@@ -69,6 +69,7 @@ class PeerLink {
 
   // The thread's own.
   Fd stop_event_;
+  Resolver resolver_;
   Random random_;
   uint64_t session_count_ = 0;
   uint64_t pause_ms_ = 0;

@@ -25,7 +25,8 @@ Roster::Roster(const PeerTransportOptions& options, Cores* cores)
     : options_(options),
       cores_(*cores),
       cluster_id_(options.cluster_id),
-      group_count_(options.group_count) {
+      group_count_(options.group_count),
+      append_bytes_max_(options.append_bytes_max) {
   for (const auto& [node, address] : options_.peers) {
     if (node != options_.node) peers_[node].address = address;
   }
@@ -43,6 +44,8 @@ Hello Roster::OurHello(NodeId receiver) {
   hello.nonce = DrawNonce();
   hello.cluster_id = cluster_id_;
   hello.group_count = group_count_;
+  hello.http_address = options_.http_address;
+  hello.append_bytes_max = append_bytes_max_;
   return hello;
 }
 
@@ -111,6 +114,14 @@ void Roster::OnDialled(NodeId node, bool refused) {
   TellIfEnded(node, &peer);
 }
 
+void Roster::NoteWords(const Hello& ours, const Hello& theirs, Peer* peer) {
+  peer->http_address = theirs.http_address;
+  peer->append_bytes_max = theirs.append_bytes_max;
+  std::string warning = LimitSentence(ours, theirs).value_or("");
+  if (!warning.empty() && warning != peer->warned) Log(true, warning);
+  peer->warned = std::move(warning);
+}
+
 std::optional<std::string> Roster::OnAnswered(NodeId node, const Answer& answer) {
   std::lock_guard lock(mutex_);
   if (answer.ours.cluster_id != cluster_id_) return "the cluster became known meanwhile";
@@ -119,6 +130,7 @@ std::optional<std::string> Roster::OnAnswered(NodeId node, const Answer& answer)
   MeetProcess(node, &peer, answer.theirs.incarnation);
   peer.outgoing = true;
   peer.answer = answer;
+  NoteWords(answer.ours, answer.theirs, &peer);
   ++peer.connects;
   for (Refused& refused : peer.refusals) refused = {};
   return std::nullopt;
@@ -160,6 +172,7 @@ std::optional<std::string> Roster::Admit(std::shared_ptr<IncomingStream> stream,
                                       Incoming{std::move(stream), theirs.cluster_id})
                          .second;
   if (!added) return "this core has such a stream already";
+  NoteWords(ours, theirs, &peer);
   peer.refusals[static_cast<std::size_t>(Direction::kIncoming)] = {};
   return std::nullopt;
 }
@@ -202,6 +215,15 @@ std::vector<PeerStatus> Roster::Statuses() {
   for (const auto& [node, peer] : peers_) {
     PeerStatus status;
     status.node = node;
+    status.http_address = peer.http_address;
+    status.append_bytes_max = peer.append_bytes_max;
+    Hello ours;
+    Hello theirs;
+    ours.node = options_.node;
+    ours.append_bytes_max = append_bytes_max_;
+    theirs.node = node;
+    theirs.append_bytes_max = peer.append_bytes_max;
+    status.warning = LimitSentence(ours, theirs).value_or("");
     status.address = peer.address;
     status.connected = peer.outgoing;
     status.connected_from = !peer.incoming.empty();

@@ -87,6 +87,8 @@ class Roster {
   std::vector<NodeId> SetCluster(uint64_t cluster_id, uint32_t group_count);
   // The cluster's level is this from now on: of those that can't who connects is refused.
   void SetFeatureLevel(uint32_t level) { feature_level_ = level; }
+  // True: it is another than before.
+  bool SetAppendBytesMax(uint64_t bytes) { return append_bytes_max_.exchange(bytes) != bytes; }
   std::vector<PeerStatus> Statuses();
 
  private:
@@ -107,6 +109,10 @@ class Roster {
     bool refused = false;      // The last dial was.
     bool outgoing = false;     // Up.
     Answer answer = {};        // Where `outgoing`, or of the last time.
+    // As it said last, whoever dialled.
+    std::string http_address = {};
+    uint64_t append_bytes_max = 0;
+    std::string warned = {};  // The last one that was logged.
     uint64_t connects = 0;
     uint64_t session = 0;  // Of what comes in.
     std::map<Lane, Incoming> incoming = {};
@@ -115,6 +121,7 @@ class Roster {
   };
 
   // All with the lock.
+  void NoteWords(const Hello& ours, const Hello& theirs, Peer* peer);
   void CloseIncoming(NodeId node, Peer* peer);
   void MeetProcess(NodeId node, Peer* peer, uint64_t incarnation);
   void TellIfEnded(NodeId node, Peer* peer);
@@ -125,6 +132,7 @@ class Roster {
   std::atomic<uint64_t> cluster_id_;
   std::atomic<uint32_t> group_count_;
   std::atomic<uint32_t> feature_level_ = 0;
+  std::atomic<uint64_t> append_bytes_max_;
   std::mutex mutex_;
   bool stopped_ = false;
   std::map<NodeId, Peer> peers_;         // Never grows.

@@ -95,16 +95,17 @@ Refusal BadStaleness() {
                        absl::StrCat("max_staleness_ms is a number up to ", kStalenessMsMax));
 }
 
-// In the query, not in headers: what is kept of an answer is kept under what was asked.
+// In the query, not in headers: what is kept of an answer is kept under what was asked. A bound
+// that is one is kept by a linearizable answer, too.
 Refusal TakeConsistency(const Query& query, Consistency* consistency, uint64_t* staleness_ms_max) {
   std::string value;
   const Query::Presence presence = query.Find("consistency", &value);
-  if (presence == Query::Presence::kAbsent) return std::nullopt;
-  if (presence == Query::Presence::kBad || (value != "local" && value != "linearizable")) {
+  const bool absent = presence == Query::Presence::kAbsent;
+  const bool known = value == "local" || value == "linearizable";
+  if (!absent && (presence == Query::Presence::kBad || !known)) {
     return ErrorResponse(400, "INVALID_CONSISTENCY", "consistency is linearizable or local");
   }
-  if (value == "linearizable") return std::nullopt;
-  *consistency = Consistency::kLocal;
+  if (value == "local") *consistency = Consistency::kLocal;
   switch (query.Find("max_staleness_ms", &value)) {
     case Query::Presence::kAbsent:
       return std::nullopt;
@@ -115,7 +116,7 @@ Refusal TakeConsistency(const Query& query, Consistency* consistency, uint64_t* 
   }
   std::optional<uint64_t> bound_ms = ParseDigits(value, kStalenessMsMax);
   if (!bound_ms) return BadStaleness();
-  *staleness_ms_max = *bound_ms;
+  if (*consistency == Consistency::kLocal) *staleness_ms_max = *bound_ms;
   return std::nullopt;
 }
 

@@ -30,14 +30,27 @@ Response MethodNotAllowed(std::string_view allow) {
 
 Response BadQuery(std::string_view message) { return ErrorResponse(400, "INVALID_QUERY", message); }
 
-// Of a request that nothing in the query says more of: none of it is dropped in silence, either.
-Refusal RefuseLongQuery(const Request& request) {
-  if (!Query(request.query()).too_many()) return std::nullopt;
-  return TooManyParametersResponse();
+// Of what a group's leader alone answers. A weaker answer than that is wanted of reads alone, and
+// who asks for it elsewhere is told rather than answered in another way.
+Refusal RefuseLocal(const Request& request, std::string_view what) {
+  if (request.query().empty()) return std::nullopt;
+  Query query(request.query());
+  if (query.too_many()) return TooManyParametersResponse();
+  std::string value;
+  const Query::Presence presence = query.Find("consistency", &value);
+  const bool fits = presence == Query::Presence::kOnce && value == "linearizable";
+  if (presence == Query::Presence::kAbsent || fits) return std::nullopt;
+  return ErrorResponse(
+      400, "INVALID_CONSISTENCY",
+      absl::StrCat(A(what),
+                   " only linearizable: leave consistency out; consistency=local is for "
+                   "GET and HEAD of a stream"));
 }
 
 Action MapBucket(const Request& request, const ProtocolConfig& config, std::string bucket) {
-  if (Refusal refusal = RefuseLongQuery(request)) return std::move(*refusal);
+  if (Refusal refusal = RefuseLocal(request, "what is asked of a bucket is")) {
+    return std::move(*refusal);
+  }
   if (Refusal refusal = RefuseConditions(request)) return std::move(*refusal);
   switch (request.method) {
     case Method::kPut: {
@@ -61,6 +74,7 @@ Action MapBucket(const Request& request, const ProtocolConfig& config, std::stri
 }
 
 Action MapList(const Request& request, std::string bucket) {
+  if (Refusal refusal = RefuseLocal(request, "a listing is")) return std::move(*refusal);
   if (Refusal refusal = RefuseConditions(request)) return std::move(*refusal);
   if (request.method != Method::kGet && request.method != Method::kHead) {
     return MethodNotAllowed("GET, HEAD, OPTIONS");
@@ -102,7 +116,7 @@ Action MapBatch(const Request& request, const ProtocolConfig& config, std::strin
     return ErrorResponse(400, "RESERVED_NAME", "this name is reserved");
   }
   if (request.method != Method::kPost) return MethodNotAllowed("POST, OPTIONS");
-  if (Refusal refusal = RefuseLongQuery(request)) return std::move(*refusal);
+  if (Refusal refusal = RefuseLocal(request, "a batch is")) return std::move(*refusal);
   if (Refusal refusal = RefuseOfItems(request)) return std::move(*refusal);
   std::string type;
   if (Refusal refusal = TakeContentType(request, config, &type)) return std::move(*refusal);
@@ -126,9 +140,11 @@ Action MapDelete(const Request& request, StreamId stream) {
 }
 
 Action MapStream(const Request& request, const ProtocolConfig& config, StreamId stream) {
-  const bool reads = request.method == Method::kGet || request.method == Method::kHead;
-  Refusal refusal = reads ? std::nullopt : RefuseLongQuery(request);
-  if (refusal) return std::move(*refusal);
+  const bool writes = request.method == Method::kPut || request.method == Method::kPost ||
+                      request.method == Method::kDelete;
+  if (writes) {
+    if (Refusal refusal = RefuseLocal(request, "a write is")) return std::move(*refusal);
+  }
   switch (request.method) {
     case Method::kPut:
       return MapCreate(request, config, std::move(stream));
@@ -174,6 +190,26 @@ Action MapRequest(const Request& request, const ProtocolConfig& config) {
   return ErrorResponse(404, "NOT_FOUND",
                        "there is nothing at this path; streams are /v1/stream/NAME and, in a "
                        "bucket, /BUCKET/STREAM");
+}
+
+HeadJudgement JudgeHead(const Request& request, const ProtocolConfig& config) {
+  HeadJudgement judged;
+  if (Refusal refusal = CheckHost(request)) {
+    judged.refusal = std::move(*refusal);
+    return judged;
+  }
+  Route route = ParsePath(request.path(), config.stream_roots);
+  if (route.kind == RouteKind::kStream) {
+    // What else is wrong yields to what the stream says, or to the body.
+    const bool writes = request.method == Method::kPut || request.method == Method::kPost ||
+                        request.method == Method::kDelete;
+    if (writes) judged.writes_to = std::move(route.stream);
+    return judged;
+  }
+  Action action = MapRequest(request, config);
+  if (request.method == Method::kOptions) return judged;
+  if (auto* refusal = std::get_if<Response>(&action)) judged.refusal = std::move(*refusal);
+  return judged;
 }
 
 }  // namespace ursula::protocol

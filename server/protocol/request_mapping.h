@@ -113,6 +113,14 @@ using Action = std::variant<Response, CreateBucketAction, GetBucketAction, Delet
 
 Action MapRequest(const Request& request, const ProtocolConfig& config);
 
+// What the head of a request that has a body says by itself: a refusal, which MapRequest would give
+// whatever the body is, or which stream it writes to. Neither: the body decides.
+struct HeadJudgement {
+  std::optional<Response> refusal = {};
+  std::optional<StreamId> writes_to = {};
+};
+HeadJudgement JudgeHead(const Request& request, const ProtocolConfig& config);
+
 // Splits the body of a fork by its source's type. A response: send that instead of creating.
 // A source that is not there is left to Create, which refuses it.
 std::optional<Response> FinishFork(CreateAction* action, const Result<HeadReply>& source,

@@ -42,6 +42,7 @@ class FakeEngine final : public StreamEngine {
   void InspectRecovery(Done<RecoveryStatus> done) override;
   void RecoverCluster(RecoveryPlan plan, Done<RecoveryReply> done) override;
   Status Ready() const override { return ready; }
+  Status ReadyFor(const StreamId&) const override { return ready_for; }
   EngineStats Stats() const override { return stats; }
   ClusterStatus Cluster() const override { return cluster; }
   CoreId HomeCoreOf(const StreamId&) const override { return core; }
@@ -55,6 +56,7 @@ class FakeEngine final : public StreamEngine {
 
   Status ready = {};
   EngineStats stats = {};
+  Status ready_for = {};  // Of every stream.
   ClusterStatus cluster = {};
   CoreId core = {};  // Of every stream.
   Result<MemberReply> member_reply = MemberReply{};

@@ -140,6 +140,9 @@ Status TestCluster::OpenFor(uint64_t id, uint64_t ms, Opening* opening) {
     options.cluster.founders.push_back(NodeId{node_id});
   }
   options.rejoin_when_rotten = impl_->options.rejoin_when_rotten;
+  options.leader_ms_max = impl_->options.leader_ms_max;
+  options.append_ms_max = impl_->options.append_ms_max;
+  options.read_ms_max = impl_->options.read_ms_max;
   options.opening = opening;
   node.log.clear();
   options.log = [&node](int, std::string_view line) { node.log.emplace_back(line); };

@@ -40,7 +40,10 @@ struct TestClusterOptions {
   std::vector<uint32_t> feature_levels = {};
   uint64_t seed = 1;               // Of elections, delays and what a crash keeps of a disk.
   bool open = true;                // False: Open opens them.
-  bool rejoin_when_rotten = true;  // As EngineOptions.
+  bool rejoin_when_rotten = true;  // As EngineOptions, and so are these.
+  uint64_t leader_ms_max = 5000;
+  uint64_t append_ms_max = 10'000;
+  uint64_t read_ms_max = 5000;
 };
 
 class TestCluster {

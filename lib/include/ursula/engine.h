@@ -343,6 +343,11 @@ struct EngineOptions {
   // tells.
   uint64_t message_bytes_max = 64 << 20;
   uint32_t waiters_per_core_max = 200'000;  // Waiting reads.
+  // With peers, 100 to 600'000: for a leader to take a call (then kUnavailable), for a majority to
+  // confirm what was proposed (kOutcomeUnknown; no less than that), or a read (kUnavailable).
+  uint64_t leader_ms_max = 5000;
+  uint64_t append_ms_max = 10'000;
+  uint64_t read_ms_max = 5000;
   // What is on disk is read again and checked in the background, all cores together at this rate
   // at most; 0: never. A round over all files begins so long after the one before has begun, or
   // once that one has ended. What has rotten comes back from peers; a node that is alone tells.
@@ -517,6 +522,9 @@ class StreamEngine {
 
   // Why the engine can't commit, or ok. Any thread, at once: for readiness checks.
   virtual Status Ready() const = 0;
+
+  // Why not, if `stream`'s group has had no leader for some seconds, or ok. Any thread, at once.
+  virtual Status ReadyFor(const StreamId& stream) const = 0;
 
   // A copy of the counters, summed over cores. Any thread.
   virtual EngineStats Stats() const = 0;

@@ -73,6 +73,9 @@ struct ClusterOptions {
   // Not 0: the cluster that this node belongs to. It founds none then, and no other one's directory
   // is opened.
   uint64_t cluster_id = 0;
+  // Of letters that wait for one peer on one channel of a core; 1 MiB to 1 GiB. A letter that finds
+  // it full is dropped, and written again.
+  uint64_t window_bytes_max = 16 << 20;
 };
 
 }  // namespace ursula

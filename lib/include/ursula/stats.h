@@ -95,7 +95,8 @@ struct EngineStats {
   uint64_t groups_led = 0;      // Now.
   uint64_t groups_leaderless = 0;  // Now: it knows of no leader.
   uint64_t forwarded_calls = 0;    // To a group's leader on another node.
-  uint64_t elections_won = 0;      // How often a replica of this node became leader.
+  uint64_t elections_won = 0;      // How often a replica of this node became leader,
+  uint64_t handed_over = 0;        // and of that, because the leader before had asked it to.
   uint64_t read_rounds = 0;        // Of ReadIndex, begun: one serves all reads that wait for it.
   uint64_t entries_applied = 0;    // Of all groups' logs.
   uint64_t peer_sent_entries =
@@ -155,6 +156,7 @@ inline void EngineStats::Add(const EngineStats& other) {
   groups_leaderless += other.groups_leaderless;
   forwarded_calls += other.forwarded_calls;
   elections_won += other.elections_won;
+  handed_over += other.handed_over;
   read_rounds += other.read_rounds;
   entries_applied += other.entries_applied;
   peer_sent_entries += other.peer_sent_entries;
@@ -165,12 +167,27 @@ inline void EngineStats::Add(const EngineStats& other) {
   sync_us.Merge(other.sync_us);
 }
 
+// Why a group can't count on the replica of one of its voters, as its leader sees it.
+struct ReplicaTrouble {
+  enum class Kind : uint8_t {
+    kAway,      // It hasn't been heard of for some seconds.
+    kBehind,    // It lacks many entries.
+    kNotWhole,  // It lacks payload of entries that it has, or doesn't say that it doesn't.
+  };
+  NodeId node = {};
+  Kind kind = Kind::kAway;
+  friend bool operator==(const ReplicaTrouble&, const ReplicaTrouble&) = default;
+};
+
 // What this node knows of one of its groups.
 struct GroupStatus {
   GroupId group = {};
   NodeId leader = {};    // 0: of none.
   uint64_t term = 0;     // Of Raft.
   uint64_t applied = 0;  // The index of the last entry that is applied here.
+  // At its leader alone: how many vote, and those of them that couldn't take another one's place.
+  uint32_t voters = 0;
+  std::vector<ReplicaTrouble> troubles = {};
 };
 
 // How a node's disk does; each is worse than the one before. A node whose disk is worse than that
@@ -213,6 +230,7 @@ struct ClusterStatus {
   // Where a rotten directory of this node is kept; empty: there is none.
   std::string aside = {};
   bool rejoins = false;            // It hasn't been taken in again since then.
+  uint64_t message_bytes_max = 0;  // Of one append, as this node's log takes it.
   uint32_t feature_level = 0;      // In force, as this node knows. It is never lowered.
   uint32_t feature_level_max = 0;  // That this node can.
   // Why it isn't raised, though a node can more; empty: no node can.

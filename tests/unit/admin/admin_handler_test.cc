@@ -84,7 +84,8 @@ TEST_F(AdminHandlerTest, TheClusterIsToldWithReasonsAndWarnings) {
   EXPECT_EQ(http::StatusOf(answer), 200);
   EXPECT_EQ(HeaderOf(answer, "Content-Type"), "application/json");
   const std::string body = http::BodyOf(answer);
-  EXPECT_NE(body.find("\"version\":\"1.2.3\",\"peer_address\":\"10.0.0.1:4439\",\"ready\":true,"
+  EXPECT_NE(body.find("\"version\":\"1.2.3\",\"peer_address\":\"10.0.0.1:4439\",\"http_address\":"
+                      "\"\",\"append_bytes_max\":0,\"ready\":true,"
                       "\"reasons\":[],\"warnings\":[\"node 2 isn't connected: no\"]"),
             std::string::npos)
       << body;

@@ -24,16 +24,21 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
   view.status.feature_level_max = 2;
   view.status.feature_level_waits_for = "node 4";
   view.version = "1";
+  view.http_address = "h:1";
+  view.status.message_bytes_max = 77;
   view.reasons = {"so", "and \"so\""};
   view.peers.resize(1);
   view.peers[0].node = NodeId{2};
   view.peers[0].address = "10.0.0.2:1";
   view.peers[0].refusal = "it said \"no\"";
   view.peers[0].clock_offset_ms = -7;
+  view.peers[0].http_address = "h:2";
+  view.peers[0].append_bytes_max = 78;
   const std::string json = ClusterJson(view);
   EXPECT_EQ(
       json.find("{\"node\":1,\"cluster_id\":\"00000000000000ab\",\"version\":\"1\","
-                "\"peer_address\":\"\",\"ready\":false,\"reasons\":[\"so\","
+                "\"peer_address\":\"\",\"http_address\":\"h:1\",\"append_bytes_max\":77,\"ready\":"
+                "false,\"reasons\":[\"so\","
                 "\"and \\\"so\\\"\"],\"warnings\":[],\"opening\":\"\",\"groups\":"
                 "[{\"group\":0,\"leader\":2,\"term\":3,\"applied\":17}],\"members\":["
                 "{\"node\":2,\"stage\":\"joining\",\"cordoned\":true,\"lives_before\":3,"
@@ -49,10 +54,50 @@ TEST(ClusterTextTest, JsonNamesGroupsAndPeers) {
                 "{\"node\":2,\"address\":\"10.0.0.2:1\",\"connected\":false,"),
       0u)
       << json;
-  EXPECT_NE(json.find("\"refusal\":\"it said \\\"no\\\"\",\"incarnation\":\"\""),
-            std::string::npos);
+  EXPECT_NE(
+      json.find("\"refusal\":\"it said \\\"no\\\"\",\"warning\":\"\",\"http_address\":\"h:2\","
+                "\"append_bytes_max\":78,\"incarnation\":\"\""),
+      std::string::npos);
   EXPECT_NE(json.find("\"clock_offset_ms\":-7,"), std::string::npos);
   EXPECT_EQ(json.substr(json.size() - 4), "}]}\n");
+}
+
+TEST(ClusterTextTest, AGroupsLeaderSaysWhatItsReplicasAreLike) {
+  ClusterView view;
+  view.status.node = NodeId{1};
+  view.status.members = {{NodeId{1}}, {NodeId{2}}, {NodeId{3}}};
+  view.status.groups.resize(2);
+  view.status.groups[0].leader = NodeId{1};
+  view.status.groups[0].voters = 2;
+  view.status.groups[0].troubles = {{NodeId{2}, ReplicaTrouble::Kind::kBehind}};
+  const std::string json = ClusterJson(view);
+  EXPECT_NE(json.find("\"applied\":0,\"voters\":2,\"voters_missing\":1,\"troubles\":"
+                      "[{\"node\":2,\"reason\":\"behind\"}]},{\"group\":0,\"leader\":0,\"term\":0,"
+                      "\"applied\":0}]"),
+            std::string::npos)
+      << json;
+}
+
+// One that would make their number even only follows.
+TEST(ClusterTextTest, VotersAreToBeAsManyAsThereAreNodesAndOdd) {
+  using Stage = MemberStatus::Stage;
+  ClusterStatus status;
+  GroupStatus group;
+  group.voters = 1;
+  EXPECT_EQ(VotersMissing(group, status), 0u) << "the members aren't known";
+  status.members = {{NodeId{1}}, {NodeId{2}, Stage::kJoining}, {NodeId{3}, Stage::kInvited}};
+  EXPECT_EQ(VotersMissing(group, status), 0u);
+  status.members[2].stage = Stage::kJoining;
+  EXPECT_EQ(VotersMissing(group, status), 2u);
+  group.voters = 3;
+  status.members.push_back({NodeId{4}});
+  EXPECT_EQ(VotersMissing(group, status), 0u);
+  status.members.push_back({NodeId{5}, Stage::kLeaving});
+  EXPECT_EQ(VotersMissing(group, status), 0u);
+  status.members[4].stage = Stage::kMember;
+  EXPECT_EQ(VotersMissing(group, status), 2u);
+  group.voters = 0;
+  EXPECT_EQ(VotersMissing(group, status), 0u) << "it isn't the leader that says so";
 }
 
 TEST(ClusterTextTest, GroupsWithoutLeaderAreCountedAndSomeAreNamed) {
@@ -88,9 +133,11 @@ TEST(ClusterTextTest, PeersThatAreNotConnectedAreNamedWithTheReason) {
   std::vector<PeerState> peers(3);
   peers[0] = {.node = NodeId{2}, .connected = true, .connected_from = true};
   peers[1] = {.node = NodeId{3}, .address = "h:1", .connected = true};
+  peers[0].warning = "it is small";
   peers[2] = {.node = NodeId{4}, .refusal = "no"};
-  EXPECT_EQ(UnconnectedSentences(peers),
-            (std::vector<std::string>{"node 3 isn't connected: it hasn't answered yet at h:1",
+  EXPECT_EQ(PeerSentences(peers),
+            (std::vector<std::string>{"it is small",
+                                      "node 3 isn't connected: it hasn't answered yet at h:1",
                                       "node 4 isn't connected: no"}));
 }
 

@@ -41,6 +41,7 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   input.engine.groups_leaderless = 1;
   input.engine.local_reads = 70;
   input.engine.elections_won = 11;
+  input.engine.handed_over = 9;
   input.engine.read_rounds = 12;
   input.engine.entries_applied = 13;
   input.engine.peer_sent_entries = 14;
@@ -56,6 +57,7 @@ TEST(MetricsTest, PeersAreTimeSeriesOfTheirOwn) {
   EXPECT_TRUE(HasLine(text, "ursula_groups_leaderless 1"));
   EXPECT_TRUE(HasLine(text, "ursula_local_reads_total 70"));
   EXPECT_TRUE(HasLine(text, "ursula_elections_won_total 11"));
+  EXPECT_TRUE(HasLine(text, "ursula_handed_over_total 9"));
   EXPECT_TRUE(HasLine(text, "ursula_read_rounds_total 12"));
   EXPECT_TRUE(HasLine(text, "ursula_entries_applied_total 13"));
   EXPECT_TRUE(HasLine(text, "ursula_peer_sent_entries_total 14"));
@@ -83,6 +85,25 @@ TEST(MetricsTest, GroupsAreTimeSeriesOfTheirOwnUntilTheyAreVeryMany) {
   text = MetricsText(input);
   EXPECT_TRUE(HasLine(text, "ursula_groups 1025"));
   EXPECT_EQ(text.find("ursula_group_applied_index"), std::string::npos);
+}
+
+TEST(MetricsTest, ReplicasThatAreMissedAreCountedByTheirGroupsLeader) {
+  MetricsInput input;
+  input.peers.resize(2);
+  EXPECT_EQ(MetricsText(input).find("ursula_groups_under"), std::string::npos) << "it recovers";
+  using Kind = ReplicaTrouble::Kind;
+  input.cluster.members = {{NodeId{1}}, {NodeId{2}}, {NodeId{3}}};
+  input.cluster.groups.resize(4);
+  input.cluster.groups[0].voters = 3;
+  input.cluster.groups[1].voters = 2;
+  input.cluster.groups[1].troubles = {{NodeId{2}, Kind::kAway}, {NodeId{3}, Kind::kNotWhole}};
+  input.cluster.groups[2].voters = 1;
+  const std::string text = MetricsText(input);
+  EXPECT_TRUE(HasLine(text, "ursula_groups_under_replicated 2"));
+  EXPECT_TRUE(HasLine(text, "ursula_replicas_unusable{reason=\"missing\"} 3"));
+  EXPECT_TRUE(HasLine(text, "ursula_replicas_unusable{reason=\"away\"} 1"));
+  EXPECT_TRUE(HasLine(text, "ursula_replicas_unusable{reason=\"behind\"} 0"));
+  EXPECT_TRUE(HasLine(text, "ursula_replicas_unusable{reason=\"not_whole\"} 1"));
 }
 
 TEST(MetricsTest, MembersAreCountedByStage) {

@@ -69,7 +69,8 @@ TEST(ClusterConfigTest, AFileSaysAllOfIt) {
 }
 
 TEST(ClusterConfigTest, WhatIsForAClusterNeedsPeers) {
-  for (const char* flag : {"--node-id=1", "--peer-listen=127.0.0.1:5001", "--cluster-id=ab"}) {
+  for (const char* flag :
+       {"--node-id=1", "--peer-listen=127.0.0.1:5001", "--cluster-id=ab", "--advertise-http=h:1"}) {
     const std::string mistake = MistakeOf({flag});
     EXPECT_NE(mistake.find("is for a node of a cluster"), std::string::npos) << mistake;
     EXPECT_EQ(mistake.find(" AND "), std::string::npos) << mistake;
@@ -133,6 +134,67 @@ TEST(ClusterConfigTest, AnAdminAddressThatOthersReachNeedsASecret) {
     }
   }
   EXPECT_EQ(MistakeOf({"--admin-listen=none", "--cluster-secret-file=secret"}), "");
+}
+
+TEST(ClusterConfigTest, WhereClientsReachANodeIsToldOrFollowsFromWhereItListens) {
+  const std::vector<const char*> node = {"--node-id=1", "--peer-listen=127.0.0.1:5001"};
+  auto told = [&node](const char* peers, std::vector<const char*> more) {
+    more.insert(more.end(), node.begin(), node.end());
+    more.push_back(peers);
+    LoadedConfig loaded = Load(more);
+    EXPECT_TRUE(loaded.mistakes.empty());
+    return HttpAddressOf(loaded.config);
+  };
+  const char* far = "--peers=1=10.0.0.1:1,2=10.0.0.2:2,3=10.0.0.3:3";
+  const char* secret = "--cluster-secret-file=secret";
+  const char* any = "--allow-unauthenticated";
+  EXPECT_EQ(told(kThree, {}), "127.0.0.1:4437");
+  EXPECT_EQ(told(far, {secret}), "") << "others reach another 127.0.0.1";
+  EXPECT_EQ(told(far, {secret, any, "--listen=0.0.0.0:80"}), "");
+  EXPECT_EQ(told(far, {secret, any, "--listen=[::]:80"}), "");
+  EXPECT_EQ(told(kThree, {"--listen=127.0.0.1:0"}), "");
+  EXPECT_EQ(told(far, {secret, any, "--listen=10.0.0.1:80"}), "10.0.0.1:80");
+  EXPECT_EQ(told(far, {secret, "--advertise-http=node-1.example.org:443"}),
+            "node-1.example.org:443");
+  EXPECT_EQ(told(far, {secret, "--advertise-http=[2001:db8::1]:80"}), "[2001:db8::1]:80");
+  for (const char* bad : {"", "h", "h:", "h:0", "h:65536", ":80", "http://h:80", "h:80/", "a b:1",
+                          "0.0.0.0:80", "[::]:80", "[::0]:80"}) {
+    const std::string flag = std::string("--advertise-http=") + bad;
+    EXPECT_NE(MistakeOf({"--node-id=1", "--peer-listen=127.0.0.1:5001", kThree, flag.c_str()})
+                  .find("as clients reach this node"),
+              std::string::npos)
+        << bad;
+  }
+  LoadedConfig file =
+      Load({"--config=u.toml", kThree, "--node-id=1", "--peer-listen=127.0.0.1:5001"},
+           "advertise_http = \"h:1\"\npeer_window_bytes_max = \"2MiB\"\n");
+  EXPECT_TRUE(file.mistakes.empty());
+  EXPECT_EQ(file.config.advertise_http, (HostPort{"h", 1}));
+  EXPECT_EQ(file.config.peer_window_bytes_max, uint64_t{2} << 20);
+}
+
+TEST(ClusterConfigTest, TimesOfACallHaveBoundsAndFitEachOther) {
+  const ServerConfig plain;
+  EXPECT_EQ(plain.leader_timeout_ms, 5000u);
+  EXPECT_EQ(plain.append_timeout_ms, 10'000u);
+  EXPECT_EQ(plain.read_timeout_ms, 5000u);
+  EXPECT_EQ(plain.peer_window_bytes_max, uint64_t{16} << 20);
+  LoadedConfig loaded = Load({"--leader-timeout-ms=100", "--append-timeout-ms=100",
+                              "--read-timeout-ms=600000", "--peer-window-bytes-max=1GiB"});
+  EXPECT_TRUE(loaded.mistakes.empty());
+  EXPECT_EQ(loaded.config.read_timeout_ms, 600'000u);
+  EXPECT_EQ(loaded.config.peer_window_bytes_max, uint64_t{1} << 30);
+  for (const char* bad : {"--leader-timeout-ms=99", "--append-timeout-ms=600001",
+                          "--read-timeout-ms=0", "--read-timeout-ms=1s"}) {
+    EXPECT_NE(MistakeOf({bad}).find("a number from 100 to 600000"), std::string::npos) << bad;
+  }
+  for (const char* bad : {"--peer-window-bytes-max=1023KiB", "--peer-window-bytes-max=2GiB"}) {
+    EXPECT_NE(MistakeOf({bad}).find("a size from 1MiB to 1GiB"), std::string::npos) << bad;
+  }
+  EXPECT_EQ(
+      MistakeOf({"--append-timeout-ms=4999"}),
+      "--append-timeout-ms 4999: is below --leader-timeout-ms, 5000, which is a part of it: a "
+      "request that finds its leader late would have no time left");
 }
 
 TEST(ClusterConfigTest, WrongValuesAreRefused) {

@@ -118,6 +118,11 @@ TEST(ArgumentsTest, EachMistakeHasItsSentence) {
   EXPECT_EQ(MistakesOf({"node", "4"}), "'node 4' is not a command (see --help);");
   EXPECT_EQ(MistakesOf({"node", "add"}), "node add: say which node, by its number;");
   EXPECT_EQ(MistakesOf({"node", "drain", "1", "2"}), "node drain: say which node, by its number;");
+  EXPECT_EQ(MistakesOf({"node", "replace", "3"}),
+            "node replace: say which node goes, and which takes its place (node replace 3 4);");
+  EXPECT_EQ(MistakesOf({"node", "replace", "3", "x"}), "node replace: 'x' is not a node's number;");
+  EXPECT_NE(MistakesOf({"node", "replace", "3", "3"}).find("with an empty directory"),
+            std::string::npos);
   EXPECT_EQ(MistakesOf({"node", "add", "0"}), "node add: '0' is not a node's number;");
   EXPECT_EQ(MistakesOf({"node", "add", "65536"}), "node add: '65536' is not a node's number;");
   for (auto words : std::vector<std::vector<const char*>>{

@@ -20,6 +20,121 @@ std::string Error(const std::string& code) {
   return "{\"error\":{\"code\":\"" + code + "\",\"message\":\"" + code + " it is\"}}";
 }
 
+// ---- replace -----------------------------------------------------------------------------------
+
+class NodeReplaceTest : public NodeChangesTest {
+ protected:
+  std::vector<NodeChange> Wanted(uint64_t from, uint64_t to, std::string* code = nullptr) {
+    Say();
+    ErrorSeen why;
+    std::vector<NodeChange> wanted =
+        ChangesToReplace(from, to, Summarize(LookAtAll(&client_, {{"10.0.0.1", 4438}})), &why);
+    if (code != nullptr) *code = why.code;
+    EXPECT_EQ(wanted.empty(), !why.code.empty());
+    return wanted;
+  }
+  NodeChanges Begin(uint64_t from, uint64_t to) {
+    std::vector<NodeChange> wanted = Wanted(from, to);
+    return NodeChanges(&client_, LookAtAll(&client_, {{"10.0.0.1", 4438}}), std::move(wanted));
+  }
+  std::string OldWaitsFor(NodeChanges* changes) {
+    Say();
+    EXPECT_TRUE(changes->Round());
+    return changes->changes().at(1).text;
+  }
+};
+
+// However long the new one takes to come, the old one stays till then.
+TEST_F(NodeReplaceTest, TheOldOneGoesOnceTheNewOneIsThere) {
+  AnswerAll("add", 4, 200, kAccepted);
+  AnswerAll("remove", 3, 200, kAccepted);
+  NodeChanges changes = Begin(3, 4);
+  EXPECT_EQ(OldWaitsFor(&changes), "node 3 stays until node 4 is there");
+  members_.push_back({4, "invited"});
+  for (int look = 0; look < 7; ++look) {
+    EXPECT_EQ(OldWaitsFor(&changes), "node 3 stays until node 4 is there");
+  }
+  EXPECT_EQ(Posts(), std::vector<std::string>{At(1) + " POST /cluster/node?node=4&change=add"});
+  running_.insert(4);
+  members_[3].stage = "joining";
+  OldWaitsFor(&changes);
+  EXPECT_EQ(Posts().back(), At(1) + " POST /cluster/node?node=3&change=remove");
+  members_[2].stage = "leaving";
+  settled_ = 1;
+  wait_for_ = "node 4";
+  EXPECT_EQ(OldWaitsFor(&changes),
+            "node 3 is leaving: 1 of 4 groups are done, and it waits for node 4");
+  members_ = {{1}, {2}, {4}};
+  groups_[3].leader = 2;
+  Say();
+  EXPECT_FALSE(changes.Round());
+  EXPECT_EQ(changes.changes().at(0).state, State::kDone);
+  EXPECT_EQ(changes.changes().at(1).state, State::kDone);
+  EXPECT_EQ(Posts().size(), 2u);
+}
+
+TEST_F(NodeReplaceTest, AskedAgainItGoesOnFromWhereItWas) {
+  running_.insert(4);
+  members_ = {{1}, {2}, {3, "leaving"}, {4, "joining"}};
+  AnswerAll("add", 4, 409, Error("IS_MEMBER"));
+  AnswerAll("remove", 3, 200, kIsSo);
+  NodeChanges changes = Begin(3, 4);
+  for (int look = 0; look < 2; ++look) {
+    Say();
+    EXPECT_TRUE(changes.Round());
+  }
+  members_ = {{1}, {2}, {4, "joining"}};
+  std::vector<NodeChange> again = Wanted(3, 4);
+  EXPECT_EQ(again.at(1).state, State::kWasSo) << "it is gone, and the other one still joins";
+  EXPECT_EQ(again.at(0).state, State::kPending);
+  members_ = {{1}, {2}, {4}};
+  for (int look = 0; look < 3; ++look) {
+    Say();
+    changes.Round();
+  }
+  EXPECT_EQ(changes.changes().at(0).state, State::kDone);
+  EXPECT_EQ(changes.changes().at(1).state, State::kDone);
+}
+
+TEST_F(NodeReplaceTest, WhenItIsTooLateTheOldOneIsToldToBeThereStill) {
+  AnswerAll("add", 4, 200, kAccepted);
+  NodeChanges changes = Begin(3, 4);
+  OldWaitsFor(&changes);
+  changes.GiveUp();
+  EXPECT_EQ(changes.changes().at(1).state, State::kLate);
+  EXPECT_EQ(changes.changes().at(1).code, "LATE");
+  EXPECT_EQ(changes.changes().at(1).text,
+            "node 3 stays until node 4 is there; nothing was asked of it yet: the same command "
+            "goes on from here");
+}
+
+TEST_F(NodeReplaceTest, NobodyIsAddedForOneThatIsNoMember) {
+  std::string code;
+  Wanted(9, 4, &code);
+  EXPECT_EQ(code, "NO_MEMBER");
+  members_.push_back({5, "invited"});
+  Wanted(5, 4, &code);
+  EXPECT_EQ(code, "NO_MEMBER");
+  groups_[0].leader = 0;
+  Wanted(3, 4, &code);
+  EXPECT_EQ(code, "NO_LEADER");
+}
+
+TEST_F(NodeReplaceTest, TheOldOneStaysWhereTheNewOneIsRefused) {
+  AnswerAll("add", 6, 409, Error("TOO_MANY_NODES"));
+  NodeChanges changes = Begin(3, 6);
+  Say();
+  changes.Round();
+  Say();
+  EXPECT_FALSE(changes.Round());
+  for (const NodeChange& change : changes.changes()) {
+    EXPECT_EQ(change.state, State::kRefused);
+    EXPECT_EQ(change.code, "TOO_MANY_NODES");
+  }
+  EXPECT_EQ(changes.changes().at(1).text, "node 3 stays: TOO_MANY_NODES it is");
+  EXPECT_EQ(Posts().size(), 1u);
+}
+
 // ---- add ---------------------------------------------------------------------------------------
 
 TEST_F(NodeChangesTest, AnAddedNodeIsWaitedForUntilItIsAMember) {

@@ -72,6 +72,51 @@ TEST(OverviewTest, WhatIsWrongIsAReason) {
   EXPECT_EQ(overview.answered, 3u);
 }
 
+// Only its leader's word on a group's replicas counts, and only of the newest term.
+TEST(OverviewTest, ReplicasThatAGroupCanNotCountOnAreReasons) {
+  std::string leads = ClusterJson(1, {{0, 1, 5, 10}, {1, 1, 3, 7}, {2, 2, 4, 1}});
+  auto say = [](std::string* json, const std::string& group, const std::string& what) {
+    const std::size_t at = json->find("\"applied\"", json->find("{\"group\":" + group));
+    json->insert(at, what);
+  };
+  say(&leads, "0", "\"voters_missing\":1,");
+  say(&leads, "1",
+      "\"troubles\":[{\"node\":3,\"reason\":\"away\"},{\"node\":2,\"reason\":\"odd\"}],");
+  std::string led = ClusterJson(2, {{0, 1, 5, 10}, {1, 2, 2, 7}, {2, 2, 4, 1}});
+  say(&led, "1", "\"troubles\":[{\"node\":1,\"reason\":\"away\"}],");
+  say(&led, "2", "\"troubles\":[{\"node\":3,\"reason\":\"away\"}],");
+  for (const Survey& survey : {Survey{Seen(leads), Seen(led)}, Survey{Seen(led), Seen(leads)}}) {
+    const Overview overview = Summarize(survey);
+    EXPECT_EQ(CodesOf(overview),
+              (std::vector<std::string>{"under_replicated 0", "under_replicated 2",
+                                        "under_replicated 3"}));
+    EXPECT_EQ(overview.reasons[0].text.substr(0, 33), "1 of 3 groups have fewer voters t");
+    EXPECT_EQ(overview.reasons[1].text.substr(0, 47),
+              "node 2's replica in 1 of 3 groups isn't well: i");
+    EXPECT_EQ(overview.reasons[2].text.substr(0, 47),
+              "node 3's replica in 2 of 3 groups doesn't answe");
+  }
+}
+
+// Its own word, else what others were told; what is of another cluster says nothing.
+TEST(OverviewTest, WhereClientsReachANodeIsKnownOfThoseThatAreAwayToo) {
+  auto with = [](std::string json, const std::string& own, const std::string& peers) {
+    json.insert(1, "\"http_address\":\"" + own + "\",");
+    for (std::size_t at = json.find("\"address\""); at != std::string::npos;
+         at = json.find("\"address\"", at + 60)) {
+      json.insert(at, "\"http_address\":\"" + peers + "\",");
+    }
+    return json;
+  };
+  const Overview overview =
+      Summarize({Seen(with(ClusterJson(1, {{0, 1, 1, 1}}, {2, 3}), "one:1", "told:1")),
+                 Seen(with(ClusterJson(2, {{0, 1, 1, 1}}, {1}), "", "")),
+                 Seen(with(ClusterJson(4, {{0, 4, 1, 1}}, {1, 3}, "cd"), "four:1", "other:1"))});
+  EXPECT_EQ(overview.http_addresses.at(1), "one:1");
+  EXPECT_EQ(overview.http_addresses.at(2), "");
+  EXPECT_EQ(overview.http_addresses.at(3), "told:1");
+}
+
 TEST(OverviewTest, AServerThatIsAloneLeadsAll) {
   const Overview overview = Summarize({Seen(ClusterJson(0, {{0, 1, 1, 1}, {1, 1, 1, 1}}))});
   EXPECT_EQ(overview.nodes.at(0).groups_led, 2u);

@@ -34,10 +34,10 @@ class ReportTest : public ::testing::Test {
 TEST_F(ReportTest, PeopleGetTables) {
   EXPECT_EQ(StatusText(survey_, overview_),
             "cluster ab, 2 groups; 2 of 3 nodes answer; not healthy\n"
-            "NODE  ADMIN          STATE        MEMBER  LEADS  BEHIND  VERSION\n"
-            "1     10.0.0.1:4438  ready        -       1      0       1.0\n"
-            "2     10.0.0.2:4438  ready        -       0      5       1.0\n"
-            "3     -              unreachable  -       -      -       -\n"
+            "NODE  ADMIN          CLIENTS  STATE        MEMBER  LEADS  BEHIND  VERSION\n"
+            "1     10.0.0.1:4438  -        ready        -       1      0       1.0\n"
+            "2     10.0.0.2:4438  -        ready        -       0      5       1.0\n"
+            "3     -              -        unreachable  -       -      -       -\n"
             "unreachable: gone\n"
             "group_without_leader: 1 of 2 groups have no leader: 1: a majority of the nodes must "
             "run and reach each other\n");
@@ -68,14 +68,17 @@ TEST_F(ReportTest, ProgramsGetJson) {
       "1: a majority of the nodes must run and reach each other\"}],"
       "\"groups\":2,\"groups_without_leader\":1,\"nodes\":["
       "{\"node\":1,\"admin\":\"10.0.0.1:4438\",\"answers\":true,\"problem\":\"\","
-      "\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":[],\"warnings\":[],"
+      "\"http_address\":\"\",\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":["
+      "],\"warnings\":[],"
       "\"groups_led\":1,\"groups_behind\":0,\"lag_entries\":0,\"worst_lag\":0,"
       "\"worst_group\":null,\"feature_level\":0,\"feature_level_max\":0},"
       "{\"node\":2,\"admin\":\"10.0.0.2:4438\",\"answers\":true,\"problem\":\"\","
-      "\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":[],\"warnings\":[],"
+      "\"http_address\":\"\",\"version\":\"1.0\",\"cluster_id\":\"ab\",\"ready\":true,\"reasons\":["
+      "],\"warnings\":[],"
       "\"groups_led\":0,\"groups_behind\":1,\"lag_entries\":5,\"worst_lag\":5,\"worst_group\":0,"
       "\"feature_level\":0,\"feature_level_max\":0},"
-      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\"}],\"members\":[],"
+      "{\"node\":3,\"admin\":\"\",\"answers\":false,\"problem\":\"gone\",\"http_address\":\"\"}],"
+      "\"members\":[],"
       "\"feature_level\":0,\"feature_level_waits_for\":\"\"}\n");
   EXPECT_EQ(GroupsJson(overview_),
             "{\"groups\":[{\"group\":0,\"leader\":1,\"term\":2,\"replicas\":["
@@ -104,15 +107,23 @@ TEST_F(ReportTest, MembersAreToldWithTheirStages) {
                            {4, Stage::kInvited},
                            {5, Stage::kLeaving},
                            {6, Stage::kOther}};
+  overview_.http_addresses = {{1, "10.0.0.1:4437"}, {2, ""}, {3, "3.example:80"}};
   EXPECT_EQ(StatusText(survey_, overview_),
             "cluster ab, 2 groups; 2 of 3 nodes answer; healthy\n"
-            "NODE  ADMIN          STATE        MEMBER             LEADS  BEHIND  VERSION\n"
-            "1     10.0.0.1:4438  ready        member             1      0       1.0\n"
-            "2     10.0.0.2:4438  ready        joining, cordoned  0      5       1.0\n"
-            "3     -              unreachable  no                 -      -       -\n"
-            "4     -              -            invited            -      -       -\n"
-            "5     -              -            leaving            -      -       -\n"
-            "6     -              -            unknown            -      -       -\n");
+            "NODE  ADMIN          CLIENTS        STATE        MEMBER             LEADS  BEHIND  "
+            "VERSION\n"
+            "1     10.0.0.1:4438  10.0.0.1:4437  ready        member             1      0       "
+            "1.0\n"
+            "2     10.0.0.2:4438  -              ready        joining, cordoned  0      5       "
+            "1.0\n"
+            "3     -              3.example:80   unreachable  no                 -      -       "
+            "-\n"
+            "4     -              -              -            invited            -      -       "
+            "-\n"
+            "5     -              -              -            leaving            -      -       "
+            "-\n"
+            "6     -              -              -            unknown            -      -       "
+            "-\n");
   EXPECT_EQ(HealthText(overview_),
             "healthy\n"
             "node 2: joining, cordoned\n"

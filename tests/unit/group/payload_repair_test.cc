@@ -197,6 +197,30 @@ TEST_F(PayloadRepairTest, AReadThatWaitsEndsWhenItsReplicaTakesPartNoMore) {
   EXPECT_TRUE(read->reply.has_value());
 }
 
+TEST_F(PayloadRepairTest, WhoLacksSomeOrIsAwayIsTroubleUntilItIsWell) {
+  using Kind = ReplicaTrouble::Kind;
+  const uint64_t other = 6 - leader_ - follower_;
+  cluster_.RunFor(20 * kSecond);
+  EXPECT_TRUE(cluster_.replica(leader_).Troubles().empty());
+  Rot(leader_, 40'000);
+  Rot(follower_, 40'000);
+  cluster_.network().Isolate(NodeId{other});
+  EXPECT_NE(cluster_.Content(leader_, "s").find("UNAVAILABLE"), std::string::npos);
+  EXPECT_NE(cluster_.Content(follower_, "s").find("UNAVAILABLE"), std::string::npos);
+  cluster_.RunFor(5 * kSecond);
+  std::vector<ReplicaTrouble> expected = {{NodeId{leader_}, Kind::kNotWhole},
+                                          {NodeId{follower_}, Kind::kNotWhole},
+                                          {NodeId{other}, Kind::kAway}};
+  std::ranges::sort(expected, {}, [](const ReplicaTrouble& one) { return Raw(one.node); });
+  EXPECT_EQ(cluster_.replica(leader_).Troubles(), expected);
+  EXPECT_TRUE(cluster_.replica(follower_).Troubles().empty()) << "it doesn't lead";
+  cluster_.network().Heal();
+  EXPECT_TRUE(Repaired(follower_, 15'000));
+  EXPECT_TRUE(Repaired(leader_, 15'000));
+  EXPECT_TRUE(cluster_.RunUntil([&] { return cluster_.replica(leader_).Troubles().empty(); },
+                                11 * kSecond));
+}
+
 // The leader counts on what voters said of themselves when one of them is to go.
 TEST_F(PayloadRepairTest, AVoterThatLacksSomeAgainSaysSo) {
   const uint64_t other = 6 - leader_ - follower_;

@@ -55,6 +55,79 @@ TEST(HandshakeFormatTest, TheBytesOfAHello) {
             "6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e6e");
 }
 
+// Behind what releases before it read.
+TEST(HandshakeFormatTest, TheBytesOfWhatWasAddedToAHello) {
+  Hello hello = Example();
+  const std::string before = EncodeHello(hello);
+  hello.http_address = "h:80";
+  hello.append_bytes_max = 300;
+  const std::string bytes = EncodeHello(hello);
+  EXPECT_EQ(bytes.substr(0, before.size()), before);
+  EXPECT_EQ(Hex(bytes.substr(before.size())), "0904683a38300a02ac02");
+  const std::optional<Hello> read = DecodeHello(bytes);
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->http_address, "h:80");
+  EXPECT_EQ(read->append_bytes_max, 300u);
+  const std::optional<Hello> older = DecodeHello(before);
+  ASSERT_TRUE(older.has_value());
+  EXPECT_EQ(older->http_address, "");
+  EXPECT_EQ(older->append_bytes_max, 0u);
+}
+
+TEST(HandshakeFormatTest, OfWhatWasAddedOnlyWhatIsOneIsTaken) {
+  const std::string hello = EncodeHello(Example());
+  auto field = [](char tag, const std::string& value) {
+    return std::string(1, tag) + static_cast<char>(value.size()) + value;
+  };
+  struct Case {
+    std::string tail;
+    std::string http_address;
+    uint64_t append_bytes_max;
+  };
+  const Case cases[] = {
+      {field(11, "newer") + field(9, "h:1"), "h:1", 0},
+      {field(9, "h:1") + field(10, "\x05\x05"), "h:1", 0},
+      {field(10, ""), "", 0},
+      {field(9, "h\n:1"), "", 0},
+      {field(9, "a b:1"), "", 0},
+      {field(10, "\x05") + std::string("\x09\x7fshort"), "", 5},
+      {std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), "", 0},
+  };
+  for (const Case& one : cases) {
+    const std::optional<Hello> read = DecodeHello(hello + one.tail);
+    ASSERT_TRUE(read.has_value());
+    EXPECT_EQ(read->http_address, one.http_address) << Hex(one.tail);
+    EXPECT_EQ(read->append_bytes_max, one.append_bytes_max) << Hex(one.tail);
+    EXPECT_EQ(read->nonce, Example().nonce);
+  }
+  Hello longest = Example();
+  longest.http_address = std::string(kHttpAddressBytesMax, 'h');
+  EXPECT_EQ(DecodeHello(EncodeHello(longest))->http_address, longest.http_address);
+  longest.http_address += "h";
+  EXPECT_EQ(DecodeHello(EncodeHello(longest))->http_address, "");
+}
+
+TEST(HandshakeFormatTest, LimitsThatDifferMakeASentenceWithBothNumbers) {
+  Hello ours = Example();
+  Hello theirs = Example();
+  theirs.node = NodeId{3};
+  EXPECT_FALSE(LimitSentence(ours, theirs));
+  ours.append_bytes_max = 100;
+  EXPECT_FALSE(LimitSentence(ours, theirs)) << "it doesn't say";
+  theirs.append_bytes_max = 100;
+  EXPECT_FALSE(LimitSentence(ours, theirs));
+  theirs.append_bytes_max = 99;
+  const std::string smaller = LimitSentence(ours, theirs).value_or("");
+  EXPECT_NE(
+      smaller.find("node 1's log takes appends of up to 100 bytes, node 3's of up to 99: what "
+                   "is larger than node 3 takes it never stores"),
+      std::string::npos)
+      << smaller;
+  theirs.append_bytes_max = 101;
+  EXPECT_NE(LimitSentence(ours, theirs).value_or("").find("larger than node 1 takes"),
+            std::string::npos);
+}
+
 TEST(HandshakeFormatTest, AHelloIsReadAsItWasWritten) {
   const std::string bytes = EncodeHello(Example());
   const std::optional<Hello> read = DecodeHello(bytes + "of a later release");

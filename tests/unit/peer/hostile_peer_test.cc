@@ -179,7 +179,8 @@ class HostilePeerTest : public ::testing::Test {
     return hello;
   }
   int Connect() {
-    Dialled dialled = Dial(Loopback(port_), 10'000, -1);
+    Resolver resolver({});
+    Dialled dialled = Dial(Loopback(port_), 10'000, -1, &resolver);
     EXPECT_TRUE(dialled.fd) << dialled.error;
     return dialled.fd.Release();
   }
@@ -265,7 +266,10 @@ TEST_F(HostilePeerTest, OpenConnectionsAreNotGivenUpOverIpv6Either) {
                [&](PeerTransportOptions* options) { options->peers[NodeId{1}] = "[::1]:" + port; });
   two.SendSurely(0, 1, Channel::kControl, "frame");
   one_->AwaitFrames(1);
-  for (int i = 0; i < 10; ++i) AwaitClosed(Dial("[::1]:" + port, 10'000, -1).fd.Release());
+  Resolver resolver({});
+  for (int i = 0; i < 10; ++i) {
+    AwaitClosed(Dial("[::1]:" + port, 10'000, -1, &resolver).fd.Release());
+  }
   two.SendSurely(0, 1, Channel::kControl, "frame");
   one_->AwaitFrames(2);
   EXPECT_EQ(two.CountLog("connected to"), 1u);

@@ -86,6 +86,35 @@ TEST_F(PeerRefusalTest, WhoCannotBeOfTheClustersFeatureLevel) {
   ExpectNothingPasses(two, 1);
 }
 
+// A limit that differs is told at both ends, and refuses nobody. It may come to be known later than
+// the connection.
+TEST_F(PeerRefusalTest, LimitsThatDifferAreToldAndFramesPass) {
+  PeerNode one(1, 1, one_port_, Ports{{2, two_port_}}, [](PeerTransportOptions* options) {
+    options->append_bytes_max = 1000;
+    options->http_address = "one.example:80";
+  });
+  PeerNode two(2, 1, two_port_, Ports{{1, one_port_}},
+               [](PeerTransportOptions* options) { options->append_bytes_max = 1000; });
+  one.SendSurely(0, 2, Channel::kControl, "frame");
+  two.SendSurely(0, 1, Channel::kControl, "frame");
+  two.AwaitFrames(1);
+  one.AwaitFrames(1);
+  EXPECT_EQ(two.status(1).http_address, "one.example:80");
+  EXPECT_EQ(one.status(2).http_address, "");
+  EXPECT_EQ(one.status(2).append_bytes_max, 1000u);
+  EXPECT_EQ(one.status(2).warning + two.status(1).warning, "");
+  two.transport().SetAppendBytesMax(1000);
+  EXPECT_EQ(one.CountLog("takes appends") + two.CountLog("takes appends"), 0u);
+  two.transport().SetAppendBytesMax(700);
+  one.AwaitLog("node 1's log takes appends of up to 1000 bytes, node 2's of up to 700");
+  two.AwaitLog("node 2's log takes appends of up to 700 bytes, node 1's of up to 1000");
+  EXPECT_NE(one.status(2).warning.find("larger than node 2 takes"), std::string::npos);
+  EXPECT_NE(two.status(1).warning.find("larger than node 2 takes"), std::string::npos);
+  one.SendSurely(0, 2, Channel::kControl, "frame");
+  two.AwaitFrames(2);
+  EXPECT_EQ(one.CountLog("takes appends"), 1u) << "once, however often they connect";
+}
+
 TEST_F(PeerRefusalTest, AnAddressThatIsAnotherNodes) {
   // Node 1 takes node 2's address for node 3's.
   PeerNode one(1, 1, one_port_, Ports{{3, two_port_}});

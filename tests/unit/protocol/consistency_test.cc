@@ -52,7 +52,7 @@ TEST(ConsistencyTest, AQueryAsksForIt) {
   EXPECT_TRUE(head.local);
   EXPECT_EQ(head.request.consistency, Consistency::kLocal);
   EXPECT_EQ(head.request.staleness_ms_max, kStalenessMsMax);
-  for (const char* query : {"", "?consistency=linearizable", "?max_staleness_ms=junk"}) {
+  for (const char* query : {"", "?consistency=linearizable", "?max_staleness_ms=10"}) {
     auto read = Take<ReadAction>(Get(query));
     EXPECT_FALSE(read.local);
     EXPECT_EQ(read.request.consistency, Consistency::kLinearizable);
@@ -70,7 +70,52 @@ TEST(ConsistencyTest, WhatIsMalformedIsRefusedOnceTheStreamIsThere) {
     const std::string query = std::string("?consistency=local&max_staleness_ms=") + bad;
     EXPECT_EQ(ErrorOf(Get(query)), "guarded 400 INVALID_STALENESS") << bad;
     EXPECT_EQ(ErrorOf(Head(query)), "guarded 400 INVALID_STALENESS") << bad;
+    const std::string alone = std::string("?max_staleness_ms=") + bad;
+    EXPECT_EQ(ErrorOf(Get(alone)), "guarded 400 INVALID_STALENESS") << bad;
+    EXPECT_EQ(ErrorOf(Head(alone)), "guarded 400 INVALID_STALENESS") << bad;
   }
+  std::string many = "?a=1";
+  for (int i = 0; i < 64; ++i) many += "&a=1";
+  EXPECT_EQ(ErrorOf(Get(many + "&consistency=local")), "guarded 400 INVALID_QUERY");
+  EXPECT_EQ(ErrorOf(Head(many + "&consistency=local")), "guarded 400 INVALID_QUERY");
+}
+
+// Nothing that is answered in another way than it was asked for.
+TEST(ConsistencyTest, WhatIsOnlyLinearizableRefusesAnythingElse) {
+  struct Case {
+    Method method;
+    const char* path;
+  };
+  const Case cases[] = {
+      {Method::kGet, "/bucket/streams"},
+      {Method::kHead, "/bucket/streams"},
+      {Method::kGet, "/bucket"},
+      {Method::kHead, "/bucket"},
+      {Method::kPut, "/bucket"},
+      {Method::kDelete, "/bucket"},
+      {Method::kPut, kPath},
+      {Method::kPost, kPath},
+      {Method::kDelete, kPath},
+      {Method::kPost, "/v1/stream/__batch"},
+      {Method::kPost, "/bucket/append-batch"},
+  };
+  for (const Case& one : cases) {
+    const std::string path = one.path;
+    auto ask = [&](const std::string& query) {
+      return ErrorOf(
+          Map(MakeRequest(one.method, path + query, {{"Content-Type", "application/x-ndjson"}})));
+    };
+    for (const char* bad : {"?consistency=local", "?consistency=", "?consistency=strong",
+                            "?limit=1&consistency=local&max_staleness_ms=5",
+                            "?consistency=linearizable&consistency=local"}) {
+      EXPECT_EQ(ask(bad), "400 INVALID_CONSISTENCY") << path << bad;
+    }
+    EXPECT_NE(ask("?consistency=linearizable"), "400 INVALID_CONSISTENCY") << path;
+    EXPECT_EQ(ask("?consistency=linearizable"), ask("")) << path;
+  }
+  // A preflight has the URL of what it is about.
+  EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kOptions, "/bucket/streams?consistency=local"))),
+            "204");
 }
 
 TEST(ConsistencyTest, EveryAnswerOfThatKindSaysHowOldItIs) {
