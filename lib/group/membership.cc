@@ -305,7 +305,7 @@ void Replica::ForgetWholeness() {
   shipped_.clear();
   heard_ns_.clear();
   going_since_ns_ = 0;
-  leads_since_ns_ = services_.loop->now_ns();
+  led_not_ns_ = services_.loop->now_ns();
 }
 
 // One that has just begun to lead has heard little yet.
@@ -313,7 +313,7 @@ std::vector<ReplicaTrouble> Replica::Troubles() const {
   std::vector<ReplicaTrouble> troubles;
   if (!leads() || failed()) return troubles;
   const uint64_t now_ns = services_.loop->now_ns();
-  const uint64_t leads_ns = now_ns - std::min(now_ns, leads_since_ns_);
+  const uint64_t leads_ns = now_ns - std::min(now_ns, led_not_ns_);
   const bool judges_silence = leads_ns > kAwayNs;
   const bool judges_words = leads_ns > kWordNs;
   for (const raft::PeerStatus& peer : core_->Peers()) {

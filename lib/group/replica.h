@@ -466,7 +466,7 @@ class Replica final : private raft::Driver,
   // As leader: learners that have said that they are whole, and those that were sent a snapshot.
   absl::btree_set<ReplicaId> whole_peers_;
   absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
-  uint64_t leads_since_ns_ = 0;                    // It didn't a tick before.
+  uint64_t led_not_ns_ = 0;                        // When it didn't lead, last.
   Term asked_to_lead_{};                           // By that term's leader.
   uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
   Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
