@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/sometimes.h"
+
 namespace ursula::group {
 namespace {
 
@@ -18,12 +20,25 @@ bool SufficeWithout(ReplicaId one, const std::vector<ReplicaId>& voters,
 
 }  // namespace
 
+// What was open when it was noted last is so still, if the commit index is the same.
+bool CatchUps::Stuck(Index commit, Index last) {
+  const uint64_t now_ns = services_.loop->now_ns();
+  if (!open_ || commit != commit_) commit_ns_ = now_ns;
+  open_ = last > commit;
+  commit_ = commit;
+  return open_ && now_ns - commit_ns_ >= kStuckNs;
+}
+
 void CatchUps::Note(std::span<const raft::PeerStatus> peers, const raft::ConfState& conf,
-                    Index commit, Function<bool(ReplicaId)> hears) {
+                    Index commit, Index last, Function<bool(ReplicaId)> hears) {
   std::vector<ReplicaId> level = {services_.self};
   for (const raft::PeerStatus& peer : peers) {
     const bool sent = peer.state == raft::ProgressState::kReplicate && peer.next > commit;
     if (peer.id != services_.self && sent && hears(peer.id)) level.push_back(peer.id);
+  }
+  if (Stuck(commit, last)) {
+    URSULA_SOMETIMES("group: nobody is held up where nothing is committed");
+    level.clear();
   }
   noted_ = true;
   std::vector<ReplicaId> due = std::exchange(asked_, {});
@@ -52,8 +67,15 @@ bool CatchUps::Tick() {
 
 void CatchUps::Clear() {
   noted_ = false;
+  open_ = false;
   asked_.clear();
   paced_.clear();
+}
+
+bool CatchUps::Waits(ReplicaId to) const {
+  auto found = paced_.find(to);
+  if (found != paced_.end() && found->second->linked()) return true;
+  return std::ranges::find(asked_, to) != asked_.end();
 }
 
 bool CatchUps::MayTake(ReplicaId to) {

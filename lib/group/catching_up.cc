@@ -30,8 +30,11 @@ bool Replica::WriteLetter(ReplicaId to, Letter letter) {
       std::holds_alternative<SnapshotAck>(letter) || std::holds_alternative<PayloadAsk>(letter) ||
       std::holds_alternative<Wholeness>(letter) || std::holds_alternative<TimeNews>(letter) ||
       std::holds_alternative<Lacking>(letter);
-  if (const auto* part = std::get_if<SnapshotPart>(&letter)) services_.Take(part->records.size());
-  return Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter));
+  const auto* part = std::get_if<SnapshotPart>(&letter);
+  const uint64_t part_bytes = part == nullptr ? 0 : part->records.size();
+  if (!Write(to, small ? Channel::kControl : Channel::kBulk, std::move(letter))) return false;
+  if (part_bytes > 0) services_.Take(part_bytes);
+  return true;
 }
 
 void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
@@ -67,7 +70,7 @@ void Replica::OnPeerLetter(NodeId node, const Bytes& letter) {
 
 void Replica::NoteCatchUps() {
   if (!core_->is_leader() || state_ == State::kFailed) return catch_ups_.Clear();
-  catch_ups_.Note(core_->Peers(), core_->Configuration(), core_->commit(),
+  catch_ups_.Note(core_->Peers(), core_->Configuration(), core_->commit(), core_->last_index(),
                   [this](ReplicaId peer) { return IsActive(peer); });
 }
 
@@ -89,12 +92,23 @@ void Replica::Ship(raft::Message message) {
 
 void Replica::WantBase() { checkpoint_.RequestBase(); }
 
-// Below a snapshot, for peers. One that takes over a base goes on from there: until then nothing
-// above it may go, within reason.
+// Below a snapshot, for peers. One that takes over a base goes on from there, and one that lacks
+// entries gets them at the pace, behind other groups: until then nothing that it is to get may go,
+// within reason. For one that isn't heard of nothing is kept besides.
 uint64_t Replica::KeptBytesMax() const {
   if (alone_) return 0;
   const uint64_t kept = services_.budget->kept_log_bytes_max;
-  return shipments_.size() == 0 ? kept : 4 * std::max(kept, uint64_t{4} << 20);
+  const bool brings_up = shipments_.size() > 0 || FeedsOneBehind();
+  return brings_up ? 4 * std::max(kept, uint64_t{4} << 20) : kept;
+}
+
+bool Replica::FeedsOneBehind() const {
+  for (const raft::PeerStatus& peer : core_->Peers()) {  // None, unless it leads.
+    if (peer.id == services_.self || !IsActive(peer.id)) continue;
+    const bool fed = peer.state == raft::ProgressState::kReplicate && peer.next <= core_->commit();
+    if (fed || catch_ups_.Waits(peer.id)) return true;
+  }
+  return false;
 }
 
 void Replica::OnShipmentLost(ReplicaId to) {

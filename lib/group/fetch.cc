@@ -51,7 +51,7 @@ bool Fetch::Choose() {
 
 // REQUIRES: kIdle.
 void Fetch::Next() {
-  if (current_ && !hurried_ && !hurry_.empty()) LeaveOff();
+  if (current_ && !hurries() && !hurry_.empty()) LeaveOff();
   while (!stopped_ && (current_ || Choose())) {
     const stream::Incarnation owner = current_->range.owner;
     if (host_.OwnRangeNow(owner)) return Ask();
@@ -75,6 +75,25 @@ void Fetch::LeaveOff() {
   Turn();
 }
 
+// Nobody has this now and somebody may later: others need not wait for it. What a read waits for
+// has its turn again behind them.
+void Fetch::PassOver() {
+  const stream::ReadRange& range = current_->range;
+  const Place end = {range.owner, hurried_ ? range.to : hurried_to_};
+  auto first = waiters_.lower_bound({range.owner, range.from});
+  if (hurries() && first != waiters_.end() && first->first < end) Hurry(first->first);
+  cursor_ = {range.owner, range.to};
+  Turn();
+}
+
+// False: it is there already, or is one too many.
+bool Fetch::Hurry(const Place& place) {
+  if (hurry_.size() >= kWaitersMax) return false;
+  if (std::ranges::find(hurry_, place) != hurry_.end()) return false;
+  hurry_.push_back(place);
+  return true;
+}
+
 // Up to there nothing lacks any more, or nobody has it.
 void Fetch::Advance(uint64_t to) {
   stream::ReadRange& range = current_->range;
@@ -93,7 +112,7 @@ void Fetch::Ask() {
   });
   if (nobody) return Lost();
   const stream::ReadRange& range = current_->range;
-  if (!hurried_ && range.from >= hurried_to_ && !services_.MayTake(this)) {
+  if (!hurries() && !services_.MayTake(this)) {
     state_ = State::kWaiting;
     return;
   }
@@ -103,8 +122,7 @@ void Fetch::Ask() {
   }
   state_ = State::kAsking;
   until_ns_ = now_ns + kAnswerNs;
-  taken_ = std::min(range.to - range.from, kAskBytesMax);
-  services_.Take(taken_);
+  taken_ = services_.Take(std::min(range.to - range.from, kAskBytesMax));
 }
 
 void Fetch::OnPace() {
@@ -198,12 +216,9 @@ void Fetch::Tick() {
     URSULA_SOMETIMES("group: a peer didn't answer for payload");
     ++source_;
     state_ = State::kIdle;
-    // Nobody has this now and somebody may later: others need not wait for it.
+    services_.Correct(taken_, 0);
     const std::size_t sources = host_.Sources().size();
-    if (sources > 0 && source_ % sources == 0) {
-      cursor_ = {current_->range.owner, current_->range.to};
-      Turn();
-    }
+    if (sources > 0 && source_ % sources == 0) PassOver();
   }
   Next();
 }
@@ -227,10 +242,8 @@ void Fetch::Await(stream::Incarnation incarnation, uint64_t offset, uint64_t unt
       return Next();
     }
   }
-  if (hurry_.size() >= kWaitersMax) return;
-  if (std::ranges::find(hurry_, Place{incarnation, offset}) != hurry_.end()) return;
-  hurry_.push_back({incarnation, offset});
-  if (state_ == State::kWriting || hurried_) return;
+  if (!Hurry({incarnation, offset})) return;
+  if (state_ == State::kWriting || (current_ && hurries())) return;  // Others wait for that.
   URSULA_SOMETIMES("group: a read's payload is fetched before other");
   if (current_) LeaveOff();
   EndAsk();

@@ -88,6 +88,10 @@ class Fetch final : private Pace::Waiter {
   void EndAsk();
   void Turn();  // To another range.
   void LeaveOff();
+  void PassOver();
+  // Whether a read waits for what comes next. REQUIRES: current_.
+  bool hurries() const { return hurried_ || current_->range.from < hurried_to_; }
+  bool Hurry(const Place& place);
   void Advance(uint64_t to);
   void Write(const PayloadAnswer& answer, uint64_t size);
   void OnWritten(uint64_t begun, uint64_t size, Status status);
@@ -114,8 +118,8 @@ class Fetch final : private Pace::Waiter {
   uint64_t next_ = UINT64_MAX;           // and where the first of them goes on.
   uint64_t lost_bytes_ = 0;
   ReplicaId asked_{};
-  uint64_t taken_ = 0;     // Of the pace, for what was asked for.
-  uint64_t until_ns_ = 0;  // Of the ask, or of the pause after one that failed.
+  Pace::Taken taken_ = {};  // Of the pace, for what was asked for.
+  uint64_t until_ns_ = 0;   // Of the ask, or of the pause after one that failed.
   absl::btree_multimap<Place, Waiter> waiters_;
 };
 

@@ -30,32 +30,38 @@ bool Pace::MayTake(Waiter* waiter) {
   if (waiter->linked()) return false;
   waiters_.PushBack(waiter);
   if (called_ != nullptr) return false;  // OnTimer goes on from there.
-  if (!timer_.running()) waits_since_ns_ = loop_.now_ns();
+  if (!timer_.running()) held_ns_ = waits_since_ns_ = loop_.now_ns();
   Wait();
   return false;
 }
 
-void Pace::Take(uint64_t bytes) {
+Pace::Taken Pace::Take(uint64_t bytes) {
   stats_.bytes += bytes;
-  if (!limited()) return;
+  if (!limited()) return {bytes, 0};
   const uint64_t now_ns = loop_.now_ns();
-  const uint64_t saved_ns = std::min(now_ns, kBurstNs);
-  due_ns_ = std::max(due_ns_, now_ns - saved_ns) + Nanoseconds(bytes, options_.bytes_per_second);
-  due_ns_ = std::min(due_ns_, now_ns + kDebtNsMax);
+  const uint64_t from_ns = std::max(due_ns_, now_ns - std::min(now_ns, kBurstNs));
+  const uint64_t held_ns = timer_.running() ? held_ns_ : now_ns;
+  const uint64_t due_ns = from_ns + Nanoseconds(bytes, options_.bytes_per_second);
+  due_ns_ = std::max(from_ns, std::min(due_ns, held_ns + kDebtNsMax));
+  return {bytes, due_ns_ - from_ns};
 }
 
-void Pace::GiveBack(uint64_t bytes) {
-  stats_.bytes -= std::min(bytes, stats_.bytes);
-  Hasten(bytes);
+void Pace::Correct(const Taken& taken, uint64_t bytes) {
+  if (bytes > taken.bytes) {
+    Take(bytes - taken.bytes);
+    return;
+  }
+  stats_.bytes -= std::min(taken.bytes - bytes, stats_.bytes);
+  if (!limited()) return;
+  Hasten(taken.ns - std::min(taken.ns, Nanoseconds(bytes, options_.bytes_per_second)));
 }
 
 void Pace::Earn(uint64_t bytes) {
-  if (timer_.running()) Hasten(bytes);
+  if (timer_.running()) Hasten(Nanoseconds(bytes, options_.bytes_per_second));
 }
 
-void Pace::Hasten(uint64_t bytes) {
-  if (!limited()) return;
-  due_ns_ -= std::min(due_ns_, Nanoseconds(bytes, options_.bytes_per_second));
+void Pace::Hasten(uint64_t ns) {
+  due_ns_ -= std::min(due_ns_, ns);
   if (timer_.running()) Wait();
 }
 
@@ -65,7 +71,10 @@ void Pace::Wait() { loop_.StartTimer(&timer_, std::max(due_ns_, loop_.now_ns() +
 void Pace::OnTimer() {
   IntrusiveList<Waiter> now;
   now.Splice(&waiters_);
-  while (due() && (called_ = now.PopFront()) != nullptr) called_->OnPace();
+  while (due() && (called_ = now.PopFront()) != nullptr) {
+    held_ns_ = loop_.now_ns();
+    called_->OnPace();
+  }
   called_ = nullptr;
   now.Splice(&waiters_);  // Behind those that weren't called.
   waiters_.Splice(&now);

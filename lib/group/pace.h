@@ -10,7 +10,7 @@
 //
 // Invariant: in any span of time what was asked for is at most the rate's share of it, a burst of
 // kBurstNs, and one take; what was hurried on comes on top, and holds up the rest for kDebtNsMax at
-// most.
+// most: however much is hurried, so long after the last one was called another is.
 
 #pragma once
 
@@ -30,6 +30,10 @@ class Pace {
   struct Stats {
     uint64_t bytes = 0;      // Taken.
     uint64_t waited_ns = 0;  // In which somebody waited.
+  };
+  struct Taken {
+    uint64_t bytes = 0;
+    uint64_t ns = 0;  // By which it holds up the next.
   };
 
   // Of an unfinished wait its end may be told by nobody: destroying it ends it.
@@ -57,9 +61,9 @@ class Pace {
   // Whether something may be taken now, however much it turns out to be. False: `waiter` waits, if
   // it didn't before, and is called.
   bool MayTake(Waiter* waiter);
-  void Take(uint64_t bytes);
-  // Of the last ones: it was less.
-  void GiveBack(uint64_t bytes);
+  Taken Take(uint64_t bytes);
+  // It turned out to be `bytes`.
+  void Correct(const Taken& taken, uint64_t bytes);
   // Besides the rate: what is written here meanwhile, so that who is behind catches up with it.
   void Earn(uint64_t bytes);
 
@@ -68,12 +72,13 @@ class Pace {
  private:
   void OnTimer();
   void Wait();
-  void Hasten(uint64_t bytes);
+  void Hasten(uint64_t ns);
   bool due() const { return loop_.now_ns() >= due_ns_; }
 
   io::Loop& loop_;
   const Options options_;
-  uint64_t due_ns_ = 0;  // When the next take is.
+  uint64_t due_ns_ = 0;   // When the next take is.
+  uint64_t held_ns_ = 0;  // Since when the first one waits; it was called last, or began to.
   IntrusiveList<Waiter> waiters_;
   Waiter* called_ = nullptr;  // It goes first.
   uint64_t waits_since_ns_ = 0;

@@ -225,13 +225,17 @@ void Replica::OnTurnEnd() {
 void Replica::ProposeStaged() {
   if (staged_.empty()) return;
   proposing_.swap(staged_);
-  for (Staged& one : proposing_) commands_.push_back(std::move(one.command));
+  uint64_t bytes = 0;
+  for (Staged& one : proposing_) {
+    bytes += one.command.size();
+    commands_.push_back(std::move(one.command));
+  }
   raft::Proposal proposal;
   if (state_ != State::kFailed) proposal = core_->Propose(commands_);
   commands_.clear();
   if (proposal.outcome == raft::ProposalOutcome::kAppended) {
+    catch_ups_.Wrote(proposing_.size(), bytes);
     for (Staged& one : proposing_) {
-      catch_ups_.Wrote(one.payload_bytes);
       proposals_.Add(
           {proposal.first, proposal.term, one.payload_bytes, one.start_ns, std::move(one.done)});
       proposal.first = proposal.first + 1;

@@ -332,6 +332,7 @@ class Replica final : private raft::Driver,
   uint64_t DrawShipment() override;
   void WatchShipments();
   uint64_t KeptBytesMax() const;
+  bool FeedsOneBehind() const;
   uint64_t HistoryOfGroup() override { return machine_->history(); }
   void DrainCheckpoint(Function<void()> done) override;
   void OnInstallWritten(const raft::SnapshotMeta& meta) override;

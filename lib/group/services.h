@@ -112,17 +112,15 @@ struct Services {
     return level <= 1 || levels == nullptr || levels->Reach(level);
   }
   bool MayTake(Pace::Waiter* waiter) const { return pace == nullptr || pace->MayTake(waiter); }
-  void Take(uint64_t bytes) const {
-    if (pace != nullptr) pace->Take(bytes);
+  Pace::Taken Take(uint64_t bytes) const {
+    return pace == nullptr ? Pace::Taken{bytes, 0} : pace->Take(bytes);
   }
   void Earn(uint64_t bytes) const {
     if (pace != nullptr) pace->Earn(bytes);
   }
   // It turned out to be `bytes`.
-  void Correct(uint64_t taken, uint64_t bytes) const {
-    if (pace == nullptr) return;
-    if (bytes > taken) pace->Take(bytes - taken);
-    if (bytes < taken) pace->GiveBack(taken - bytes);
+  void Correct(const Pace::Taken& taken, uint64_t bytes) const {
+    if (pace != nullptr) pace->Correct(taken, bytes);
   }
   void Log(int level, std::string_view message) const {
     if (log != nullptr && *log) (*log)(level, message);

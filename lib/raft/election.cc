@@ -182,6 +182,10 @@ void Core::HandleTransfer(const Message& message) {
     SendTimeoutNow(target);
   } else {
     URSULA_SOMETIMES("raft: a hand-over waits until its target has the log");
+    // It may be held up, and isn't any more.
+    if (progress->state == ProgressState::kReplicate) {
+      progress->flow_paused = progress->inflights.full();
+    }
     SendAppend(target, progress, true);
   }
 }

@@ -86,9 +86,9 @@ bool Core::SendAppend(ReplicaId to, Progress* progress, bool even_if_empty) {
   message.entries = SpareEntries();
   const bool full = progress->state == ProgressState::kReplicate && progress->inflights.full();
   if (full) URSULA_SOMETIMES("raft: a pipeline is full");
+  const bool behind = progress->next <= log_.committed() && !full;
   // A hand-over's target is waited for by everybody.
-  const bool behind = progress->next <= log_.committed() && to != transfer_target_ && !full;
-  const bool held = behind && !driver_->MayCatchUp(to);
+  const bool held = behind && to != transfer_target_ && !driver_->MayCatchUp(to);
   if (!full && !held &&
       !log_.EntriesFrom(progress->next, config_.message_bytes_max, &message.entries)) {
     if (progress->next < log_.FirstIndex()) return SendSnapshot(to, progress);

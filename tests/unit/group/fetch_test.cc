@@ -225,6 +225,53 @@ TEST_F(FetchTest, AReadThatComesWhileSomethingIsWrittenIsNext) {
   EXPECT_EQ(Last().from, uint64_t{30} << 20);
 }
 
+TEST_F(FetchTest, AReadElsewhereDoesntTakeAnothersPlace) {
+  BeginPaced(40 << 20);
+  AnswerFully();
+  auto one = Await((1 << 20) + 10);  // Of the range under way.
+  ASSERT_EQ(asked_.size(), 2u);
+  auto other = Await(30 << 20);
+  EXPECT_EQ(asked_.size(), 2u);
+  Answer("0123");
+  ASSERT_EQ(asked_.size(), 3u);
+  EXPECT_EQ(Last().from, (uint64_t{1} << 20) + 4);
+  AnswerFully();
+  EXPECT_TRUE(one->has_value());
+  ASSERT_EQ(asked_.size(), 4u);
+  EXPECT_EQ(Last().from, uint64_t{30} << 20);
+  AnswerFully();
+  EXPECT_TRUE(other->has_value());
+  EXPECT_EQ(asked_.size(), 4u);
+}
+
+TEST_F(FetchTest, WhatNobodyAnswersIsHurriedAgainWhileAReadWaits) {
+  BeginPaced(40 << 20);
+  AnswerFully();
+  pace_.Take(uint64_t{1} << 40);
+  auto read = Await((1 << 20) + 10);
+  ASSERT_EQ(asked_.size(), 2u);
+  Pass(Fetch::kAnswerNs);
+  ASSERT_EQ(asked_.size(), 3u);
+  Pass(Fetch::kAnswerNs);
+  ASSERT_EQ(asked_.size(), 4u);
+  EXPECT_EQ(Last().from, (uint64_t{1} << 20) + 10);
+  EXPECT_FALSE(read->has_value());
+  Pass(Fetch::kAnswerNs);
+  EXPECT_TRUE(read->has_value());
+  ASSERT_EQ(asked_.size(), 5u);
+  pace_.Take(uint64_t{1} << 40);
+  Pass(Fetch::kAnswerNs);
+  EXPECT_EQ(asked_.size(), 5u);
+}
+
+TEST_F(FetchTest, AnAskThatNobodyAnswersTakesNothing) {
+  BeginPaced(40 << 20);
+  EXPECT_EQ(pace_.stats().bytes, Fetch::kAskBytesMax);
+  Pass(Fetch::kAnswerNs);
+  ASSERT_EQ(asked_.size(), 2u);
+  EXPECT_EQ(pace_.stats().bytes, Fetch::kAskBytesMax);
+}
+
 TEST_F(FetchTest, OneThatStopsOrBeginsAnewWaitsForThePaceNoMore) {
   BeginPaced(40 << 20);
   AnswerFully();

@@ -115,11 +115,41 @@ TEST_F(PaceTest, WhatIsHurriedIsTakenAtOnceAndTheOthersWaitTheLonger) {
 
 TEST_F(PaceTest, WhatWasTakenForNothingComesBack) {
   Make(kRate);
-  UseUp(500'000);
+  UseUp(10'000);
+  const Pace::Taken taken = pace_->Take(490'000);
   Greedy("a", 1'000);
-  pace_->GiveBack(490'000);
+  pace_->Correct(taken, 0);
   loop_.AdvanceBy(11 * kMs);
   EXPECT_NE(taken_, "");
+}
+
+// Else who takes more than is held against him would earn by it.
+TEST_F(PaceTest, NoMoreComesBackThanItHeldUpTheNext) {
+  Make(kRate);
+  UseUp(9'000'000);
+  const Pace::Taken taken = pace_->Take(6'000'000);  // A second of it counts.
+  EXPECT_EQ(taken.ns, kSecond);
+  pace_->Correct(taken, 3'000'000);  // So does one of these.
+  pace_->Correct(pace_->Take(6'000'000), 0);
+  Greedy("a", 1'000);
+  loop_.AdvanceBy(Pace::kDebtNsMax - kMs);
+  EXPECT_EQ(taken_, "");
+  loop_.AdvanceBy(2 * kMs);
+  EXPECT_NE(taken_, "");
+}
+
+TEST_F(PaceTest, HoweverMuchIsHurriedOthersGoOn) {
+  Make(kRate);
+  UseUp(1'000);
+  Greedy("a", 1'000);
+  Greedy("b", 1'000);
+  for (uint64_t ns = 0; ns < 6 * Pace::kDebtNsMax; ns += kSecond / 10) {
+    pace_->Take(20'000'000);
+    loop_.AdvanceBy(kSecond / 10);
+  }
+  EXPECT_GE(taken_.size(), 5u);
+  EXPECT_LE(taken_.size(), 7u);
+  EXPECT_EQ(taken_.substr(0, 4), "abab");
 }
 
 TEST_F(PaceTest, WhatIsWrittenMeanwhileComesOnTop) {

@@ -171,6 +171,68 @@ TEST(RejoinPaceTest, OneThatIsTakenOutWhileItWaitsIsForgotten) {
   missed.Append("without it ");
 }
 
+// Longer than all that it lacks would be kept for anyone else.
+TEST(RejoinPaceTest, WhatOneIsYetToGetAtThePaceStaysInTheLog) {
+  Behind behind(1, Paced(0));
+  behind.CutOff();
+  for (int i = 0; i < kAppends; ++i) behind.Append(std::string(kBytes, 'x'));
+  behind.cluster.network().Heal();
+  behind.cluster.RunFor(kSecond / 2);
+  ASSERT_LT(behind.cluster.replica(behind.away).applied(),
+            behind.cluster.replica(behind.leader).applied());
+  behind.Checkpoint();
+  behind.Check(behind.CaughtUp());
+  auto fetched = [&] { return behind.cluster.node(behind.away).pace().stats().bytes; };
+  EXPECT_EQ(fetched(), 0u);  // As one does that was sent a snapshot.
+  behind.ExpectAlike();
+  // Nothing is kept for one that is level, nor for one that isn't heard of.
+  behind.Append(std::string(kBytes, 'y'));
+  behind.Check(behind.CaughtUp());
+  behind.CutOff();
+  behind.cluster.RunFor(2 * kSecond);
+  behind.GoOn();
+  behind.Check(behind.Rejoin());
+  EXPECT_GT(fetched(), 0u);
+  behind.ExpectAlike();
+}
+
+// What a command takes in the log, not what it brings: these have no payload.
+TEST(RejoinPaceTest, OneCatchesUpWithMoreThanThePaceThatIsCreatedMeanwhile) {
+  Behind behind(1, Paced(kKeepsAll, 10'000));
+  behind.CutOff();
+  for (int i = 0; i < 5; ++i) behind.Append(std::string(3000, 'x'));
+  behind.cluster.network().Heal();
+  const uint64_t begun_ns = behind.cluster.now_ns();
+  auto lacks = [&] {
+    return Raw(behind.cluster.replica(behind.leader).applied()) -
+           Raw(behind.cluster.replica(behind.away).applied());
+  };
+  behind.cluster.RunFor(kSecond / 10);
+  ASSERT_GT(lacks(), 0u);
+  int created = 0;
+  while (lacks() > 5 && behind.cluster.now_ns() - begun_ns < 20 * kSecond) {
+    behind.Check(behind.cluster.CreateNow(std::string(900, 'n') + std::to_string(created++)));
+    behind.cluster.RunFor(kSecond / 40);
+  }
+  EXPECT_GT(created, 10);
+  EXPECT_LE(lacks(), 5u);
+}
+
+// A connection that takes one letter at a time refuses most.
+TEST(RejoinPaceTest, APartThatDoesntLeaveTakesNothing) {
+  auto taken = [](uint64_t window_bytes_max) {
+    WorldOptions options = Paced(0, 0);
+    options.shipment_part_bytes = 20;
+    options.peer_window_bytes_max = window_bytes_max;
+    Behind behind(1, options);
+    behind.CutOff();
+    behind.GoOn();
+    behind.Check(behind.Rejoin());
+    return behind.cluster.node(behind.leader).pace().stats().bytes;
+  };
+  EXPECT_EQ(taken(1), taken(16 << 20));
+}
+
 // Of a pace that would take hours.
 TEST(RejoinPaceTest, AShipmentGoesOnAtTheSlowestPace) {
   WorldOptions options = Paced(0);

@@ -85,6 +85,18 @@ TEST(CoreClusterTest, AHandOversTargetIsNotHeldUp) {
   EXPECT_TRUE(group[3].core().is_leader());
 }
 
+// At once, and not with the next beat; what it is sent counts.
+TEST(CoreClusterTest, AHandOversTargetIsHeldUpNoLonger) {
+  HeldUp held;
+  Group& group = held.group;
+  group.Propose(1, "new");  // Its last answer was held up, too.
+  group[1].core().TransferLeadership(ReplicaId{3});
+  group[1].Drain();
+  group.Run();
+  EXPECT_TRUE(group[3].core().is_leader());
+  EXPECT_EQ(group[1].caught_up_entries, 11u);
+}
+
 TEST(CoreClusterTest, ALeaderThatHearsOfNoQuorumStepsDown) {
   Group group(3, Careful);
   group.Elect(1);
