@@ -65,7 +65,12 @@ void Pace::Hasten(uint64_t ns) {
   if (timer_.running()) Wait();
 }
 
-void Pace::Wait() { loop_.StartTimer(&timer_, std::max(due_ns_, loop_.now_ns() + 1)); }
+void Pace::Wait() {
+  const uint64_t due_ns = std::max(due_ns_, loop_.now_ns() + 1);
+  // One that is too early waits again.
+  if (timer_.running() && timer_.deadline_ns() <= due_ns) return;
+  loop_.StartTimer(&timer_, due_ns);
+}
 
 // Each that waits by now at most once: who waits again stands behind them.
 void Pace::OnTimer() {

@@ -38,7 +38,7 @@ Profile MakeProfile(Random* random) {
                                                    : 300'000;
   profile.checkpoint_one_in = 20 + static_cast<uint32_t>(random->Below(100));
   // Not drawn: what else a seed says stays as it is.
-  if (profile.operations % 3 == 0) profile.options.rejoin_bytes_per_second = 20'000;
+  if (profile.operations % 3 == 0) profile.options.rejoin_bytes_per_second = 1'000'000;
   return profile;
 }
 

@@ -124,7 +124,7 @@ TEST(RejoinPaceTest, TwoThatComeBackTogetherShareThePace) {
 
 // Twice as fast as the pace: it comes nearer all the same.
 TEST(RejoinPaceTest, OneCatchesUpWithMoreThanThePaceThatIsAppendedMeanwhile) {
-  Missed missed;
+  Missed missed(1 << 30);  // No snapshot ends it.
   missed.cluster.network().Heal();
   const uint64_t begun_ns = missed.cluster.now_ns();
   auto lacks = [&] {
@@ -233,18 +233,28 @@ TEST(RejoinPaceTest, APartThatDoesntLeaveTakesNothing) {
   EXPECT_EQ(taken(1), taken(16 << 20));
 }
 
-// Of a pace that would take hours.
-TEST(RejoinPaceTest, AShipmentGoesOnAtTheSlowestPace) {
-  WorldOptions options = Paced(0);
-  options.rejoin_bytes_per_second = 1;
+// Of a pace that would take hours, and groups of which each waits for the others.
+TEST(RejoinPaceTest, ShipmentsGoOnAtTheSlowestPace) {
+  WorldOptions options = Paced(0, 1);
+  options.groups = 12;
   options.shipment_part_bytes = 20;
-  Behind behind(1, options);
-  behind.CutOff();
-  behind.GoOn();
-  behind.cluster.network().Heal();
-  const Index goal = behind.cluster.replica(behind.leader).applied();
-  EXPECT_TRUE(behind.cluster.RunUntil(
-      [&] { return behind.cluster.replica(behind.away).applied() >= goal; }, 300 * kSecond));
+  ClusterWorld cluster(3, 1, options);
+  cluster.OpenAll();
+  cluster.network().Isolate(NodeId{3});
+  for (uint32_t group = 0; group < options.groups; ++group) {
+    ASSERT_TRUE(cluster.AwaitLeader(group));
+    GroupWorld& leader = cluster.node(*cluster.Leader(group));
+    ASSERT_TRUE(cluster.Finish(leader.Create("s", {}, group)));
+    ASSERT_TRUE(cluster.Finish(leader.Append("s", "abc", group)));
+    for (uint64_t id : {1, 2}) cluster.replica(id, group).Checkpoint();
+  }
+  cluster.RunFor(kSecond);
+  ASSERT_EQ(cluster.node(1).budget().stats.snapshots, options.groups);
+  cluster.network().Heal();
+  for (uint32_t group = 0; group < options.groups; ++group) {
+    EXPECT_TRUE(cluster.RunUntil(
+        [&] { return cluster.replica(3, group).machine().stream_count() == 1; }, 300 * kSecond));
+  }
 }
 
 }  // namespace
