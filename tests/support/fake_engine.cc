@@ -230,13 +230,13 @@ ReadReply FakeEngine::ReplyOf(const ReadRequest& request, const Stream& stream) 
     from = *std::prev(std::upper_bound(stream.ends.begin(), stream.ends.end(), from));
   }
   uint64_t size = std::min(request.bytes_max, tail - from);
-  const bool kept = request.kept && IsThere(*request.kept, from, stream.info);
-  if (kept) size = request.kept->next.bytes - from;
-  if (size > 0 && !kept)
+  const bool there = request.kept && IsThere(*request.kept, from, stream.info);
+  if (there) size = request.kept->next.bytes - from;
+  if (size > 0 && !there)
     reply.parts.push_back(Bytes::Copy(std::string_view(stream.data).substr(from, size)));
   reply.start = {from};
   reply.next = {from + size};
-  reply.kept = kept;
+  reply.kept = there;
   reply.cut = !std::binary_search(stream.ends.begin(), stream.ends.end(), from + size);
   reply.up_to_date = reply.next == stream.info.tail;
   reply.info = stream.info;
@@ -258,6 +258,7 @@ Ticket FakeEngine::Read(ReadRequest request, Done<ReadReply> done) {
     return ++last_ticket_;
   }
   ReadReply now = ReplyOf(request, *stream);
+  if (now.kept) ++kept;
   if (now.next > now.start || request.wait_ms == 0 || stream->info.closed) {
     Later<ReadReply>(std::move(done), std::move(now));
     return ++last_ticket_;

@@ -66,6 +66,7 @@ class FakeEngine final : public StreamEngine {
   RecoveryPlan recovery_plan = {};  // The last one.
   uint64_t cancelled = 0;
   uint64_t reads = 0;
+  uint64_t kept = 0;     // Of them those whose page the caller had.
   uint64_t batches = 0;  // Calls of AppendBatch.
   uint64_t appends = 0;  // Alone or in one.
   // The append of that number (from 1) ends with this and isn't applied.

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/unit/engine/test_engine.h"
 
@@ -30,6 +31,14 @@ class KeptPageTest : public testing::Test {
     EXPECT_TRUE(reply.ok());
     return reply.ok() ? *reply : ReadReply{};
   }
+  void Create(std::string name) {
+    Result<CreateReply> reply = engine_.Create(std::move(name));
+    EXPECT_TRUE(reply.ok() && reply->outcome == Outcome::kOk);
+  }
+  void Append(std::string name, std::vector<std::string> messages) {
+    Result<AppendReply> reply = engine_.Append(std::move(name), std::move(messages));
+    EXPECT_TRUE(reply.ok() && reply->outcome == Outcome::kOk);
+  }
   static std::string TextOf(const ReadReply& reply) {
     std::string text;
     for (const Bytes& part : reply.parts) text += part.view();
@@ -40,8 +49,8 @@ class KeptPageTest : public testing::Test {
 };
 
 TEST_F(KeptPageTest, AReplyIsAsItWouldBeButForTheData) {
-  engine_.Create("s");
-  for (int i = 0; i < 4; ++i) engine_.Append("s", {"12345678"});
+  Create("s");
+  for (int i = 0; i < 4; ++i) Append("s", {"12345678"});
   for (uint64_t from : {0, 16}) {  // A page, and the tail.
     ReadRequest request = Request("s", from, 20);
     const ReadReply read = Read(request);
@@ -61,8 +70,8 @@ TEST_F(KeptPageTest, AReplyIsAsItWouldBeButForTheData) {
 }
 
 TEST_F(KeptPageTest, APageInsideAnAppendIsCutAsBefore) {
-  engine_.Create("s");
-  engine_.Append("s", {std::string(100, 'x')});
+  Create("s");
+  Append("s", {std::string(100, 'x')});
   ReadRequest request = Request("s", 0, 64);
   const ReadReply read = Read(request);
   ASSERT_TRUE(read.cut);
@@ -78,29 +87,29 @@ TEST_F(KeptPageTest, APageInsideAnAppendIsCutAsBefore) {
 }
 
 TEST_F(KeptPageTest, AnotherLifeUnderTheNameIsReadAnew) {
-  engine_.Create("s");
-  engine_.Append("s", {"old bytes"});
+  Create("s");
+  Append("s", {"old bytes"});
   ReadRequest request = Request("s");
   request.kept = PlaceOf(Read(request));
   ASSERT_EQ(engine_.Delete("s")->outcome, Outcome::kOk);
   EXPECT_EQ(Read(request).outcome, Outcome::kNotFound);
-  engine_.Create("s");
+  Create("s");
   const ReadReply empty = Read(request);
   EXPECT_FALSE(empty.kept);
   EXPECT_EQ(empty.next, Offset{0});
-  engine_.Append("s", {"new bytes"});
+  Append("s", {"new bytes"});
   const ReadReply reply = Read(request);
   EXPECT_FALSE(reply.kept);
   EXPECT_EQ(TextOf(reply), "new bytes");
 }
 
 TEST_F(KeptPageTest, ATailThatMovedIsReadAnewAndAFullPageIsNot) {
-  engine_.Create("s");
-  engine_.Append("s", {"one "});
+  Create("s");
+  Append("s", {"one "});
   ReadRequest tail = Request("s");
   tail.kept = PlaceOf(Read(tail));
   ReadRequest page = Request("s", 0, 4);
-  engine_.Append("s", {"two "});
+  Append("s", {"two "});
   page.kept = PlaceOf(Read(page));
   const ReadReply grown = Read(tail);
   EXPECT_FALSE(grown.kept);
@@ -112,8 +121,8 @@ TEST_F(KeptPageTest, ATailThatMovedIsReadAnewAndAFullPageIsNot) {
 }
 
 TEST_F(KeptPageTest, AClosedStreamSaysSo) {
-  engine_.Create("s");
-  engine_.Append("s", {"all"});
+  Create("s");
+  Append("s", {"all"});
   ReadRequest request = Request("s");
   request.kept = PlaceOf(Read(request));
   EXPECT_FALSE(Read(request).info.closed);
@@ -128,8 +137,8 @@ TEST_F(KeptPageTest, AClosedStreamSaysSo) {
 }
 
 TEST_F(KeptPageTest, WhatACallerMadeUpIsNotTaken) {
-  engine_.Create("s");
-  engine_.Append("s", {"12345678"});
+  Create("s");
+  Append("s", {"12345678"});
   ReadRequest request = Request("s");
   const KeptPage place = PlaceOf(Read(request));
   auto taken = [&](KeptPage kept) {
@@ -155,9 +164,9 @@ TEST_F(KeptPageTest, WhatACallerMadeUpIsNotTaken) {
 }
 
 TEST_F(KeptPageTest, AForkHasPagesOfItsOwnAndASourceThatIsDeletedHasNone) {
-  engine_.Create("source");
-  engine_.Append("source", {"shared "});
-  engine_.Append("source", {"its own"});
+  Create("source");
+  Append("source", {"shared "});
+  Append("source", {"its own"});
   ReadRequest request = Request("source");
   request.kept = PlaceOf(Read(request));
   CreateRequest fork;
@@ -177,15 +186,15 @@ TEST_F(KeptPageTest, AForkHasPagesOfItsOwnAndASourceThatIsDeletedHasNone) {
 }
 
 TEST_F(KeptPageTest, OneWhoWaitsIsToldWhatCame) {
-  engine_.Create("s");
-  engine_.Append("s", {"first"});
+  Create("s");
+  Append("s", {"first"});
   ReadRequest request = Request("s");
   request.kept = PlaceOf(Read(request));
   request.from.bytes = 5;
   request.wait_ms = 600'000;
   Result<ReadReply> waited = Wait<ReadReply>([&](auto done) {
     engine_->Read(request, std::move(done));
-    engine_.Append("s", {"second"});
+    Append("s", {"second"});
   });
   ASSERT_TRUE(waited.ok());
   EXPECT_FALSE(waited->kept);

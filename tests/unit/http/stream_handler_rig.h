@@ -26,8 +26,10 @@ class StreamHandlerTest : public ::testing::Test {
     if (rig_ == nullptr) {
       rig_ = std::make_unique<HttpRig>(HttpOptions{}, [this](io::Loop* loop, CoreCounters* core) {
         engine_ = std::make_unique<FakeEngine>(loop);
-        return std::make_unique<StreamHandler>(engine_.get(), &config_, &live_, &frames_, loop,
-                                               core);
+        auto handler =
+            std::make_unique<StreamHandler>(engine_.get(), &config_, &live_, &frames_, loop, core);
+        handler->KeepPages(kept_pages_bytes_max_);
+        return handler;
       });
     }
     return *rig_;
@@ -68,6 +70,7 @@ class StreamHandlerTest : public ::testing::Test {
 
   protocol::ProtocolConfig config_;
   LiveOptions live_;
+  std::size_t kept_pages_bytes_max_ = 0;
   SharedFrames frames_;
   std::unique_ptr<FakeEngine> engine_;
   std::unique_ptr<HttpRig> rig_;
