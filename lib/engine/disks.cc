@@ -24,7 +24,7 @@ meta::DiskReport Engine::OwnDisk() const {
 }
 
 // Each tick of the meta group's core. What has changed is told at once.
-void Engine::RunDisks(const group::Replica& /*meta*/) {
+void Engine::RunDisks() {
   bool log_hangs = false;
   for (const auto& shard : shards_) log_hangs = log_hangs || shard->Disk().log_hangs;
   log_hangs_.store(log_hangs, std::memory_order_relaxed);

@@ -361,7 +361,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void NoteLevels(const meta::FoundingHello& hello);
   // disks.cc
   meta::DiskReport OwnDisk() const;
-  void RunDisks(const group::Replica& meta);
+  void RunDisks();
   void NoteDisk(const meta::FoundingHello& hello);
   void PutDisks(std::vector<MemberStatus>* members);
   static bool MayLead(const MemberStatus& member);  // Its disk aside.

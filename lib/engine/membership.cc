@@ -91,7 +91,7 @@ void Engine::PublishMembers(const group::Replica& meta) {
 
 void Engine::RunMembers(group::Replica* meta) {
   if (directory_ == nullptr || options_.cluster.transport == nullptr) return;
-  RunDisks(*meta);
+  RunDisks();
   PublishMembers(*meta);
   if (!IsRecovered(meta->machine())) return;
   Register(*meta);

@@ -31,17 +31,18 @@ struct DiskReport {
 class Disks {
  public:
   static constexpr uint64_t kHeardNs = 12'000'000'000;  // Members say it each 5 s.
-  // A disk that is slow beside another one isn't, if it is faster than that.
+  // Quicker disks are all alike.
   static constexpr uint64_t kSlowUsMin = 2000;
 
-  // Again and again; this node's own is said, too.
+  // Again and again; this node's own is said when the others are told, too. A word moves the median
+  // that is known by less than a factor of two.
   void OnSaid(NodeId node, const DiskReport& report, uint64_t now_ns);
   // Its connection broke.
   void OnLost(NodeId node);
 
-  // `nodes`: those that may lead something, but for their disks. Of two that say how quick they
-  // are, the slower one is slow from where it takes more than twice as long as the quickest that is
-  // neither full nor hangs, until it takes no more than half as long again.
+  // `nodes`: those that may lead something, but for their disks. A disk is slow from where it takes
+  // more than twice as long as the quickest of theirs that is neither full nor hangs, until it
+  // takes no more than half as long again.
   std::map<NodeId, DiskState> Judge(const std::vector<NodeId>& nodes, uint64_t now_ns);
 
   std::optional<DiskReport> Find(NodeId node, uint64_t now_ns) const;

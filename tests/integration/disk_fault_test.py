@@ -1,18 +1,16 @@
 #!/usr/bin/env python3
-"""A full disk, a failing one and one that hangs, under real file systems.
+"""A full disk and a failing one, under real file systems.
 
 Full: what needs space is refused with 507 STORAGE_FULL, reads go on, streams can be deleted, and
 appends resume by themselves when there is space. Failing: the log takes nothing more, whatever the
 disk does later; appends get 503, reads go on, the process lives and says that it isn't ready; after
-a restart on a sound disk everything acknowledged is there. Hanging, in a cluster: the node finds it
-out though nobody writes, leads nothing and says why, until the disk answers again.
+a restart on a sound disk everything acknowledged is there.
 """
 import json
 import os
 import unittest
 
 import harness
-import nodes
 import volume
 
 # Little memory and small logs: payload files and snapshots are written all the time.
@@ -218,42 +216,6 @@ class Faults(unittest.TestCase):
 
     def test_xfs_syncs_that_fail_end_the_log(self):
         self.failing("xfs", "fail flushes")
-
-
-class Hangs(unittest.TestCase):
-    def setUp(self):
-        missing = volume.unavailable(("ext4",))
-        if missing:
-            self.skipTest("needs " + missing)
-
-    def led(self, cluster, node, at):
-        return sum(group["leader"] == node for group in cluster.view(at)["groups"])
-
-    def test_an_idle_node_whose_disk_hangs_leads_nothing_until_it_answers(self):
-        served = self.enterContext(volume.Volume(os.environ["URSULA_POWER_DISK"], "ext4"))
-        cluster = self.enterContext(
-            nodes.Cluster(groups=9, homes={1: str(served.path)}))
-        cluster.await_leaders()
-        self.assertEqual(cluster[2].ask("PUT", STREAMS[0])[0], 201)
-        harness.wait_until(lambda: self.led(cluster, 1, at=2) == 3)
-        served.disk.hang()
-        try:
-            text = cluster.await_text(1, "hasn't answered for")
-            self.assertIn("the disk of %s/wal" % cluster.data_dir(1), text)
-            self.assertEqual(cluster.readiness(1)[0], 503)
-            self.assertGreaterEqual(cluster[1].metric("ursula_disks_hung"), 1)
-            harness.wait_until(lambda: self.led(cluster, 1, at=2) == 0)
-            cluster.await_leaders(2, 3)
-            self.assertEqual(cluster[2].append(STREAMS[0], b"x")[0], 204)
-            harness.wait_until(lambda: [member["disk"] for member in cluster.view(3)["members"]]
-                               == ["hangs", "fine", "fine"])
-            self.assertEqual(cluster[1].ask("GET", "/healthz", port=cluster[1].admin_port())[0],
-                             200)
-        finally:
-            served.disk.go_on()
-        harness.wait_until(lambda: self.led(cluster, 1, at=2) == 3)
-        cluster.await_leaders(1)
-        self.assertEqual(cluster[1].read_all(STREAMS[0]), b"x")
 
 
 if __name__ == "__main__":

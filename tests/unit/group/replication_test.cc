@@ -296,6 +296,21 @@ TEST(ReplicationTest, ALeaderWhoseDiskHangsHandsOver) {
   EXPECT_TRUE(cluster.AppendNow("s", "def"));
 }
 
+// Of those that are left it would be the first to stand.
+TEST(ReplicationTest, OneWhoseLogHangsDoesNotStandForItsLeader) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t old = *cluster.Leader();
+  const uint64_t first = old == 1 ? 2 : 1;
+  cluster.node(first).budget().log_hangs = true;
+  cluster.RunFor(kSecond);
+  cluster.Kill(old);
+  ASSERT_TRUE(cluster.AwaitLeader());
+  EXPECT_NE(*cluster.Leader(), first);
+  EXPECT_NE(*cluster.Leader(), old);
+}
+
 TEST(ReplicationTest, AnEntryThatOneCannotStoreStopsNeitherItNorTheOthers) {
   ClusterWorld cluster(3);
   cluster.node(3).options.wal_segment_bytes = 16 << 10;
