@@ -191,7 +191,7 @@ Status Site::MendMembers() {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (up(i) || !nodes_[i].born) continue;
     Status status = OpenNode(i, kJoinNs);
-    if (!status.ok()) return status;
+    if (!status.ok()) return Status(status.code(), status.message() + DescribeMembers());
   }
   for (uint64_t waited_ns = 0; grown() && !AreMembers(); waited_ns += kAskNs) {
     if (waited_ns >= kMembersNs) {
