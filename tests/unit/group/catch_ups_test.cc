@@ -91,7 +91,7 @@ TEST_F(CatchUpsTest, NobodyIsHeldUpWhileNothingIsCommitted) {
   EXPECT_FALSE(Tick(11, 15));
   EXPECT_FALSE(catch_ups_->MayTake(kBehind));
   Note(11, 15);
-  EXPECT_FALSE(may_ = catch_ups_->MayTake(kBehind));
+  EXPECT_FALSE(catch_ups_->MayTake(kBehind));
   catch_ups_->Clear();
 }
 

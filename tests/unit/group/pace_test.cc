@@ -142,8 +142,8 @@ TEST_F(PaceTest, NoMoreComesBackThanItHeldUpTheNext) {
 TEST_F(PaceTest, HoweverMuchIsHurriedOthersGoOn) {
   Make(kRate);
   UseUp(1'000);
-  Greedy("a", 1'000);
-  Greedy("b", 1'000);
+  Greedy("a", 1'000'000);
+  Greedy("b", 1'000'000);
   for (uint64_t ns = 0; ns < 6 * Pace::kDebtNsMax; ns += kSecond / 10) {
     pace_->Take(20'000'000);
     loop_.AdvanceBy(kSecond / 10);

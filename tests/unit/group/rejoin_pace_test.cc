@@ -196,11 +196,12 @@ TEST(RejoinPaceTest, WhatOneIsYetToGetAtThePaceStaysInTheLog) {
   behind.ExpectAlike();
 }
 
-// What a command takes in the log, not what it brings: these have no payload.
-TEST(RejoinPaceTest, OneCatchesUpWithMoreThanThePaceThatIsCreatedMeanwhile) {
-  Behind behind(1, Paced(kKeepsAll, 10'000));
+// What a command takes in the log, not what it brings: these have no payload. At the rate alone
+// what it has missed would take 20 s.
+TEST(RejoinPaceTest, WhatIsCreatedMeanwhileComesOnTopAsTheLogHasIt) {
+  Behind behind(1, Paced(kKeepsAll, 100'000));
   behind.CutOff();
-  for (int i = 0; i < 5; ++i) behind.Append(std::string(3000, 'x'));
+  for (int i = 0; i < 60; ++i) behind.Append(std::string(kBytes, 'x'));
   behind.cluster.network().Heal();
   const uint64_t begun_ns = behind.cluster.now_ns();
   auto lacks = [&] {
@@ -212,10 +213,9 @@ TEST(RejoinPaceTest, OneCatchesUpWithMoreThanThePaceThatIsCreatedMeanwhile) {
   int created = 0;
   while (lacks() > 5 && behind.cluster.now_ns() - begun_ns < 20 * kSecond) {
     behind.Check(behind.cluster.CreateNow(std::string(900, 'n') + std::to_string(created++)));
-    behind.cluster.RunFor(kSecond / 40);
+    behind.cluster.RunFor(kSecond / 100);
   }
-  EXPECT_GT(created, 10);
-  EXPECT_LE(lacks(), 5u);
+  EXPECT_LT(behind.cluster.now_ns() - begun_ns, 11 * kSecond);
 }
 
 // A connection that takes one letter at a time refuses most.
@@ -230,7 +230,7 @@ TEST(RejoinPaceTest, APartThatDoesntLeaveTakesNothing) {
     behind.Check(behind.Rejoin());
     return behind.cluster.node(behind.leader).pace().stats().bytes;
   };
-  EXPECT_EQ(taken(1), taken(16 << 20));
+  EXPECT_LT(2 * taken(1), 3 * taken(16 << 20));
 }
 
 // Of a pace that would take hours, and groups of which each waits for the others.
