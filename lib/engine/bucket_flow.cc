@@ -1,8 +1,7 @@
-// Deleting a bucket: where no stream is seen in it, begun in the meta group, fenced in every group,
-// finished (or, where streams are found, undone) in the meta group. Until it is finished the bucket
-// is there; what would be created in it waits. All on the meta group's loop.
+// Deleting a bucket: begun in the meta group, fenced in every group, finished (or, where streams
+// are found, undone) in the meta group. Until it is finished the bucket is there; what would be
+// created in it waits. All on the meta group's loop.
 
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,12 +19,6 @@ constexpr std::size_t kPlacementsMax = 64;  // Of a group, looked at together.
 Status Unknown() {
   return Status(StatusCode::kOutcomeUnknown,
                 "the bucket's deletion has begun and goes on; ask for the bucket");
-}
-
-// Whatever kept the groups from being looked at.
-Status NotBegun(const Status& status) {
-  const bool stopping = status.code() == StatusCode::kFailedPrecondition;
-  return Status(stopping ? status.code() : StatusCode::kUnavailable, std::string(status.message()));
 }
 
 struct Round {
@@ -64,19 +57,6 @@ void Engine::DeleteBucketFlow(NameCall call) {
   if (auto [found, is_new] = bucket_deletes_.try_emplace(call->request); !is_new) {
     return found->second.push_back(std::move(call));
   }
-  // Once it has begun, creates wait for its end. One that is to be refused never begins, as far as
-  // a look can tell; one that has begun already goes on.
-  Shard& here = *shards_[Raw(runtime_.Current()->core())];
-  const auto info = here.replica(kMetaGroup).machine().BucketFind(call->request);
-  if (!info || info->deleting) return BeginBucketDelete(std::move(call));
-  FindNames(call->request, [this, call](Result<BucketNames> names) {
-    if (!names.ok()) return LeaveBucketDelete(call, NotBegun(names.status()));
-    if (names->streams) return LeaveBucketDelete(call, Outcome::kBucketNotEmpty);
-    BeginBucketDelete(call);
-  });
-}
-
-void Engine::BeginBucketDelete(NameCall call) {
   ProposeAt(kMetaGroup, stream::DeleteBucket{call->request, stream::DeleteBucket::Step::kBegin, {}},
             [this, call](Result<stream::Reply> reply) {
               if (!reply.ok()) return LeaveBucketDelete(call, reply.status());

@@ -384,7 +384,6 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void StoreRecovery(RecoverCall call);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
-  void BeginBucketDelete(NameCall call);
   void FenceAll(NameCall call, BucketAttempt attempt);
   void OnFenceRefused(NameCall call, BucketAttempt attempt);
   void FindNames(const std::string& bucket, Function<void(Result<BucketNames>)> done);

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdint>
 #include <string>
 
 #include "tests/unit/engine/manual_engine.h"
@@ -97,45 +95,6 @@ TEST(BucketTest, ACreateBesideADeletionThatIsRefusedIsMade) {
     ASSERT_TRUE(made.ok()) << made.status().ToString();
     EXPECT_EQ(made->outcome, Outcome::kOk) << turns;
     EXPECT_EQ(engine.Await(deletion)->outcome, Outcome::kBucketNotEmpty) << turns;
-  }
-}
-
-// However often it is tried.
-TEST(BucketTest, NoCreateWaitsForDeletionsOfABucketThatHasStreams) {
-  ManualEngine engine(4);
-  ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
-  ASSERT_EQ(engine.Create(engine.Id("team", "x"))->outcome, Outcome::kOk);
-  struct Deleter {
-    void Again() {
-      under_way = true;
-      engine->DeleteBucket("team", [this](Result<BucketReply> reply) {
-        under_way = false;
-        refused += reply.ok() && reply->outcome == Outcome::kBucketNotEmpty ? 1 : 0;
-        if (!over) Again();
-      });
-    }
-    StreamEngine* engine = nullptr;
-    int refused = 0;
-    bool under_way = false;
-    bool over = false;
-  };
-  std::array<Deleter, 3> deleters;
-  for (Deleter& deleter : deleters) {
-    deleter.engine = engine.operator->();
-    deleter.Again();
-  }
-  for (int i = 0; i < 100; ++i) {
-    engine.Turns(i % 7);
-    const int64_t began_ms = engine.wall_ms();
-    auto made = engine.Create(engine.Id("team", "y" + std::to_string(i)));
-    ASSERT_TRUE(made.ok()) << made.status().ToString();
-    EXPECT_EQ(made->outcome, Outcome::kOk);
-    EXPECT_LT(engine.wall_ms() - began_ms, 15) << "it has waited for a deletion's end";
-  }
-  for (Deleter& deleter : deleters) {
-    deleter.over = true;
-    ASSERT_TRUE(engine.runtime().RunUntil([&] { return !deleter.under_way; }));
-    EXPECT_GT(deleter.refused, 20);
   }
 }
 
