@@ -104,13 +104,13 @@ NAMES = (["/v1/stream/" + name for name in (
 
 
 def seen(client):
-    """Of each stream: what HEAD says, and how much it holds with a sum of it."""
+    """Of each stream: its status, and where it is there what HEAD says of it, how much it holds and a sum of that."""
     streams = {}
     for name in NAMES:
         status, headers, _ = client.ask("HEAD", name)
-        streams[name] = {"status": status,
-                         "headers": {word: headers[word] for word in WATCHED if word in headers}}
+        streams[name] = {"status": status}
         if status == 200:
+            streams[name]["headers"] = {word: headers[word] for word in WATCHED if word in headers}
             body = client.read_all(name)
             streams[name]["bytes"] = len(body)
             streams[name]["sha256"] = hashlib.sha256(body).hexdigest()
