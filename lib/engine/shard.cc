@@ -223,7 +223,8 @@ void Shard::WatchDisk() {
   disk.full = full_;
   disk.recent_us = sync_window_.Recent();
   published_disk_.Set(disk);
-  budget_.log_hangs = disk.log_hangs;
+  // Where all disks are slow somebody has to lead nevertheless.
+  budget_.log_hangs = disk_watch_->log_stuck();
 }
 
 // After a restart a node leads nothing, and the others more than their share: now and then whoever
@@ -233,11 +234,10 @@ void Shard::SpreadLeaders() {
   if (forwarder_ == nullptr || stop_done_) return;
   const LeadAdvice advice = start_.host->Advice();
   budget_.spared = advice.spared;
-  budget_.log_hangs = budget_.log_hangs || advice.log_hangs;
   const uint64_t turn = loop_.now_ns() / kSpreadNs;
   const bool due = std::exchange(spread_turn_, turn) != turn;
   // Where the log hangs nobody's writes get on.
-  if (!due && !budget_.log_hangs) return;
+  if (!due && !advice.log_hangs) return;
   std::map<NodeId, uint32_t> led;
   bool settled = true;
   for (NodeId leader : start_.host->Leaders()) {
@@ -251,6 +251,7 @@ void Shard::SpreadLeaders() {
   const uint32_t own = led.contains(self) ? led[self] : 0;
   for (NodeId node : advice.spared) led.erase(node);
   if (advice.leads_nothing) return GiveUpLeads(advice, std::move(led));
+  if (advice.disk == DiskState::kHangs) return;  // All do: nobody would take over.
   if (led.empty() || !settled || !due || turn % start_.core_count != Raw(loop_.core())) return;
   auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
   if (own < fewest->second + 2) return;
@@ -263,7 +264,7 @@ void Shard::SpreadLeaders() {
 void Shard::GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led) {
   led.erase(NodeOf(start_.self));
   const bool slow = advice.disk == DiskState::kSlow;
-  const std::size_t at_once = budget_.log_hangs ? replicas_.size() : kGiveUpsAtOnce;
+  const std::size_t at_once = advice.log_hangs ? replicas_.size() : kGiveUpsAtOnce;
   std::size_t begun = 0;
   for (auto& [id, replica] : replicas_) {
     if (!replica->leads() || replica->hands_over()) continue;

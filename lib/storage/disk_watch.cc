@@ -71,7 +71,8 @@ void DiskWatch::Judge(Volume* volume, uint64_t waiting_since_ns) {
   const uint64_t waited_ns =
       waiting_since_ns == 0 || waiting_since_ns > now_ns ? 0 : now_ns - waiting_since_ns;
   if (waited_ns > kQuickNs) volume->quick_answers = 0;
-  if (!volume->hangs && (waited_ns >= kHangNs || !volume->refusal.ok())) {
+  volume->stuck = waited_ns >= kHangNs || !volume->refusal.ok();
+  if (!volume->hangs && volume->stuck) {
     URSULA_SOMETIMES("storage: a volume doesn't answer");
     volume->hangs = true;
     volume->quick_answers = 0;

@@ -57,8 +57,11 @@ class DiskWatch {
   // Ok; or kUnavailable, which volume hangs and since when.
   Status Answers() const;
   uint64_t hanging() const;  // How many volumes.
-  // That of the log is among them: nothing can be voted for or acknowledged.
+  // That of the log is among them.
   bool log_hangs() const { return volumes_.front()->hangs; }
+  // And somebody waits for it as long as that now, or it has refused a write: nothing can be voted
+  // for or acknowledged. A disk that is only slow is never stuck for long.
+  bool log_stuck() const { return volumes_.front()->stuck; }
   // What probes took from their write to its sync.
   const Histogram& probe_us() const { return probe_us_; }
 
@@ -70,6 +73,7 @@ class DiskWatch {
     Volume(io::Loop* loop, VolumeProbe::Options options) : probe(loop, std::move(options)) {}
     VolumeProbe probe;
     bool hangs = false;
+    bool stuck = false;          // Now.
     uint64_t since_ns = 0;       // What made it hang began.
     Status refusal = {};         // Not ok: it took no writes when it was asked last.
     uint32_t quick_answers = 0;  // In a row, while it hangs.

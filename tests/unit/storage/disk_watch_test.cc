@@ -87,6 +87,18 @@ TEST_F(DiskWatchTest, AnIdleVolumeIsAskedOnceASecondAndNoOtherIs) {
   EXPECT_TRUE(lines_.empty());
 }
 
+// It hangs until it has been quick for a while, but who waits for it gets an answer.
+TEST_F(DiskWatchTest, OneThatHungAndIsSlowSinceIsNotStuck) {
+  RunFor(5 * kSecond);
+  Take(20 * kSecond);
+  Until(true);
+  EXPECT_TRUE(watch_->log_stuck());
+  Take(kSecond * 3 / 2);
+  RunFor(30 * kSecond);
+  EXPECT_TRUE(watch_->log_hangs());
+  EXPECT_FALSE(watch_->log_stuck());
+}
+
 TEST_F(DiskWatchTest, AnIdleVolumeThatHangsIsFoundOutAndComesBackByItself) {
   RunFor(5 * kSecond);
   Take(20 * kSecond);
@@ -94,6 +106,7 @@ TEST_F(DiskWatchTest, AnIdleVolumeThatHangsIsFoundOutAndComesBackByItself) {
   EXPECT_GE(took_ns, DiskWatch::kHangNs);
   EXPECT_LE(took_ns, DiskWatch::kHangNs + DiskWatch::kIdleNs + 2 * kTickNs);
   EXPECT_TRUE(watch_->log_hangs());
+  EXPECT_TRUE(watch_->log_stuck());
   EXPECT_EQ(watch_->hanging(), 1u);
   const Status status = watch_->Answers();
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
