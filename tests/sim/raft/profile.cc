@@ -60,6 +60,10 @@ Profile MakeProfile(Random* random) {
   profile.nemesis_gap = OneOf<Time>(random, {4, 10, 30}) * kTickTime;
   profile.checkpoint_one_in = OneOf<uint32_t>(random, {2, 8, 40});
   profile.chaos = OneOf<Time>(random, {150, 300, 500}) * kTickTime;
+  // Of numbers of their own: what older seeds have found they find still.
+  Random apart = *random;
+  if (apart.OneIn(3)) profile.held_one_in = OneOf<uint32_t>(&apart, {2, 3, 8});
+  profile.stands_back = apart.OneIn(3);
   return profile;
 }
 

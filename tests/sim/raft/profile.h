@@ -38,7 +38,9 @@ struct Profile {
   Time nemesis_gap = 1;
   // Operators may take out a majority of the voters at once (two voters: one is enough).
   bool reckless = false;
-  bool tunnels = false;            // A leader of five often reaches one other only (nemesis.h).
+  bool tunnels = false;      // A leader of five often reaches one other only (nemesis.h).
+  uint32_t held_one_in = 0;  // Times that a leader may go on with one that is behind; 0: none.
+  bool stands_back = false;  // Whose disk is stuck stands for no election.
   uint32_t checkpoint_one_in = 8;  // Applies; then half of the time the log is compacted too.
 
   Time chaos = 0;  // How long until everything is healed.

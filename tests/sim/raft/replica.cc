@@ -26,6 +26,13 @@ uint32_t Replica::Jitter(uint32_t bound) {
   return static_cast<uint32_t>(world_.random().Below(bound));
 }
 
+bool Replica::MayCatchUp(ReplicaId peer) {
+  const uint32_t one_in = world_.profile().held_one_in;
+  if (one_in == 0 || !world_.random().OneIn(one_in)) return true;
+  held_.push_back(peer);
+  return false;
+}
+
 void Replica::Start() {
   Config config = world_.profile().config;
   config.self = node();
@@ -55,11 +62,14 @@ void Replica::Crash() {
   superseded_ = Index{};
   proposals_.clear();
   reads_.clear();
+  held_.clear();
   paused_until_ = 0;
   disk_stuck_until_ = 0;
 }
 
 void Replica::OnTick() {
+  core_->StandBack(world_.profile().stands_back && disk_stuck_until_ > world_.now());
+  for (ReplicaId peer : std::exchange(held_, {})) core_->SendMore(peer);
   core_->Tick();
   Settle();
 }

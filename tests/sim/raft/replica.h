@@ -77,6 +77,7 @@ class Replica final : private Driver {
   };
 
   uint32_t Jitter(uint32_t bound) override;
+  bool MayCatchUp(ReplicaId peer) override;
 
   void Settle();  // After every call into the core.
   void TakeAppend(StorageAppend append);
@@ -113,6 +114,7 @@ class Replica final : private Driver {
   Index handed_from_{};
   std::vector<Waiting> proposals_;
   std::vector<Waiting> reads_;
+  std::vector<ReplicaId> held_;  // Until the next tick.
 };
 
 }  // namespace ursula::raft::sim
