@@ -17,19 +17,6 @@ const ReadRequest* ReadOf(const Operation& operation) {
   return std::get_if<ReadRequest>(&operation.request);
 }
 
-// The stream's name; null of what isn't about one.
-const StreamId* NameOf(const Operation& operation) {
-  return std::visit(
-      [](const auto& request) -> const StreamId* {
-        if constexpr (requires { request.stream; }) {
-          return &request.stream;
-        } else {
-          return nullptr;
-        }
-      },
-      operation.request);
-}
-
 uint64_t StalenessMs(const Operation& operation) {
   if (const auto* read = ReplyOf<ReadReply>(operation)) return read->staleness_ms;
   return ReplyOf<HeadReply>(operation)->staleness_ms;
@@ -109,7 +96,7 @@ void LocalReads::LearnThatOthersAreGone(const Operation& operation, const Stream
 }
 
 void LocalReads::Learn(const Operation& operation) {
-  const StreamId* id = NameOf(operation);
+  const StreamId* id = StreamOf(operation);
   if (id == nullptr || !operation.was_answered() || !StatusOf(operation).ok()) return;
   if (IsLocal(operation)) return;
   const Shown shown = ShownBy(operation);
@@ -161,7 +148,7 @@ void LocalReads::KeepContents(const std::vector<Model>& models,
     life.contents = std::move(contents);
   }
   for (const Operation& operation : batch) {
-    const StreamId* id = NameOf(operation);
+    const StreamId* id = StreamOf(operation);
     if (id == nullptr || IsReadOnly(operation)) continue;
     for (auto& [incarnation, life] : lives_) {
       life.unsure = life.unsure || (life.id == *id && !now.contains(incarnation));
@@ -175,7 +162,7 @@ void LocalReads::Keep(const std::vector<Model>& models, const std::vector<Operat
   std::erase_if(unsure_ns_, [&](const auto& one) { return one.second + kForgetNs < now_ns; });
   for (const Operation& operation : batch) {
     if (!std::holds_alternative<CreateRequest>(operation.request)) continue;
-    if (ShownBy(operation).incarnation == 0) unsure_ns_[*NameOf(operation)] = now_ns;
+    if (ShownBy(operation).incarnation == 0) unsure_ns_[*StreamOf(operation)] = now_ns;
   }
   std::erase_if(lives_, [&](const auto& one) {
     const uint64_t gone_ns = one.second.gone_ns;
@@ -260,7 +247,7 @@ std::string LocalReads::Check(const Operation& operation) {
   if (std::string what = IsTooOld(operation, shown); !what.empty()) return what;
   if (StalenessMs(operation) > 0) URSULA_SOMETIMES("forward: a local read was answered at once");
   if (StalenessMs(operation) > 1500) URSULA_SOMETIMES("forward: a local read was seconds old");
-  const StreamId& id = *NameOf(operation);
+  const StreamId& id = *StreamOf(operation);
   const std::vector<StreamPtr> candidates = Candidates(id, shown.incarnation);
   if (std::ranges::any_of(candidates, [&](const auto& one) { return Fits(operation, one); })) {
     if (std::ranges::any_of(candidates,

@@ -183,6 +183,18 @@ std::string ToText(Outcome outcome) {
   return index < std::size(kNames) ? kNames[index] : "outcome " + Number(index);
 }
 
+const StreamId* StreamOf(const Operation& operation) {
+  return std::visit(
+      [](const auto& request) -> const StreamId* {
+        if constexpr (requires { request.stream; }) {
+          return &request.stream;
+        } else {
+          return nullptr;
+        }
+      },
+      operation.request);
+}
+
 Status StatusOf(const Operation& operation) {
   return std::visit(
       [](const auto& answer) {

@@ -72,6 +72,8 @@ const Reply* ReplyOf(const Operation& operation) {
   const auto* result = std::get_if<Result<Reply>>(&operation.answer);
   return result != nullptr && result->ok() ? &result->value() : nullptr;
 }
+// The stream that it is about, or null.
+const StreamId* StreamOf(const Operation& operation);
 // Ok where there is no answer.
 Status StatusOf(const Operation& operation);
 

@@ -9,38 +9,26 @@
 namespace ursula::engine::sim {
 namespace {
 
-const StreamId* OwnName(const Operation& operation) {
-  return std::visit(
-      [](const auto& request) -> const StreamId* {
-        if constexpr (requires { request.stream; }) {
-          return &request.stream;
-        } else {
-          return nullptr;
-        }
-      },
-      operation.request);
-}
-
 const StreamId* Source(const Operation& operation) {
   const auto* create = std::get_if<CreateRequest>(&operation.request);
   return create != nullptr && create->fork ? &create->fork->source : nullptr;
 }
 
 bool SameName(const Operation& a, const Operation& b) {
-  const StreamId* first = OwnName(a);
-  const StreamId* second = OwnName(b);
+  const StreamId* first = StreamOf(a);
+  const StreamId* second = StreamOf(b);
   return first != nullptr && second != nullptr && *first == *second;
 }
 
 bool IsSourceOf(const Operation& operation, const Operation& fork) {
-  const StreamId* name = OwnName(operation);
+  const StreamId* name = StreamOf(operation);
   const StreamId* source = Source(fork);
   return name != nullptr && source != nullptr && *name == *source;
 }
 
 bool InBucketOf(const Operation& operation, const Operation& bucket) {
   const auto* request = std::get_if<BucketRequest>(&bucket.request);
-  const StreamId* name = OwnName(operation);
+  const StreamId* name = StreamOf(operation);
   return request != nullptr && name != nullptr && name->bucket == request->bucket;
 }
 
