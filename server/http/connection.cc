@@ -269,7 +269,10 @@ void Connection::Refuse(protocol::Response response, Refusal why) {
   drain_after_ = true;
   state_ = State::kFlushing;
   pending_.clear();
-  PushAnswer(response, protocol::Framing::kLength);
+  // Of the others the method isn't known, or not yet.
+  const bool parsed = why == Refusal::kHead || why == Refusal::kBodyBudget;
+  const bool head = parsed && parser_.request().method == protocol::Method::kHead;
+  PushAnswer(response, head ? protocol::Framing::kHead : protocol::Framing::kLength);
 }
 
 void Connection::Reply(protocol::Response response) {

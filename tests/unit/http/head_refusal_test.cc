@@ -98,6 +98,15 @@ TEST_F(HeadRefusalTest, WhereNothingCanBeNoLargeBodyIsRead) {
   }
 }
 
+// It has a body that isn't read, and gets none (RFC 9110, 9.3.2).
+TEST_F(HeadRefusalTest, ARefusedHeadIsAnsweredWithoutABody) {
+  for (const char* headers : {kLarge, kChunked}) {
+    const std::string answer = AskWithoutBody("HEAD /bucket/streams?consistency=local", headers);
+    EXPECT_EQ(StatusOf(answer), 400);
+    EXPECT_EQ(answer.find("\r\n\r\n"), answer.size() - 4) << answer;
+  }
+}
+
 // What a stream would say of them comes first, and what is too large before that.
 TEST_F(HeadRefusalTest, WhatTheStreamMaySeeOtherwiseWaitsForIt) {
   EXPECT_EQ(AskWithoutBody("POST /v1/stream/nowhere", kLarge), "");

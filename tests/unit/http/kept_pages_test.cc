@@ -82,6 +82,17 @@ TEST_F(KeptPagesTest, TheTailIsThatOfNow) {
   EXPECT_EQ(BodyOf(Answer()), Text(20'000) + "more");
 }
 
+TEST_F(KeptPagesTest, ThatNothingHasChangedIsAUseOfThePage) {
+  ASSERT_EQ(StatusOf(Ask("PUT", kStream, Text(20'000))), 201);
+  std::string answer;
+  for (int i = 0; i < 3; ++i) answer = Answer(kGzip);
+  const std::size_t at = answer.find("ETag: ") + 6;
+  const std::string tag = answer.substr(at, answer.find("\r\n", at) - at);
+  const uint64_t before = hits();
+  EXPECT_EQ(StatusOf(Answer(std::string(kGzip) + "If-None-Match: " + tag + "\r\n")), 304);
+  EXPECT_EQ(hits(), before + 1);
+}
+
 TEST_F(KeptPagesTest, ThoseWhoComeWhileAPageIsCompressedGetItTogether) {
   ASSERT_EQ(StatusOf(Ask("PUT", kStream, Text(500'000))), 201);
   std::vector<std::shared_ptr<FakePeer>> peers;
