@@ -13,6 +13,10 @@ namespace {
 Status Starting() { return Status(StatusCode::kUnavailable, "the engine is starting"); }
 Status Stopping() { return Status(StatusCode::kUnavailable, "the engine is stopping"); }
 
+bool HearsOfNoLeader(const raft::Core& core, uint64_t silent_ns) {
+  return core.leader() == raft::kNoReplica && silent_ns >= Replica::kLeaderlessNs;
+}
+
 raft::Config CoreConfig(ReplicaId self) {
   raft::Config config;
   config.self = self;
@@ -89,16 +93,17 @@ uint32_t Replica::Jitter(uint32_t bound) {
   return static_cast<uint32_t>(services_.loop->Entropy() % bound);
 }
 
+// One that doesn't vote, for it isn't taken in yet, may hear of no leader where others have one.
 bool Replica::leaderless() const {
-  return state_ == State::kRunning && core_->leader() == raft::kNoReplica &&
-         services_.loop->now_ns() - leader_seen_ns_ >= kLeaderlessNs;
+  return state_ == State::kRunning && core_->IsVoter(services_.self) &&
+         HearsOfNoLeader(*core_, services_.loop->now_ns() - leader_seen_ns_);
 }
 
 Status Replica::Ready() const {
   if (state_ == State::kFailed) return failure_;
   if (state_ == State::kStopping || state_ == State::kStopped) return Stopping();
   if (state_ == State::kStarting) return Starting();
-  if (leaderless()) {
+  if (HearsOfNoLeader(*core_, services_.loop->now_ns() - leader_seen_ns_)) {
     return Status(StatusCode::kUnavailable, "this group has no leader; try again");
   }
   if (!payload_failure_.ok()) return payload_failure_;

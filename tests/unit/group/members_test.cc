@@ -92,6 +92,20 @@ TEST(MembersTest, OneTakesAnothersPlaceInOneChange) {
   ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Content(4, "s") == all; }));
 }
 
+// Its group has a leader, whom others can name: what comes here may go on to them.
+TEST(MembersTest, OneThatIsNotTakenInYetIsNotWithoutALeader) {
+  ClusterWorld cluster(4, 1, WorldOptions(), 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.AwaitLeader());
+  cluster.RunFor(7'000'000'000);
+  EXPECT_EQ(cluster.replica(4).leader(), kNoNode);
+  EXPECT_FALSE(cluster.replica(4).leaderless());
+  const uint64_t voter = *cluster.Leader() % 3 + 1;
+  cluster.network().Isolate(NodeId{voter});
+  cluster.RunFor(7'000'000'000);
+  EXPECT_TRUE(cluster.replica(voter).leaderless());
+}
+
 // A step at a time, as the engine asks for them; true once the group has these members. `look` is
 // called all the time.
 template <class Look>
