@@ -335,6 +335,17 @@ TEST_F(FormatsTest, PeerFrames) {
   ByteParts summed;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{131074}, answer}, &summed);
   Check("letter_payload_answer_with_sum_of_ends", summed.TakeJoined().view());
+  raft::Message vote;
+  vote.kind = raft::MessageKind::kPreVoteReply;
+  vote.from = ReplicaId{1};
+  vote.to = ReplicaId{2};
+  vote.term = Term{7};
+  vote.commit = Index{998};
+  vote.commit_term = Term{6};
+  vote.reject = true;
+  ByteParts voted;
+  group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, vote}, &voted);
+  Check("letter_vote_with_commit", voted.TakeJoined().view());
   ByteParts news;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
   Check("letter_time_news", news.TakeJoined().view());
