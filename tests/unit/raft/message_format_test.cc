@@ -55,9 +55,10 @@ Message Sample(MessageKind kind, Random* random) {
 bool Same(const Message& a, const Message& b) {
   return a.kind == b.kind && a.from == b.from && a.to == b.to && a.term == b.term &&
          a.log_term == b.log_term && a.index == b.index && a.commit == b.commit &&
-         a.commit_term == b.commit_term && a.reject_hint == b.reject_hint && a.reject == b.reject && a.transfer == b.transfer &&
-         a.read_round == b.read_round && a.context == b.context && a.entries == b.entries &&
-         a.snapshot.meta == b.snapshot.meta && a.snapshot.data == b.snapshot.data;
+         a.commit_term == b.commit_term && a.reject_hint == b.reject_hint && a.reject == b.reject &&
+         a.transfer == b.transfer && a.read_round == b.read_round && a.context == b.context &&
+         a.entries == b.entries && a.snapshot.meta == b.snapshot.meta &&
+         a.snapshot.data == b.snapshot.data;
 }
 
 Bytes Encoded(const Message& message) {
