@@ -217,15 +217,15 @@ TEST(ElectionCommitCandidateTest, OneThatLearnsOfItsOwnRemovalStandsNoMore) {
   Replica replica(PlainConfig(ReplicaId{1}));
   ConfChange change;
   change.steps = {{ConfChangeOp::kRemove, ReplicaId{1}}};
-  Start(&replica, Voters(3), change, 3, 1);
+  Start(&replica, Voters(5), change, 3, 1);
   (void)Said(&replica);
   ASSERT_EQ(replica.core().role(), Role::kCandidate);
-  Message message = Told(MessageKind::kVoteReply, 2, 2, 3, 1);
-  message.reject = true;
-  (void)replica.Send(message);
+  (void)replica.Send(Told(MessageKind::kVoteReply, 2, 2, 3, 1));
   EXPECT_EQ(replica.core().role(), Role::kFollower);
   EXPECT_FALSE(replica.core().IsVoter(ReplicaId{1}));
-  (void)replica.Send(MakeMessage(MessageKind::kVoteReply, 3, 1, 2));
+  for (uint64_t voter : {3, 4}) {
+    (void)replica.Send(MakeMessage(MessageKind::kVoteReply, voter, 1, 2));
+  }
   EXPECT_FALSE(replica.core().is_leader());
 }
 
