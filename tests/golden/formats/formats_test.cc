@@ -335,6 +335,12 @@ TEST_F(FormatsTest, PeerFrames) {
   ByteParts summed;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{131074}, answer}, &summed);
   Check("letter_payload_answer_with_sum_of_ends", summed.TakeJoined().view());
+  ByteParts news;
+  group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
+  Check("letter_time_news", news.TakeJoined().view());
+}
+
+TEST_F(FormatsTest, AVoteThatTellsWhatIsCommitted) {
   raft::Message vote;
   vote.kind = raft::MessageKind::kPreVoteReply;
   vote.from = ReplicaId{1};
@@ -346,9 +352,6 @@ TEST_F(FormatsTest, PeerFrames) {
   ByteParts voted;
   group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, vote}, &voted);
   Check("letter_vote_with_commit", voted.TakeJoined().view());
-  ByteParts news;
-  group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, group::TimeNews{{5, 600}, {7}}}, &news);
-  Check("letter_time_news", news.TakeJoined().view());
 }
 
 }  // namespace
