@@ -35,12 +35,6 @@ bool Overlap(const Operation& a, const Operation& b) {
   return a.invoked < b.answered && b.invoked < a.answered;
 }
 
-// A fork inside an append, before it proposes anything.
-bool ReadsItsSource(const Operation& operation) {
-  const auto* create = std::get_if<CreateRequest>(&operation.request);
-  return create != nullptr && create->fork && create->fork->sub_offset > 0;
-}
-
 }  // namespace
 
 std::string World::Describe(const std::vector<Operation>& operations) const {
@@ -121,7 +115,7 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
     } else if (code == StatusCode::kStorageFull || code == StatusCode::kResourceExhausted) {
       may = story_ == Site::Story::kDisk && !IsReadOnly(operation);
     } else if (code == StatusCode::kIoError) {
-      may = story_ == Site::Story::kDisk && (IsReadOnly(operation) || ReadsItsSource(operation));
+      may = story_ == Site::Story::kDisk && IsReadOnly(operation);
     } else if (ending == Ending::kTrouble && code == StatusCode::kOutcomeUnknown) {
       may = !IsReadOnly(operation);
     } else if (code == StatusCode::kFailedPrecondition) {
