@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/base/strings.h"
@@ -135,7 +136,9 @@ class Shard final : private storage::Wal::Listener {
   void FinishStart(Status status);
   void OnTick();
   void WatchDisk();
+  using Leads = std::vector<std::pair<uint32_t, NodeId>>;
   void SpreadLeaders();
+  static Leads ByCount(const std::map<NodeId, uint32_t>& led);
   void GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led);
   Status Readiness();
   Status WithPlace(Status full) const;
