@@ -35,7 +35,7 @@ StreamInfo Machine::Info(Incarnation incarnation) const {
 StreamId Machine::IdOf(Incarnation incarnation) const {
   const StreamState* stream = streams_.Find(incarnation);
   URSULA_CHECK(stream != nullptr);
-  return IdOfKey(stream->key);
+  return IdOfKey(stream->key());
 }
 
 std::vector<ReadRange> Machine::PlanRead(Incarnation incarnation, uint64_t from,
@@ -97,14 +97,14 @@ ListReply Machine::List(const ListRequest& request, int64_t now_ms) const {
   from = std::max(prefix, request.after.empty() ? from : from + request.after + '\1');
   ListReply reply;
   for (auto at = streams_.names().lower_bound(std::string_view(from));
-       at != streams_.names().end() && (*at)->key.starts_with(prefix); ++at) {
+       at != streams_.names().end() && (*at)->key().starts_with(prefix); ++at) {
     const StreamState& stream = **at;
     if (stream.life != Life::kLive || Due(stream, now)) continue;
     if (reply.streams.size() == limit) {
       reply.more = true;
       break;
     }
-    reply.streams.push_back({std::string(PathOfKey(stream.key)), *stream.content_type,
+    reply.streams.push_back({std::string(PathOfKey(stream.key())), *stream.content_type,
                              Offset{stream.tail}, stream.closed});
   }
   return reply;
