@@ -216,6 +216,7 @@ TEST(BucketTest, ACreateWaitsForOneAttemptHoweverManyThereAre) {
         ++made;
       } else {
         EXPECT_EQ((**create)->outcome, Outcome::kBucketNotFound);
+        EXPECT_EQ(engine.GetBucket("team")->outcome, Outcome::kBucketNotFound) << i;
       }
     }
     (void)engine.Delete(engine.Id("team", "a" + std::to_string(i)));
