@@ -485,6 +485,7 @@ void Shard::Abandon() {
 void Shard::Close() {
   if (turn_log_.linked()) turn_log_.Unlink();
   pauses_.Clear();
+  fence_waits_.Clear();
   replicas_.clear();
   pace_.reset();
   forwarder_.reset();

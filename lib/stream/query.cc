@@ -114,7 +114,8 @@ std::optional<BucketInfo> Machine::BucketFind(std::string_view bucket) const {
   if (bucket == kUpstreamBucket) return BucketInfo{};
   auto found = buckets_.find(bucket);
   if (found == buckets_.end()) return std::nullopt;
-  return BucketInfo{found->second.incarnation, found->second.deleting};
+  const Bucket& bucket_found = found->second;
+  return BucketInfo{bucket_found.incarnation, bucket_found.deleting, bucket_found.attempt};
 }
 
 std::vector<std::string> Machine::DeletingBuckets() const {
@@ -128,6 +129,13 @@ bool Machine::IsFenced(std::string_view bucket, const BucketStamp& stamp) const 
   if (stamp.seen < fences_settled_) return true;  // Fences that it may have missed are forgotten.
   auto found = fences_.find(bucket);
   return found != fences_.end() && stamp.incarnation <= found->second.refused;
+}
+
+bool Machine::MayBeUnfenced(std::string_view bucket, const BucketStamp& stamp) const {
+  if (bucket == kUpstreamBucket || stamp.seen < fences_settled_) return false;
+  auto found = fences_.find(bucket);
+  return found != fences_.end() && !found->second.undone &&
+         stamp.incarnation == found->second.refused;
 }
 
 }  // namespace ursula::stream
