@@ -238,6 +238,31 @@ TEST(HandMovedForkTest, AForkThatWasMadeIsNotSaidToBeRefused) {
   EXPECT_EQ(reply->status().code(), StatusCode::kOutcomeUnknown) << reply->status().ToString();
 }
 
+// Another leader may have begun one meanwhile, which may yet be refused: what this one has met is
+// nobody's answer then.
+TEST(HandMovedBucketTest, ADeletionWhosePlaceAnotherHasTakenTellsNoEnd) {
+  HandMovedEngine engine(2, 2);
+  ASSERT_TRUE(engine.open());
+  ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
+  std::optional<Result<BucketReply>> deleted;
+  engine->DeleteBucket("team",
+                       [&](Result<BucketReply> reply) { deleted.emplace(std::move(reply)); });
+  // It has asked core 1 to fence its group.
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
+  bool begun = false;
+  engine.loop(0).Post([&] {
+    using Step = stream::DeleteBucket::Step;
+    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
+                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
+  });
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return begun; }));
+  ASSERT_FALSE(deleted.has_value());
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return deleted.has_value(); }));
+  EXPECT_EQ(deleted->status().code(), StatusCode::kOutcomeUnknown) << deleted->status().ToString();
+  engine.BeginStop();
+  EXPECT_TRUE(engine.runtime().RunUntil([&] { return engine.stopped(); }));
+}
+
 // Each group answers with a page: what is asked at once is what is in memory at once.
 TEST(HandMovedListTest, AFewGroupsAreAskedAtATime) {
   HandMovedEngine engine(2, 64);
