@@ -64,7 +64,10 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     // once the one before it is applied, so whoever has it must not forget that one: else two that
     // remember old members alone may elect a leader beside that of the new ones. Before it, for a
     // crash may keep it and lose what comes behind it.
-    if (entry.kind != raft::EntryKind::kNormal) PersistState(entry.index - 1);
+    if (entry.kind != raft::EntryKind::kNormal || ForgetsChange(entry.index - 1)) {
+      PersistState(entry.index - 1);
+    }
+    if (entry.kind != raft::EntryKind::kNormal) changed_index_ = entry.index;
     char kind = static_cast<char>(entry.kind);
     storage::WalRecord record;
     record.group = group_;
@@ -82,11 +85,19 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
                       services_.loop->now_ns(), nullptr});
 }
 
+// Whether it is known, and nothing in the log says so, that a change there is committed: who then
+// has what was proposed behind it remembers that, too (ChangeIsRemembered). After a restart each
+// entry is taken for a change.
+bool Replica::ForgetsChange(Index written) const {
+  return recorded_commit_ < changed_index_ && std::min(hard_.commit, written) > recorded_commit_;
+}
+
 // Invariant: its commit index is of an entry that is durable here by then, in the log or in a
 // snapshot; so where an opening finds neither, one of them was taken away (Recovery::Finish).
 void Replica::PersistState(Index written) {
   raft::HardState hard = hard_;
   hard.commit = std::min(hard.commit, written);
+  recorded_commit_ = hard.commit;
   std::string state = EncodeState(hard);
   storage::WalRecord record;
   record.group = group_;
@@ -180,11 +191,13 @@ bool Replica::ApplyConfChange(const raft::Entry& entry, stream::Reply* reply) {
     Corrupt(Status(StatusCode::kDataLoss, change.status().message()));
     return false;
   }
+  const raft::ConfState before = core_->Configuration();
   Result<raft::ConfState> conf = core_->ApplyConfChange(*change);
   if (!conf.ok()) {
     reply->outcome = Outcome::kConflict;
     services_.Log(2, group_, "a membership change had no effect: " + conf.status().message());
   }
+  NoteChange(before);
   NoteMembership();
   return true;
 }

@@ -12,7 +12,8 @@ namespace ursula::group {
 
 struct MembersProgress {
   // Nodes whose part isn't done: they are to have a voter here and don't, or have one of another
-  // directory, or none is to be there and one is. In order.
+  // directory, or none is to be there and one is; or the group has changed just now,
+  // and a crash could make it forget that. In order.
   std::vector<NodeId> open = {};
   // Nothing more comes of the same wish: all is done, or what is open waits for another member. An
   // even number of voters survives no more failures than the odd one below it.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,6 +75,40 @@ void Replica::ProposeRecovery() {
   Stage(stream::Encode(command), 0, [this](Result<stream::Reply>) { recovery_pending_ = false; });
 }
 
+void Replica::NoteChange(const raft::ConfState& before) {
+  changed_at_ = core_->last_index();
+  for (const raft::ConfState& conf : {before, core_->Configuration()}) {
+    for (const auto* members : {&conf.voters, &conf.voters_outgoing, &conf.learners}) {
+      for (ReplicaId one : *members) changed_.push_back(NodeOf(one));
+    }
+  }
+  std::ranges::sort(changed_);
+  changed_.erase(std::ranges::unique(changed_).begin(), changed_.end());
+}
+
+// An entry that was proposed once the change was applied says to whoever stores it that the change
+// is committed, and is preceded by that in its log (WriteAppend). So once such a one is committed
+// each majority of the new members has one that remembers it and has the newest log: it is elected
+// without the members that have gone. What leads by then has applied the change, so that what it
+// has proposed since, of its own term, is such a one.
+bool Replica::ChangeIsRemembered() const {
+  return core_->commit() > changed_at_ && core_->CommittedInOwnTerm();
+}
+
+// A group that idles has nothing to say behind its change.
+void Replica::AwaitRemembrance(bool proposes, MembersProgress* progress) {
+  if (ChangeIsRemembered()) return changed_.clear();
+  progress->open.insert(progress->open.end(), changed_.begin(), changed_.end());
+  std::ranges::sort(progress->open);
+  progress->open.erase(std::ranges::unique(progress->open).begin(), progress->open.end());
+  progress->rests = false;
+  if (!proposes || core_->last_index() > changed_at_) return;
+  URSULA_SOMETIMES("members: a group said something behind its change");
+  const Bytes nothing;
+  (void)core_->Propose(std::span(&nothing, 1));
+  Schedule();
+}
+
 void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status)> done) {
   raft::Proposal proposal;
   if (state_ == State::kRunning && leads()) proposal = core_->ProposeConfChange(change);
@@ -104,7 +139,8 @@ void Replica::ChangeMembers(const raft::ConfChange& change, Function<void(Status
 void Replica::Reconcile(const std::vector<ReplicaId>& wanted,
                         Function<void(Result<MembersProgress>)> done) {
   std::optional<raft::ConfChange> change;
-  const MembersProgress progress = PlanMembers(wanted, &change);
+  MembersProgress progress = PlanMembers(wanted, &change);
+  if (leads()) AwaitRemembrance(!change, &progress);
   if (!leads() || !change) {
     Status status;
     if (!leads()) status = Status(StatusCode::kUnavailable, "this group has no leader here");

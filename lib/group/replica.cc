@@ -50,7 +50,8 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
   applied_index_ = recovered.compacted.index;
   applied_term_ = recovered.compacted.term;
   log_.Append(std::move(recovered.entries));
-  payload_checked_at_ = written_index_ = opened_at_ = log_.last();
+  payload_checked_at_ = written_index_ = opened_at_ = changed_index_ = log_.last();
+  recorded_commit_ = hard_.commit;
   clock_.Observe(machine_->now_ms());  // Of the snapshot; entries tell theirs.
   checkpoint_.Bind(machine_.get(), &ring_);
   services_.payload->Watch(group_, this);

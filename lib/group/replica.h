@@ -303,6 +303,9 @@ class Replica final : private raft::Driver,
   // membership.cc
   void NoteMembership();
   bool OfFormerMembers(const raft::Entry& entry) const;
+  void NoteChange(const raft::ConfState& before);
+  bool ChangeIsRemembered() const;
+  void AwaitRemembrance(bool proposes, MembersProgress* progress);
   void ProposeRecovery();
   // A change without steps leaves a joint configuration.
   MembersProgress PlanMembers(const std::vector<ReplicaId>& wanted,
@@ -362,6 +365,7 @@ class Replica final : private raft::Driver,
   void TakeSoftState(const raft::SoftState& soft_state);
   void Persist(raft::StorageAppend* append);
   void WriteAppend(raft::StorageAppend* append);
+  bool ForgetsChange(Index written) const;
   void PersistState(Index written);  // The last entry that the log has, or gets before this.
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
@@ -446,8 +450,10 @@ class Replica final : private raft::Driver,
   std::deque<PendingAppend> appends_;  // In the order in which the core handed them out.
   // Since a snapshot that is being installed, which is the first of them.
   std::deque<raft::StorageAppend> held_appends_;
-  uint64_t last_lsn_ = 0;  // Of this group's last record.
-  Index written_index_{};  // Of its last entry, or snapshot, in the log's order.
+  uint64_t last_lsn_ = 0;    // Of this group's last record.
+  Index written_index_{};    // Of its last entry, or snapshot, in the log's order.
+  Index recorded_commit_{};  // Of its last state record.
+  Index changed_index_{};    // No entry of the log above it changes members.
   uint64_t durable_lsn_ = 0;
   Index applied_index_{};
   Index recovered_index_{};
@@ -461,6 +467,9 @@ class Replica final : private raft::Driver,
   uint64_t tails_since_ns_ = 0;     // When nobody waited at a tail, last.
   uint64_t tails_asked_ns_ = 0;     // The last round for those who do began.
   uint32_t tails_ticks_ = 0;        // Since it wasn't fresh enough.
+  // Of the last change of members that was applied: where the log ended then; and whose it was.
+  Index changed_at_{};
+  std::vector<NodeId> changed_;
   bool sole_voter_ = false;
   bool alone_ = false;   // And there is no learner.
   bool learns_ = false;  // Or is no member yet, or any more.

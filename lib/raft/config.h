@@ -61,6 +61,10 @@ struct Config {
   //     lead the same term again, with another log.
   bool unsafe_as_reference = false;
 
+  // Who asks for votes, or answers, says up to where the log is committed: who has that entry takes
+  // it for committed, too. The reference knows nothing of it.
+  bool votes_tell_commit = true;
+
   // A follower passes proposals on to its leader.
   bool forward_proposals = false;
 

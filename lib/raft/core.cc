@@ -129,6 +129,14 @@ void Core::BecomeLeader() {
   URSULA_CHECK(appended);
 }
 
+void Core::TellCommit(Message* message) const {
+  if (!config_.votes_tell_commit) return;
+  const std::optional<Term> term = log_.TermAt(log_.committed());
+  if (!term || *term == Term{}) return;
+  message->commit = log_.committed();
+  message->commit_term = *term;
+}
+
 void Core::Send(Message message) {
   if (message.from == kNoReplica) message.from = config_.self;
   switch (message.kind) {
@@ -137,6 +145,7 @@ void Core::Send(Message message) {
     case MessageKind::kVoteReply:
     case MessageKind::kPreVoteReply:
       URSULA_CHECK(message.term != Term{});  // A pre-election speaks of a term that isn't yet.
+      TellCommit(&message);
       break;
     case MessageKind::kPropose:
     case MessageKind::kReadIndex:

@@ -32,7 +32,8 @@
 //     replica grants one vote a term. A candidate asks for votes only after its term and log are
 //     durable: else, after a crash, old answers could make it lead a term twice, with two logs.
 //   - Log matching: entries are taken over only behind an equal (index, term).
-//   - Leader completeness and 3.6.2: a leader commits only entries of its own term by count.
+//   - Leader completeness and 3.6.2: a leader commits only entries of its own term by count. Others
+//     commit what a leader tells, and, in an election, what is told with the term of its entry.
 //   - first_index()-1 <= applied() <= commit() <= last_index(); commit() never falls.
 //   - An acknowledgement from storage counts only in the term in which its write was handed out: a
 //     slot written then may have been overwritten since.
@@ -203,6 +204,7 @@ class Core {
   void BecomeCandidate();
   void BecomeLeader();
   void Send(Message message);
+  void TellCommit(Message* message) const;
   HardState hard_state() const { return {term_, vote_, log_.committed()}; }
   SoftState soft_state() const { return {leader_, role_}; }
   void Note(Notice notice) { driver_->OnNotice(notice); }
@@ -228,6 +230,9 @@ class Core {
   void SolicitVotes(CampaignKind kind);
   void HandleVoteRequest(const Message& message);
   void HandleVoteReply(const Message& message);
+  void CountVotes();
+  void RecountVotes();
+  void LearnCommit(const Message& message);
   void AbortTransfer() { transfer_target_ = kNoReplica; }
   void HandleTransfer(const Message& message);
   void SendTimeoutNow(ReplicaId to);

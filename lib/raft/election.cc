@@ -138,6 +138,10 @@ void Core::HandleVoteRequest(const Message& message) {
 
 void Core::HandleVoteReply(const Message& message) {
   tracker_.RecordVote(message.from, !message.reject);
+  CountVotes();
+}
+
+void Core::CountVotes() {
   switch (tracker_.TallyVotes()) {
     case VoteResult::kWon:
       if (role_ == Role::kPreCandidate) {
@@ -155,6 +159,27 @@ void Core::HandleVoteReply(const Message& message) {
     case VoteResult::kPending:
       break;
   }
+}
+
+// Of what it learned in its own election it has applied other members. A vote is given to a term
+// and a log, and is worth the same whoever counts it.
+void Core::RecountVotes() {
+  if (!Promotable()) {
+    URSULA_SOMETIMES("raft: a candidate applied its own removal");
+    return BecomeFollower(term_, kNoReplica);
+  }
+  URSULA_SOMETIMES("raft: a candidate counted its votes by other members");
+  CountVotes();
+}
+
+// What is committed stays so, and an entry is the same wherever its index and term are. Without
+// this a replica whose log ends a joint configuration, and that doesn't know that this is
+// committed, could wait for ever for votes of the former members: who knows it may have the shorter
+// log.
+void Core::LearnCommit(const Message& message) {
+  if (!config_.votes_tell_commit || role_ == Role::kLeader) return;
+  if (!log_.MaybeCommit({message.commit_term, message.commit})) return;
+  URSULA_SOMETIMES("raft: an election told of what is committed");
 }
 
 void Core::TransferLeadership(ReplicaId to) {

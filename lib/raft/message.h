@@ -18,7 +18,8 @@ inline constexpr ReplicaId kAppendTarget{UINT64_MAX};
 inline constexpr ReplicaId kApplyTarget{UINT64_MAX - 1};
 
 // The numbers stand on the wire; never reuse one. In brackets: the fields a kind uses beside from,
-// to and term.
+// to and term; those of an election (votes and pre-votes, questions and answers) also use commit
+// and commit_term, of what their sender knows to be committed: 0, where it tells nothing.
 enum class MessageKind : uint8_t {
   kPropose = 1,          // A follower hands entries to its leader. [entries]
   kAppend = 2,           // AppendEntries. [log_term, index, entries, commit]
@@ -39,6 +40,11 @@ enum class MessageKind : uint8_t {
   kApplied = 21,   // A StorageApply is applied. [index, applied_bytes, …]
 };
 
+// Whether it is said about an election.
+constexpr bool OfElection(MessageKind kind) {
+  return kind >= MessageKind::kVote && kind <= MessageKind::kPreVoteReply;
+}
+
 struct Message {
   MessageKind kind = MessageKind::kPropose;
   ReplicaId from = kNoReplica;
@@ -47,6 +53,7 @@ struct Message {
   Term log_term{};
   Index index{};
   Index commit{};
+  Term commit_term{};  // Of the entry at `commit`.
   Index reject_hint{};
   bool reject = false;
   bool transfer = false;  // A campaign that an outgoing leader asked for: leases don't hold it up.

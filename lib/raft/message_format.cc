@@ -60,7 +60,12 @@ class Decoder {
     message.index = Index{reader_.Varint()};
     message.commit = Index{reader_.Varint()};
     message.reject_hint = Index{reader_.Varint()};
-    message.read_round = reader_.Varint();
+    const uint64_t number = reader_.Varint();
+    if (OfElection(message.kind)) {
+      message.commit_term = Term{number};
+    } else {
+      message.read_round = number;
+    }
     message.context = TakeBytes();
     message.reject = (flags & kReject) != 0;
     message.transfer = (flags & kTransfer) != 0;
@@ -127,7 +132,7 @@ void EncodeMessage(const Message& message, ByteParts* out) {
   out->PutVarint(Raw(message.index));
   out->PutVarint(Raw(message.commit));
   out->PutVarint(Raw(message.reject_hint));
-  out->PutVarint(message.read_round);
+  out->PutVarint(OfElection(message.kind) ? Raw(message.commit_term) : message.read_round);
   out->PutBytes(message.context);
   out->PutVarint(message.entries.size());
   for (const Entry& entry : message.entries) {

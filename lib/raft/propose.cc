@@ -105,7 +105,10 @@ Result<ConfState> Core::ApplyConfChange(const ConfChange& change) {
 ConfState Core::SwitchTo(Membership membership) {
   ConfState state = membership.ToConfState();
   tracker_.Adopt(std::move(membership));
-  if (role_ != Role::kLeader) return state;
+  if (role_ != Role::kLeader) {
+    if (role_ != Role::kFollower) RecountVotes();
+    return state;
+  }
   const Progress* own = tracker_.Find(config_.self);
   if (own == nullptr || own->learner) {
     // It led until the change was committed (4.2.2); now others can.

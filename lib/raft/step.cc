@@ -94,6 +94,7 @@ StepResult Core::Step(Message message) {
     AnswerLowerTerm(message);
     return StepResult::kOk;
   }
+  if (OfElection(message.kind)) LearnCommit(message);
   const StepResult result = StepInTerm(std::move(message));
   if (result == StepResult::kMalformed) Note(Notice::kMalformedMessage);
   return result;
@@ -102,7 +103,7 @@ StepResult Core::Step(Message message) {
 bool Core::WellFormed(const Message& message) const {
   if (message.to != config_.self) return false;
   for (uint64_t number : {Raw(message.term), Raw(message.log_term), Raw(message.index),
-                          Raw(message.commit), Raw(message.reject_hint),
+                          Raw(message.commit), Raw(message.commit_term), Raw(message.reject_hint),
                           Raw(message.snapshot.meta.index), Raw(message.snapshot.meta.term)}) {
     if (number > kNumberMax) return false;
   }
@@ -129,6 +130,8 @@ bool Core::WellFormed(const Message& message) const {
     case MessageKind::kPreVote:
     case MessageKind::kVoteReply:
     case MessageKind::kPreVoteReply:
+      // Nobody has an entry of a later term than its own.
+      return message.term != Term{} && message.commit_term <= message.term;
     case MessageKind::kHeartbeatReply:
     case MessageKind::kReadIndexReply:
     case MessageKind::kTransferLeader:

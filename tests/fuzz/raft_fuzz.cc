@@ -227,6 +227,11 @@ Message Replica::AnyMessage() {
   message.commit = Index{input_.Near(Raw(core_->commit()))};
   message.reject = (flags & 8) != 0;
   if (message.reject) message.reject_hint = Index{input_.Near(Raw(message.index))};
+  if (OfElection(message.kind)) {
+    const std::optional<Term> of_commit = core_->TermAt(message.commit);
+    const bool true_one = of_commit && (flags & 32) == 0;
+    message.commit_term = true_one ? *of_commit : Term{input_.Near(Raw(core_->term()))};
+  }
   switch (message.kind) {
     case MessageKind::kPropose:
       message.term = Term{};

@@ -340,5 +340,19 @@ TEST_F(FormatsTest, PeerFrames) {
   Check("letter_time_news", news.TakeJoined().view());
 }
 
+TEST_F(FormatsTest, AVoteThatTellsWhatIsCommitted) {
+  raft::Message vote;
+  vote.kind = raft::MessageKind::kPreVoteReply;
+  vote.from = ReplicaId{1};
+  vote.to = ReplicaId{2};
+  vote.term = Term{7};
+  vote.commit = Index{998};
+  vote.commit_term = Term{6};
+  vote.reject = true;
+  ByteParts voted;
+  group::EncodeLetter({ReplicaId{1}, ReplicaId{2}, vote}, &voted);
+  Check("letter_vote_with_commit", voted.TakeJoined().view());
+}
+
 }  // namespace
 }  // namespace ursula

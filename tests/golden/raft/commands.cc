@@ -39,6 +39,7 @@ Config ReferenceConfig(uint64_t message_bytes_max) {
   config.check_quorum = false;
   config.forward_proposals = true;
   config.unsafe_as_reference = true;
+  config.votes_tell_commit = false;
   config.step_down_on_removal = false;
   config.synchronous_storage = true;
   config.message_bytes_max = message_bytes_max;

@@ -334,6 +334,53 @@ TEST(MembersTest, AJointConfigurationIsLeft) {
   EXPECT_TRUE(done);
 }
 
+// As soon as the group says that a part is done the directory that it was about may be gone, and
+// another one, and the power.
+TEST(MembersTest, WhoSaysThatAChangeIsDoneCanDoWithoutTheFormerMembers) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    ClusterWorld cluster(4, seed, {}, 3);
+    cluster.OpenAll();
+    ASSERT_TRUE(cluster.CreateNow("s"));
+    const uint64_t leader = *cluster.Leader();
+    const uint64_t gone = leader % 3 + 1;
+    const uint64_t stays = 6 - leader - gone;
+    const std::vector<ReplicaId> wanted = {ReplicaId{leader}, ReplicaId{stays}, ReplicaId{4}};
+    bool done = false;
+    for (int steps = 0; !done && steps < 10'000; ++steps) {
+      done = Step(cluster, wanted);
+      if (!done) cluster.RunFor(100'000);
+    }
+    ASSERT_TRUE(done);
+    // The leader's directory is lost: two of the new members have to go on.
+    for (uint64_t id = 1; id <= 4; ++id) cluster.Crash(id);
+    ASSERT_TRUE(cluster.Open(stays).ok());
+    ASSERT_TRUE(cluster.Open(4).ok());
+    ASSERT_TRUE(cluster.AppendNow("s", "x")) << "seed " << seed;
+  }
+}
+
+TEST(MembersTest, WhatIsSaidBehindAChangeIsSaidOnce) {
+  ClusterWorld cluster(4, 1, {}, 3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  const uint64_t leader = *cluster.Leader();
+  std::vector<ReplicaId> wanted = {ReplicaId{1}, ReplicaId{2}, ReplicaId{3}, ReplicaId{4}};
+  std::erase(wanted, ReplicaId{leader % 3 + 1});
+  bool done = false;
+  for (int steps = 0; !done && steps < 1000; ++steps) {
+    done = Step(cluster, wanted);
+    cluster.RunFor(1'000'000);
+  }
+  ASSERT_TRUE(done);
+  cluster.RunFor(1'000'000'000);
+  const Index applied = cluster.replica(leader).applied();
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_TRUE(Step(cluster, wanted));
+    cluster.RunFor(100'000'000);
+  }
+  EXPECT_EQ(cluster.replica(leader).applied(), applied);
+}
+
 // What a log says of a group's changes of members, in its order.
 class ChangesInLog : public storage::RecoverySink {
  public:
@@ -342,18 +389,25 @@ class ChangesInLog : public storage::RecoverySink {
       committed_ = std::max(committed_, DecodeState(record.payload.view())->commit);
     }
     if (record.kind != storage::RecordKind::kEntry) return {};
-    if (record.payload.data()[0] == static_cast<char>(raft::EntryKind::kNormal)) return {};
+    if (record.payload.data()[0] == static_cast<char>(raft::EntryKind::kNormal)) {
+      EXPECT_LE(before_, committed_) << "what is behind it may be kept without that";
+      ++entries_behind_;
+      return {};
+    }
+    entries_behind_ = 0;
     EXPECT_LE(before_, committed_) << "the change at " << Raw(record.index) << " may be kept alone";
     before_ = record.index;
     ++changes_;
     return {};
   }
   int changes() const { return changes_; }
+  int entries_behind() const { return entries_behind_; }  // The last.
 
  private:
   Index committed_{};
   Index before_{};
   int changes_ = 0;
+  int entries_behind_ = 0;
 };
 
 // A crash keeps any prefix of what was written: whoever has a change and has forgotten that the one
@@ -379,6 +433,7 @@ TEST(MembersTest, NoPrefixOfALogHasAChangeAndNotThatTheOneBeforeIsCommitted) {
   cluster.node(away).set_now_ns(cluster.now_ns());
   ASSERT_TRUE(cluster.node(away).Begin(&changes).ok());
   EXPECT_EQ(changes.changes(), 3);
+  EXPECT_GT(changes.entries_behind(), 0);
 }
 
 TEST(MembersTest, WhatDoesNotFitIsRefusedAndChangesNothing) {

@@ -84,6 +84,18 @@ TEST(CoreInputTest, NumbersNearTheEndOfTheirRangeAreRefused) {
   ExpectRefused(message);
 }
 
+TEST(CoreInputTest, AnElectionTellsOfNoEntryOfALaterTerm) {
+  for (MessageKind kind : {MessageKind::kVote, MessageKind::kPreVote, MessageKind::kVoteReply,
+                           MessageKind::kPreVoteReply}) {
+    Message message = MakeMessage(kind, 2, 1, 5);
+    message.commit = Index{3};
+    message.commit_term = Term{6};
+    ExpectRefused(message);
+    message.term = message.commit_term = Term{UINT64_MAX};
+    ExpectRefused(message);
+  }
+}
+
 TEST(CoreInputTest, SnapshotsMustHoldAConfiguration) {
   Message message = MakeMessage(MessageKind::kSnapshot, 2, 1, 5);
   ExpectRefused(message);

@@ -24,7 +24,11 @@ Message Sample(MessageKind kind, Random* random) {
   message.reject_hint = Index{random->Below(100'000)};
   message.reject = random->OneIn(2);
   message.transfer = random->OneIn(2);
-  message.read_round = random->Below(1000);
+  if (OfElection(kind)) {
+    message.commit_term = Term{random->Below(300)};
+  } else {
+    message.read_round = random->Below(1000);
+  }
   if (random->OneIn(2)) message.context = Bytes::Static("a context");
   if (kind == MessageKind::kAppend || kind == MessageKind::kPropose) {
     for (uint64_t i = 0; i < random->Below(5); ++i) {
@@ -51,9 +55,10 @@ Message Sample(MessageKind kind, Random* random) {
 bool Same(const Message& a, const Message& b) {
   return a.kind == b.kind && a.from == b.from && a.to == b.to && a.term == b.term &&
          a.log_term == b.log_term && a.index == b.index && a.commit == b.commit &&
-         a.reject_hint == b.reject_hint && a.reject == b.reject && a.transfer == b.transfer &&
-         a.read_round == b.read_round && a.context == b.context && a.entries == b.entries &&
-         a.snapshot.meta == b.snapshot.meta && a.snapshot.data == b.snapshot.data;
+         a.commit_term == b.commit_term && a.reject_hint == b.reject_hint && a.reject == b.reject &&
+         a.transfer == b.transfer && a.read_round == b.read_round && a.context == b.context &&
+         a.entries == b.entries && a.snapshot.meta == b.snapshot.meta &&
+         a.snapshot.data == b.snapshot.data;
 }
 
 Bytes Encoded(const Message& message) {
@@ -80,6 +85,24 @@ TEST(MessageFormatTest, WhatIsReadIsWhatWasWritten) {
       EXPECT_TRUE(Same(*read, message)) << static_cast<int>(kind);
     }
   }
+}
+
+// Releases that don't know of it wrote a round of reads there, which is 0 in these, and pass over
+// what isn't.
+TEST(MessageFormatTest, InAnElectionTheTermOfTheCommitIndexStandsForTheRoundOfReads) {
+  Message vote;
+  vote.kind = MessageKind::kVote;
+  vote.commit = Index{3};
+  vote.commit_term = Term{2};
+  Message beat;
+  beat.kind = MessageKind::kHeartbeat;
+  beat.commit = Index{3};
+  beat.read_round = 2;
+  EXPECT_EQ(Encoded(vote).view().substr(1), Encoded(beat).view().substr(1));
+  vote.commit_term = Term{};
+  vote.read_round = 2;  // Not said.
+  EXPECT_EQ(DecodeMessage(Encoded(vote))->read_round, 0u);
+  EXPECT_EQ(DecodeMessage(Encoded(beat))->commit_term, Term{});
 }
 
 TEST(MessageFormatTest, PayloadIsASliceOfWhatItCameIn) {

@@ -19,6 +19,7 @@ PLANTED_IN_GROUP = {
 
 PLANTED_IN_RAFT = {
     "applies_what_is_not_committed": "follower.cc",
+    "calls_committed_what_has_its_index": "election.cc",
     "forgets_its_vote_in_a_crash": "ready.cc",
 }
 
@@ -53,7 +54,10 @@ NOTICED_BY_ENGINES = [
 ]
 
 # tests/sim/raft.
-NOTICED_BY_RAFT = ["forgets_its_vote_in_a_crash"]
+NOTICED_BY_RAFT = [
+    "calls_committed_what_has_its_index",
+    "forgets_its_vote_in_a_crash",
+]
 
 # Single tests, by name (tests/golden/replicas).
 NOTICED_BY_TESTS = {
