@@ -29,7 +29,7 @@ BANS = [
         "state has one owner: post to the owning core's mailbox (lib/io)",
         # sync.h blocks a thread of the embedder's own.
         ("lib/io/", "server/peer/", "lib/include/ursula/sync.h")),
-    Ban("atomic pointers",
+    Ban("atomic_pointers",
         r"\bstd::atomic<\s*std::(shared|weak)_ptr\b",
         ALL,
         "io::Guarded (lib/io/guarded.h): in libstdc++ 12 a load races with the next store"),

@@ -127,7 +127,7 @@ PLANTED = [
       "tests/unit/BUILD.bazel": 'x(srcs = ["x_test.cc"])\n'}),
     ("entropy", "lib/base/a.cc", source("std::random_device d;", "lib/base/a.cc")),
     ("entropy", "lib/base/a.cc", source("int r = rand();", "lib/base/a.cc")),
-    ("atomic pointers", "lib/base/a.cc",
+    ("atomic_pointers", "lib/base/a.cc",
      source("std::atomic<std::shared_ptr<int>> p;", "lib/base/a.cc")),
     ("coroutines", "lib/base/a.cc", source("auto F() { co_return 1; }", "lib/base/a.cc")),
     ("futures", "lib/base/a.cc", source("std::promise<int> p;", "lib/base/a.cc")),
