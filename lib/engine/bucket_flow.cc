@@ -52,7 +52,19 @@ void Engine::CarryOut(group::Replica& /*replica*/, ask::DeleteBucket ask, Done<B
   if (call != nullptr) DeleteBucketFlow(std::move(call));
 }
 
+// A bucket in which streams are seen stays as it is, and no group hears of that: the look is a hint
+// only where it finds none, or can't be had here. What is being deleted has to end, whatever is in
+// it.
 void Engine::DeleteBucketFlow(NameCall call) {
+  const auto info = ShardHere().replica(kMetaGroup).machine().BucketFind(call->request);
+  if (!info || info->deleting) return BeginBucketDelete(std::move(call));
+  FindNames(call->request, [this, call](Result<BucketNames> names) {
+    if (names.ok() && names->streams) return Answer(call, Outcome::kBucketNotEmpty);
+    BeginBucketDelete(call);
+  });
+}
+
+void Engine::BeginBucketDelete(NameCall call) {
   // One that is under way may yet be refused: once it has ended the next one begins.
   if (auto [found, is_new] = bucket_deletes_.try_emplace(call->request); !is_new) {
     return found->second.push_back(std::move(call));

@@ -9,11 +9,20 @@ namespace ursula::engine {
 namespace {
 
 constexpr int kAttemptsMax = 8;
+constexpr int kAttemptsAtOnce = 3;         // What was known of the bucket was old.
+constexpr uint64_t kPauseNs = 20'000'000;  // Times the attempts so far.
 
 Status Crowded() {
   return Status(
       StatusCode::kUnavailable,
       "another create under this name, or the bucket's deletion, is under way; try again");
+}
+
+// Of one that is being deleted what was so before that attempt: then its fence counts, and once
+// that is forgotten the stamp is too old.
+stream::BucketStamp StampOf(const stream::BucketInfo& info, Index applied) {
+  const uint64_t seen = info.deleting ? Raw(info.attempt) - 1 : Raw(applied);
+  return {info.incarnation, stream::Incarnation{seen}};
 }
 
 }  // namespace
@@ -45,9 +54,7 @@ void Engine::CarryOut(group::Replica& replica, ask::Bucket ask,
         if (!status.ok()) return done(std::move(status));
         FoundBucket found;
         found.info = replica.machine().BucketFind(bucket);
-        if (found.info) {
-          found.stamp = {found.info->incarnation, stream::Incarnation{Raw(replica.applied())}};
-        }
+        if (found.info) found.stamp = StampOf(*found.info, replica.applied());
         done(std::move(found));
       });
 }
@@ -56,11 +63,18 @@ void Engine::CreateFlow(CreateCall call) {
   WithBucket(call->request.stream.bucket, [this, call](Result<FoundBucket> bucket) {
     if (!bucket.ok()) return call->done(bucket.status());
     if (!bucket->info) return Answer(call, Outcome::kBucketNotFound);
-    // The deletion may yet be refused.
-    if (bucket->info->deleting) return RetryCreate(call);
-    if (call->request.fork) return CreateFork(call, bucket->stamp);
-    CreateNative(call, bucket->stamp);
+    // The deletion may yet be refused: its fence decides, at the group of the name. Where the
+    // leader has nobody wait for that, it is asked again a little later.
+    const bool pause = bucket->info->deleting && call->attempts > kAttemptsAtOnce;
+    if (!pause) return CreateStamped(call, bucket->stamp);
+    RunLater(kPauseNs * static_cast<uint64_t>(call->attempts),
+             [this, call, stamp = bucket->stamp] { CreateStamped(call, stamp); });
   });
+}
+
+void Engine::CreateStamped(CreateCall call, stream::BucketStamp bucket) {
+  if (call->request.fork) return CreateFork(call, bucket);
+  CreateNative(call, bucket);
 }
 
 void Engine::CreateNative(CreateCall call, stream::BucketStamp bucket) {
@@ -114,8 +128,7 @@ void Engine::CreateWherePlaced(CreateCall call, stream::Placement placement) {
 // more, a little later.
 void Engine::RetryCreate(CreateCall call) {
   if (++call->attempts > kAttemptsMax) return call->done(Crowded());
-  RunLater(uint64_t{20'000'000} * static_cast<uint64_t>(call->attempts),
-           [this, call] { CreateFlow(call); });
+  RunLater(kPauseNs * static_cast<uint64_t>(call->attempts), [this, call] { CreateFlow(call); });
 }
 
 }  // namespace ursula::engine

@@ -6,6 +6,7 @@
 
 #include "lib/engine/append_steps.h"
 #include "lib/engine/arguments.h"
+#include "lib/engine/stream_commands.h"
 #include "lib/engine/ticket.h"
 
 namespace ursula {
@@ -23,6 +24,21 @@ void Engine::ProposeAt(GroupId group, stream::Command::Body body, group::Propose
 }
 
 void Engine::CarryOut(group::Replica& replica, ask::Propose ask, group::ProposeDone done) {
+  const stream::CreateStream* create = CreationIn(ask.body);
+  if (create != nullptr && FenceWaits::Holds(replica, *create)) {
+    FenceWaits::Held held(replica, *create);
+    return ShardHere().AwaitFence(std::move(held), [this, &replica, ask = std::move(ask),
+                                                    done = std::move(done)](bool passed) mutable {
+      if (!passed) return done(StillFenced());
+      CarryOut(replica, std::move(ask), std::move(done));
+    });
+  }
+  if (MovesFences(ask.body)) {
+    done = [this, &replica, done = std::move(done)](Result<stream::Reply> reply) mutable {
+      ShardHere().LookAtFences(replica);
+      done(std::move(reply));
+    };
+  }
   stream::Command command;
   command.body = std::move(ask.body);
   replica.Propose(&command, ask.messages, std::move(done));

@@ -290,6 +290,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   // What this core knows of it, else what the meta group says.
   void WithBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done);
   void AskForBucket(const std::string& bucket, Function<void(Result<FoundBucket>)> done);
+  void CreateStamped(CreateCall call, stream::BucketStamp bucket);
   void CreateNative(CreateCall call, stream::BucketStamp bucket);
   void OnCreated(CreateCall call, Result<stream::Reply> reply);
   void CreateWherePlaced(CreateCall call, stream::Placement placement);
@@ -384,6 +385,7 @@ class Engine final : public StreamEngine, private ForwarderHost, private group::
   void StoreRecovery(RecoverCall call);
   // bucket_flow.cc
   void DeleteBucketFlow(NameCall call);
+  void BeginBucketDelete(NameCall call);
   void FenceAll(NameCall call, BucketAttempt attempt);
   void OnFenceRefused(NameCall call, BucketAttempt attempt);
   void FindNames(const std::string& bucket, Function<void(Result<BucketNames>)> done);

@@ -25,10 +25,11 @@ using Kind = stream::LookupResult::Kind;
 // there is.
 class ForkProposal {
  public:
-  ForkProposal(ask::Fork ask, group::Replica* replica, group::ProposeDone done)
+  ForkProposal(ask::Fork ask, Shard* shard, group::Replica* replica, group::ProposeDone done)
       : fork_(std::move(ask.fork)),
         messages_(std::move(ask.messages)),
         json_checked_(ask.json_checked),
+        shard_(shard),
         replica_(replica),
         done_(std::move(done)) {}
 
@@ -46,12 +47,24 @@ class ForkProposal {
 
  private:
   static void Resolve(const std::shared_ptr<ForkProposal>& self) {
-    if (self->fork_.source == stream::kNoIncarnation) return self->Propose();
+    if (self->fork_.source == stream::kNoIncarnation) return Pass(self);
     self->replica_->ResolveForkPoint(self->fork_.source, self->fork_.point,
                                      [self](Result<group::ResolvedFork> resolved) {
                                        if (!resolved.ok()) return self->done_(resolved.status());
                                        self->OnResolved(*resolved);
+                                       Pass(self);
                                      });
+  }
+
+  // A name of another group is held there.
+  static void Pass(const std::shared_ptr<ForkProposal>& self) {
+    const stream::CreateStream& create = self->fork_.stream;
+    const bool held = !self->fork_.reservation && FenceWaits::Holds(*self->replica_, create);
+    if (!held) return self->Propose();
+    self->shard_->AwaitFence(FenceWaits::Held(*self->replica_, create), [self](bool passed) {
+      if (!passed) return self->done_(StillFenced());
+      self->Propose();
+    });
   }
 
   void OnResolved(const group::ResolvedFork& resolved) {
@@ -62,7 +75,6 @@ class ForkProposal {
     } else {
       fork_.source = stream::kNoIncarnation;
     }
-    Propose();
   }
 
   void Propose() {
@@ -89,6 +101,7 @@ class ForkProposal {
   stream::CreateFork fork_;
   const std::vector<Bytes> messages_;
   const bool json_checked_;
+  Shard* const shard_;
   group::Replica* const replica_;
   group::ProposeDone done_;
   bool invalid_ = false;
@@ -138,7 +151,8 @@ void Engine::ForkAt(CreateCall call, stream::CreateFork fork, GroupId target) {
 }
 
 void Engine::CarryOut(group::Replica& replica, ask::Fork ask, group::ProposeDone done) {
-  ForkProposal::Run(std::make_shared<ForkProposal>(std::move(ask), &replica, std::move(done)));
+  ForkProposal::Run(
+      std::make_shared<ForkProposal>(std::move(ask), &ShardHere(), &replica, std::move(done)));
 }
 
 void Engine::OnForked(CreateCall call, stream::CreateFork fork, Result<stream::Reply> reply) {

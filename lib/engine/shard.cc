@@ -253,11 +253,21 @@ void Shard::SpreadLeaders() {
   if (advice.leads_nothing) return GiveUpLeads(advice, std::move(led));
   if (advice.disk == DiskState::kHangs) return;  // All do: nobody would take over.
   if (led.empty() || !settled || !due || turn % start_.core_count != Raw(loop_.core())) return;
-  auto fewest = std::ranges::min_element(led, {}, [](const auto& one) { return one.second; });
-  if (own < fewest->second + 2) return;
-  for (auto& [id, replica] : replicas_) {
-    if (replica->HandOverTo(fewest->first)) return;
+  // One that is away leads nothing, and takes nothing: the others share what there is nevertheless.
+  for (const auto& [count, node] : ByCount(led)) {
+    if (own < count + 2) return;
+    for (auto& [id, replica] : replicas_) {
+      if (replica->HandOverTo(node)) return;
+    }
   }
+}
+
+// Of nodes that may lead: how many groups each leads, who leads fewest first.
+Shard::Leads Shard::ByCount(const std::map<NodeId, uint32_t>& led) {
+  Leads order;
+  for (const auto& [node, count] : led) order.emplace_back(count, node);
+  std::ranges::sort(order);
+  return order;
 }
 
 // `led`: by node that may lead.
@@ -269,10 +279,7 @@ void Shard::GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led
   for (auto& [id, replica] : replicas_) {
     if (!replica->leads() || replica->hands_over()) continue;
     if (slow && loop_.now_ns() < replica->leads_since_ns() + kSlowMoveNs) continue;
-    std::vector<std::pair<uint32_t, NodeId>> order;
-    for (const auto& [node, count] : led) order.emplace_back(count, node);
-    std::ranges::sort(order);
-    for (const auto& [count, node] : order) {
+    for (const auto& [count, node] : ByCount(led)) {
       if (!replica->HandOverTo(node, kGiveUpLagMax)) continue;
       ++led[node];
       ++begun;
@@ -478,6 +485,7 @@ void Shard::Abandon() {
 void Shard::Close() {
   if (turn_log_.linked()) turn_log_.Unlink();
   pauses_.Clear();
+  fence_waits_.Clear();
   replicas_.clear();
   pace_.reset();
   forwarder_.reset();

@@ -11,9 +11,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/base/strings.h"
+#include "lib/engine/fence_waits.h"
 #include "lib/engine/follow_task.h"
 #include "lib/engine/forwarder.h"
 #include "lib/engine/pauses.h"
@@ -105,6 +107,12 @@ class Shard final : private storage::Wal::Listener {
     pauses_.Run(&loop_, delay_ns, std::move(function));
   }
 
+  // As RunLater.
+  void AwaitFence(FenceWaits::Held held, Function<void(bool passed)> go_on) {
+    fence_waits_.Add(&loop_, std::move(held), std::move(go_on));
+  }
+  void LookAtFences(const group::Replica& replica) { fence_waits_.Look(replica); }
+
   // Called every tick of this core, for work that spans groups.
   void SetTickHook(Function<void()> hook) { tick_hook_ = std::move(hook); }
 
@@ -135,7 +143,9 @@ class Shard final : private storage::Wal::Listener {
   void FinishStart(Status status);
   void OnTick();
   void WatchDisk();
+  using Leads = std::vector<std::pair<uint32_t, NodeId>>;
   void SpreadLeaders();
+  static Leads ByCount(const std::map<NodeId, uint32_t>& led);
   void GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led);
   Status Readiness();
   Status WithPlace(Status full) const;
@@ -190,6 +200,7 @@ class Shard final : private storage::Wal::Listener {
   SyncWindow sync_window_;
   bool full_ = false;  // As published.
   Pauses pauses_;
+  FenceWaits fence_waits_;
   TurnLog turn_log_;
   io::Timer tick_;
   Function<void()> tick_hook_;

@@ -20,6 +20,24 @@ stream::CreateStream StreamCommand(const CreateRequest& request, stream::BucketS
   return create;
 }
 
+const stream::CreateStream* CreationIn(const stream::Command::Body& body) {
+  if (const auto* create = std::get_if<stream::CreateStream>(&body)) return create;
+  const auto* reserve = std::get_if<stream::Reserve>(&body);
+  return reserve != nullptr ? &reserve->stream : nullptr;
+}
+
+bool MovesFences(const stream::Command::Body& body) {
+  return std::holds_alternative<stream::FenceBucket>(body) ||
+         std::holds_alternative<stream::UnfenceBucket>(body) ||
+         std::holds_alternative<stream::SettleFences>(body);
+}
+
+stream::Reply StillFenced() {
+  stream::Reply reply;
+  reply.outcome = Outcome::kBucketNotFound;
+  return reply;
+}
+
 stream::Framing FramingOf(std::string_view content_type) {
   return stream::IsJson(content_type) ? stream::Framing::kJson : stream::Framing::kConcatenated;
 }

@@ -18,6 +18,14 @@ namespace ursula::engine {
 // Without payload.
 stream::CreateStream StreamCommand(const CreateRequest& request, stream::BucketStamp bucket);
 
+// Of a command that makes a stream, or reserves its name: else null.
+const stream::CreateStream* CreationIn(const stream::Command::Body& body);
+
+bool MovesFences(const stream::Command::Body& body);
+
+// Of a create that has waited for a fence: whoever asks looks its bucket up again.
+stream::Reply StillFenced();
+
 stream::Framing FramingOf(std::string_view content_type);
 
 // What a create would meet under its name in this group, as applied: a reply without an incarnation

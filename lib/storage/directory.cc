@@ -237,7 +237,7 @@ Result<std::unique_ptr<DataDirectory>> DataDirectory::Open(io::Disk& disk, const
   std::unique_ptr<DataDirectory> directory(new DataDirectory());
   const bool aside = std::find(names->begin(), names->end(), kAsideFolder) != names->end();
   if (aside) directory->aside_path_ = path + "/" + kAsideFolder;
-  directory->places_ = std::make_shared<const std::vector<Place>>(std::move(*places));
+  directory->places_.Set(std::make_shared<const std::vector<Place>>(std::move(*places)));
   directory->notice_ = std::move(notice);
   directory->path_ = path;
   directory->lock_ = std::move(*lock);
@@ -340,14 +340,15 @@ Status DataDirectory::Become(io::Disk& disk, DirectoryMeta meta) {
 // Meanwhile nobody takes META for one that somebody else has put there; nor afterwards where it
 // isn't known which one is there, until a later one is.
 Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
-  const std::shared_ptr<const std::vector<Place>> before = places_.exchange(nullptr);
+  const std::shared_ptr<const std::vector<Place>> before = places_.Get();
+  places_.Set(nullptr);
   bool renamed = false;
   Status replaced = PutMeta(disk, path_, meta, &renamed);
   if (replaced.ok()) {
     Result<std::vector<Place>> places = PlacesOf(disk, path_);
     replaced = places.status();
     if (places.ok() && *places->front().identity == *before->front().identity) {
-      places_ = std::make_shared<const std::vector<Place>>(std::move(*places));
+      places_.Set(std::make_shared<const std::vector<Place>>(std::move(*places)));
       return {};
     }
     if (places.ok()) {
@@ -357,7 +358,7 @@ Status DataDirectory::Replace(io::Disk& disk, const DirectoryMeta& meta) {
   std::vector<Place> known = *before;
   const std::string file = path_ + "/" + kMetaName;
   if (renamed) std::erase_if(known, [&file](const Place& place) { return place.path == file; });
-  places_ = std::make_shared<const std::vector<Place>>(std::move(known));
+  places_.Set(std::make_shared<const std::vector<Place>>(std::move(known)));
   return replaced;
 }
 

@@ -16,6 +16,7 @@
 
 #include "lib/base/ids.h"
 #include "lib/io/disk.h"
+#include "lib/io/guarded.h"
 #include "lib/storage/directory_format.h"
 #include "ursula/status.h"
 
@@ -110,7 +111,7 @@ class DataDirectory {
   const DirectoryMeta* to_be() const { return to_be_ ? &*to_be_ : nullptr; }
 
   // Any thread. Null: META is being replaced.
-  std::shared_ptr<const std::vector<Place>> places() const { return places_.load(); }
+  std::shared_ptr<const std::vector<Place>> places() const { return places_.Get(); }
   // What an operator should know of this opening; empty: nothing.
   const std::string& notice() const { return notice_; }
 
@@ -171,7 +172,7 @@ class DataDirectory {
 
   std::string path_;
   std::shared_ptr<void> lock_;
-  std::atomic<std::shared_ptr<const std::vector<Place>>> places_;
+  io::Guarded<std::shared_ptr<const std::vector<Place>>> places_;
   std::string notice_;
   std::string aside_path_;
   mutable std::atomic<bool> aside_gone_ = false;  // A DirectoryWatch's word.

@@ -151,8 +151,7 @@ void Machine::Commit(Index, const Append& command, ApplyResult* result) {
   if (command.close) {
     stream->closed = true;
     if (command.producer) {
-      if (stream->extra == nullptr) stream->extra = std::make_unique<StreamExtra>();
-      stream->extra->closed_by = *command.producer;
+      stream->more().closed_by = *command.producer;
     }
   }
   if (!command.sequence.empty()) stream->set_sequence(command.sequence);

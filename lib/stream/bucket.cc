@@ -74,7 +74,7 @@ bool Machine::HasStreams(std::string_view bucket, int64_t now_ms) const {
   const int64_t now = std::max(now_ms_, now_ms);
   std::string prefix = std::string(bucket) + '\0';
   for (auto at = streams_.names().lower_bound(std::string_view(prefix));
-       at != streams_.names().end() && (*at)->key.starts_with(prefix); ++at) {
+       at != streams_.names().end() && (*at)->key().starts_with(prefix); ++at) {
     if (!Due(**at, now)) return true;
   }
   return false;

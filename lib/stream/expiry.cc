@@ -33,7 +33,7 @@ void Machine::ExpireBucket(std::string_view bucket, ApplyResult* result) {
   std::string prefix = std::string(bucket) + '\0';
   std::vector<StreamState*> due;
   for (auto at = streams_.names().lower_bound(std::string_view(prefix));
-       at != streams_.names().end() && (*at)->key.starts_with(prefix); ++at) {
+       at != streams_.names().end() && (*at)->key().starts_with(prefix); ++at) {
     if (!Due(**at, now_ms_)) break;
     due.push_back(*at);
   }

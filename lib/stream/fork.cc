@@ -71,7 +71,7 @@ void Machine::Commit(Index index, const CreateFork& command, ApplyResult* result
                                   type.empty() ? std::string_view(*source->content_type) : type,
                                   lifetime, fork->offset, result);
   stream->fork = std::move(fork);
-  ++source->fork_count;
+  ++source->more().fork_count;
   result->reply.info = InfoOf(*stream);
   if (!command.reservation) return;
   const ReservationKey key{command.reservation->home, command.reservation->id};

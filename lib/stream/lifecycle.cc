@@ -151,14 +151,14 @@ void Machine::End(StreamState* stream, Life life, ApplyResult* result) {
   streams_.SetLife(stream, life);
   stream->producers = nullptr;  // Nothing is appended any more.
   if (stream->extra != nullptr) stream->extra->closed_by.reset();
-  stream->last_sequence = nullptr;
+  stream->set_sequence({});
   if (life == Life::kDetached) ReleaseName(*stream);
   FreeUnheld(stream, result);
 }
 
 // Frees an ended stream if no fork reads from it, then its source, and so on upward.
 void Machine::FreeUnheld(StreamState* stream, ApplyResult* result) {
-  while (stream != nullptr && stream->life != Life::kLive && stream->fork_count == 0) {
+  while (stream != nullptr && stream->life != Life::kLive && stream->fork_count() == 0) {
     if (stream->life == Life::kSoftDeleted) {
       streams_.SetLife(stream, Life::kDetached);
       ReleaseName(*stream);
@@ -167,8 +167,8 @@ void Machine::FreeUnheld(StreamState* stream, ApplyResult* result) {
     StreamState* source = nullptr;
     if (stream->fork != nullptr) {
       source = streams_.Find(stream->fork->source);
-      URSULA_CHECK(source != nullptr && source->fork_count > 0);
-      --source->fork_count;
+      URSULA_CHECK(source != nullptr && source->fork_count() > 0);
+      --source->more().fork_count;
     }
     result->freed.push_back(stream->incarnation);
     streams_.Free(stream);
@@ -179,7 +179,7 @@ void Machine::FreeUnheld(StreamState* stream, ApplyResult* result) {
 void Machine::ReleaseName(const StreamState& stream) {
   if (!stream.foreign()) return;
   const Reservation& reservation = *stream.fork->reservation;
-  outbox_[stream.incarnation] = ReleaseState{stream.key, reservation, false};
+  outbox_[stream.incarnation] = ReleaseState{std::string(stream.key()), reservation, false};
   to_hand_on_.insert(stream.incarnation);
   releases_.insert({{reservation.home, reservation.id}, stream.incarnation});
   MarkRecord(kReleaseRecord, IncarnationKey(stream.incarnation));

@@ -61,7 +61,8 @@ struct ReadRange {
 
 struct BucketInfo {
   Incarnation incarnation = kNoIncarnation;
-  bool deleting = false;  // Between kBegin and kFinish or kAbort.
+  bool deleting = false;                 // Between kBegin and kFinish or kAbort.
+  Incarnation attempt = kNoIncarnation;  // Then: that kBegin's.
 };
 
 // What the meta group has been told of a node.
@@ -141,6 +142,8 @@ class Machine {
   std::optional<BucketInfo> BucketFind(std::string_view bucket) const;  // Meta group.
   std::vector<std::string> DeletingBuckets() const;
   bool IsFenced(std::string_view bucket, const BucketStamp& stamp) const;
+  // Only by an attempt that may yet be taken back.
+  bool MayBeUnfenced(std::string_view bucket, const BucketStamp& stamp) const;
 
   // Meta group. By node; of a node that isn't here nothing was ever said.
   const absl::btree_map<uint64_t, NodeState>& nodes() const { return nodes_; }

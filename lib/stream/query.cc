@@ -35,7 +35,7 @@ StreamInfo Machine::Info(Incarnation incarnation) const {
 StreamId Machine::IdOf(Incarnation incarnation) const {
   const StreamState* stream = streams_.Find(incarnation);
   URSULA_CHECK(stream != nullptr);
-  return IdOfKey(stream->key);
+  return IdOfKey(stream->key());
 }
 
 std::vector<ReadRange> Machine::PlanRead(Incarnation incarnation, uint64_t from,
@@ -97,14 +97,14 @@ ListReply Machine::List(const ListRequest& request, int64_t now_ms) const {
   from = std::max(prefix, request.after.empty() ? from : from + request.after + '\1');
   ListReply reply;
   for (auto at = streams_.names().lower_bound(std::string_view(from));
-       at != streams_.names().end() && (*at)->key.starts_with(prefix); ++at) {
+       at != streams_.names().end() && (*at)->key().starts_with(prefix); ++at) {
     const StreamState& stream = **at;
     if (stream.life != Life::kLive || Due(stream, now)) continue;
     if (reply.streams.size() == limit) {
       reply.more = true;
       break;
     }
-    reply.streams.push_back({std::string(PathOfKey(stream.key)), *stream.content_type,
+    reply.streams.push_back({std::string(PathOfKey(stream.key())), *stream.content_type,
                              Offset{stream.tail}, stream.closed});
   }
   return reply;
@@ -114,7 +114,8 @@ std::optional<BucketInfo> Machine::BucketFind(std::string_view bucket) const {
   if (bucket == kUpstreamBucket) return BucketInfo{};
   auto found = buckets_.find(bucket);
   if (found == buckets_.end()) return std::nullopt;
-  return BucketInfo{found->second.incarnation, found->second.deleting};
+  const Bucket& bucket_found = found->second;
+  return BucketInfo{bucket_found.incarnation, bucket_found.deleting, bucket_found.attempt};
 }
 
 std::vector<std::string> Machine::DeletingBuckets() const {
@@ -128,6 +129,13 @@ bool Machine::IsFenced(std::string_view bucket, const BucketStamp& stamp) const 
   if (stamp.seen < fences_settled_) return true;  // Fences that it may have missed are forgotten.
   auto found = fences_.find(bucket);
   return found != fences_.end() && stamp.incarnation <= found->second.refused;
+}
+
+bool Machine::MayBeUnfenced(std::string_view bucket, const BucketStamp& stamp) const {
+  if (bucket == kUpstreamBucket || stamp.seen < fences_settled_) return false;
+  auto found = fences_.find(bucket);
+  return found != fences_.end() && !found->second.undone &&
+         stamp.incarnation == found->second.refused;
 }
 
 }  // namespace ursula::stream

@@ -89,8 +89,7 @@ void PutExtra(std::string* out, const StreamExtra& extra) {
   PutVarint(out, extra.retained_bytes);
 }
 
-std::unique_ptr<StreamExtra> GetExtra(Reader* in, uint64_t flags) {
-  auto extra = std::make_unique<StreamExtra>();
+void GetExtra(Reader* in, uint64_t flags, StreamExtra* extra) {
   if ((flags & kHasClosedBy) != 0) extra->closed_by = GetProducer(in);
   if ((flags & kHasStart) != 0 && (extra->start = GetPosition(in)) == 0) in->Fail();
   if ((flags & kHasColdEnd) != 0 && (extra->cold_end = GetPosition(in)) == 0) in->Fail();
@@ -99,7 +98,6 @@ std::unique_ptr<StreamExtra> GetExtra(Reader* in, uint64_t flags) {
     extra->retained_bytes = in->Varint();
     if (extra->retained_ms == 0 && extra->retained_bytes == 0) in->Fail();
   }
-  return extra;
 }
 
 Status Malformed(std::string_view what) {
@@ -167,7 +165,7 @@ std::string EncodeStream(const StreamState& stream) {
   PutFixed<uint8_t>(&out, kRecordFormatVersion);
   PutFixed<uint8_t>(&out, static_cast<uint8_t>(stream.life));
   PutVarint(&out, FlagsOf(stream));
-  PutString(&out, stream.key);
+  PutString(&out, stream.key());
   PutString(&out, *stream.content_type);
   PutVarint(&out, stream.tail);
   PutString(&out, stream.sequence());
@@ -193,7 +191,7 @@ Result<DecodedStream> DecodeStream(Incarnation incarnation, std::string_view val
   uint64_t flags = in.Varint();
   if ((flags & ~kKnownFlags) != 0) return Malformed("stream flags");
   stream.closed = (flags & kIsClosed) != 0;
-  stream.key = in.String();
+  stream.set_key(in.String());
   decoded.content_type = in.String();
   stream.tail = GetPosition(&in);
   stream.set_sequence(in.String());
@@ -202,9 +200,9 @@ Result<DecodedStream> DecodeStream(Incarnation incarnation, std::string_view val
   if ((flags & kHasFork) != 0) stream.fork = GetFork(&in);
   if ((flags & kHasProducers) != 0) stream.producers = GetProducers(&in);
   if ((flags & (kHasClosedBy | kHasStart | kHasColdEnd | kHasRetention)) != 0) {
-    stream.extra = GetExtra(&in, flags);
+    GetExtra(&in, flags, &stream.more());
   }
-  if (!in.AtEnd() || !IsKey(stream.key)) return Malformed("stream");
+  if (!in.AtEnd() || !IsKey(stream.key())) return Malformed("stream");
   if (stream.fork != nullptr && stream.fork->offset > stream.tail) return Malformed("fork offset");
   if (stream.start() > stream.tail) return Malformed("start");
   return decoded;

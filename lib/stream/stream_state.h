@@ -45,8 +45,10 @@ struct ForkState {
   uint32_t depth = 1;  // Sources above it. Derived, not stored.
 };
 
-// What hardly any stream has.
+// What few streams have.
 struct StreamExtra {
+  std::string last_sequence = {};  // Of Stream-Seq; empty: none.
+  uint32_t fork_count = 0;         // Forks that name this one as their source, whatever their life.
   std::optional<Producer> closed_by = {};  // The producer tuple of the closing append.
   uint64_t start = 0;                      // First retained byte.
   uint64_t cold_end = 0;                   // Payload before this is in the object store.
@@ -63,38 +65,47 @@ enum class Life : uint8_t {
 
 struct StreamState {
   Incarnation incarnation = kNoIncarnation;
-  std::string key = {};                       // NameKey of its id. Kept when detached.
   const std::string* content_type = nullptr;  // Interned by the table.
   uint64_t tail = 0;
   int64_t deadline_ms = kNever;  // Expired at or after this time. kNever unless live.
-  uint32_t fork_count = 0;       // Forks that name this one as their source, whatever their life.
+  std::unique_ptr<char[]> key_bytes = {};
+  uint32_t key_size = 0;
   Life life = Life::kLive;
   bool closed = false;
   bool changed = false;  // Since the last CollectChanges. No part of the logical state.
-  std::unique_ptr<std::string> last_sequence = {};  // Of Stream-Seq; not empty.
   std::unique_ptr<Lifetime> lifetime = {};
   std::unique_ptr<ForkState> fork = {};
   std::unique_ptr<Producers> producers = {};
   std::unique_ptr<StreamExtra> extra = {};
 
+  // NameKey of its id. Kept when detached.
+  std::string_view key() const { return {key_bytes.get(), key_size}; }
+  void set_key(std::string_view key) {
+    key_bytes = std::make_unique_for_overwrite<char[]>(key.size());
+    key_size = static_cast<uint32_t>(key.size());
+    key.copy(key_bytes.get(), key.size());
+  }
+  StreamExtra& more() {
+    if (extra == nullptr) extra = std::make_unique<StreamExtra>();
+    return *extra;
+  }
+  uint32_t fork_count() const { return extra == nullptr ? 0 : extra->fork_count; }
   const Producer* closed_by() const {
     return extra != nullptr && extra->closed_by ? &*extra->closed_by : nullptr;
   }
   uint64_t start() const { return extra == nullptr ? 0 : extra->start; }
   std::string_view sequence() const {
-    return last_sequence == nullptr ? std::string_view() : *last_sequence;
+    return extra == nullptr ? std::string_view() : extra->last_sequence;
   }
   void set_sequence(std::string_view sequence) {
-    if (sequence.empty()) return last_sequence.reset();
-    if (last_sequence == nullptr) last_sequence = std::make_unique<std::string>();
-    last_sequence->assign(sequence);
+    if (extra != nullptr || !sequence.empty()) more().last_sequence.assign(sequence);
   }
   uint64_t own_start() const { return fork == nullptr ? 0 : fork->offset; }
   bool foreign() const { return fork != nullptr && fork->reservation.has_value(); }
 };
 
 // There are millions of them: what most streams don't have goes behind a pointer.
-static_assert(sizeof(StreamState) <= 112);
+static_assert(sizeof(StreamState) <= 80);
 
 // How a stream is named outside its group: unlike that of any other stream of this history, and of
 // those of other histories but by a chance of 2^-64. 0 for none.

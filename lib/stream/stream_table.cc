@@ -25,7 +25,7 @@ StreamState* StreamTable::Add(Incarnation incarnation, std::string key,
   auto owned = std::make_unique<StreamState>();
   StreamState* stream = owned.get();
   stream->incarnation = incarnation;
-  stream->key = std::move(key);
+  stream->set_key(key);
   stream->content_type = Intern(content_type);
   streams_.emplace_hint(streams_.end(), incarnation, std::move(owned));
   URSULA_CHECK(by_key_.insert(stream).second);
@@ -60,7 +60,7 @@ void StreamTable::SetLife(StreamState* stream, Life life) {
 
 void StreamTable::Free(StreamState* stream) {
   URSULA_CHECK(stream->life == Life::kDetached);
-  URSULA_CHECK(stream->fork_count == 0);
+  URSULA_CHECK(stream->fork_count() == 0);
   MarkChanged(stream);
   Unintern(stream->content_type);
   if (last_found_ == stream) last_found_ = nullptr;
@@ -135,11 +135,11 @@ Status StreamTable::BuildIndexes() {
       return bad(*stream, "its source is missing");
     }
     if (stream->fork->offset > source->tail) return bad(*stream, "forked past its source's tail");
-    ++source->fork_count;
+    ++source->more().fork_count;
     stream->fork->depth = source->fork == nullptr ? 1 : source->fork->depth + 1;
   }
   for (const auto& [incarnation, stream] : streams_) {
-    if (stream->life != Life::kLive && stream->fork_count == 0) {
+    if (stream->life != Life::kLive && stream->fork_count() == 0) {
       return bad(*stream, "kept though nothing reads from it");
     }
   }

@@ -32,7 +32,7 @@ class StreamTable {
  public:
   struct NameLess {
     using is_transparent = void;
-    static std::string_view Key(const StreamState* stream) { return stream->key; }
+    static std::string_view Key(const StreamState* stream) { return stream->key(); }
     static std::string_view Key(std::string_view key) { return key; }
     template <class X, class Y>
     bool operator()(const X& a, const Y& b) const {
@@ -78,7 +78,7 @@ class StreamTable {
  private:
   struct NameHash : StringHash {
     using StringHash::operator();
-    std::size_t operator()(const StreamState* stream) const { return (*this)(stream->key); }
+    std::size_t operator()(const StreamState* stream) const { return (*this)(stream->key()); }
   };
   struct NameEqual {
     using is_transparent = void;

@@ -60,9 +60,9 @@ struct ServerConfig {
   uint32_t busy_poll_us = 200;
   uint32_t ring_entries = 1024;
   uint64_t hot_bytes_max = uint64_t{256} << 20;
-  uint64_t wal_bytes_max = 0;                              // 0: the engine's default.
-  uint64_t rejoin_bytes_per_second = uint64_t{128} << 20;  // 0: as fast as can be.
-  uint64_t scrub_bytes_per_second = uint64_t{4} << 20;     // 0: never.
+  uint64_t wal_bytes_max = 0;                             // 0: the engine's default.
+  uint64_t rejoin_bytes_per_second = uint64_t{64} << 20;  // 0: as fast as can be.
+  uint64_t scrub_bytes_per_second = uint64_t{4} << 20;    // 0: never.
   uint32_t scrub_every_seconds = 24 * 60 * 60;
   bool rejoin_when_rotten = true;
 

@@ -162,9 +162,11 @@ class Server:
 
     def _await(self, port):
         deadline = time.monotonic() + PATIENCE_S
+        ports = [port, self.admin_port] if self.kind.admin else [port]
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                for one in ports:
+                    socket.create_connection(("127.0.0.1", one), timeout=1).close()
                 return
             time.sleep(0.02)
         text = (self.dir / "log").read_text()

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import subprocess
+import threading
 import unittest
 
 import harness
@@ -101,6 +102,28 @@ class BothNamespaces(Served):
             self.assertEqual(ask("DELETE", "/listed/" + name)[0], 204)
         self.assertEqual(ask("DELETE", "/listed")[0], 204)
         self.assertEqual(ask("GET", "/listed")[0], 404)
+
+    def test_deletions_that_are_refused_are_noticed_by_nobody(self):
+        self.assertEqual(self.server.ask("PUT", "/lively")[0], 201)
+        self.put("/lively/there")
+        over = threading.Event()
+        refused = []
+
+        def delete():
+            while not over.is_set():
+                refused.append(self.server.ask("DELETE", "/lively")[0])
+
+        deleters = [threading.Thread(target=delete) for _ in range(3)]
+        for one in deleters:
+            one.start()
+        try:
+            made = [self.server.ask("PUT", "/lively/s%d" % i)[0] for i in range(200)]
+        finally:
+            over.set()
+            for one in deleters:
+                one.join()
+        self.assertEqual(set(made), {201})
+        self.assertEqual(set(refused), {409})
 
     def test_admin_paths_are_not_on_the_client_port(self):
         for path in ("/metrics", "/healthz", "/readyz", "/admin"):

@@ -29,6 +29,10 @@ BANS = [
         "state has one owner: post to the owning core's mailbox (lib/io)",
         # sync.h blocks a thread of the embedder's own.
         ("lib/io/", "server/peer/", "lib/include/ursula/sync.h")),
+    Ban("atomic_pointers",
+        r"\bstd::atomic<\s*std::(shared|weak)_ptr\b",
+        ALL,
+        "io::Guarded (lib/io/guarded.h): in libstdc++ 12 a load races with the next store"),
     Ban("clocks",
         r"\bstd::chrono::(steady|system|high_resolution|utc)_clock\b|\bclock_gettime\b"
         r"|\bgettimeofday\b|\babsl::(Now|GetCurrentTimeNanos)\b|(?<![\w.>:])(std::)?time\s*\("

@@ -127,6 +127,8 @@ PLANTED = [
       "tests/unit/BUILD.bazel": 'x(srcs = ["x_test.cc"])\n'}),
     ("entropy", "lib/base/a.cc", source("std::random_device d;", "lib/base/a.cc")),
     ("entropy", "lib/base/a.cc", source("int r = rand();", "lib/base/a.cc")),
+    ("atomic_pointers", "lib/base/a.cc",
+     source("std::atomic<std::shared_ptr<int>> p;", "lib/base/a.cc")),
     ("coroutines", "lib/base/a.cc", source("auto F() { co_return 1; }", "lib/base/a.cc")),
     ("futures", "lib/base/a.cc", source("std::promise<int> p;", "lib/base/a.cc")),
     ("throw", "lib/base/a.cc", source("void F() { throw 1; }", "lib/base/a.cc")),

@@ -357,7 +357,7 @@ struct EngineOptions {
   // for its own, and what it sends to those of peers that have fallen behind, all cores together at
   // this rate each; at least 1 MiB. 0: as fast as can be, at the cost of whoever appends meanwhile.
   // What a read waits for isn't held up, nor is a replica without which nothing is acknowledged.
-  uint64_t rejoin_bytes_per_second = 128 << 20;
+  uint64_t rejoin_bytes_per_second = 64 << 20;
   // What a node of three or more does when Open finds its log or a snapshot rotten: once a member
   // of its cluster says that it would be taken in, its directory's files are moved into a folder
   // `aside` in there, which is never removed, and it joins again, as with an empty directory.

@@ -115,7 +115,11 @@ std::string World::CheckStatuses(const std::vector<Operation>& operations, Endin
     } else if (code == StatusCode::kStorageFull || code == StatusCode::kResourceExhausted) {
       may = story_ == Site::Story::kDisk && !IsReadOnly(operation);
     } else if (code == StatusCode::kIoError) {
-      may = story_ == Site::Story::kDisk && IsReadOnly(operation);
+      // A fork reads, too, where its point lies within an append.
+      const auto* create = std::get_if<CreateRequest>(&operation.request);
+      const bool reads = IsReadOnly(operation) ||
+                         (create != nullptr && create->fork && create->fork->sub_offset > 0);
+      may = story_ == Site::Story::kDisk && reads;
     } else if (ending == Ending::kTrouble && code == StatusCode::kOutcomeUnknown) {
       may = !IsReadOnly(operation);
     } else if (code == StatusCode::kFailedPrecondition) {

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "tests/unit/engine/manual_engine.h"
 
@@ -112,6 +116,117 @@ TEST(BucketTest, ACreateBesideADeletionIsMadeOrRefusedAsTheBucketIs) {
       EXPECT_EQ(engine.Delete(engine.Id("team", "y"))->outcome, Outcome::kOk);
     }
   }
+}
+
+// Clients that ask for a bucket's deletion again and again, all at once. Each asks anew once time
+// has passed, for else it never would.
+class Deleters {
+ public:
+  Deleters(ManualEngine* engine, std::size_t count) : engine_(*engine), clients_(count) {}
+
+  void Turn() {
+    for (Client& client : clients_) {
+      if (client.answer == nullptr) client.answer = engine_.BeginDeleteBucket("team");
+      if (!client.answer->has_value()) continue;
+      if (client.answered_ns == 0) {
+        client.answered_ns = engine_.now_ns();
+        EXPECT_TRUE((*client.answer)->ok()) << (*client.answer)->status().ToString();
+        if ((*client.answer)->ok()) ++ended_[static_cast<int>((**client.answer)->outcome)];
+      }
+      if (engine_.now_ns() > client.answered_ns) client = {};
+    }
+    engine_.Turns(1);
+  }
+  // Runs until it has its answer; how long that took.
+  uint64_t Await(const ManualEngine::Answer<CreateReply>& create) {
+    const uint64_t from_ns = engine_.now_ns();
+    while (!create->has_value() && engine_.now_ns() < from_ns + 10'000'000'000) {
+      Turn();
+      if (engine_.IsBeingDeleted("team")) beside_attempt_ = true;
+    }
+    EXPECT_TRUE(create->has_value());
+    creates_beside_ += beside_attempt_ ? 1 : 0;
+    beside_attempt_ = false;
+    return engine_.now_ns() - from_ns;
+  }
+
+  int ended(Outcome outcome) { return ended_[static_cast<int>(outcome)]; }
+  int creates_beside() const { return creates_beside_; }  // An attempt.
+
+ private:
+  struct Client {
+    ManualEngine::Answer<BucketReply> answer = {};
+    uint64_t answered_ns = 0;
+  };
+
+  ManualEngine& engine_;
+  std::vector<Client> clients_;
+  std::map<int, int> ended_;
+  bool beside_attempt_ = false;
+  int creates_beside_ = 0;
+};
+
+CreateRequest InTeam(std::string name) {
+  CreateRequest request;
+  request.stream = ManualEngine::Id("team", std::move(name));
+  return request;
+}
+
+// A create takes as long as it does where nobody deletes anything, but for a write of the log that
+// may be under way, and nothing is begun.
+TEST(BucketTest, NobodyNoticesDeletionsThatAreRefused) {
+  ManualEngine engine(4);
+  ASSERT_EQ(engine.CreateBucket("team")->outcome, Outcome::kOk);
+  Deleters nobody(&engine, 0);
+  uint64_t alone_ns = 0;
+  for (int i = 0; i < 20; ++i) {
+    alone_ns =
+        std::max(alone_ns, nobody.Await(engine.BeginCreate(InTeam("a" + std::to_string(i)))));
+  }
+  Deleters three(&engine, 3);
+  for (int i = 0; i < kTurnsMax; ++i) {
+    for (int turn = 0; turn < i % 7; ++turn) three.Turn();
+    auto create = engine.BeginCreate(InTeam("b" + std::to_string(i)));
+    EXPECT_LE(three.Await(create), 2 * alone_ns) << i;
+    ASSERT_TRUE((*create)->ok()) << (*create)->status().ToString();
+    EXPECT_EQ((**create)->outcome, Outcome::kOk) << i;
+  }
+  EXPECT_GE(three.ended(Outcome::kBucketNotEmpty), kTurnsMax);
+  EXPECT_EQ(three.creates_beside(), 0);
+}
+
+// In a bucket that is empty now and then deletions are begun one after the other, and some of them
+// meet a stream that has just been made. Another create waits for one of them, and is made before
+// the next one can come: without a pause, and without having been asked for again.
+TEST(BucketTest, ACreateWaitsForOneAttemptHoweverManyThereAre) {
+  ManualEngine engine(4);
+  uint64_t longest_ns = 0;
+  Deleters three(&engine, 3);
+  int made = 0;
+  for (int i = 0; i < 4 * kTurnsMax; ++i) {
+    ASSERT_TRUE(engine.CreateBucket("team").ok());
+    for (int turn = 0; turn < i % 11; ++turn) three.Turn();
+    auto first = engine.BeginCreate(InTeam("a" + std::to_string(i)));
+    for (int turn = 0; turn < i % 13; ++turn) three.Turn();
+    auto second = engine.BeginCreate(InTeam("b" + std::to_string(i)));
+    for (auto& create : {first, second}) {
+      longest_ns = std::max(longest_ns, three.Await(create));
+      ASSERT_TRUE((*create)->ok()) << (*create)->status().ToString();
+      if ((**create)->outcome == Outcome::kOk) {
+        ++made;
+      } else {
+        EXPECT_EQ((**create)->outcome, Outcome::kBucketNotFound);
+        EXPECT_EQ(engine.GetBucket("team")->outcome, Outcome::kBucketNotFound) << i;
+      }
+    }
+    (void)engine.Delete(engine.Id("team", "a" + std::to_string(i)));
+    (void)engine.Delete(engine.Id("team", "b" + std::to_string(i)));
+  }
+  EXPECT_LT(longest_ns, 10'000'000u);
+  EXPECT_GE(three.creates_beside(), 100);
+  EXPECT_GE(three.ended(Outcome::kOk), 20);
+  EXPECT_GE(three.ended(Outcome::kBucketNotEmpty), 20);
+  EXPECT_GE(made, 100);
 }
 
 // Other buckets' deletions make what a core remembers of its bucket old; what the create waits for

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -261,6 +262,41 @@ TEST_F(ClusterTest, BucketsAndForksAreMadeFromAnyNode) {
     EXPECT_EQ(deleted->outcome, node == 1 ? Outcome::kOk : Outcome::kBucketNotFound);
   }
   EXPECT_EQ(Create(2, Id("new", "docs"))->outcome, Outcome::kBucketNotFound);
+}
+
+// Deletions are asked for at every node, all the time, and creates too: none is refused or held up,
+// whoever leads their groups.
+TEST_F(ClusterTest, CreatesGoOnBesideDeletionsThatAreRefusedAtAnyNode) {
+  ASSERT_TRUE(cluster_
+                  .Await<BucketReply>(
+                      [&](auto done) { cluster_.node(2).CreateBucket("docs", std::move(done)); })
+                  .ok());
+  ASSERT_EQ(Create(1, Id("first", "docs"))->outcome, Outcome::kOk);
+  bool over = false;
+  int refused = 0;
+  std::function<void(uint64_t)> ask = [&](uint64_t node) {
+    cluster_.node(node).DeleteBucket("docs", [&, node](Result<BucketReply> reply) {
+      if (over) return;
+      EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+      EXPECT_TRUE(!reply.ok() || reply->outcome == Outcome::kBucketNotEmpty);
+      ++refused;
+      ask(node);
+    });
+  };
+  for (uint64_t node = 1; node <= 3; ++node) ask(node);
+  uint64_t longest_ns = 0;
+  for (int i = 0; i < 60; ++i) {
+    cluster_.Advance(i % 5);
+    const uint64_t from_ns = cluster_.now_ns();
+    auto made = Create(1 + i % 3, Id("s" + std::to_string(i), "docs"));
+    ASSERT_TRUE(made.ok()) << made.status().ToString();
+    EXPECT_EQ(made->outcome, Outcome::kOk);
+    longest_ns = std::max(longest_ns, cluster_.now_ns() - from_ns);
+  }
+  over = true;
+  cluster_.Advance(1000);
+  EXPECT_GE(refused, 60);
+  EXPECT_LT(longest_ns, 20'000'000u);
 }
 
 TEST_F(ClusterTest, AReadThatWaitsAtAFollowerSeesWhatAnotherNodeAppends) {

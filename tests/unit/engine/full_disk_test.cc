@@ -180,6 +180,26 @@ TEST_F(FullDiskTest, PayloadIsTakenAgainWhereWhatWaitedWasDeleted) {
   CheckContent();
 }
 
+// Else a disk with a little room would have payload taken and refused in turn.
+TEST(CoreBudgetTest, PayloadIsRefusedUntilTheDiskHasTakenHalfOfIt) {
+  group::CoreBudget budget;
+  budget.hot_bytes_max = 100;
+  budget.unflushed_bytes = 101;
+  EXPECT_TRUE(budget.RefusesPayload());
+  budget.unflushed_bytes = 100;
+  EXPECT_FALSE(budget.RefusesPayload()) << "the disk wasn't full, only slow";
+  budget.payload_full = true;
+  budget.unflushed_bytes = 101;
+  EXPECT_TRUE(budget.RefusesPayload());
+  budget.payload_full = false;  // It takes again what it gets.
+  budget.unflushed_bytes = 51;
+  EXPECT_TRUE(budget.RefusesPayload());
+  budget.unflushed_bytes = 50;
+  EXPECT_FALSE(budget.RefusesPayload());
+  budget.unflushed_bytes = 100;
+  EXPECT_FALSE(budget.RefusesPayload());
+}
+
 TEST_F(FullDiskTest, RefusesWhenTheLogCanNotGrowAndResumes) {
   Open(64 << 20, 512 << 10);
   Create("s");

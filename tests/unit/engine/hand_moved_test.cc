@@ -115,6 +115,64 @@ TEST(HandMovedStopTest, AChoreEndsBeforeTheGroupsItGoesTo) {
   EXPECT_TRUE(engine.runtime().RunUntil([&] { return engine.stopped(); }));
 }
 
+// Streams or not, what was begun has to end: else all that is created in the bucket would wait.
+TEST(HandMovedBucketTest, ADeletionThatNobodyEndsIsEndedThoughStreamsAreSeen) {
+  HandMovedEngine engine(1, 2);
+  ASSERT_TRUE(engine.open());
+  ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
+  ASSERT_EQ(engine.Create({.stream = engine.IdIn(1, "team")}), Outcome::kOk);
+  bool begun = false;
+  engine.loop(0).Post([&] {
+    using Step = stream::DeleteBucket::Step;
+    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
+                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
+  });
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return begun; }));
+  const stream::Machine& meta = engine.replica(0).machine();
+  ASSERT_FALSE(meta.DeletingBuckets().empty());
+  EXPECT_TRUE(engine.runtime().RunUntil([&] { return meta.DeletingBuckets().empty(); }));
+  EXPECT_TRUE(meta.BucketFind("team").has_value());
+}
+
+// A fence whose attempt came to nothing, and the deletion that takes it back.
+TEST(HandMovedBucketTest, WhatWaitsForAFenceGoesOnInTheTurnThatTakesItBack) {
+  HandMovedEngine engine(1, 2);
+  ASSERT_TRUE(engine.open());
+  ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
+  StreamId there = engine.IdIn(0, "team");
+  ASSERT_EQ(engine.Create({.stream = there}), Outcome::kOk);
+  bool fenced = false;
+  engine.loop(0).Post([&] {
+    using Step = stream::DeleteBucket::Step;
+    engine.replica(0).Propose(
+        stream::DeleteBucket{"team", Step::kBegin, {}}, [&](Result<stream::Reply> begun) {
+          engine.replica(1).Propose(
+              stream::FenceBucket{"team", begun->incarnation, begun->attempt},
+              [&](Result<stream::Reply> reply) { fenced = reply->outcome == Outcome::kOk; });
+        });
+  });
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return fenced; }));
+  const uint64_t from_ns = engine.loop(0).now_ns();
+  int made = 0;
+  int found = 0;
+  uint64_t last_ns = 0;
+  const StreamId waits = engine.IdIn(1, "team");
+  for (int i = 0; i < 3; ++i) {
+    engine->Create({.stream = waits}, [&](Result<CreateReply> reply) {
+      EXPECT_TRUE(reply.ok()) << reply.status().ToString();
+      made += reply.ok() && reply->outcome == Outcome::kOk ? 1 : 0;
+      found += reply.ok() && reply->outcome == Outcome::kExisted ? 1 : 0;
+      last_ns = engine.loop(0).now_ns();
+    });
+  }
+  const stream::Machine& meta = engine.replica(0).machine();
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return meta.DeletingBuckets().empty(); }));
+  EXPECT_GT(engine.loop(0).now_ns(), from_ns);
+  EXPECT_EQ(made, 1);
+  EXPECT_EQ(found, 2);
+  EXPECT_EQ(last_ns, engine.loop(0).now_ns());
+}
+
 // Forks and buckets are deleted and the engine stops meanwhile, while one core after the other runs
 // ahead of the rest.
 TEST(HandMovedStopTest, WhoeverIsSlowItStops) {
@@ -178,6 +236,31 @@ TEST(HandMovedForkTest, AForkThatWasMadeIsNotSaidToBeRefused) {
   EXPECT_TRUE(engine.runtime().RunUntil([&] { return engine.stopped(); }));
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->status().code(), StatusCode::kOutcomeUnknown) << reply->status().ToString();
+}
+
+// Another leader may have begun one meanwhile, which may yet be refused: what this one has met is
+// nobody's answer then.
+TEST(HandMovedBucketTest, ADeletionWhosePlaceAnotherHasTakenTellsNoEnd) {
+  HandMovedEngine engine(2, 2);
+  ASSERT_TRUE(engine.open());
+  ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
+  std::optional<Result<BucketReply>> deleted;
+  engine->DeleteBucket("team",
+                       [&](Result<BucketReply> reply) { deleted.emplace(std::move(reply)); });
+  // It has asked core 1 to fence its group.
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
+  bool begun = false;
+  engine.loop(0).Post([&] {
+    using Step = stream::DeleteBucket::Step;
+    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
+                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
+  });
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return begun; }));
+  ASSERT_FALSE(deleted.has_value());
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return deleted.has_value(); }));
+  EXPECT_EQ(deleted->status().code(), StatusCode::kOutcomeUnknown) << deleted->status().ToString();
+  engine.BeginStop();
+  EXPECT_TRUE(engine.runtime().RunUntil([&] { return engine.stopped(); }));
 }
 
 // Each group answers with a page: what is asked at once is what is in memory at once.

@@ -67,6 +67,13 @@ class ManualEngine {
       if (!any) runtime_->manual_loop(CoreId{0}).clock().now_ns = runtime_->NextEventNs();
     }
   }
+  uint64_t now_ns() { return runtime_->manual_loop(CoreId{0}).clock().now_ns; }
+  // A deletion of it has begun, and hasn't ended.
+  bool IsBeingDeleted(const std::string& bucket) {
+    auto& shard = static_cast<engine::Engine&>(*engine_).shard(CoreId{0});
+    const auto found = shard.replica(engine::kMetaGroup).machine().BucketFind(bucket);
+    return found.has_value() && found->deleting;
+  }
   void AdvanceMs(uint64_t ms) { runtime_->AdvanceBy(ms * 1'000'000); }
 
   template <class Reply, class Start>

@@ -60,6 +60,25 @@ TEST(ReplicasTest, OneThatIsAwayIsTroubleInEachGroupUntilItIsBack) {
   EXPECT_TRUE(Troubles(cluster).empty());
 }
 
+TEST(ReplicasTest, TheOthersShareWhatThereIsToLeadWhileOneIsAway) {
+  TestCluster cluster;
+  ASSERT_TRUE(cluster.AwaitLeaders());
+  cluster.Crash(3);
+  for (uint32_t group = 0; group < 4; ++group) {
+    ASSERT_TRUE(
+        cluster.RunUntil([&] { return cluster.LeaderOf(GroupId{group}).has_value(); }, 10'000));
+    const uint64_t leader = *cluster.LeaderOf(GroupId{group});
+    if (leader == 1) continue;
+    auto asked = cluster.Await<TransferReply>([&](auto done) {
+      cluster.node(leader).TransferLeader(GroupId{group}, NodeId{1}, std::move(done));
+    });
+    EXPECT_TRUE(asked.ok() && asked->outcome == TransferOutcome::kBegun);
+  }
+  auto led = [&](uint64_t node) { return cluster.node(node).Stats().groups_led; };
+  EXPECT_TRUE(cluster.RunUntil([&] { return led(1) >= 3; }, 2'000));
+  EXPECT_TRUE(cluster.RunUntil([&] { return led(1) == 2 && led(2) == 2; }, 30'000));
+}
+
 // What spreads leaders over the nodes is planned, too.
 TEST(ReplicasTest, OnlyWhoWasAskedToLeadCountsAsHandedOver) {
   TestCluster cluster;

@@ -93,6 +93,25 @@ TEST_F(KeptPagesTest, ThatNothingHasChangedIsAUseOfThePage) {
   EXPECT_EQ(hits(), before + 1);
 }
 
+// Its connection idles, and would keep a page that nobody else wants: here, compressed for nobody.
+TEST_F(KeptPagesTest, WhoIsToldThatNothingHasChangedHoldsThePageNoLonger) {
+  ASSERT_EQ(StatusOf(Ask("PUT", kStream, Text(500'000))), 201);
+  const std::string answer = Answer();
+  const std::size_t at = answer.find("ETag: ") + 6;
+  const std::string tag = answer.substr(at, answer.find("\r\n", at) - at);
+  const uint64_t before = rig().server->counters().page_misses.Get();
+  auto gone = Get(kGzip);
+  EXPECT_EQ(gone->received(), "");
+  auto idle = Get(std::string(kGzip) + "If-None-Match: " + tag + "\r\n");
+  EXPECT_EQ(StatusOf(idle->TakeReceived()), 304);
+  gone->Break(ECONNRESET);
+  rig().AdvanceMs(1);
+  auto peer = Get(kGzip);
+  rig().AdvanceMs(1);
+  EXPECT_TRUE(IsWhole(peer->TakeReceived()));
+  EXPECT_EQ(rig().server->counters().page_misses.Get(), before + 2);
+}
+
 TEST_F(KeptPagesTest, ThoseWhoComeWhileAPageIsCompressedGetItTogether) {
   ASSERT_EQ(StatusOf(Ask("PUT", kStream, Text(500'000))), 201);
   std::vector<std::shared_ptr<FakePeer>> peers;

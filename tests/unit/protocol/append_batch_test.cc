@@ -337,8 +337,11 @@ TEST(BatchRequestTest, IsAPostOfLinesThatSaysNothingOfItems) {
       EXPECT_EQ(HeaderOf(std::get<Response>(other), "Allow"), "POST, OPTIONS");
     }
     EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kPost, path, {}, "x"))), "400 CONTENT_TYPE_REQUIRED");
-    EXPECT_EQ(ErrorOf(Map(MakeRequest(Method::kPost, path, {{"Content-Type", "text/plain"}}, "x"))),
-              "415 UNSUPPORTED_MEDIA_TYPE");
+    const Action text =
+        Map(MakeRequest(Method::kPost, path, {{"Content-Type", "text/plain"}}, "x"));
+    EXPECT_EQ(ErrorOf(text), "415 UNSUPPORTED_MEDIA_TYPE");
+    EXPECT_NE(BodyOf(std::get<Response>(text).body).find("send it as application/x-ndjson"),
+              std::string::npos);
     EXPECT_EQ(
         ErrorOf(Map(MakeRequest(Method::kPost, path, {lines, {"Content-Encoding", "gzip"}}, "x"))),
         "415 UNSUPPORTED_CONTENT_ENCODING");

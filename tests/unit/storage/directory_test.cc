@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/support/fault_disk.h"
@@ -200,6 +203,27 @@ TEST_F(FoundingDirectoryTest, ItsPlacesAreThoseOfItsNewestMeta) {
   for (const DataDirectory::Place& place : *places) {
     EXPECT_EQ(*place.identity, **loop_.disk().Hold(place.path)) << place.path;
   }
+}
+
+// As another core's watch over the directory does.
+TEST_F(FoundingDirectoryTest, ItsPlacesAreReadOnOtherThreadsWhileMetaIsReplaced) {
+  Result<std::unique_ptr<DataDirectory>> opened = OpenOneOfSeveral();
+  ASSERT_TRUE(opened.ok());
+  DataDirectory& directory = **opened;
+  std::atomic<uint64_t> seen = 0;
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    while (!done) {
+      const auto places = directory.places();
+      if (places != nullptr) seen += places->size();  // None while META is replaced.
+    }
+  });
+  while (seen == 0) std::this_thread::yield();
+  for (uint64_t round = 0; round < 2000; ++round) {
+    EXPECT_TRUE(directory.BecomeFounding(loop_.disk(), Plan(21 + round % 2)).ok());
+  }
+  done = true;
+  other.join();
 }
 
 TEST_F(FoundingDirectoryTest, ARecoveryHoldsFromTheNextOpeningOn) {

@@ -38,6 +38,23 @@ TEST(PayloadCompactionTest, AMostlyDeadFileIsRewrittenAndRemoved) {
   world.Stop();
 }
 
+TEST(PayloadCompactionTest, NothingIsOpenedOrReadInALoopsTurn) {
+  PayloadWorld world;
+  world.Open();
+  world.disk.SetWatcher([] { ADD_FAILURE() << "a call that blocks"; });
+  ASSERT_TRUE(world.Write(kTwo, 0, {"keep these"}).ok());
+  for (uint64_t i = 0; i < 12; ++i) {
+    ASSERT_TRUE(world.Write(kOne, i * 50'000, {std::string(50'000, 'x')}).ok());
+  }
+  EXPECT_EQ(world.ReadAll(kOne, 0).size(), 600'000u);
+  world.store(kOne).Free(kOne);
+  world.runtime->RunUntilIdle();
+  EXPECT_EQ(world.store(kTwo).stats().compacted_bytes, 10u);
+  EXPECT_EQ(world.ReadAll(kTwo, 0), "keep these");
+  world.disk.SetWatcher({});
+  world.Stop();
+}
+
 // Before the compactor reads it, while it does, while it writes, and afterwards.
 void FreeDuringCompaction(bool keep) {
   constexpr PayloadKey kFreed{GroupId{1}, 100};

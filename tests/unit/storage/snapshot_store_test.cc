@@ -115,6 +115,21 @@ SnapshotRecord Put(std::string key, std::string value) {
 }
 SnapshotRecord Remove(std::string key) { return {std::move(key), {}, true}; }
 
+TEST(SnapshotStoreTest, NothingIsOpenedOrReadInALoopsTurn) {
+  SnapshotWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  world.disk.SetWatcher([] { ADD_FAILURE() << "a call that blocks"; });
+  for (uint64_t index = 1; index <= 4; ++index) {
+    SnapshotRecords records;
+    records.push_back(Put("k", std::to_string(index)));
+    EXPECT_TRUE(world.Write(index, index % 2 == 1, std::move(records)).ok());
+  }
+  world.loop->RunUntilIdle();  // What was replaced is removed.
+  world.disk.SetWatcher({});
+  EXPECT_EQ(world.Files().size(), 2u);
+  world.Stop();
+}
+
 TEST(SnapshotStoreTest, ItsBytesOnDiskAreThoseOfItsFiles) {
   SnapshotWorld world;
   ASSERT_TRUE(world.Open().ok());

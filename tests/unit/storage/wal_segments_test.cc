@@ -284,6 +284,21 @@ TEST(WalSegmentsTest, ReleasedSegmentsAreRecycledWhileRunning) {
   world.Stop();
 }
 
+TEST(WalSegmentsTest, NothingIsOpenedOrReadInALoopsTurn) {
+  WalWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  world.disk.SetWatcher([] { ADD_FAILURE() << "a call that blocks"; });
+  uint64_t index = 0;
+  for (int round = 0; round < 20; ++round) {
+    Fill(&world, 1, &index, 10);
+    world.wal().Release(GroupId{1}, Index{index - 5});
+    world.runtime->RunUntilIdle();
+  }
+  EXPECT_GT(world.wal().stats().segments_recycled, 3u);
+  world.disk.SetWatcher({});
+  world.Stop();
+}
+
 TEST(WalSegmentsTest, ManyReleasedSegmentsAreRemoved) {
   WalWorld world;
   ASSERT_TRUE(world.Open().ok());

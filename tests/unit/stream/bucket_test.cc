@@ -117,6 +117,35 @@ TEST(MachineBucketTest, AnUndoneFenceLeavesOlderLivesFenced) {
 }
 
 // Between nodes a step may come twice, late, and after what undoes it.
+// What a create in a bucket that is being deleted is stamped with: what was so before the attempt.
+TEST(MachineBucketTest, AStampFromBeforeAnAttemptIsRefusedOnceThatHasEndedTheBucket) {
+  for (const bool settled : {false, true}) {
+    MachineDriver driver;
+    CreateStream create = InBucket("a", kLife);
+    create.bucket.seen = Incarnation{Raw(kAttempt) - 1};
+    EXPECT_FALSE(driver.machine().MayBeUnfenced("photos", create.bucket));
+    driver.Do(FenceBucket{"photos", kLife, kAttempt});
+    EXPECT_TRUE(driver.machine().MayBeUnfenced("photos", create.bucket));
+    // Another bucket's older attempt goes on, or has ended.
+    driver.Do(SettleFences{Incarnation{Raw(kAttempt) - (settled ? 0 : 1)}});
+    EXPECT_EQ(driver.machine().MayBeUnfenced("photos", create.bucket), !settled);
+    EXPECT_EQ(driver.Do(create).outcome, Outcome::kBucketNotFound);
+  }
+}
+
+TEST(MachineBucketTest, OnlyAFenceOfThisLifeThatStandsMayBeTakenBack) {
+  MachineDriver driver;
+  const BucketStamp stamp = InBucket("a", kLife).bucket;
+  const BucketStamp older = InBucket("a", Incarnation{Raw(kLife) - 1}).bucket;
+  driver.Do(FenceBucket{"photos", kLife, kAttempt});
+  EXPECT_TRUE(driver.machine().MayBeUnfenced("photos", stamp));
+  EXPECT_FALSE(driver.machine().MayBeUnfenced("photos", older));
+  driver.Do(UnfenceBucket{"photos", kLife, kAttempt});
+  EXPECT_FALSE(driver.machine().MayBeUnfenced("photos", stamp));
+  EXPECT_FALSE(driver.machine().MayBeUnfenced("photos", older));
+  EXPECT_TRUE(driver.machine().IsFenced("photos", older));
+}
+
 TEST(MachineBucketTest, ALateFenceFencesNothing) {
   FenceBucket fence{"photos", kLife, kAttempt};
   UnfenceBucket unfence{"photos", kLife, kAttempt};

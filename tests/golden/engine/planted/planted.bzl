@@ -3,7 +3,6 @@
 # The patched file for each patch, by module.
 PLANTED_IN_ENGINE = {
     "calls_a_begun_deletion_not_begun": "bucket_flow.cc",
-    "finds_no_bucket_that_is_being_deleted": "create_flow.cc",
     "holds_names_for_forks_of_another_opening": "chores.cc",
     "keeps_a_bucket_for_any_placement": "bucket_flow.cc",
     "lists_no_bucket_that_is_being_deleted": "read_flow.cc",

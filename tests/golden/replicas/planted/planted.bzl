@@ -4,6 +4,7 @@ PLANTED_IN_ENGINE = {
     "answers_past_the_tail_of_what_is_here": "read_flow.cc",
     "carries_out_a_call_twice": "forwarder_serve.cc",
     "carries_out_what_is_too_late": "forwarder_serve.cc",
+    "finds_no_bucket_that_is_being_deleted": "create_flow.cc",
     "judges_conditions_where_it_forwards": "append_flow.cc",
 }
 
@@ -64,6 +65,7 @@ NOTICED_BY_TESTS = {
     "carries_out_a_call_twice": "ClusterTest.*",
     "carries_out_what_is_too_late": "ClusterTest.*",
     "checkpoints_during_an_install": "InstallStepsTest.*",
+    "finds_no_bucket_that_is_being_deleted": "BucketTest.*",
     "takes_a_late_fence": "MachineBucketTest.*",
     "tells_nobody_that_it_pins_the_log": "WalSegmentsTest.*",
 }
