@@ -132,7 +132,8 @@ void Engine::FindNames(const std::string& bucket, Function<void(Result<BucketNam
         search->failure = part.status();
       }
       if (--search->missing > 0) return;
-      if (!search->failure.ok()) return search->done(search->failure);
+      // Streams that one group has are there, whatever another can't say.
+      if (!search->failure.ok() && !search->names.streams) return search->done(search->failure);
       search->done(std::move(search->names));
     });
   }

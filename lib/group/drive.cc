@@ -64,6 +64,7 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     // once the one before it is applied, so whoever has it must not forget that one: else two that
     // remember old members alone may elect a leader beside that of the new ones. Before it, for a
     // crash may keep it and lose what comes behind it.
+    changed_index_ = std::min(changed_index_, entry.index - 1);  // It replaces what stood there.
     if (entry.kind != raft::EntryKind::kNormal || ForgetsChange(entry.index - 1)) {
       PersistState(entry.index - 1);
     }

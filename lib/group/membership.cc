@@ -97,6 +97,8 @@ bool Replica::ChangeIsRemembered() const {
 
 // A group that idles has nothing to say behind its change.
 void Replica::AwaitRemembrance(bool proposes, MembersProgress* progress) {
+  // It followed when the change was applied, and what its log had behind that was cut off since.
+  changed_at_ = std::min(changed_at_, core_->last_index());
   if (ChangeIsRemembered()) return changed_.clear();
   progress->open.insert(progress->open.end(), changed_.begin(), changed_.end());
   std::ranges::sort(progress->open);
