@@ -3,8 +3,9 @@
 // Creates that met the fence of a bucket's deletion, at the leader of their name's group. They go
 // on in the turn in which the fence is taken back there: the deletion's next attempt fences this
 // group only after that, so a create waits for one attempt, however many follow each other. They go
-// on, too, where the fence is settled by a deletion that has succeeded. What becomes of it at another
-// leader isn't seen here: who has waited for kWaitNs asks the meta group. One loop's thread.
+// on, too, where the fence is settled by a deletion that has succeeded. What becomes of it at
+// another leader isn't seen here: who has waited for kWaitNs asks the meta group. One loop's
+// thread.
 
 #pragma once
 
