@@ -247,7 +247,9 @@ TEST(HandMovedBucketTest, ADeletionWhosePlaceAnotherHasTakenTellsNoEnd) {
   std::optional<Result<BucketReply>> deleted;
   engine->DeleteBucket("team",
                        [&](Result<BucketReply> reply) { deleted.emplace(std::move(reply)); });
-  // It has asked core 1 to fence its group.
+  // It has asked core 1 whether its group has streams, and then to fence it.
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
+  engine.RunAlone(1);
   ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
   bool begun = false;
   engine.loop(0).Post([&] {
