@@ -60,11 +60,11 @@ void Replica::WriteAppend(raft::StorageAppend* append) {
     PersistState(append->entries.empty() ? written_index_ : append->entries.front().index - 1);
   }
   for (const raft::Entry& entry : append->entries) {
+    changed_index_ = std::min(changed_index_, entry.index - 1);  // It replaces what stood there.
     // Members count as they were when the last known commit index is applied. A change is proposed
     // once the one before it is applied, so whoever has it must not forget that one: else two that
     // remember old members alone may elect a leader beside that of the new ones. Before it, for a
     // crash may keep it and lose what comes behind it.
-    changed_index_ = std::min(changed_index_, entry.index - 1);  // It replaces what stood there.
     if (entry.kind != raft::EntryKind::kNormal || ForgetsChange(entry.index - 1)) {
       PersistState(entry.index - 1);
     }
