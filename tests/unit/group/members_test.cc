@@ -381,6 +381,53 @@ TEST(MembersTest, WhatIsSaidBehindAChangeIsSaidOnce) {
   EXPECT_EQ(cluster.replica(leader).applied(), applied);
 }
 
+// One that follows applies a change while its log goes further, and that end is cut off. When it
+// leads afterwards its log may be shorter than it was then: it says one thing behind the change,
+// not so many that its log is as long again.
+TEST(MembersTest, WhatWasCutOffBehindAChangeIsNotSaidAgain) {
+  constexpr int kCutOff = 20;
+  ClusterWorld cluster(6, 1, {}, 5);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Learner(6)})).ok());
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t leader = *cluster.Leader();
+  const uint64_t heir = leader % 5 + 1;
+  cluster.network().Isolate(NodeId{heir});
+  ASSERT_TRUE(cluster.ChangeMembers(Change({Removed(6)})).ok());
+  const Index changed = cluster.replica(leader).applied();
+  // The heir alone hears of the change, and of what is said behind it.
+  cluster.network().Heal();
+  for (uint64_t id = 1; id <= 6; ++id) {
+    if (id == leader || id == heir) continue;
+    cluster.network().Isolate(NodeId{id});
+  }
+  for (int i = 0; i < kCutOff; ++i) (void)cluster.node(leader).Append("s", "x");
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.replica(heir).members().learners.empty(); }));
+  cluster.Crash(leader);
+  cluster.network().Heal();
+  cluster.network().Isolate(NodeId{heir});
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader().has_value(); }));
+  cluster.network().Heal();
+  ASSERT_TRUE(cluster.Open(leader).ok());
+  ASSERT_TRUE(Whole(cluster, heir));
+  ASSERT_TRUE(cluster.RunUntil(
+      [&] { return cluster.replica(*cluster.Leader()).HandOverTo(NodeId{heir}, 0); }));
+  ASSERT_TRUE(cluster.RunUntil([&] { return cluster.Leader() == heir; }));
+  ASSERT_TRUE(Whole(cluster, heir));
+  const Index before = cluster.replica(heir).applied();
+  ASSERT_LT(Raw(before), Raw(changed) + kCutOff) << "nothing is shown";
+  std::vector<ReplicaId> wanted;
+  for (uint64_t id = 1; id <= 5; ++id) wanted.push_back(ReplicaId{id});
+  bool done = false;
+  for (int steps = 0; !done && steps < 3 * kCutOff; ++steps) {
+    done = Step(cluster, wanted);
+    cluster.RunFor(100'000'000);
+  }
+  EXPECT_TRUE(done);
+  EXPECT_LE(Raw(cluster.replica(heir).applied()), Raw(before) + 2);
+}
+
 // What a log says of a group's changes of members, in its order.
 class ChangesInLog : public storage::RecoverySink {
  public:
