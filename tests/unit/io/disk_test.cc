@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -128,6 +129,21 @@ TEST_P(DiskTest, DirectFilesReadBackWholeBlocks) {
   EXPECT_EQ(file->ReadNow(kBlock, into.span().first(kBlock)), 4096);
   EXPECT_EQ(into.view()[0], 'x');
   EXPECT_EQ(file->ReadNow(15 * kBlock, into.span()), 4096);
+}
+
+// The real disk reads them in pieces.
+TEST_P(DiskTest, LongReadsAtAnOpeningGiveAllOfTheFile) {
+  std::string bytes((5 << 19) + 1000, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>((i * 7919) >> 12);
+  ASSERT_EQ(Write(*MustOpen("a", {.create = true, .write = true}), 0, bytes),
+            static_cast<int64_t>(bytes.size()));
+  Blocks into(3 << 20 >> 12);
+  for (const bool direct : {false, true}) {
+    auto file = MustOpen("a", {.direct = direct});
+    std::ranges::fill(into.span(), 'z');
+    ASSERT_EQ(file->ReadNow(0, into.span()), static_cast<int64_t>(bytes.size()));
+    EXPECT_TRUE(into.view().starts_with(bytes));
+  }
 }
 
 TEST_P(DiskTest, DirectReadsOfFilesThatEndInsideABlockStopThere) {
