@@ -119,6 +119,22 @@ TEST(MachineSnapshotTest, ABaseAndItsDeltasRestoreTheState) {
   EXPECT_EQ(restored.stream_count(), driver.machine().stream_count());
 }
 
+// Both hang on the same pointer.
+TEST(MachineSnapshotTest, AStreamKeepsItsSequenceAndWhoClosedIt) {
+  MachineDriver driver;
+  CreateStream create = Creating("s", "ab");
+  create.sequence = "7";
+  driver.Do(create);
+  Append close = Producing("s", "c", {"p", 2, 0});
+  close.close = true;
+  driver.Do(close);
+  const Records records = Collect(driver.machine(), true);
+  Machine restored(GroupId{1});
+  ASSERT_TRUE(Load(&restored, records).ok());
+  EXPECT_EQ(restored.StateHash(), driver.machine().StateHash());
+  EXPECT_EQ(Collect(restored, true), records);
+}
+
 TEST(MachineSnapshotTest, ADeltaHoldsOnlyWhatChanged) {
   MachineDriver driver;
   for (int i = 0; i < 100; ++i) driver.Do(Creating("s" + std::to_string(i)));
