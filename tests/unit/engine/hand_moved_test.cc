@@ -90,6 +90,17 @@ class HandMovedEngine {
   std::unique_ptr<StreamEngine> engine_;
 };
 
+// A deletion of "team", by a leader that does nothing more about it; whether that is applied.
+std::shared_ptr<bool> BeginDeletion(HandMovedEngine& engine) {
+  auto begun = std::make_shared<bool>(false);
+  engine.loop(0).Post([&engine, begun] {
+    using Step = stream::DeleteBucket::Step;
+    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
+                              [begun](Result<stream::Reply> reply) { *begun = reply.ok(); });
+  });
+  return begun;
+}
+
 // A deletion that was left half-way goes on by itself. It finds a stream, on core 1, and takes its
 // fences back: the question goes there after that core has nothing else to do any more.
 TEST(HandMovedStopTest, AChoreEndsBeforeTheGroupsItGoesTo) {
@@ -97,13 +108,8 @@ TEST(HandMovedStopTest, AChoreEndsBeforeTheGroupsItGoesTo) {
   ASSERT_TRUE(engine.open());
   ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
   ASSERT_EQ(engine.Create({.stream = engine.IdIn(1, "team")}), Outcome::kOk);
-  bool begun = false;
-  engine.loop(0).Post([&] {
-    using Step = stream::DeleteBucket::Step;
-    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
-                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
-  });
-  ASSERT_TRUE(engine.runtime().RunUntil([&] { return begun; }));
+  const std::shared_ptr<bool> begun = BeginDeletion(engine);
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return *begun; }));
   ASSERT_EQ(engine.loop(1).posted(), 0u);
   // The chore has asked core 1 to fence its group.
   ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
@@ -121,13 +127,8 @@ TEST(HandMovedBucketTest, ADeletionThatNobodyEndsIsEndedThoughStreamsAreSeen) {
   ASSERT_TRUE(engine.open());
   ASSERT_EQ(engine.CreateBucket("team"), Outcome::kOk);
   ASSERT_EQ(engine.Create({.stream = engine.IdIn(1, "team")}), Outcome::kOk);
-  bool begun = false;
-  engine.loop(0).Post([&] {
-    using Step = stream::DeleteBucket::Step;
-    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
-                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
-  });
-  ASSERT_TRUE(engine.runtime().RunUntil([&] { return begun; }));
+  const std::shared_ptr<bool> begun = BeginDeletion(engine);
+  ASSERT_TRUE(engine.runtime().RunUntil([&] { return *begun; }));
   const stream::Machine& meta = engine.replica(0).machine();
   ASSERT_FALSE(meta.DeletingBuckets().empty());
   EXPECT_TRUE(engine.runtime().RunUntil([&] { return meta.DeletingBuckets().empty(); }));
@@ -251,13 +252,8 @@ TEST(HandMovedBucketTest, ADeletionWhosePlaceAnotherHasTakenTellsNoEnd) {
   ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
   engine.RunAlone(1);
   ASSERT_TRUE(engine.loop(0).RunUntil([&] { return engine.loop(1).posted() > 0; }));
-  bool begun = false;
-  engine.loop(0).Post([&] {
-    using Step = stream::DeleteBucket::Step;
-    engine.replica(0).Propose(stream::DeleteBucket{"team", Step::kBegin, {}},
-                              [&](Result<stream::Reply> reply) { begun = reply.ok(); });
-  });
-  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return begun; }));
+  const std::shared_ptr<bool> begun = BeginDeletion(engine);
+  ASSERT_TRUE(engine.loop(0).RunUntil([&] { return *begun; }));
   ASSERT_FALSE(deleted.has_value());
   ASSERT_TRUE(engine.runtime().RunUntil([&] { return deleted.has_value(); }));
   EXPECT_EQ(deleted->status().code(), StatusCode::kOutcomeUnknown) << deleted->status().ToString();
