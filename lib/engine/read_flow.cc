@@ -72,7 +72,7 @@ void Engine::OnRead(ReadCall call, Ticket ticket, group::GroupReadReply result) 
   if (!IsToAskAgain(work, reply, refused || past_tail, result.waited)) {
     return AnswerOfStream(call, request.stream.bucket, std::move(reply));
   }
-  URSULA_SOMETIMES("engine: a local read was asked for again");
+  URSULA_SOMETIMES("forward: a local read was asked for again");
   AskAgain(&work);
   call->attempts = 0;
   if (result.waited) request.wait_ms = 0;  // Its time is over, or something has come.

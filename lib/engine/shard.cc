@@ -47,6 +47,7 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
         storage::MakeSnapshotStore(&loop_, *start_.directory, start_.groups, start_.snapshots, log);
   }
   pace_ = std::make_unique<group::Pace>(&loop_, start_.pace);
+  applies_ = std::make_unique<group::ApplyTurns>(&loop_);
   wal_->Start([this](Status status) { OnWalStarted(std::move(status)); });
 }
 
@@ -62,6 +63,7 @@ void Shard::OnWalStarted(Status status) {
   services.recovered = start_.after_recovery;
   services.levels = start_.levels;
   services.pace = pace_.get();
+  services.applies = applies_.get();
   services.opening = loop_.Entropy();
   services.log = log_;
   if (start_.transport != nullptr) {
@@ -198,6 +200,11 @@ void Shard::StartScrub() {
 void Shard::OnTick() {
   loop_.StartTimer(&tick_, loop_.now_ns() + group::Replica::kTickMs * 1'000'000);
   WatchDisk();
+  if (start_done_ && !cancelled_) {  // Groups apply their logs over many turns.
+    Status goes_on = start_.opening->Advance(0);
+    cancelled_ = !goes_on.ok();
+    if (cancelled_) FinishStart(std::move(goes_on));
+  }
   for (auto& [id, replica] : replicas_) replica->Tick();
   if (forwarder_ != nullptr) forwarder_->Tick();
   if (!start_done_ && !stop_done_ && !cancelled_) CheckpointReplayed();
@@ -488,6 +495,7 @@ void Shard::Close() {
   fence_waits_.Clear();
   replicas_.clear();
   pace_.reset();
+  applies_.reset();
   forwarder_.reset();
   disk_watch_.reset();
   scrub_.reset();

@@ -163,6 +163,7 @@ class Shard final : private storage::Wal::Listener {
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::unique_ptr<group::Pace> pace_;
+  std::unique_ptr<group::ApplyTurns> applies_;
   std::map<GroupId, std::unique_ptr<group::Replica>> replicas_;  // Visited in order.
   std::unique_ptr<storage::DiskWatch> disk_watch_;               // Null: everything is in memory.
   std::unique_ptr<storage::Scrub> scrub_;  // Once all have started; of the stores before it.

@@ -163,6 +163,7 @@ void Replica::OnInstallFailed(Status status) { Fail(std::move(status)); }
 // The record is durable: from here on this is the state.
 void Replica::Swap(const raft::SnapshotMeta& meta) {
   URSULA_SOMETIMES("group: a peer's snapshot was installed");
+  URSULA_CHECK(held_applies_.empty());
   machine_ = install_.TakeMachine();
   ring_.Clear();
   checkpoint_.Resume(machine_.get());

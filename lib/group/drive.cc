@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "lib/base/check.h"
+#include "lib/base/sometimes.h"
 #include "lib/group/payload_check.h"
 #include "lib/group/replica.h"
 
@@ -15,6 +16,7 @@ void Replica::Pump() {
   if (pumping_ || core_ == nullptr) return;
   pumping_ = true;
   ReleaseDurable();
+  ApplyHeld(false);
   while (core_->HasReady()) {
     core_->TakeReady(&ready_);
     if (ready_.soft_state) TakeSoftState(*ready_.soft_state);
@@ -31,9 +33,11 @@ void Replica::Pump() {
 void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   leaders_ms_ = INT64_MIN;
   if (soft_state.role == raft::Role::kLeader) {
-    clock_.BeginTerm();
+    past_ = sole_voter() || applied_index_ >= core_->commit() ? Index{} : core_->commit();
+    if (past_ == Index{}) clock_.BeginTerm();
     renewed_until_ms_ = INT64_MIN;
   } else {
+    past_ = Index{};
     clock_.EndTerm();
     shipments_.Clear();
     catch_ups_.Clear();
@@ -133,12 +137,38 @@ void Replica::ReleaseDurable() {
   }
 }
 
+// Where the turn has no room for it, it waits for another one, and what comes behind it does; all
+// else goes on meanwhile (2, of Core's contract).
 void Replica::Apply(raft::StorageApply* apply) {
+  if (held_applies_.empty() && services_.MayApply()) return ApplyPage(apply);
+  URSULA_SOMETIMES("group: what was committed waited for another turn");
+  held_applies_.push_back(std::move(*apply));
+  services_.applies->Wait(this);
+}
+
+void Replica::ApplyPage(raft::StorageApply* apply) {
   for (const raft::Entry& entry : apply->entries) {
     if (!corrupt_) ApplyEntry(entry);
   }
+  services_.Applied(apply->entries.size(), apply->response.applied_bytes);
   apply->entries.clear();  // Keeps the capacity, for the core to use again.
   core_->Step(std::move(apply->response));
+  if (past_ == Index{} || applied_index_ < past_) return;
+  past_ = Index{};
+  clock_.BeginTerm();
+}
+
+void Replica::ApplyHeld(bool all) {
+  while (!held_applies_.empty() && (all || services_.MayApply())) {
+    raft::StorageApply apply = std::move(held_applies_.front());
+    held_applies_.pop_front();
+    ApplyPage(&apply);
+  }
+  if (!held_applies_.empty()) services_.applies->Wait(this);
+}
+
+void Replica::OnApplyTurn() {
+  if (state_ != State::kStopped) Pump();
 }
 
 void Replica::ApplyEntry(const raft::Entry& entry) {

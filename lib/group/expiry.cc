@@ -26,7 +26,7 @@ bool Replica::IsHeld(stream::Incarnation incarnation) const {
 }
 
 void Replica::WatchClock() {
-  if (follows()) return;
+  if (!keeps_time()) return;
   const int64_t ahead_ms = clock_.AheadMs();
   const bool ahead = ahead_ms > StampClock::kAheadMaxMs;
   if (ahead && !clock_ahead_logged_) {
@@ -39,7 +39,7 @@ void Replica::WatchClock() {
 }
 
 void Replica::StepClock(Function<void(Result<int64_t>)> done) {
-  const int64_t delta_ms = -clock_.AheadMs();
+  const int64_t delta_ms = keeps_time() ? -clock_.AheadMs() : 0;  // Else it is refused.
   Propose(stream::StepClock{delta_ms},
           [this, delta_ms, done = std::move(done)](Result<stream::Reply> reply) mutable {
             --clock_steps_;

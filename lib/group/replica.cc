@@ -17,13 +17,13 @@ bool HearsOfNoLeader(const raft::Core& core, uint64_t silent_ns) {
   return core.leader() == raft::kNoReplica && silent_ns >= Replica::kLeaderlessNs;
 }
 
-raft::Config CoreConfig(ReplicaId self) {
+raft::Config CoreConfig(ReplicaId self, uint64_t page_bytes) {
   raft::Config config;
   config.self = self;
   config.election_ticks = 10;
   config.heartbeat_ticks = Replica::kHeartbeatTicks;
-  // Storage is asynchronous: what is handed out to be applied is applied at once.
-  config.applying_bytes_max = raft::kUnlimited;
+  // What is committed is handed out, and applied, by pages: a turn has room for some (Apply).
+  config.applying_bytes_max = page_bytes;
   config.inflight_bytes_max = 8 << 20;
   return config;
 }
@@ -65,8 +65,9 @@ Replica::~Replica() {
 Result<std::unique_ptr<Replica>> Replica::Create(const Services& services, GroupId group,
                                                  RecoveredGroup recovered) {
   std::unique_ptr<Replica> replica(new Replica(services, group, std::move(recovered)));
-  Result<std::unique_ptr<raft::Core>> core = raft::Core::Create(
-      CoreConfig(services.self), replica->initial_, &replica->log_, replica.get());
+  Result<std::unique_ptr<raft::Core>> core =
+      raft::Core::Create(CoreConfig(services.self, services.budget->apply_page_bytes),
+                         replica->initial_, &replica->log_, replica.get());
   if (!core.ok()) return core.status();
   replica->core_ = std::move(*core);
   replica->NoteMembership();
@@ -391,6 +392,7 @@ void Replica::MaybeFinishStop() {
   if (!fresh_.empty()) return;
   if (handing_over || (state_ == State::kStopping && now_ns < farewell_ns_)) return;
   state_ = State::kStopped;
+  StopWaiting();
   catch_ups_.Clear();
   EndSettling(Stopping());
   barrier_.FailAll(Stopping());
@@ -399,6 +401,7 @@ void Replica::MaybeFinishStop() {
 
 void Replica::Abandon() {
   state_ = State::kStopped;
+  StopWaiting();
   staged_.clear();
   proposals_.TakeAll();
   for (auto& [id, task] : tasks_) {

@@ -46,6 +46,7 @@ namespace ursula::group {
 
 class Replica final : private raft::Driver,
                       private io::TurnHook,
+                      private ApplyTurns::Waiter,
                       private CheckpointHost,
                       private ShipHost,
                       private CatchUpHost,
@@ -135,12 +136,14 @@ class Replica final : private raft::Driver,
   StreamInfo Info(stream::Incarnation incarnation) const { return machine_->Info(incarnation); }
   // By what streams are judged to have expired: a leader's time; elsewhere what leaders have
   // stamped, or said when they confirmed a read.
-  int64_t NowMs() { return follows() ? std::max(machine_->now_ms(), leaders_ms_) : clock_.NowMs(); }
+  int64_t NowMs() {
+    return keeps_time() ? clock_.NowMs() : std::max(machine_->now_ms(), leaders_ms_);
+  }
   // What NowMs goes on from where this replica leads, or would; and whether others have stamped
   // anything since it began.
   int64_t clock_ms() const { return clock_.PeekMs(); }
   bool knows_time() const { return clock_.seen_live(); }
-  int64_t ClockAheadMs() { return follows() ? 0 : clock_.AheadMs(); }  // Of the wall clock.
+  int64_t ClockAheadMs() { return keeps_time() ? clock_.AheadMs() : 0; }  // Of the wall clock.
   // Leads, and has applied all that was committed before: what it proposes is judged by it.
   bool leads() const {
     return core_->is_leader() && applied_term_ == core_->term() && recovery_applied();
@@ -280,6 +283,8 @@ class Replica final : private raft::Driver,
   // What goes on without peers goes on at once; the rest is bounded by deadlines.
   bool sole_voter() const { return sole_voter_; }
   bool follows() const { return !core_->is_leader() && !sole_voter() && state_ != State::kFailed; }
+  // Its clock is the group's. A leader's is that once it has seen what others had stamped.
+  bool keeps_time() const { return !follows() && past_ == Index{}; }
 
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
@@ -369,6 +374,9 @@ class Replica final : private raft::Driver,
   void PersistState(Index written);  // The last entry that the log has, or gets before this.
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
+  void ApplyPage(raft::StorageApply* apply);
+  void ApplyHeld(bool all);
+  void OnApplyTurn() override;
   void ApplyEntry(const raft::Entry& entry);
   // False: it can't be read.
   bool ApplyConfChange(const raft::Entry& entry, stream::Reply* reply);
@@ -442,6 +450,8 @@ class Replica final : private raft::Driver,
   raft::InitialState initial_;
   raft::HardState hard_;  // As the core last handed it out.
   bool pumping_ = false;
+  std::deque<raft::StorageApply> held_applies_;  // Of earlier turns, from the oldest on.
+  Index past_{};  // Of a leader: what was committed before, until it is applied; else 0.
 
   std::vector<Staged> staged_;
   std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lib/base/ids.h"
+#include "lib/group/apply_turns.h"
 #include "lib/group/pace.h"
 #include "lib/group/recovered.h"
 #include "lib/io/loop.h"
@@ -35,8 +36,9 @@ struct CoreBudget {
   // Entries of each group that a snapshot holds already, kept for peers that are a little behind.
   uint64_t kept_log_bytes_max = uint64_t{1} << 20;
   uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
-  std::size_t serves = 0;                    // Answers to peers that lack payload, under way.
-  uint64_t stored_bytes_max = UINT64_MAX;    // Of the payload store; a limit without a directory.
+  uint64_t apply_page_bytes = 128 << 10;  // Of entries that are applied without a look at the turn.
+  std::size_t serves = 0;                 // Answers to peers that lack payload, under way.
+  uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
   // The log's volume doesn't answer: neither a vote nor an entry would become durable, so replicas
   // stand for no election.
   bool log_hangs = false;
@@ -103,6 +105,7 @@ struct Services {
   LeaderWatch* leaders = nullptr;  // May be null.
   LevelGate* levels = nullptr;     // Null: nothing is kept.
   Pace* pace = nullptr;            // Null: there is none.
+  ApplyTurns* applies = nullptr;   // Null: a turn applies all there is.
   ReplicaId self{1};
   const Recovered* recovered = nullptr;  // Null: the cluster never was.
   uint64_t opening = 0;                  // Random, of this opening of the node's data.
@@ -110,6 +113,10 @@ struct Services {
 
   bool Reaches(uint64_t level) const {
     return level <= 1 || levels == nullptr || levels->Reach(level);
+  }
+  bool MayApply() const { return applies == nullptr || applies->MayApply(); }
+  void Applied(uint64_t entries, uint64_t bytes) const {
+    if (applies != nullptr) applies->Applied(entries, bytes);
   }
   bool MayTake(Pace::Waiter* waiter) const { return pace == nullptr || pace->MayTake(waiter); }
   Pace::Taken Take(uint64_t bytes) const {

@@ -125,7 +125,8 @@ class World {
       options.groups = kGroups;
       options.hot_bytes_max = i == 0 ? kHotBytes[0] : kHotBytes[random_.Below(3)] * options.cores;
       options.wal_segment_bytes = (64 << 10) << random_.Below(3);
-      options.wal_bytes_max = i == 0 ? 64 << 20 : options.wal_segment_bytes * 8;
+      // Never so small that a slow disk has one refuse what the others take.
+      options.wal_bytes_max = i == 0 ? 64 << 20 : options.wal_segment_bytes * 24;
       options.collection_step.records_max = random_.OneIn(2) ? 1024 : 1 + random_.Below(4);
       options.start_ns = now_ns_;
       Member& member = *members_[i];

@@ -233,6 +233,47 @@ TEST_F(OpeningTest, CancelledWhileGroupsStartItEndsAndTheNextHasEverything) {
   EXPECT_GT(halfway, 0);
 }
 
+// However long one group's log is, its core has turns for others meanwhile.
+TEST_F(OpeningTest, CancelledWhileOneGroupAppliesALongLogItEnds) {
+  ASSERT_TRUE(Open(nullptr).ok());
+  CreateRequest create;
+  create.stream = Id(0);
+  create.content_type = "text/plain";
+  ASSERT_TRUE(Call<CreateReply>([&](auto done) { engine_->Create(create, std::move(done)); }).ok());
+  constexpr int kAppends = 8000;
+  int appended = 0;
+  for (int i = 0; i < kAppends; ++i) {
+    AppendRequest append;
+    append.stream = Id(0);
+    append.messages = {Bytes::Static("x")};
+    engine_->Append(append, [&](Result<AppendReply> reply) { appended += reply.ok() ? 1 : 0; });
+  }
+  ASSERT_TRUE(runtime_->RunUntil([&] { return appended == kAppends; }));
+  Crash();
+  turn_ns_ = 100'000'000;
+  int cancelled = 0;
+  for (int turns = 0;; ++turns) {
+    TakeCopy();
+    Opening opening;
+    at_cancel_ = {};
+    const Status status = Open(&opening, turns);
+    if (!opening.cancelled()) break;
+    ASSERT_EQ(status.code(), StatusCode::kCancelled) << "after " << turns;
+    EXPECT_EQ(opening.Progress().done, at_cancel_.done);
+    if (at_cancel_.done == 4) ++cancelled;  // Of five groups four had nothing to apply.
+    Close();
+  }
+  EXPECT_GE(cancelled, 3);
+  away_ns_ = turn_ns_ = 0;
+  TakeCopy();
+  ASSERT_TRUE(Open(nullptr).ok());
+  ReadRequest read;
+  read.stream = Id(0);
+  auto reply = Call<ReadReply>([&](auto done) { engine_->Read(read, std::move(done)); });
+  ASSERT_TRUE(reply.ok());
+  EXPECT_EQ(reply->info.tail.bytes, uint64_t{kAppends});
+}
+
 // Groups that are there already have proposed something, as the expiry of what was due meanwhile.
 TEST_F(OpeningTest, CancelledWhileOthersWorkAlreadyItEnds) {
   Fill(60);

@@ -138,6 +138,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   budget_.kept_log_bytes_max = options.kept_log_bytes_max;
   budget_.collection_step = options.collection_step;
   budget_.shipment_part_bytes = options.shipment_part_bytes;
+  budget_.apply_page_bytes = options.apply_page_bytes;
   budget_.waiters_max = options.waiters_max;
   budget_.message_bytes_max = options.wal_segment_bytes;
   return {};
@@ -157,6 +158,8 @@ void GroupWorld::OnWalStarted(Status status) {
   services.budget = &budget_;
   pace_ = std::make_unique<Pace>(&loop(), Pace::Options{options.rejoin_bytes_per_second});
   services.pace = pace_.get();
+  applies_ = std::make_unique<ApplyTurns>(&loop(), options.apply_turn_cost);
+  services.applies = applies_.get();
   services.self = directory_->replica_id();
   services.opening = loop().Entropy();
   services.levels = levels;
@@ -273,6 +276,7 @@ void GroupWorld::Close(bool told) {
     network_->Leave(NodeOf(options.self), told);
   }
   pace_.reset();
+  applies_.reset();
   recovered_.clear();
   snapshots_.reset();
   payload_.reset();

@@ -44,6 +44,8 @@ struct WorldOptions {
   uint64_t waiters_max = 1000;
   stream::CollectionStep collection_step = {};
   uint64_t shipment_part_bytes = 256 << 10;
+  uint64_t apply_page_bytes = 128 << 10;
+  uint64_t apply_turn_cost = ApplyTurns::kTurnCost;
   uint64_t peer_window_bytes_max = 16 << 20;
   uint64_t rejoin_bytes_per_second = 0;
   bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
@@ -172,6 +174,7 @@ class GroupWorld : private storage::Wal::Listener, private peers::Receiver {
   std::unique_ptr<storage::PayloadStore> payload_;
   std::unique_ptr<storage::SnapshotStore> snapshots_;
   std::unique_ptr<Pace> pace_;
+  std::unique_ptr<ApplyTurns> applies_;
   std::vector<RecoveredGroup> recovered_;
   std::vector<std::unique_ptr<Replica>> replicas_;
   testing::TestNetwork* network_ = nullptr;
