@@ -10,12 +10,12 @@ ApplyTurns::ApplyTurns(io::Loop* loop, uint64_t turn_cost) : loop_(*loop), turn_
 
 ApplyTurns::~ApplyTurns() {
   URSULA_CHECK(waiters_.empty());
-  if (linked()) Unlink();
   loop_.CancelTimer(&timer_);
 }
 
 void ApplyTurns::Applied(uint64_t entries, uint64_t bytes) {
-  if (used_ == 0) loop_.AtTurnEnd(this);
+  if (loop_.now_ns() != turn_ns_) used_ = 0;
+  turn_ns_ = loop_.now_ns();
   used_ += entries * kEntryCost + bytes;
 }
 

@@ -1,9 +1,8 @@
 // lib/group/apply_turns.h
 //
-// How much of what is committed the replicas of one core apply in one turn. After a start, or where
-// a leader says how far the log of one that was away is committed, there may be seconds of it:
-// without a bound its core would answer nothing meanwhile, no probe of a manager and no letter of a
-// peer.
+// How much of what is committed the replicas of one core apply in one turn. After a start there may
+// be seconds of it: without a bound its core would answer nothing meanwhile, no probe of a manager
+// and no signal.
 //
 // Who has more to apply than is left of a turn waits, and is called in a later one: in the order of
 // asking, so that a group with a long log holds no other one up. One loop's thread.
@@ -22,7 +21,7 @@
 
 namespace ursula::group {
 
-class ApplyTurns final : private io::TurnHook {
+class ApplyTurns final {
  public:
   // Of an unfinished wait its end may be told by nobody: destroying it ends it.
   class Waiter : public ListHook<Waiter> {
@@ -42,19 +41,19 @@ class ApplyTurns final : private io::TurnHook {
   static constexpr uint64_t kEntryCost = 4096;  // What one costs besides its bytes.
 
   explicit ApplyTurns(io::Loop* loop, uint64_t turn_cost = kTurnCost);
-  ~ApplyTurns() override;  // REQUIRES: nobody waits.
+  ~ApplyTurns();  // REQUIRES: nobody waits.
 
-  bool MayApply() const { return used_ < turn_cost_; }
+  bool MayApply() const { return loop_.now_ns() != turn_ns_ || used_ < turn_cost_; }
   void Applied(uint64_t entries, uint64_t bytes);
   void Wait(Waiter* waiter);  // Nothing, if it waits already.
 
  private:
-  void OnTurnEnd() override { used_ = 0; }
   void OnTimer();
 
   io::Loop& loop_;
   const uint64_t turn_cost_;
-  uint64_t used_ = 0;  // Of this turn.
+  uint64_t turn_ns_ = 0;  // Which turn that is.
+  uint64_t used_ = 0;     // Of it.
   IntrusiveList<Waiter> waiters_;
   io::Timer timer_;
 };

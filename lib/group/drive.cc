@@ -16,7 +16,7 @@ void Replica::Pump() {
   if (pumping_ || core_ == nullptr) return;
   pumping_ = true;
   ReleaseDurable();
-  ApplyHeld(false);
+  ApplyHeld();
   while (core_->HasReady()) {
     core_->TakeReady(&ready_);
     if (ready_.soft_state) TakeSoftState(*ready_.soft_state);
@@ -33,11 +33,9 @@ void Replica::Pump() {
 void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   leaders_ms_ = INT64_MIN;
   if (soft_state.role == raft::Role::kLeader) {
-    past_ = sole_voter() || applied_index_ >= core_->commit() ? Index{} : core_->commit();
-    if (past_ == Index{}) clock_.BeginTerm();
+    clock_.BeginTerm();
     renewed_until_ms_ = INT64_MIN;
   } else {
-    past_ = Index{};
     clock_.EndTerm();
     shipments_.Clear();
     catch_ups_.Clear();
@@ -138,9 +136,10 @@ void Replica::ReleaseDurable() {
 }
 
 // Where the turn has no room for it, it waits for another one, and what comes behind it does; all
-// else goes on meanwhile (2, of Core's contract).
+// else goes on meanwhile (2, of Core's contract). Not in a group of several: who has all of a log
+// may be made its leader, who is to have applied it.
 void Replica::Apply(raft::StorageApply* apply) {
-  if (held_applies_.empty() && services_.MayApply()) return ApplyPage(apply);
+  if (held_applies_.empty() && MayApply()) return ApplyPage(apply);
   URSULA_SOMETIMES("group: what was committed waited for another turn");
   held_applies_.push_back(std::move(*apply));
   services_.applies->Wait(this);
@@ -153,13 +152,10 @@ void Replica::ApplyPage(raft::StorageApply* apply) {
   services_.Applied(apply->entries.size(), apply->response.applied_bytes);
   apply->entries.clear();  // Keeps the capacity, for the core to use again.
   core_->Step(std::move(apply->response));
-  if (past_ == Index{} || applied_index_ < past_) return;
-  past_ = Index{};
-  clock_.BeginTerm();
 }
 
-void Replica::ApplyHeld(bool all) {
-  while (!held_applies_.empty() && (all || services_.MayApply())) {
+void Replica::ApplyHeld() {
+  while (!held_applies_.empty() && MayApply()) {
     raft::StorageApply apply = std::move(held_applies_.front());
     held_applies_.pop_front();
     ApplyPage(&apply);

@@ -39,7 +39,7 @@ void Replica::WatchClock() {
 }
 
 void Replica::StepClock(Function<void(Result<int64_t>)> done) {
-  const int64_t delta_ms = keeps_time() ? -clock_.AheadMs() : 0;  // Else it is refused.
+  const int64_t delta_ms = -clock_.AheadMs();
   Propose(stream::StepClock{delta_ms},
           [this, delta_ms, done = std::move(done)](Result<stream::Reply> reply) mutable {
             --clock_steps_;

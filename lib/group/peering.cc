@@ -144,7 +144,6 @@ void Replica::OnPeerMessage(raft::Message message) {
     return;
   }
   if (!install_.OnMessage(message)) return;
-  ApplyHeld(true);  // It takes the place of the rest (3, of Core's contract).
   (void)core_->Step(std::move(message));
   Pump();
   install_.AfterMessage();

@@ -283,8 +283,8 @@ class Replica final : private raft::Driver,
   // What goes on without peers goes on at once; the rest is bounded by deadlines.
   bool sole_voter() const { return sole_voter_; }
   bool follows() const { return !core_->is_leader() && !sole_voter() && state_ != State::kFailed; }
-  // Its clock is the group's. A leader's is that once it has seen what others had stamped.
-  bool keeps_time() const { return !follows() && past_ == Index{}; }
+  // Its clock is the group's; not before it has applied what its log has, members included.
+  bool keeps_time() const { return !follows() && state_ != State::kStarting; }
 
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
@@ -375,7 +375,8 @@ class Replica final : private raft::Driver,
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
   void ApplyPage(raft::StorageApply* apply);
-  void ApplyHeld(bool all);
+  bool MayApply() const { return !sole_voter() || services_.MayApply(); }
+  void ApplyHeld();
   void OnApplyTurn() override;
   void ApplyEntry(const raft::Entry& entry);
   // False: it can't be read.
@@ -451,7 +452,6 @@ class Replica final : private raft::Driver,
   raft::HardState hard_;  // As the core last handed it out.
   bool pumping_ = false;
   std::deque<raft::StorageApply> held_applies_;  // Of earlier turns, from the oldest on.
-  Index past_{};  // Of a leader: what was committed before, until it is applied; else 0.
 
   std::vector<Staged> staged_;
   std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as

@@ -15,6 +15,7 @@ using testing::FaultDisk;
 constexpr uint64_t kSectorBytes = FaultDisk::kSectorBytes;
 // A refusal names the beginning of what doesn't validate: a batch, record, block or frame.
 constexpr uint64_t kPartBytesMax = 512 << 10;
+constexpr uint64_t kPaddingBytesMax = 4096;  // A block of the file system.
 
 bool Same(const std::string& one, const std::string& other, uint64_t from, uint64_t to) {
   return one.compare(from, to - from, other, from, to - from) == 0;
@@ -58,10 +59,13 @@ bool NamesDamage(const std::string& message, const std::vector<FaultDisk::Damage
   for (const FaultDisk::Damage& damage : damaged) {
     if (message.find(damage.path) == std::string::npos) continue;
     if (damage.path.ends_with("META")) return true;
+    // A sector of zeros up to where a batch may begin looks like the padding before one: what is
+    // missed behind it is named.
+    const uint64_t reach = damage.path.ends_with(".pay") ? kPaddingBytesMax : kSectorBytes;
     for (std::size_t at = message.find("offset "); at != std::string::npos;
          at = message.find("offset ", at + 1)) {
       const uint64_t offset = std::strtoull(message.c_str() + at + 7, nullptr, 10);
-      if (damage.offset + kSectorBytes > offset && damage.offset < offset + kPartBytesMax) {
+      if (damage.offset + reach > offset && damage.offset < offset + kPartBytesMax) {
         return true;
       }
     }

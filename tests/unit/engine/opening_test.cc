@@ -51,6 +51,15 @@ class OpeningTest : public ::testing::Test {
       if (turns > 0) return CancelIn(turns - 1, opening);
       at_cancel_ = opening->Progress();
       opening->Cancel();
+      if (turns_go_on_) PassTime(opening);
+    });
+  }
+
+  void PassTime(Opening* opening) {
+    runtime_->loop(CoreId{0}).Post([this, opening] {
+      if (cancelling_ != opening) return;
+      runtime_->StandStill(turn_ns_);
+      PassTime(opening);
     });
   }
 
@@ -142,8 +151,9 @@ class OpeningTest : public ::testing::Test {
   std::unique_ptr<testing::ManualRuntime> runtime_;
   std::unique_ptr<StreamEngine> engine_;
   std::string expected_;
-  uint64_t away_ns_ = 0;  // Before each opening,
-  uint64_t turn_ns_ = 0;  // and for how long each turn takes until it is cancelled.
+  uint64_t away_ns_ = 0;      // Before each opening,
+  uint64_t turn_ns_ = 0;      // and for how long each turn takes until it is cancelled.
+  bool turns_go_on_ = false;  // They take as long afterwards.
   OpeningProgress at_cancel_;
   Opening* cancelling_ = nullptr;  // The one under way.
 };
@@ -240,7 +250,7 @@ TEST_F(OpeningTest, CancelledWhileOneGroupAppliesALongLogItEnds) {
   create.stream = Id(0);
   create.content_type = "text/plain";
   ASSERT_TRUE(Call<CreateReply>([&](auto done) { engine_->Create(create, std::move(done)); }).ok());
-  constexpr int kAppends = 8000;
+  constexpr int kAppends = 20'000;
   int appended = 0;
   for (int i = 0; i < kAppends; ++i) {
     AppendRequest append;
@@ -251,6 +261,7 @@ TEST_F(OpeningTest, CancelledWhileOneGroupAppliesALongLogItEnds) {
   ASSERT_TRUE(runtime_->RunUntil([&] { return appended == kAppends; }));
   Crash();
   turn_ns_ = 100'000'000;
+  turns_go_on_ = true;
   int cancelled = 0;
   for (int turns = 0;; ++turns) {
     TakeCopy();
@@ -259,8 +270,7 @@ TEST_F(OpeningTest, CancelledWhileOneGroupAppliesALongLogItEnds) {
     const Status status = Open(&opening, turns);
     if (!opening.cancelled()) break;
     ASSERT_EQ(status.code(), StatusCode::kCancelled) << "after " << turns;
-    EXPECT_EQ(opening.Progress().done, at_cancel_.done);
-    if (at_cancel_.done == 4) ++cancelled;  // Of five groups four had nothing to apply.
+    if (opening.Progress().done == 4) ++cancelled;  // Of five groups four had nothing to apply.
     Close();
   }
   EXPECT_GE(cancelled, 3);

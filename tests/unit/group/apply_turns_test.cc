@@ -14,13 +14,10 @@
 
 #include "lib/base/ids.h"
 #include "tests/support/manual_loop.h"
-#include "tests/unit/group/behind_world.h"
-#include "tests/unit/group/cluster_world.h"
+#include "tests/unit/group/group_world.h"
 
 namespace ursula::group {
 namespace {
-
-constexpr uint64_t kSlowTurnNs = 200'000;
 
 class ApplyTurnsTest : public ::testing::Test {
  protected:
@@ -84,7 +81,7 @@ TEST_F(ApplyTurnsTest, WhoWaitsIsCalled) {
   Begin('a', 6);
   std::string all;
   for (int i = 0; i < 8; ++i) {
-    loop_.Post([this] {
+    loop_.At(loop_.now_ns() + 1, [this] {  // Before timers.
       for (int page = 0; page < 100 && turns_.MayApply(); ++page) Page('x');
     });
     all += Turn();
@@ -97,7 +94,7 @@ TEST_F(ApplyTurnsTest, SmallEntriesCostWhatTheyTake) {
   EXPECT_TRUE(turns_.MayApply());
   turns_.Applied(1, 0);
   EXPECT_FALSE(turns_.MayApply());
-  loop_.RunTurn();
+  ++loop_.clock().now_ns;
   EXPECT_TRUE(turns_.MayApply());
 }
 
@@ -113,7 +110,7 @@ TEST_F(ApplyTurnsTest, AWaitMayEndUntold) {
 
 // A page is one entry, or two; and a turn has room for one page.
 WorldOptions Slowly() {
-  WorldOptions options = KeepsNothing();
+  WorldOptions options;
   options.apply_page_bytes = 200;
   options.apply_turn_cost = 1;
   return options;
@@ -173,102 +170,6 @@ TEST(SlowApplyTest, AStopDoesNotWaitForAllOfIt) {
   EXPECT_LT(world.budget().stats.entries_applied, 20u);
   ASSERT_TRUE(world.Open().ok());
   EXPECT_EQ(world.Content("s").size(), 100u * 100);
-}
-
-// Three, of which one is slow: it has a turn every now and then.
-class SlowOneTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    slow_ = world_.away;
-    third_ = 6 - world_.leader - slow_;
-  }
-  Replica& slow() { return cluster().replica(slow_); }
-  Replica& leader() { return cluster().replica(world_.leader); }
-  ClusterWorld& cluster() { return world_.cluster; }
-
-  template <class Condition>
-  bool RunUntil(Condition condition, uint64_t ns = 10 * kSecond) {
-    uint64_t until_ns = 0;
-    bool had = true;
-    return cluster().RunUntil(
-        [&] {
-          if (condition()) return true;
-          if (cluster().now_ns() < until_ns || !std::exchange(had, !had)) return false;
-          until_ns = cluster().now_ns() + kSlowTurnNs;
-          cluster().Pause(slow_, kSlowTurnNs);
-          return false;
-        },
-        ns);
-  }
-  // Appends at its leader, at once; the slow one has them in its log, and that they are committed.
-  std::vector<Asked> FallBehind(int appends = 300) {
-    std::vector<Asked> asked;
-    for (int i = 0; i < appends; ++i) {
-      world_.all += std::string(100, 'x');
-      asked.push_back(cluster().node(world_.leader).Append("s", std::string(100, 'x')));
-    }
-    EXPECT_TRUE(
-        RunUntil([&] { return asked.back()->reply && slow().commit() == leader().last(); }));
-    EXPECT_GT(Lag(), 200u);
-    return asked;
-  }
-  uint64_t Lag() { return Raw(leader().last()) - Raw(slow().applied()); }
-
-  Behind world_{1, Slowly()};
-  uint64_t slow_ = 0;
-  uint64_t third_ = 0;
-};
-
-TEST_F(SlowOneTest, WhatIsCommittedMeanwhileNeedsItsLogAndNotThatItApplies) {
-  FallBehind();
-  cluster().Crash(third_);
-  const Asked asked = cluster().node(world_.leader).Append("s", "more");
-  world_.all += "more";
-  ASSERT_TRUE(RunUntil([&] { return asked->reply.has_value(); }));
-  EXPECT_TRUE(asked->ok());
-  EXPECT_GT(Lag(), 100u);
-  ASSERT_TRUE(cluster().AwaitEqual());
-  EXPECT_EQ(cluster().Content(slow_, "s"), world_.all);
-}
-
-TEST_F(SlowOneTest, ASnapshotTakesThePlaceOfWhatItHasNotApplied) {
-  FallBehind(3000);
-  cluster().network().Isolate(NodeId{slow_});
-  cluster().Pause(slow_, kSecond);
-  for (int i = 0; i < 20; ++i) world_.Append(std::string(100, 'y'));
-  world_.Checkpoint();
-  cluster().network().Heal();
-  const uint64_t installed = cluster().node(slow_).budget().stats.entries_applied;
-  ASSERT_TRUE(RunUntil([&] { return Lag() == 0; }));
-  // It didn't apply them one turn after the other.
-  EXPECT_LT(slow().applied(), Index{4000});
-  EXPECT_GT(cluster().node(slow_).budget().stats.entries_applied, installed);
-  world_.ExpectAlike();
-}
-
-// Its own clock is a year ahead, and what others have stamped since it began isn't applied yet.
-TEST_F(SlowOneTest, ANewLeadersClockWaitsForWhatOthersHaveStamped) {
-  cluster().Crash(slow_);
-  ASSERT_TRUE(cluster().Open(slow_).ok());
-  ASSERT_TRUE(cluster().AwaitEqual());
-  testing::ManualLoop& loop = cluster().node(slow_).runtime().manual_loop(CoreId{0});
-  constexpr int64_t kYearMs = int64_t{365} * 24 * 3600 * 1000;
-  const int64_t right_ms = loop.wall_ms();
-  loop.SetWallMs(right_ms + kYearMs);
-  ASSERT_FALSE(slow().knows_time());
-  FallBehind();
-  ASSERT_FALSE(slow().knows_time());
-  ASSERT_TRUE(leader().HandOverTo(NodeId{slow_}, 1000));
-  bool early = false;
-  ASSERT_TRUE(RunUntil([&] {
-    early |= slow().leader() == NodeId{slow_} && Lag() > 50;
-    EXPECT_LT(slow().NowMs(), right_ms + kYearMs / 2);
-    EXPECT_LT(slow().ClockAheadMs(), kYearMs);
-    return slow().leads();
-  }));
-  EXPECT_TRUE(early);
-  EXPECT_LT(slow().NowMs(), right_ms + kYearMs / 2);
-  EXPECT_LT(slow().machine().now_ms(), right_ms + kYearMs / 2);
 }
 
 }  // namespace
