@@ -88,7 +88,7 @@ class Server(Client):
         if data_dir is not None:
             self.flags += ["--data-dir", str(data_dir)]
         self.log = log or tempfile.TemporaryFile(mode="w+")  # Its stderr.
-        # The server writes to its end while it is read here, through one offset.
+        # The server writes to its end, wherever it is read here.
         fcntl.fcntl(self.log, fcntl.F_SETFL, fcntl.fcntl(self.log, fcntl.F_GETFL) | os.O_APPEND)
         self.launch()
         if wait:
@@ -112,8 +112,11 @@ class Server(Client):
         self.url, self.port = match[1], int(match[2])
 
     def log_text(self):
-        self.log.seek(0)
-        return self.log.read()
+        """At its own place: what the server writes meanwhile moves the offset that both share."""
+        text = b""
+        while part := os.pread(self.log.fileno(), 1 << 20, len(text)):
+            text += part
+        return text.decode(self.log.encoding, self.log.errors)
 
     def admin_port(self):
         wait_until(lambda: "admin listening" in self.log_text())  # The log is written behind.
