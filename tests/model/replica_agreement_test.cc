@@ -126,7 +126,13 @@ class World {
       options.hot_bytes_max = i == 0 ? kHotBytes[0] : kHotBytes[random_.Below(3)] * options.cores;
       options.wal_segment_bytes = (64 << 10) << random_.Below(3);
       // Never so small that a slow disk has one refuse what the others take.
-      options.wal_bytes_max = i == 0 ? 64 << 20 : options.wal_segment_bytes * 24;
+      options.wal_bytes_max = options.wal_segment_bytes * 24;
+      if (i == 0) {
+        // All of an opening in one segment: one that had nothing but the first entries of the
+        // leaders' terms, which the snapshots of an opening have, would go before it was read.
+        options.wal_segment_bytes = options.wal_first_segment_bytes = 8 << 20;
+        options.wal_bytes_max = 64 << 20;
+      }
       options.collection_step.records_max = random_.OneIn(2) ? 1024 : 1 + random_.Below(4);
       options.start_ns = now_ns_;
       Member& member = *members_[i];

@@ -38,7 +38,8 @@ struct TestNodeOptions {
   uint64_t hot_bytes_max = 64 << 20;      // The node's, shared by its cores, as the next.
   uint64_t inflight_bytes_max = 1 << 20;  //
   uint32_t wal_segment_bytes = 256 << 10;
-  uint64_t wal_bytes_max = 16 << 20;  // Of each core.
+  uint32_t wal_first_segment_bytes = 1 << 20;  // Where it is below wal_segment_bytes.
+  uint64_t wal_bytes_max = 16 << 20;           // Of each core.
   stream::CollectionStep collection_step = {};
   uint64_t start_ns = 1'000'000'000;  // Virtual time of the opening; the wall clock shows the same.
 };
