@@ -15,7 +15,6 @@ namespace {
 constexpr std::string_view kMagic = "URSULADD";
 constexpr uint32_t kFormatVersion = 2;
 constexpr std::size_t kHeaderBytes = 8 + 4 + 4;
-constexpr std::size_t kChecksumBytes = 4;
 
 // Of a stored tag: a release that doesn't know the field must not open the directory.
 constexpr uint16_t kMustUnderstand = 0x8000;

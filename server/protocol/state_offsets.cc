@@ -56,12 +56,11 @@ class Scanner {
   // Of the string that begins here, with its quotes. 0: there is none.
   std::size_t StringSize() const {
     if (rest_.empty() || rest_.front() != '"') return 0;
-    for (std::size_t at = 1;; ++at) {
-      at = rest_.find_first_of("\"\\", at);
-      if (at == std::string_view::npos) return 0;
-      if (rest_[at] == '"') return at + 1;
-      ++at;  // What a backslash stands before.
+    std::size_t at = rest_.find_first_of("\"\\", 1);
+    while (at != std::string_view::npos && rest_[at] == '\\') {
+      at = rest_.find_first_of("\"\\", at + 2);  // Not what the backslash stands before.
     }
+    return at == std::string_view::npos ? 0 : at + 1;
   }
 
   // Of a string, of a bracket, or of what stands up to the next of either; outside of brackets a
