@@ -24,7 +24,13 @@ class Names {
         prefix_(url.prefix + "/" + run_id + "-" + kind),
         numbers_(std::move(numbers)) {}
   std::string Path(uint64_t stream) const {
-    return prefix_ + std::to_string(numbers_ == nullptr ? stream : numbers_->at(stream));
+    std::string path;
+    AppendPath(stream, &path);
+    return path;
+  }
+  void AppendPath(uint64_t stream, std::string* text) const {
+    text->append(prefix_);
+    text->append(std::to_string(numbers_ == nullptr ? stream : numbers_->at(stream)));
   }
   const std::string& authority() const { return authority_; }
 

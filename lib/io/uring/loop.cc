@@ -117,10 +117,12 @@ void UringLoop::GiveWay() {
 }
 
 // Whether there is something to do now. To sleep and be woken takes as long as a good part of a
-// write, and on a machine whose CPUs are virtual much of their time; so while the disk works, which
-// is rarely for long, this looks for it and for what else comes meanwhile. Others may have the CPU.
+// write, and on a machine whose CPUs are virtual much of their time; so while the disk works, or
+// another loop was asked for something, which is rarely for long, this looks for it and for what
+// else comes meanwhile. Others may have the CPU.
 bool UringLoop::Poll() {
-  if (poll_ns_ == 0 || ring_.ops_under_way() == 0 || !deferred_.empty() || stopping_) return false;
+  if (poll_ns_ == 0 || !deferred_.empty() || stopping_) return false;
+  if (ring_.ops_under_way() == 0 && now_ns_ >= asked_until_ns_) return false;
   uint64_t now = fresh_ns();
   if (!pace_.may_poll(now)) return false;
   CountUp(&polls_);
@@ -200,6 +202,8 @@ void UringLoop::Post(Function<void()> function) {
 
 bool UringLoop::TryPost(Function<void()> function) {
   if (!mailbox_.TryPush(std::move(function))) return false;
+  UringLoop* here = Current();
+  if (here != nullptr && here != this) here->asked_until_ns_ = here->now_ns_ + 2 * here->poll_ns_;
   Wake();
   return true;
 }

@@ -5,7 +5,8 @@
 //
 // Invariant: a turn sleeps only after it has said so (asleep_) and then found the mailbox empty; so
 // no Post goes unnoticed, and a busy loop is never woken. The kernel is entered once a turn, but
-// while the disk works for this loop: then it polls for a while first (docs/decisions/0010).
+// while the disk or another loop works for this one: then it polls for a while first
+// (docs/decisions/0010).
 
 #pragma once
 
@@ -27,7 +28,8 @@ namespace ursula::io::uring {
 class UringLoop final : public Loop {
  public:
   // `family` tells loops that live equally long (one Runtime's) from others.
-  // `poll_ns`: how long it polls before it sleeps while the disk works for it.
+  // `poll_ns`: how long it polls before it sleeps while the disk works for it, and up to twice
+  // that after it has asked another loop for something.
   UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace = PollPace());
   ~UringLoop() override;  // REQUIRES: its thread has ended.
 
@@ -91,6 +93,7 @@ class UringLoop final : public Loop {
   bool stopping_ = false;
   bool others_first_ = false;
   uint64_t now_ns_ = 0;
+  uint64_t asked_until_ns_ = 0;  // Another loop, whose answer is expected by then.
   int64_t wall_ms_ = 0;
   uint64_t entropy_[32] = {};
   uint32_t entropy_left_ = 0;
