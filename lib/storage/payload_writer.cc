@@ -96,19 +96,23 @@ void PayloadWriter::OnNamed(int64_t result) {
 void PayloadWriter::StartBatch() {
   size_ = 0;
   extents_.clear();
+  cursor_ = {};
   uint64_t bytes = 0;
   while (!queue_.empty() && (batch_.empty() || bytes < options_.write_bytes_max)) {
     bytes += queue_.front().bytes;
     batch_.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
-  for (const Request& request : batch_) {
-    for (const PayloadRun& run : request.runs) EncodeRun(run);
-    for (const Copy& copy : request.copies) {
-      std::vector<std::string_view> pieces;
-      for (const Bytes& part : copy.parts) pieces.push_back(part.view());
-      EncodeBlock(copy.key, copy.start, copy.message_ends, pieces);
-    }
+  state_ = State::kEncoding;
+  EncodeSome();
+}
+
+void PayloadWriter::EncodeSome() {
+  URSULA_CHECK(state_ == State::kEncoding);
+  const std::size_t end = size_ + kEncodedAtOnceBytes;
+  while (EncodeNext()) {
+    if (size_ < end) continue;
+    return loop_.StartTimer(&encode_timer_, loop_.now_ns());
   }
   if (file_->direct()) PadTo(loop_.disk().block_bytes());
   written_ = 0;
@@ -118,35 +122,48 @@ void PayloadWriter::StartBatch() {
   WriteRest();
 }
 
+// One block. False: there is no more.
+bool PayloadWriter::EncodeNext() {
+  while (cursor_.request < batch_.size()) {
+    const Request& request = batch_[cursor_.request];
+    const std::size_t runs = request.runs.size();
+    if (cursor_.item < runs && EncodeBlockOfRun(request.runs[cursor_.item])) return true;
+    if (cursor_.item >= runs && cursor_.item - runs < request.copies.size()) {
+      const Copy& copy = request.copies[cursor_.item++ - runs];
+      std::vector<std::string_view> pieces;
+      for (const Bytes& part : copy.parts) pieces.push_back(part.view());
+      EncodeBlock(copy.key, copy.start, copy.message_ends, pieces);
+      return true;
+    }
+    const bool last = cursor_.item + 1 >= runs + request.copies.size();
+    cursor_ = {.request = cursor_.request + (last ? 1 : 0), .item = last ? 0 : cursor_.item + 1};
+  }
+  return false;
+}
+
 // Blocks end at message ends where that fits; a message longer than a block goes on in the next.
-void PayloadWriter::EncodeRun(const PayloadRun& run) {
-  uint64_t start = run.start;
+bool PayloadWriter::EncodeBlockOfRun(const PayloadRun& run) {
   uint32_t length = 0;
   std::vector<std::string_view> pieces;
   std::vector<uint32_t> ends;
-  auto flush = [&] {
-    if (length == 0) return;
-    EncodeBlock(run.key, start, std::move(ends), pieces);
-    start += length;
-    length = 0;
-    pieces.clear();
-    ends.clear();
-  };
-  for (const Bytes& message : run.messages) {
-    const bool whole = !run.cut || &message != &run.messages.back();
-    std::string_view rest = message.view();
+  for (; cursor_.message < run.messages.size(); ++cursor_.message, cursor_.message_bytes = 0) {
+    const std::string_view message = run.messages[cursor_.message].view();
+    const std::string_view rest = message.substr(cursor_.message_bytes);
     if (rest.empty()) continue;
-    if (length + rest.size() > kPayloadBlockBytesMax) flush();
-    while (!rest.empty()) {
-      if (length == kPayloadBlockBytesMax) flush();
-      std::string_view piece = rest.substr(0, kPayloadBlockBytesMax - length);
-      pieces.push_back(piece);
-      length += static_cast<uint32_t>(piece.size());
-      rest.remove_prefix(piece.size());
-    }
+    const bool begins = cursor_.message_bytes == 0;
+    if (begins && length > 0 && length + rest.size() > kPayloadBlockBytesMax) break;
+    const std::string_view piece = rest.substr(0, kPayloadBlockBytesMax - length);
+    pieces.push_back(piece);
+    length += static_cast<uint32_t>(piece.size());
+    cursor_.message_bytes += piece.size();
+    if (cursor_.message_bytes < message.size()) break;
+    const bool whole = !run.cut || cursor_.message + 1 < run.messages.size();
     if (whole) ends.push_back(length);
   }
-  flush();
+  if (length == 0) return false;
+  EncodeBlock(run.key, run.start + cursor_.run_bytes, std::move(ends), pieces);
+  cursor_.run_bytes += length;
+  return true;
 }
 
 void PayloadWriter::EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
@@ -324,7 +341,7 @@ void PayloadWriter::EndBatch(const Status& status) {
 
 // The next step after anything has ended: `done`s may have asked for more, or for Stop.
 void PayloadWriter::Continue() {
-  if (op_.pending() || state_ == State::kStopped) return;
+  if (op_.pending() || state_ == State::kStopped || state_ == State::kEncoding) return;
   if (state_ == State::kIdle) {
     if (file_ != nullptr && offset_ >= options_.file_bytes) return StartFooter();
     if (!queue_.empty()) {

@@ -1,9 +1,10 @@
 // lib/storage/payload_writer.h
 //
 // Appends blocks to a core's payload files: what is asked for in one turn, or while a write is
-// under way, is written and synced together. Direct where the file system can: buffered, the same
-// bytes cost another copy and the page cache. Invariant: a block is reported only after the sync
-// that made it durable; a file whose sync failed is never written again.
+// under way, is written and synced together, encoded a slice a turn (docs/decisions/0020). Direct
+// where the file system can: buffered, the same bytes cost another copy and the page cache.
+// Invariant: a block is reported only after the sync that made it durable; a file whose sync failed
+// is never written again.
 
 #pragma once
 
@@ -24,6 +25,9 @@ namespace ursula::storage {
 
 class PayloadWriter final : private io::TurnHook {
  public:
+  // So much of a batch is encoded in one turn, and up to a block more.
+  static constexpr std::size_t kEncodedAtOnceBytes = 512 << 10;
+
   class Listener {
    public:
     virtual ~Listener() = default;
@@ -46,7 +50,9 @@ class PayloadWriter final : private io::TurnHook {
   };
 
   PayloadWriter(io::Loop* loop, Options options, Listener* listener)
-      : loop_(*loop), options_(std::move(options)), listener_(*listener) {}
+      : loop_(*loop), options_(std::move(options)), listener_(*listener) {
+    encode_timer_.Then<&PayloadWriter::EncodeSome>(this);
+  }
   ~PayloadWriter() override;
 
   void Write(std::vector<PayloadRun> runs, Function<void(Status)> done);
@@ -71,6 +77,7 @@ class PayloadWriter final : private io::TurnHook {
     kIdle,
     kOpening,
     kNaming,
+    kEncoding,
     kWriting,
     kSyncing,
     kWritingFooter,
@@ -91,7 +98,9 @@ class PayloadWriter final : private io::TurnHook {
   void OpenFile();
   void OnFileOpened(int64_t result);
   void StartBatch();
-  void EncodeRun(const PayloadRun& run);
+  void EncodeSome();  // A slice, and what comes after the last one.
+  bool EncodeNext();
+  bool EncodeBlockOfRun(const PayloadRun& run);
   void EncodeBlock(PayloadKey key, uint64_t start, std::vector<uint32_t> message_ends,
                    const std::vector<std::string_view>& pieces);
   void StartFooter();
@@ -117,9 +126,20 @@ class PayloadWriter final : private io::TurnHook {
   const Options options_;
   Listener& listener_;
   State state_ = State::kIdle;
+  // What of batch_ is encoded.
+  struct Cursor {
+    std::size_t request = 0;
+    std::size_t item = 0;  // Of its runs and then its copies.
+    std::size_t message = 0;
+    std::size_t message_bytes = 0;  // Of that one.
+    uint64_t run_bytes = 0;
+  };
+
   Status failure_;
   std::deque<Request> queue_;
   std::vector<Request> batch_;
+  Cursor cursor_;
+  io::Timer encode_timer_;  // Of the next slice.
   AlignedBuffer buffer_;
   std::size_t size_ = 0;                 // Of buffer_.
   std::size_t written_ = 0;              // Of that.

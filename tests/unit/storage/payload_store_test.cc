@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <string>
 
+#include "lib/storage/payload_format.h"
+#include "lib/storage/payload_writer.h"
 #include "tests/unit/storage/payload_world.h"
 
 namespace ursula::storage {
@@ -360,6 +362,52 @@ TEST(PayloadStoreTest, ALargeBatchIsWrittenInParts) {
   world.Crash();
   world.Open();
   EXPECT_TRUE(world.ReadAll(kOne, 0) == large);
+  world.Stop();
+}
+
+// One run of several blocks; some messages go over the end of one. All of it is added to `bytes`.
+constexpr int kSlices = 4;
+std::vector<PayloadRun> LargeRuns(std::string* bytes) {
+  PayloadRun run{kOne, 0, {}};
+  for (int i = 0; bytes->size() < kSlices * PayloadWriter::kEncodedAtOnceBytes; ++i) {
+    std::string message(i % 7 == 3 ? kPayloadBlockBytesMax + 5 : 50'000, static_cast<char>(i));
+    *bytes += message;
+    run.messages.push_back(Bytes::Take(std::move(message)));
+  }
+  return {run};
+}
+
+TEST(PayloadStoreTest, ALargeBatchIsEncodedASliceATurn) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kTwo, 0, {"opens the file"}).ok());
+  std::string bytes;
+  bool written = false;
+  world.stores[0]->Write(LargeRuns(&bytes), [&](Status status) { written = status.ok(); });
+  const uint64_t writes = world.disk.writes();
+  int turns = 0;
+  ASSERT_TRUE(world.runtime->RunUntil([&] {
+    ++turns;
+    return world.disk.writes() > writes;
+  }));
+  EXPECT_GE(turns, kSlices);
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return written; }));
+  EXPECT_TRUE(world.ReadAll(kOne, 0) == bytes);
+  world.Stop();
+}
+
+TEST(PayloadStoreTest, AStopWaitsForABatchThatIsBeingEncoded) {
+  PayloadWorld world;
+  world.Open();
+  ASSERT_TRUE(world.Write(kTwo, 0, {"opens the file"}).ok());
+  std::string bytes;
+  bool written = false;
+  world.stores[0]->Write(LargeRuns(&bytes), [&](Status status) { written = status.ok(); });
+  ASSERT_TRUE(world.runtime->RunTurn());
+  world.Stop();
+  EXPECT_TRUE(written);
+  world.Open();
+  EXPECT_TRUE(world.ReadAll(kOne, 0) == bytes);
   world.Stop();
 }
 
