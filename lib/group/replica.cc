@@ -28,6 +28,12 @@ raft::Config CoreConfig(ReplicaId self, uint64_t page_bytes) {
   return config;
 }
 
+// Of a round of reads: it ends at a tick, and what waits for it is to have ended by `read_ns_max`.
+uint64_t RoundNs(uint64_t read_ns_max) {
+  constexpr uint64_t kEarlierNs = 2 * Replica::kTickMs * 1'000'000;
+  return std::max(read_ns_max / 2, read_ns_max - std::min(read_ns_max, kEarlierNs));
+}
+
 }  // namespace
 
 Replica::Replica(const Services& services, GroupId group, RecoveredGroup recovered)
@@ -37,7 +43,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       reset_missing_(recovered.reset_missing),
       machine_(std::move(recovered.machine)),
       clock_(services.loop),
-      barrier_(services.self, services.opening, services.budget->read_ns_max),
+      barrier_(services.self, services.opening, RoundNs(services.budget->read_ns_max)),
       leader_seen_ns_(services.loop->now_ns()),
       catch_ups_(services, this),
       checkpoint_(services, group, this),

@@ -102,8 +102,9 @@ TEST_F(ApplyTurnsTest, AWaitMayEndUntold) {
   Begin('a', 3);
   Begin('b', 4).StopWaiting();
   appliers_[0].reset();
-  for (int i = 0; i < 4; ++i) Turn();
-  EXPECT_EQ(applied_, "");
+  std::string all;
+  for (int i = 0; i < 4; ++i) all += Turn();
+  EXPECT_EQ(all, "");
 }
 
 // ---- groups ------------------------------------------------------------------------------------

@@ -424,6 +424,30 @@ TEST(ReplicationTest, AReplicaThatHearsOfNobodyEndsItsTails) {
   }
 }
 
+// Whose frame had just come when the node was cut off asks for the next one behind a round.
+TEST(ReplicationTest, ATailThatIsAskedForWhereNobodyIsHeardEndsAsSoon) {
+  ClusterWorld cluster(3);
+  cluster.OpenAll();
+  ASSERT_TRUE(cluster.CreateNow("s"));
+  ASSERT_TRUE(cluster.AwaitEqual());
+  const uint64_t leader = *cluster.Leader();
+  for (const uint64_t cut : {Other(cluster, leader), leader}) {
+    cluster.network().Isolate(NodeId{cut});
+    ReadRequest request;
+    request.stream = NameOf("s");
+    request.from_tail = true;
+    request.wait_ms = 600'000;
+    const AskedRead tail = cluster.node(cut).Read(request);
+    cluster.RunFor(4 * kSecond);
+    EXPECT_FALSE(tail->reply.has_value()) << tail->text();
+    cluster.RunFor(950'000'000);
+    ASSERT_TRUE(tail->reply.has_value());
+    EXPECT_EQ(tail->reply->status().code(), StatusCode::kUnavailable);
+    cluster.network().Heal();
+    ASSERT_TRUE(cluster.AwaitLeader());
+  }
+}
+
 // A moment later it may know again.
 TEST(ReplicationTest, WhoStoodStillAsksBeforeItEndsItsTails) {
   ClusterWorld cluster(3);
