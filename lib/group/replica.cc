@@ -28,10 +28,11 @@ raft::Config CoreConfig(ReplicaId self, uint64_t page_bytes) {
   return config;
 }
 
-// Of a round of reads: it ends at a tick, and what waits for it is to have ended by `read_ns_max`.
+// Of a round of reads: it ends at a tick, and what waits for it is to have ended by `read_ns_max`,
+// unless that is a few ticks.
 uint64_t RoundNs(uint64_t read_ns_max) {
   constexpr uint64_t kEarlierNs = 2 * Replica::kTickMs * 1'000'000;
-  return std::max(read_ns_max / 2, read_ns_max - std::min(read_ns_max, kEarlierNs));
+  return read_ns_max >= 10 * kEarlierNs ? read_ns_max - kEarlierNs : read_ns_max;
 }
 
 }  // namespace

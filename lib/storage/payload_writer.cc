@@ -103,16 +103,18 @@ void PayloadWriter::StartBatch() {
     batch_.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  slice_bytes_ = std::max<std::size_t>(kEncodedAtOnceBytes, bytes / 8);
+  buffer_.Grow(bytes + bytes / 16, 0);  // Most of what it takes, so that little is copied again.
   state_ = State::kEncoding;
   EncodeSome();
 }
 
 void PayloadWriter::EncodeSome() {
   URSULA_CHECK(state_ == State::kEncoding);
-  const std::size_t end = size_ + kEncodedAtOnceBytes;
+  const std::size_t end = size_ + slice_bytes_;
   while (EncodeNext()) {
     if (size_ < end) continue;
-    return loop_.StartTimer(&encode_timer_, loop_.now_ns());
+    return loop_.StartTimer(&encode_timer_, loop_.now_ns() + 1);
   }
   if (file_->direct()) PadTo(loop_.disk().block_bytes());
   written_ = 0;

@@ -25,7 +25,7 @@ namespace ursula::storage {
 
 class PayloadWriter final : private io::TurnHook {
  public:
-  // So much of a batch is encoded in one turn, and up to a block more.
+  // So much of a batch is encoded in one turn, or an eighth of it, and up to a block more.
   static constexpr std::size_t kEncodedAtOnceBytes = 512 << 10;
 
   class Listener {
@@ -139,6 +139,7 @@ class PayloadWriter final : private io::TurnHook {
   std::deque<Request> queue_;
   std::vector<Request> batch_;
   Cursor cursor_;
+  std::size_t slice_bytes_ = 0;
   io::Timer encode_timer_;  // Of the next slice.
   AlignedBuffer buffer_;
   std::size_t size_ = 0;                 // Of buffer_.

@@ -106,7 +106,7 @@ Status TestNode::Recover(const TestNodeOptions& options, storage::RecoverySink* 
     start.budget.collection_step = options.collection_step;
     start.wal.segment_bytes = options.wal_segment_bytes;
     start.wal.first_segment_bytes = options.wal_first_segment_bytes;
-    start.wal.batch_bytes_max = options.wal_segment_bytes / 4;
+    start.wal.batch_bytes_max = std::min<uint32_t>(options.wal_segment_bytes / 4, 64 << 10);
     start.wal.log_bytes_max = options.wal_bytes_max;
     start.wal.log = log;
     storage::ShareRecovered(&*logs, core, cores, start.groups, &start.wal);

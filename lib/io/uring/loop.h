@@ -28,8 +28,8 @@ namespace ursula::io::uring {
 class UringLoop final : public Loop {
  public:
   // `family` tells loops that live equally long (one Runtime's) from others.
-  // `poll_ns`: how long it polls before it sleeps while the disk works for it, and up to twice
-  // that after it has asked another loop for something.
+  // `poll_ns`: how long it polls before it sleeps while the disk works for it, or another
+  // loop that it has asked for something less than twice as long ago.
   UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace = PollPace());
   ~UringLoop() override;  // REQUIRES: its thread has ended.
 
@@ -78,6 +78,7 @@ class UringLoop final : public Loop {
   bool Poll();
   uint64_t WaitNs();
   void ReadClocks();
+  uint32_t RunPosted();
   uint32_t RunDeferred();
   uint32_t RunTurnHooks();
 
@@ -93,7 +94,8 @@ class UringLoop final : public Loop {
   bool stopping_ = false;
   bool others_first_ = false;
   uint64_t now_ns_ = 0;
-  uint64_t asked_until_ns_ = 0;  // Another loop, whose answer is expected by then.
+  uint32_t asked_ = 0;  // Requests to other loops whose answers may come yet, until then.
+  uint64_t asked_until_ns_ = 0;
   int64_t wall_ms_ = 0;
   uint64_t entropy_[32] = {};
   uint32_t entropy_left_ = 0;

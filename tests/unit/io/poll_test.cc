@@ -175,59 +175,78 @@ class LoopThread {
   std::thread thread_;
 };
 
-TEST(LoopTest, PollsWhileAnotherLoopWorksForIt) {
-  int family = 0;
-  const auto asker = std::make_unique<LoopThread>(0, &family, kLongerThanATestNs);
-  const auto other = std::make_unique<LoopThread>(1, &family, 0);
-  Countdown asked, go, answered;
-  uint64_t before = 0, after = 0;
-  asker->Run([&] {
-    before = asker->loop().sleeps();
-    EXPECT_TRUE(other->loop().TryPost([&] {
-      asked.Done();
-      go.Wait();
-      asker->loop().Post([&] {
-        after = asker->loop().sleeps();
-        answered.Done();
-      });
-    }));
+class TwoLoopsTest : public ::testing::Test {
+ protected:
+  void Open(uint64_t poll_ns) {
+    asker_ = std::make_unique<LoopThread>(0, &family_, poll_ns);
+    other_ = std::make_unique<LoopThread>(1, &family_, 0);
+  }
+  // What follows is done in the turn that asks.
+  void Ask(Function<void()> question) {
+    asker_->Run([&] {
+      before_ = asker_->loop().sleeps();
+      EXPECT_TRUE(other_->loop().TryPost(std::move(question)));
+    });
+  }
+
+  const int family_ = 0;
+  uint64_t before_ = 0;      // How often the asker had slept.
+  Countdown go_, answered_;  // Outlive both loops.
+  std::unique_ptr<LoopThread> asker_, other_;
+};
+
+TEST_F(TwoLoopsTest, PollsUntilTheOtherOneHasAnswered) {
+  Open(kLongerThanATestNs);
+  uint64_t after = 0, polls = 0;
+  Ask([&] {
+    go_.Wait();
+    asker_->loop().Post([&] {
+      after = asker_->loop().sleeps();
+      polls = asker_->loop().polls();
+      answered_.Done();
+    });
   });
-  asked.Wait();
-  for (int i = 0; i < 200; ++i) asker->Run([] {});
-  go.Done();
-  answered.Wait();
-  EXPECT_EQ(after, before);
-  EXPECT_EQ(other->loop().polls(), 0u);
+  for (int i = 0; i < 200; ++i) asker_->Run([] {});  // It hears of what others post.
+  go_.Done();
+  answered_.Wait();
+  EXPECT_EQ(after, before_);
+  EXPECT_GE(polls, 1u);
+  asker_->AwaitSleep(after);
+  EXPECT_EQ(asker_->loop().polls(), polls);
 }
 
-TEST(LoopTest, PollsForALimitedTimeWhileAnotherLoopWorksForIt) {
-  int family = 0;
-  const auto asker = std::make_unique<LoopThread>(0, &family, 1'000'000);
-  const auto other = std::make_unique<LoopThread>(1, &family, 0);
-  Countdown go;
-  uint64_t before = 0;
-  asker->Run([&] {
-    before = asker->loop().sleeps();
-    EXPECT_TRUE(other->loop().TryPost([&] { go.Wait(); }));
+TEST_F(TwoLoopsTest, PollsForALimitedTime) {
+  Open(1'000'000);
+  Ask([&] { go_.Wait(); });
+  asker_->AwaitSleep(before_);
+  EXPECT_GE(asker_->loop().polls(), 1u);
+  // By then it has been too long.
+  Alarm alarm;
+  asker_->Run([&] {
+    alarm.loop = &asker_->loop();
+    asker_->loop().StartTimer(alarm.timer.Then<&Alarm::OnTime>(&alarm),
+                              asker_->loop().now_ns() + 4'000'000);
   });
-  asker->AwaitSleep(before);
-  EXPECT_GE(asker->loop().polls(), 1u);
-  go.Done();
+  alarm.done.Wait();
+  uint64_t sleeps = 0, polls = 0;
+  asker_->Run([&] {
+    sleeps = asker_->loop().sleeps();
+    polls = asker_->loop().polls();
+  });
+  asker_->AwaitSleep(sleeps);
+  EXPECT_EQ(asker_->loop().polls(), polls);
+  go_.Done();
 }
 
-TEST(LoopTest, ToTellAnotherLoopIsNothingToPollFor) {
-  int family = 0;
-  const auto teller = std::make_unique<LoopThread>(0, &family, kLongerThanATestNs);
-  const auto other = std::make_unique<LoopThread>(1, &family, 0);
-  Countdown told;
-  uint64_t before = 0;
-  teller->Run([&] {
-    before = teller->loop().sleeps();
-    other->loop().Post([&] { told.Done(); });
+TEST_F(TwoLoopsTest, ToTellIsNothingToPollFor) {
+  Open(kLongerThanATestNs);
+  asker_->Run([&] {
+    before_ = asker_->loop().sleeps();
+    other_->loop().Post([&] { answered_.Done(); });
   });
-  teller->AwaitSleep(before);
-  EXPECT_EQ(teller->loop().polls(), 0u);
-  told.Wait();
+  asker_->AwaitSleep(before_);
+  EXPECT_EQ(asker_->loop().polls(), 0u);
+  answered_.Wait();
 }
 
 TEST(LoopTest, LetsOthersRunBetweenTwoTurnsWhenItIsAskedTo) {
