@@ -24,20 +24,14 @@ class Mailbox {
   ~Mailbox() { Clear(); }
 
   // ---- any thread ----
-  void Push(Function<void()> function) {
-    Link(new Letter{std::move(function), Kind::kOther, nullptr});
-  }
-  // Of another loop that may have been asked for it.
-  void PushAnswer(Function<void()> function) {
-    Link(new Letter{std::move(function), Kind::kAnswer, nullptr});
-  }
+  void Push(Function<void()> function) { Link(new Letter{std::move(function), false, nullptr}); }
   // False, and nothing is kept, when requests_max requests wait.
   bool TryPush(Function<void()> function) {
     if (requests_.fetch_add(1, std::memory_order_relaxed) >= requests_max_) {
       requests_.fetch_sub(1, std::memory_order_relaxed);
       return false;
     }
-    Link(new Letter{std::move(function), Kind::kRequest, nullptr});
+    Link(new Letter{std::move(function), true, nullptr});
     return true;
   }
   // seq_cst, as Push is: the loop announces its sleep and then looks here; a sender pushes and then
@@ -45,39 +39,33 @@ class Mailbox {
   bool empty() const { return top_.load(std::memory_order_seq_cst) == nullptr; }
 
   // ---- the consumer ----
-  struct Ran {
-    uint32_t all = 0;
-    uint32_t answers = 0;  // Of them.
-  };
-  // Runs what waits now, not what comes meanwhile.
-  Ran RunWaiting() {
-    Ran ran;
-    for (Letter* letter = TakeAll(); letter != nullptr; ++ran.all) {
+  // Runs what waits now, not what comes meanwhile. Returns how many.
+  uint32_t RunWaiting() {
+    uint32_t count = 0;
+    for (Letter* letter = TakeAll(); letter != nullptr; ++count) {
       Letter* next = letter->next;
-      if (letter->kind == Kind::kRequest) requests_.fetch_sub(1, std::memory_order_relaxed);
-      if (letter->kind == Kind::kAnswer) ++ran.answers;
+      if (letter->request) requests_.fetch_sub(1, std::memory_order_relaxed);
       Function<void()> function = std::move(letter->function);
       delete letter;
       function();
       letter = next;
     }
-    return ran;
+    return count;
   }
   // Destroys what waits without running it.
   void Clear() {
     for (Letter* letter = TakeAll(); letter != nullptr;) {
       Letter* next = letter->next;
-      if (letter->kind == Kind::kRequest) requests_.fetch_sub(1, std::memory_order_relaxed);
+      if (letter->request) requests_.fetch_sub(1, std::memory_order_relaxed);
       delete letter;
       letter = next;
     }
   }
 
  private:
-  enum class Kind : uint8_t { kRequest, kAnswer, kOther };
   struct Letter {
     Function<void()> function;
-    Kind kind;
+    bool request;
     Letter* next;
   };
 

@@ -277,8 +277,8 @@ constexpr std::array kStorage = {
     Option{"pin-threads", "", "Pin each core's thread to a CPU.",
            Switch<&ServerConfig::pin_threads>},
     Option{"busy-poll-us", "N",
-           "Microseconds that a core polls before it sleeps while the disk or another core works\n"
-           "for it; 0: never. [200]",
+           "Microseconds that a core polls before it sleeps while the disk works for it;\n"
+           "0: never. [200]",
            Number<&ServerConfig::busy_poll_us, 0, 10'000>},
     Option{"ring-entries", "N",
            "Submission entries of each core's io_uring; fewer where locked memory is short.\n"

@@ -98,7 +98,7 @@ void UringLoop::Turn() {
   meter_.Begin(now_ns_);
   meter_.Did(TurnPart::kCompletions, ring_.Deliver());
   meter_.Did(TurnPart::kTimers, timers_.Fire(now_ns_));
-  meter_.Did(TurnPart::kPosted, RunPosted());
+  meter_.Did(TurnPart::kPosted, mailbox_.RunWaiting());
   meter_.Did(TurnPart::kDeferred, RunDeferred());
   meter_.Did(TurnPart::kTurnEnd, RunTurnHooks());
   if (std::optional<LongTurn> turn = meter_.End()) TellLongTurn(*turn);
@@ -117,13 +117,10 @@ void UringLoop::GiveWay() {
 }
 
 // Whether there is something to do now. To sleep and be woken takes as long as a good part of a
-// write, and on a machine whose CPUs are virtual much of their time; so while the disk works, or
-// another loop was asked for something, which is rarely for long, this looks for it and for what
-// else comes meanwhile. Others may have the CPU.
+// write, and on a machine whose CPUs are virtual much of their time; so while the disk works, which
+// is rarely for long, this looks for it and for what else comes meanwhile. Others may have the CPU.
 bool UringLoop::Poll() {
-  if (poll_ns_ == 0 || !deferred_.empty() || stopping_) return false;
-  const bool awaits_answers = asked_ > 0 && now_ns_ < asked_until_ns_;
-  if (ring_.ops_under_way() == 0 && !awaits_answers) return false;
+  if (poll_ns_ == 0 || ring_.ops_under_way() == 0 || !deferred_.empty() || stopping_) return false;
   uint64_t now = fresh_ns();
   if (!pace_.may_poll(now)) return false;
   CountUp(&polls_);
@@ -162,15 +159,6 @@ void UringLoop::ReadClocks() {
   wall_ms_ = static_cast<int64_t>(ClockNs(CLOCK_REALTIME) / 1'000'000);
 }
 
-// What isn't a request of another loop counts as its answer; an answer that takes long is waited
-// for no longer, and what is none ends a poll too early.
-uint32_t UringLoop::RunPosted() {
-  const Mailbox::Ran ran = mailbox_.RunWaiting();
-  asked_ -= std::min(asked_, ran.answers);
-  if (now_ns_ >= asked_until_ns_) asked_ = 0;
-  return ran.all;
-}
-
 uint32_t UringLoop::RunDeferred() {
   running_.swap(deferred_);
   for (Function<void()>& function : running_) function();
@@ -206,22 +194,12 @@ uint64_t UringLoop::Entropy() {
 }
 
 void UringLoop::Post(Function<void()> function) {
-  const UringLoop* here = Current();
-  if (here != nullptr && here != this) {
-    mailbox_.PushAnswer(std::move(function));
-  } else {
-    mailbox_.Push(std::move(function));
-  }
+  mailbox_.Push(std::move(function));
   Wake();
 }
 
 bool UringLoop::TryPost(Function<void()> function) {
   if (!mailbox_.TryPush(std::move(function))) return false;
-  UringLoop* here = Current();
-  if (here != nullptr && here != this) {
-    ++here->asked_;
-    here->asked_until_ns_ = here->now_ns_ + 2 * here->poll_ns_;
-  }
   Wake();
   return true;
 }

@@ -5,8 +5,7 @@
 //
 // Invariant: a turn sleeps only after it has said so (asleep_) and then found the mailbox empty; so
 // no Post goes unnoticed, and a busy loop is never woken. The kernel is entered once a turn, but
-// while the disk or another loop works for this one: then it polls for a while first
-// (docs/decisions/0010).
+// while the disk works for this loop: then it polls for a while first (docs/decisions/0010).
 
 #pragma once
 
@@ -28,8 +27,7 @@ namespace ursula::io::uring {
 class UringLoop final : public Loop {
  public:
   // `family` tells loops that live equally long (one Runtime's) from others.
-  // `poll_ns`: how long it polls before it sleeps while the disk works for it, or another
-  // loop that it has asked for something less than twice as long ago.
+  // `poll_ns`: how long it polls before it sleeps while the disk works for it.
   UringLoop(CoreId core, const void* family, uint64_t poll_ns, PollPace pace = PollPace());
   ~UringLoop() override;  // REQUIRES: its thread has ended.
 
@@ -78,7 +76,6 @@ class UringLoop final : public Loop {
   bool Poll();
   uint64_t WaitNs();
   void ReadClocks();
-  uint32_t RunPosted();
   uint32_t RunDeferred();
   uint32_t RunTurnHooks();
 
@@ -94,8 +91,6 @@ class UringLoop final : public Loop {
   bool stopping_ = false;
   bool others_first_ = false;
   uint64_t now_ns_ = 0;
-  uint32_t asked_ = 0;  // Requests to other loops whose answers may come yet, until then.
-  uint64_t asked_until_ns_ = 0;
   int64_t wall_ms_ = 0;
   uint64_t entropy_[32] = {};
   uint32_t entropy_left_ = 0;

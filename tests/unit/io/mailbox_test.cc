@@ -16,10 +16,10 @@ TEST(MailboxTest, RunsInTheOrderOfOneSenderAndLeavesWhatComesMeanwhile) {
   std::vector<int> ran;
   for (int i = 0; i < 5; ++i) mailbox.Push([&ran, i] { ran.push_back(i); });
   mailbox.Push([&] { mailbox.Push([&] { ran.push_back(99); }); });
-  EXPECT_EQ(mailbox.RunWaiting().all, 6u);
+  EXPECT_EQ(mailbox.RunWaiting(), 6u);
   EXPECT_EQ(ran, (std::vector<int>{0, 1, 2, 3, 4}));
   EXPECT_FALSE(mailbox.empty());
-  EXPECT_EQ(mailbox.RunWaiting().all, 1u);
+  EXPECT_EQ(mailbox.RunWaiting(), 1u);
   EXPECT_EQ(ran.back(), 99);
   EXPECT_TRUE(mailbox.empty());
 }
@@ -67,7 +67,7 @@ TEST(MailboxTest, KeepsEachSendersOrderUnderContention) {
   }
   uint32_t ran = 0;
   while (ran < kSenders * kEach) {
-    ran += mailbox.RunWaiting().all;
+    ran += mailbox.RunWaiting();
     std::this_thread::yield();
   }
   for (std::thread& sender : senders) sender.join();

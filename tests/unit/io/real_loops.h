@@ -48,18 +48,6 @@ struct Waiter {
   }
 };
 
-// What a timer of `loop` calls, once.
-struct Alarm {
-  void OnTime() {
-    fired_at = loop->now_ns();
-    done.Done();
-  }
-  Loop* loop = nullptr;
-  uint64_t fired_at = 0;
-  Timer timer;
-  Countdown done;
-};
-
 class RealLoops {
  public:
   explicit RealLoops(uint16_t core_count = 1) {
