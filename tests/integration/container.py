@@ -50,21 +50,22 @@ class Engine:
                                              done.stderr[-2000:]))
         return done.stdout + done.stderr if words[0] == "logs" else done.stdout
 
-    def _made(self, kind, remove, *more):
-        """The name of what will be made next."""
-        name = "%s-%s" % (self._own, kind)
-        self._test.addCleanup(self._remove, name, [*remove, *more, name])
+    def _made(self, name, remove, listed):
+        """The name of what will be made next, how it is removed, and what shows that it is."""
+        self._test.addCleanup(self._remove, name, remove, listed)
         return name
 
-    def _remove(self, name, command):
-        self.run(*command, check=False)  # It may never have been made.
-        for listed in (["ps", "-a", "--format={{.Names}}"], ["volume", "ls", "--format={{.Name}}"],
-                       ["images", "--format={{.Repository}}"]):
-            self._test.assertNotIn(name, self.run(*listed).replace("/", "\n").split())
+    def _remove(self, name, remove, listed):
+        self.run(*remove, name, check=False)  # It may never have been made.
+        self._test.assertNotIn(name, self.run(*listed).split())
+
+    def _image(self, kind):
+        return self._made("localhost/%s-%s" % (self._own, kind), ["rmi", "-f"],
+                          ["images", "--format={{.Repository}}"])
 
     def base(self, tree):
         """An image of the files below `tree`."""
-        name = "localhost/" + self._made("base", ["rmi", "-f"])
+        name = self._image("base")
         with tempfile.NamedTemporaryFile(prefix="ursula-", suffix=".tar") as file:
             subprocess.run(["tar", "-C", str(tree), "-cf", file.name, "."], check=True)
             self.run("import", file.name, name)
@@ -72,16 +73,19 @@ class Engine:
 
     def build(self, folder):
         """An image of the Containerfile in `folder`, which nothing reaches from a network."""
-        name = "localhost/" + self._made("image", ["rmi", "-f"])
+        name = self._image("built")
         self.run("build", "--network=none", *_LAYERS[self._command[0]], "-t", name,
                  "-f", os.path.join(folder, "Containerfile"), folder)
         return name
 
     def volume(self):
-        return self._made("volume", ["volume", "rm", "-f"])  # Made when it is first used.
+        """One that is made when it is first used."""
+        return self._made(self._own + "-data", ["volume", "rm", "-f"],
+                          ["volume", "ls", "--format={{.Name}}"])
 
     def _run_image(self, *words):
-        name = self._made("container-" + secrets.token_hex(4), ["rm", "-f", "-v"])
+        name = self._made("%s-%s" % (self._own, secrets.token_hex(4)), ["rm", "-f", "-v"],
+                          ["ps", "-a", "--format={{.Names}}"])
         return name, self.run("run", "--name", name, *_limits(), *words)
 
     def once(self, image, *words):
@@ -105,7 +109,7 @@ class Container(harness.Client):
         """The exit status, None while it runs."""
         state, status = self._engine.run("inspect", "--type=container", "--format="
                                          "{{.State.Status}} {{.State.ExitCode}}", self._name).split()
-        return int(status) if state == "exited" else None
+        return int(status) if state in ("exited", "stopped", "dead") else None
 
     def serves(self, inside):
         """Waits until it listens at its port `inside`, or has ended, and says which."""
@@ -125,7 +129,7 @@ class Container(harness.Client):
     def stop(self):
         """The exit status."""
         self._engine.run("stop", "-t", harness.PATIENCE_S, self._name)
-        return self.status()
+        return int(self._engine.run("wait", self._name))
 
     def remove(self):
         self._engine.run("rm", "-v", self._name)

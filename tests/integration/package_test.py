@@ -283,6 +283,7 @@ class Container(unittest.TestCase):
         """What the Containerfile says to run it with: (flags, port, where the volume belongs)."""
         found = re.search(r"(?m)^# +podman run (.+) -p 127\.0\.0\.1:(\d+):\2 -v ursula:(\S+) ursulad$",
                           CONTAINERFILE.read_text())
+        self.assertIsNotNone(found, "how to run it")
         return found[1].split(), int(found[2]), found[3]
 
     def allowing(self, folder):
