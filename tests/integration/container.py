@@ -39,6 +39,7 @@ class Engine:
 
     def __init__(self, test, command):
         self._test, self._command = test, command
+        self.name = command[0]
         self._own = "ursula-test-" + secrets.token_hex(6)
 
     def run(self, *words, check=True):
@@ -74,7 +75,7 @@ class Engine:
     def build(self, folder):
         """An image of the Containerfile in `folder`, which nothing reaches from a network."""
         name = self._image("built")
-        self.run("build", "--network=none", *_LAYERS[self._command[0]], "-t", name,
+        self.run("build", "--network=none", *_LAYERS[self.name], "-t", name,
                  "-f", os.path.join(folder, "Containerfile"), folder)
         return name
 
