@@ -11,10 +11,13 @@ import subprocess
 import tempfile
 import unittest
 
+import container
+import debian_tree
 import harness
 
 DEB = os.path.abspath(os.environ["URSULA_DEB"])
 CONTAINERFILE = pathlib.Path(os.environ["URSULA_CONTAINERFILE"])
+SECCOMP_PROFILE = pathlib.Path("/usr/share/containers/seccomp.json")  # podman's.
 EXPOSURE_MAX = 20  # systemd's figure is 1.5 of 10; it counts tenths here.
 
 
@@ -267,23 +270,83 @@ class Container(unittest.TestCase):
         self.assertIn("COPY ursulad.deb ", CONTAINERFILE.read_text())
         self.assertEqual(entry[0], "/usr/bin/ursulad")
 
-    def test_it_builds_and_serves(self):
-        engine = next((name for name in ("podman", "docker")
-                       if shutil.which(name) and run(name, "info").returncode == 0), None)
-        if engine is None:
-            self.skipTest("not here: no container engine (podman or docker) runs")
-        base = re.search(r"(?m)^FROM (\S+)$", CONTAINERFILE.read_text())[1]
-        if run(engine, "image", "inspect", base).returncode != 0:
-            self.skipTest("not here: %s has no image %s, and tests fetch none" % (engine, base))
+    def build(self, engine, base):
+        """The Containerfile's image, but that it begins with `base`."""
+        text, found = re.subn(r"(?m)^FROM \S+$", "FROM " + base, CONTAINERFILE.read_text())
+        self.assertEqual(found, 1)
         with tempfile.TemporaryDirectory(prefix="ursula-") as folder:
             shutil.copy(DEB, os.path.join(folder, "ursulad.deb"))
-            shutil.copy(CONTAINERFILE, folder)
-            built = run(engine, "build", "-q", "-f", os.path.join(folder, "Containerfile"), folder)
-            self.assertEqual(built.returncode, 0, built.stderr)
-            image = built.stdout.split()[-1]
-            version = run(engine, "run", "--rm", image, "--version")
-            self.assertRegex(version.stdout, r"^ursulad \d")
-            run(engine, "rmi", image)
+            pathlib.Path(folder, "Containerfile").write_text(text)
+            return engine.build(folder)
+
+    def usage(self):
+        """What the Containerfile says to run it with: (flags, port, where the volume belongs)."""
+        found = re.search(r"(?m)^# +podman run (.+) -p 127\.0\.0\.1:(\d+):\2 -v ursula:(\S+) ursulad$",
+                          CONTAINERFILE.read_text())
+        self.assertIsNotNone(found, "how to run it")
+        return found[1].split(), int(found[2]), found[3]
+
+    def allowing(self, folder):
+        """The flag that lets it have io_uring, as the package's guide says."""
+        if not SECCOMP_PROFILE.exists():
+            return "--security-opt=seccomp=unconfined"  # Docker has its profile in itself.
+        run("dpkg-deb", "-x", DEB, folder)
+        guide = pathlib.Path(folder, "usr/share/doc/ursulad/OPERATING.md").read_text()
+        rule = re.search(r"jq '\.syscalls \+= (\[.+\])'", guide)[1]
+        profile = json.loads(SECCOMP_PROFILE.read_text())
+        profile["syscalls"] += json.loads(rule)
+        path = pathlib.Path(folder, "seccomp.json")
+        path.write_text(json.dumps(profile))
+        return "--security-opt=seccomp=%s" % path
+
+    def refused(self, engine):
+        """Whether the engine's own profile is one here, and refuses io_uring."""
+        if engine.name != "podman" or not SECCOMP_PROFILE.exists():
+            return False
+        rules = json.loads(SECCOMP_PROFILE.read_text())["syscalls"]
+        return not any("io_uring_setup" in rule["names"] for rule in rules
+                       if rule["action"] == "SCMP_ACT_ALLOW")
+
+    def confined(self, served):
+        """As the Containerfile's user, who may do nothing else, and with a root that nobody writes."""
+        status = served.inside("cat", "/proc/1/status")
+        self.assertRegex(status, r"(?m)^Uid:\t65532\t65532\t65532\t65532$")
+        self.assertRegex(status, r"(?m)^Gid:\t65532\t65532\t65532\t65532$")
+        self.assertRegex(status, r"(?m)^CapEff:\t0+$")
+        with self.assertRaisesRegex(container.Failed, "Read-only file system"):
+            served.inside("touch", "/usr/new", user="0")
+
+    def test_it_builds_and_serves(self):
+        engine, base = container.engine_with_base(self, debian_tree.depends_of(DEB))
+        image = self.build(engine, base)
+        self.assertRegex(engine.once(image, "--version"), r"^ursulad \d")
+        flags, port, place = self.usage()
+        folder = self.enterContext(tempfile.TemporaryDirectory(prefix="ursula-"))
+        flags += ["-p", "127.0.0.1::%d" % port, "-v", "%s:%s" % (engine.volume(), place)]
+        served = engine.start(image, *flags)
+        if self.refused(engine) or not served.serves(port):
+            self.assertFalse(served.serves(port), "a profile that refuses io_uring isn't in force")
+            self.assertEqual(served.status(), 1)
+            self.assertRegex(served.logs(), r"can't start: io_uring is needed, but io_uring_\w+ failed: "
+                             r".* seccomp .*allow io_uring_setup, io_uring_enter and io_uring_register")
+            served.remove()
+            flags.append(self.allowing(folder))
+            served = engine.start(image, *flags)
+            self.assertTrue(served.serves(port), served.logs())
+        self.assertEqual(served.host, "127.0.0.1")
+        self.confined(served)
+        self.assertEqual(served.ask("PUT", "/v1/stream/s")[0], 201)
+        self.assertEqual(served.append("/v1/stream/s", b"before;")[0], 204)
+        self.assertEqual(served.stop(), 0, served.logs())
+        served.remove()
+
+        # Another container of the image: what it has, the volume kept.
+        served = engine.start(image, *flags)
+        self.assertTrue(served.serves(port), served.logs())
+        self.assertEqual(served.read_all("/v1/stream/s"), b"before;")
+        self.assertEqual(served.append("/v1/stream/s", b"after;")[0], 204)
+        self.assertEqual(served.read_all("/v1/stream/s"), b"before;after;")
+        self.assertEqual(served.stop(), 0, served.logs())
 
 
 if __name__ == "__main__":
