@@ -148,6 +148,12 @@ void Ring::SubmitAndWait(uint64_t wait_ns) {
                result == -EAGAIN);
 }
 
+void Ring::Submit() {
+  const int result = io_uring_submit(&ring_);
+  // What isn't taken yet is submitted with the next.
+  URSULA_CHECK(result >= 0 || result == -EINTR || result == -EBUSY || result == -EAGAIN);
+}
+
 void Ring::Reap() {
   URSULA_CHECK(reaped_.empty());
   unsigned head = 0;

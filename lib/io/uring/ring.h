@@ -62,6 +62,8 @@ class Ring {
   // wait.
   static constexpr uint64_t kForever = UINT64_MAX;
   void SubmitAndWait(uint64_t wait_ns);
+  // Submits what is queued now, not at the turn's end.
+  void Submit();
   // Whether something has completed that isn't delivered yet, as of the last SubmitAndWait.
   bool completed() const { return io_uring_cq_ready(&ring_) > 0; }
   // Calls those that have completed, and returns how many.

@@ -356,6 +356,26 @@ TEST_P(RealDiskTest, WhereDirectIsRefusedTheFileIsBuffered) {
   EXPECT_FALSE((*file)->direct());
 }
 
+// And waits neither for the turn's end nor for what else the turn sends.
+TEST_P(RealDiskTest, ADirectWriteBeginsInItsTurn) {
+  auto file = MustOpen("a", {.create = true, .write = true, .direct = true});
+  if (!file->direct()) GTEST_SKIP() << "no O_DIRECT in " << root_;
+  Blocks old(1, 'o'), fresh(1, 'f'), seen(1);
+  ASSERT_EQ(loops_.Do([&](Op* op) { file->Write(0, old.span(), op); }), 4096);
+  auto again = MustOpen("a", {.direct = true});
+  Waiter waiter;
+  loops_.Run([&] {
+    file->Write(0, fresh.span(), waiter.Armed());
+    const uint64_t end = loops_.loop().fresh_ns() + 10'000'000'000;
+    while (seen.view() != fresh.view() && loops_.loop().fresh_ns() < end) {
+      ASSERT_EQ(again->ReadNow(0, seen.span()), 4096);
+    }
+  });
+  EXPECT_TRUE(seen.view() == fresh.view());
+  waiter.done.Wait();
+  EXPECT_EQ(waiter.result, 4096);
+}
+
 TEST_P(RealDiskTest, ADirectoryCannotTakeAFilesPlace) {
   MustOpen("a", {.create = true, .write = true});
   EXPECT_EQ(disk().MakeDirectory(Path("a")).code(), StatusCode::kIoError);
