@@ -33,7 +33,7 @@ void Replica::Pump() {
 void Replica::TakeSoftState(const raft::SoftState& soft_state) {
   leaders_ms_ = INT64_MIN;
   if (soft_state.role == raft::Role::kLeader) {
-    clock_.BeginTerm();
+    if (sole_voter()) clock_.BeginTerm();  // Else once it has applied what others have stamped.
     renewed_until_ms_ = INT64_MIN;
   } else {
     clock_.EndTerm();
@@ -136,10 +136,9 @@ void Replica::ReleaseDurable() {
 }
 
 // Where the turn has no room for it, it waits for another one, and what comes behind it does; all
-// else goes on meanwhile (2, of Core's contract). Not in a group of several: who has all of a log
-// may be made its leader, who is to have applied it.
+// else goes on meanwhile (2, of Core's contract).
 void Replica::Apply(raft::StorageApply* apply) {
-  if (held_applies_.empty() && MayApply()) return ApplyPage(apply);
+  if (held_applies_.empty() && services_.MayApply()) return ApplyPage(apply);
   URSULA_SOMETIMES("group: what was committed waited for another turn");
   held_applies_.push_back(std::move(*apply));
   services_.applies->Wait(this);
@@ -155,12 +154,24 @@ void Replica::ApplyPage(raft::StorageApply* apply) {
 }
 
 void Replica::ApplyHeld() {
-  while (!held_applies_.empty() && MayApply()) {
+  while (!held_applies_.empty() && services_.MayApply()) {
     raft::StorageApply apply = std::move(held_applies_.front());
     held_applies_.pop_front();
     ApplyPage(&apply);
   }
   if (!held_applies_.empty()) services_.applies->Wait(this);
+}
+
+// Before a snapshot takes the place of what is applied, members included. It is one page at most.
+void Replica::ApplyAllHeld() {
+  pumping_ = true;
+  while (!held_applies_.empty()) {
+    URSULA_SOMETIMES("group: a snapshot came before a page's turn");
+    raft::StorageApply apply = std::move(held_applies_.front());
+    held_applies_.pop_front();
+    ApplyPage(&apply);
+  }
+  pumping_ = false;
 }
 
 void Replica::OnApplyTurn() {
@@ -248,6 +259,7 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 
 // Everything that may call back into this replica, once the core is at rest.
 void Replica::AfterApply() {
+  if (leads() && !clock_.leads()) clock_.BeginTerm();
   CountMemory();
   TellLeader();
   MaybeCheckPayload();

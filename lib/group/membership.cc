@@ -225,8 +225,8 @@ bool Replica::IsActive(ReplicaId member) const {
 
 bool Replica::HeardSince(ReplicaId member, uint64_t ns) const {
   if (member == services_.self) return true;
-  auto heard = heard_ns_.find(member);
-  return heard != heard_ns_.end() && heard->second > ns;
+  auto heard = heard_of_.find(member);
+  return heard != heard_of_.end() && heard->second.ns > ns;
 }
 
 // Which voters come and which go now. Who is replaced goes with the coming of what replaces it; who
@@ -341,7 +341,7 @@ void Replica::ForgetWholeness() {
   if (core_->is_leader()) return;
   whole_peers_.clear();
   shipped_.clear();
-  heard_ns_.clear();
+  heard_of_.clear();
   going_since_ns_ = 0;
   led_not_ns_ = services_.loop->now_ns();
 }

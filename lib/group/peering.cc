@@ -15,6 +15,15 @@ namespace {
 constexpr uint64_t kCampaignNs = 200'000'000;  // Between two that stand for one who has ended.
 constexpr int kCampaigns = 3;                  // Of each; then its timeout goes on.
 
+// As many times CoreBudget::unapplied_max: so that who is made leader by his last word, which is a
+// moment old, doesn't stand back.
+constexpr uint64_t kStandsBackTimes = 4;
+
+// In which a replica says how far it has applied, in what Raft doesn't use there.
+bool Tells(raft::MessageKind kind) {
+  return kind == raft::MessageKind::kAppendReply || kind == raft::MessageKind::kHeartbeatReply;
+}
+
 }  // namespace
 
 void Replica::Send(std::vector<raft::Message> messages) {
@@ -31,6 +40,8 @@ void Replica::Send(std::vector<raft::Message> messages) {
 // can't store it must not be counted for.
 void Replica::SendToPeer(raft::Message message) {
   if (services_.hub == nullptr || state_ == State::kFailed) return;
+  if (Tells(message.kind) && LacksApplied(services_.budget->unapplied_max))
+    message.commit = applied_index_ + 1;
   if (message.kind == raft::MessageKind::kSnapshot) return Ship(std::move(message));
   if (message.kind == raft::MessageKind::kHeartbeat ||
       message.kind == raft::MessageKind::kHeartbeatReply) {
@@ -135,7 +146,11 @@ void Replica::NotePast(const raft::Message& append) {
 void Replica::OnPeerMessage(raft::Message message) {
   if (!Listens(message)) return;
   Schedule();
-  if (core_->is_leader()) heard_ns_[message.from] = services_.loop->now_ns();
+  if (core_->is_leader()) {
+    Heard& heard = heard_of_[message.from];
+    heard.ns = services_.loop->now_ns();
+    if (Tells(message.kind)) heard.applies = message.commit != Index{};
+  }
   if (message.kind == raft::MessageKind::kAppend) NotePast(message);
   if (message.kind == raft::MessageKind::kTimeoutNow) asked_to_lead_ = message.term;
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
@@ -144,6 +159,7 @@ void Replica::OnPeerMessage(raft::Message message) {
     return;
   }
   if (!install_.OnMessage(message)) return;
+  ApplyAllHeld();
   (void)core_->Step(std::move(message));
   Pump();
   install_.AfterMessage();
@@ -218,8 +234,28 @@ void Replica::WatchLeader() {
 }
 
 // What was heard of a moment ago may have ended since; then it is probed.
-bool Replica::CanTakeOver(const raft::PeerStatus& peer) {
-  return !peer.learner && peer.recently_active && peer.state == raft::ProgressState::kReplicate;
+bool Replica::CanTakeOver(const raft::PeerStatus& peer) const {
+  return !peer.learner && peer.recently_active && peer.state == raft::ProgressState::kReplicate &&
+         HasApplied(peer.id);
+}
+
+// After a start a replica has stored, and acknowledges, what it takes seconds to apply; and it
+// leads only then.
+bool Replica::HasApplied(ReplicaId peer) const {
+  auto heard = heard_of_.find(peer);
+  if (heard == heard_of_.end() || !heard->second.applies) return true;
+  URSULA_SOMETIMES("group: one that had much to apply wasn't made leader");
+  return false;
+}
+
+bool Replica::LacksApplied(uint64_t entries) const {
+  return Raw(applied_index_) + entries < Raw(core_->commit());
+}
+
+// Nor does it stand by itself: others have applied more.
+bool Replica::StandsBack() const {
+  const CoreBudget& budget = *services_.budget;
+  return budget.log_hangs || LacksApplied(kStandsBackTimes * budget.unapplied_max);
 }
 
 bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {

@@ -339,7 +339,7 @@ void Replica::Tick() {
   if (state_ == State::kFailed) return WatchTails();
   // A core's replicas begin together: what they say of themselves goes out in the same turns.
   core_->AlignHeartbeats(static_cast<uint32_t>(ticks_++ % kHeartbeatTicks));
-  core_->StandBack(services_.budget->log_hangs);
+  core_->StandBack(StandsBack());
   core_->Tick();
   CampaignIfDue();
   ProposeRecovery();

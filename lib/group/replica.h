@@ -283,8 +283,12 @@ class Replica final : private raft::Driver,
   // What goes on without peers goes on at once; the rest is bounded by deadlines.
   bool sole_voter() const { return sole_voter_; }
   bool follows() const { return !core_->is_leader() && !sole_voter() && state_ != State::kFailed; }
-  // Its clock is the group's; not before it has applied what its log has, members included.
-  bool keeps_time() const { return !follows() && state_ != State::kStarting; }
+  // Its clock is the group's; not before it has applied what its log has, members and what others
+  // have stamped included.
+  bool keeps_time() const {
+    if (sole_voter() || state_ == State::kFailed) return state_ != State::kStarting;
+    return leads();
+  }
 
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
@@ -299,7 +303,10 @@ class Replica final : private raft::Driver,
   void CampaignIfDue();
   void WatchLeader();
   void TellLeader();
-  static bool CanTakeOver(const raft::PeerStatus& peer);
+  bool CanTakeOver(const raft::PeerStatus& peer) const;
+  bool HasApplied(ReplicaId peer) const;
+  bool LacksApplied(uint64_t entries) const;  // Of what it knows to be committed.
+  bool StandsBack() const;
   bool MayLead(NodeId node) const;
   void HandOver();
   void ExpireWaiting();
@@ -375,8 +382,8 @@ class Replica final : private raft::Driver,
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
   void ApplyPage(raft::StorageApply* apply);
-  bool MayApply() const { return !sole_voter() || services_.MayApply(); }
   void ApplyHeld();
+  void ApplyAllHeld();
   void OnApplyTurn() override;
   void ApplyEntry(const raft::Entry& entry);
   // False: it can't be read.
@@ -485,9 +492,13 @@ class Replica final : private raft::Driver,
   bool learns_ = false;  // Or is no member yet, or any more.
   // As leader: learners that have said that they are whole, and those that were sent a snapshot.
   absl::btree_set<ReplicaId> whole_peers_;
-  absl::btree_map<ReplicaId, uint64_t> heard_ns_;  // While it leads.
-  uint64_t led_not_ns_ = 0;                        // When it didn't lead, last.
-  Term asked_to_lead_{};                           // By that term's leader.
+  struct Heard {
+    uint64_t ns = 0;
+    bool applies = false;  // By its own word it has much to apply.
+  };
+  absl::btree_map<ReplicaId, Heard> heard_of_;  // While it leads.
+  uint64_t led_not_ns_ = 0;                     // When it didn't lead, last.
+  Term asked_to_lead_{};                        // By that term's leader.
   uint64_t going_since_ns_ = 0;  // Voters are to go, if the others are heard of since then.
   Term whole_told_{};            // To that term's leader; none: it lacks something, or did.
   Term lacking_told_{};          // To that term's leader.

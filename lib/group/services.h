@@ -37,7 +37,9 @@ struct CoreBudget {
   uint64_t kept_log_bytes_max = uint64_t{1} << 20;
   uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
   uint64_t apply_page_bytes = 128 << 10;  // Of entries that are applied without a look at the turn.
-  std::size_t serves = 0;                 // Answers to peers that lack payload, under way.
+  // Committed entries that who is made leader may not have applied yet: some 60 ms of small ones.
+  uint64_t unapplied_max = 1 << 14;
+  std::size_t serves = 0;                  // Answers to peers that lack payload, under way.
   uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
   // The log's volume doesn't answer: neither a vote nor an entry would become durable, so replicas
   // stand for no election.

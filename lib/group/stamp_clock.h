@@ -69,6 +69,7 @@ class StampClock {
     return copy.last_ms_;
   }
   bool seen_live() const { return seen_live_; }
+  bool leads() const { return leads_; }
 
   // What was stamped last may be long past: the next term begins as the first one did.
   void Forget() { seen_live_ = false; }

@@ -19,7 +19,8 @@ inline constexpr ReplicaId kApplyTarget{UINT64_MAX - 1};
 
 // The numbers stand on the wire; never reuse one. In brackets: the fields a kind uses beside from,
 // to and term; those of an election (votes and pre-votes, questions and answers) also use commit
-// and commit_term, of what their sender knows to be committed: 0, where it tells nothing.
+// and commit_term, of what their sender knows to be committed: 0, where it tells nothing. In
+// answers to appends and heartbeats `commit` is the drivers' own: the core passes it by.
 enum class MessageKind : uint8_t {
   kPropose = 1,          // A follower hands entries to its leader. [entries]
   kAppend = 2,           // AppendEntries. [log_term, index, entries, commit]

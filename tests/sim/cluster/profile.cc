@@ -42,6 +42,7 @@ Profile MakeProfile(Random* random) {
   if (profile.operations % 4 == 1) {
     profile.options.apply_page_bytes = 200;
     profile.options.apply_turn_cost = 1;  // A page a turn.
+    profile.options.unapplied_max = 3;
   }
   return profile;
 }

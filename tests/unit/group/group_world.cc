@@ -139,6 +139,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   budget_.collection_step = options.collection_step;
   budget_.shipment_part_bytes = options.shipment_part_bytes;
   budget_.apply_page_bytes = options.apply_page_bytes;
+  budget_.unapplied_max = options.unapplied_max;
   budget_.waiters_max = options.waiters_max;
   budget_.message_bytes_max = options.wal_segment_bytes;
   return {};

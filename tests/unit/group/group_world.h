@@ -46,6 +46,7 @@ struct WorldOptions {
   uint64_t shipment_part_bytes = 256 << 10;
   uint64_t apply_page_bytes = 128 << 10;
   uint64_t apply_turn_cost = ApplyTurns::kTurnCost;
+  uint64_t unapplied_max = 1 << 14;
   uint64_t peer_window_bytes_max = 16 << 20;
   uint64_t rejoin_bytes_per_second = 0;
   bool balances = false;       // Writes out and evicts as memory wants it, as a core does.
