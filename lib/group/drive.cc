@@ -166,7 +166,6 @@ void Replica::ApplyHeld() {
 void Replica::ApplyAllHeld() {
   pumping_ = true;
   while (!held_applies_.empty()) {
-    URSULA_SOMETIMES("group: a snapshot came before a page's turn");
     raft::StorageApply apply = std::move(held_applies_.front());
     held_applies_.pop_front();
     ApplyPage(&apply);
