@@ -118,7 +118,8 @@ void Shard::FinishStart(Status status) {
 void Shard::CheckpointReplayed() {
   std::erase_if(replayed_, [this](const auto& one) {
     group::Replica& replayed = replica(one.first);
-    if (replayed.applied() < one.second && loop_.now_ns() < replayed_until_ns_) return false;
+    const bool waits = loop_.now_ns() < replayed_until_ns_ || replayed.lags();
+    if (replayed.applied() < one.second && waits) return false;
     replayed.Checkpoint();
     return true;
   });
@@ -302,7 +303,8 @@ void Shard::GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led
 void Shard::Balance() {
   if (stop_done_) return;
   for (auto& [id, replica] : replicas_) {
-    if (replica->log_bytes() > log_bytes_per_group_max_) replica->Checkpoint();
+    // What isn't applied yet stays in it all the same.
+    if (replica->log_bytes() > log_bytes_per_group_max_ && !replica->lags()) replica->Checkpoint();
   }
   // Where payload was refused nothing else may ask for what is left to be written.
   if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4 || budget_.payload_refused) FlushMost();
@@ -401,6 +403,9 @@ Status Shard::Readiness() {
   full_ = false;
   for (auto& [id, replica] : replicas_) {
     Status status = replica->Ready();
+    if (status.ok() && replica->lags()) {
+      status = Status(StatusCode::kUnavailable, "a group applies what its log has; try again");
+    }
     full_ = full_ || status.code() == StatusCode::kStorageFull;
     if ((ready.ok() && !status.ok()) || (hangs && replica->failed())) ready = std::move(status);
   }

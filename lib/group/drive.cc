@@ -37,6 +37,7 @@ void Replica::TakeSoftState(const raft::SoftState& soft_state) {
     renewed_until_ms_ = INT64_MIN;
   } else {
     clock_.EndTerm();
+    held_read_replies_.clear();
     shipments_.Clear();
     catch_ups_.Clear();
   }
@@ -138,7 +139,7 @@ void Replica::ReleaseDurable() {
 // Where the turn has no room for it, it waits for another one, and what comes behind it does; all
 // else goes on meanwhile (2, of Core's contract).
 void Replica::Apply(raft::StorageApply* apply) {
-  if (held_applies_.empty() && services_.MayApply()) return ApplyPage(apply);
+  if (held_applies_.empty() && MayApply()) return ApplyPage(apply);
   URSULA_SOMETIMES("group: what was committed waited for another turn");
   held_applies_.push_back(std::move(*apply));
   services_.applies->Wait(this);
@@ -154,7 +155,7 @@ void Replica::ApplyPage(raft::StorageApply* apply) {
 }
 
 void Replica::ApplyHeld() {
-  while (!held_applies_.empty() && services_.MayApply()) {
+  while (!held_applies_.empty() && MayApply()) {
     raft::StorageApply apply = std::move(held_applies_.front());
     held_applies_.pop_front();
     ApplyPage(&apply);
@@ -162,15 +163,14 @@ void Replica::ApplyHeld() {
   if (!held_applies_.empty()) services_.applies->Wait(this);
 }
 
-// Before a snapshot takes the place of what is applied, members included. It is one page at most.
-void Replica::ApplyAllHeld() {
-  pumping_ = true;
-  while (!held_applies_.empty()) {
-    raft::StorageApply apply = std::move(held_applies_.front());
-    held_applies_.pop_front();
-    ApplyPage(&apply);
-  }
-  pumping_ = false;
+// All that is known to be committed, however long that takes: before a snapshot takes the place of
+// it, for payload that is in the log alone would be gone with that; and before an election that it
+// is asked for, which an unapplied change of members would refuse. False: it can't be read.
+bool Replica::ApplyAll() {
+  applies_all_ = true;
+  Pump();
+  applies_all_ = false;
+  return state_ != State::kFailed && state_ != State::kStopped;
 }
 
 void Replica::OnApplyTurn() {
@@ -256,9 +256,16 @@ void Replica::CarryOut(stream::ApplyResult* result) {
   }
 }
 
+// Its term's first entry is applied, so all is that others have stamped: time goes on from that.
+void Replica::BeginToLead() {
+  if (!leads()) return;
+  if (!clock_.leads()) clock_.BeginTerm();
+  for (raft::Message& reply : std::exchange(held_read_replies_, {})) SendToPeer(std::move(reply));
+}
+
 // Everything that may call back into this replica, once the core is at rest.
 void Replica::AfterApply() {
-  if (leads() && !clock_.leads()) clock_.BeginTerm();
+  BeginToLead();
   CountMemory();
   TellLeader();
   MaybeCheckPayload();

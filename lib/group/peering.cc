@@ -40,8 +40,7 @@ void Replica::Send(std::vector<raft::Message> messages) {
 // can't store it must not be counted for.
 void Replica::SendToPeer(raft::Message message) {
   if (services_.hub == nullptr || state_ == State::kFailed) return;
-  if (Tells(message.kind) && LacksApplied(services_.budget->unapplied_max))
-    message.commit = applied_index_ + 1;
+  if (Tells(message.kind) && lags()) message.commit = applied_index_ + 1;
   if (message.kind == raft::MessageKind::kSnapshot) return Ship(std::move(message));
   if (message.kind == raft::MessageKind::kHeartbeat ||
       message.kind == raft::MessageKind::kHeartbeatReply) {
@@ -52,13 +51,24 @@ void Replica::SendToPeer(raft::Message message) {
   const bool append = message.kind == raft::MessageKind::kAppend;
   const ReplicaId to = message.to;
   const std::size_t entries = message.entries.size();
-  if (message.kind == raft::MessageKind::kReadIndexReply) PutLeadersTime(&message);
+  if (message.kind == raft::MessageKind::kReadIndexReply) {
+    if (!leads()) return HoldReadReply(std::move(message));
+    PutLeadersTime(&message);
+  }
   if (Write(to, append ? Channel::kBulk : Channel::kControl, std::move(message))) {
     services_.budget->stats.peer_sent_entries += entries;
     return;
   }
   URSULA_SOMETIMES("group: a letter to a peer was dropped");
   core_->ReportUnreachable(to);
+}
+
+// It would tell the time of what is applied here, which may be far behind. Who asks asks again.
+void Replica::HoldReadReply(raft::Message reply) {
+  constexpr std::size_t kHeldRepliesMax = 1024;
+  if (!core_->is_leader() || held_read_replies_.size() >= kHeldRepliesMax) return;
+  URSULA_SOMETIMES("group: a read's answer waited for the leader's time");
+  held_read_replies_.push_back(std::move(reply));
 }
 
 // With those of the core's other groups: idle ones have nothing else to say.
@@ -152,17 +162,23 @@ void Replica::OnPeerMessage(raft::Message message) {
     if (Tells(message.kind)) heard.applies = message.commit != Index{};
   }
   if (message.kind == raft::MessageKind::kAppend) NotePast(message);
-  if (message.kind == raft::MessageKind::kTimeoutNow) asked_to_lead_ = message.term;
+  if (message.kind == raft::MessageKind::kTimeoutNow && !GetsReadyToLead(message.term)) return;
   if (message.kind == raft::MessageKind::kReadIndexReply) TakeLeadersTime(&message);
   if (message.kind != raft::MessageKind::kSnapshot) {
     (void)core_->Step(std::move(message));
     return;
   }
-  if (!install_.OnMessage(message)) return;
-  ApplyAllHeld();
+  if (!ApplyAll() || !install_.OnMessage(message)) return;
   (void)core_->Step(std::move(message));
   Pump();
   install_.AfterMessage();
+}
+
+// It is asked to, so it stands, however much it has to apply.
+bool Replica::GetsReadyToLead(Term asked_in) {
+  asked_to_lead_ = asked_in;
+  core_->StandBack(services_.budget->log_hangs);
+  return lags() || ApplyAll();
 }
 
 void Replica::OnPeerLost(NodeId peer, bool ended) {
@@ -234,9 +250,20 @@ void Replica::WatchLeader() {
 }
 
 // What was heard of a moment ago may have ended since; then it is probed.
+bool Replica::MayTakeOver(const raft::PeerStatus& peer) const {
+  return peer.id != services_.self && !peer.learner && peer.recently_active &&
+         peer.state == raft::ProgressState::kReplicate;
+}
+
 bool Replica::CanTakeOver(const raft::PeerStatus& peer) const {
-  return !peer.learner && peer.recently_active && peer.state == raft::ProgressState::kReplicate &&
-         HasApplied(peer.id);
+  return MayTakeOver(peer) && HasApplied(peer.id);
+}
+
+// Nobody else can take over yet, but somebody will.
+bool Replica::AwaitsHeir() const {
+  if (!core_->is_leader() || sole_voter() || hands_over()) return false;
+  const std::vector<raft::PeerStatus> peers = core_->Peers();
+  return std::ranges::any_of(peers, [this](const auto& peer) { return MayTakeOver(peer); });
 }
 
 // After a start a replica has stored, and acknowledges, what it takes seconds to apply; and it

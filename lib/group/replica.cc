@@ -391,7 +391,7 @@ void Replica::MaybeFinishStop() {
     HandOver();  // Others don't know that it stops, and may make it lead again.
     if (hands_over()) Schedule();
   }
-  const bool handing_over = may_hand_over && hands_over();
+  const bool handing_over = may_hand_over && (hands_over() || AwaitsHeir());
   if (handing_over) farewell_ns_ = now_ns + kFarewellNs;
   if (install_.busy() || fetch_.busy()) return;
   if (!stop_done_ || checkpoint_.busy() || !staged_.empty() || !tasks_.empty()) return;

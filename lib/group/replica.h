@@ -177,6 +177,8 @@ class Replica final : private raft::Driver,
   bool Hears(ReplicaId member) const { return IsActive(member); }
   Index applied() const { return applied_index_; }
   Index commit() const { return core_->commit(); }
+  // It knows of much to be committed that it hasn't applied, as after a start.
+  bool lags() const { return LacksApplied(services_.budget->unapplied_max); }
   Index last() const { return core_->last_index(); }
   Term last_term() const { return core_->TermAt(core_->last_index()).value_or(Term{}); }
   // The last that an earlier opening has left, if who proposed it is gone for certain; else 0.
@@ -293,10 +295,12 @@ class Replica final : private raft::Driver,
   // peering.cc: of several replicas.
   void Send(std::vector<raft::Message> messages);
   void SendToPeer(raft::Message message);
+  void HoldReadReply(raft::Message reply);
   void SendBeat(const raft::Message& message);
   bool Write(ReplicaId to, Channel channel, Letter letter);  // False: it was dropped.
   void OnPeerMessage(raft::Message message);
   void NotePast(const raft::Message& append);
+  bool GetsReadyToLead(Term asked_in);
   bool Listens(const raft::Message& message);
   void ReportUnreachable(NodeId node);
   void PlanCampaign(NodeId gone);
@@ -304,7 +308,9 @@ class Replica final : private raft::Driver,
   void WatchLeader();
   void TellLeader();
   bool CanTakeOver(const raft::PeerStatus& peer) const;
+  bool MayTakeOver(const raft::PeerStatus& peer) const;  // Once it has applied what it has.
   bool HasApplied(ReplicaId peer) const;
+  bool AwaitsHeir() const;
   bool LacksApplied(uint64_t entries) const;  // Of what it knows to be committed.
   bool StandsBack() const;
   bool MayLead(NodeId node) const;
@@ -382,8 +388,10 @@ class Replica final : private raft::Driver,
   void ReleaseDurable();
   void Apply(raft::StorageApply* apply);
   void ApplyPage(raft::StorageApply* apply);
+  bool MayApply() const { return applies_all_ || services_.MayApply(); }
   void ApplyHeld();
-  void ApplyAllHeld();
+  bool ApplyAll();
+  void BeginToLead();
   void OnApplyTurn() override;
   void ApplyEntry(const raft::Entry& entry);
   // False: it can't be read.
@@ -459,6 +467,8 @@ class Replica final : private raft::Driver,
   raft::HardState hard_;  // As the core last handed it out.
   bool pumping_ = false;
   std::deque<raft::StorageApply> held_applies_;  // Of earlier turns, from the oldest on.
+  bool applies_all_ = false;
+  std::vector<raft::Message> held_read_replies_;  // Until it leads: they tell the time.
 
   std::vector<Staged> staged_;
   std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as

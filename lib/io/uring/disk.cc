@@ -48,8 +48,9 @@ class UringFile final : public File {
     std::size_t size = std::min(from.size(), kTransferBytesMax);
     io_uring_prep_write(entry, fd_, from.data(), static_cast<unsigned>(size), offset);
     ring_->Attach(entry, op);
-    // The disk begins at once. The kernel keeps what it has for disks until the last of a large
-    // submission is done (block plugging), so what a turn sends to sockets would delay it.
+    // The disk begins before the turn's end. The kernel keeps what it has for disks until the last
+    // of a large submission is done (block plugging): what a turn sends from here on would delay
+    // it.
     if (direct_) ring_->Submit();
   }
 

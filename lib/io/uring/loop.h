@@ -4,8 +4,9 @@
 // it from outside comes through the mailbox.
 //
 // Invariant: a turn sleeps only after it has said so (asleep_) and then found the mailbox empty; so
-// no Post goes unnoticed, and a busy loop is never woken. The kernel is entered once a turn, but
-// while the disk works for this loop: then it polls for a while first (docs/decisions/0010).
+// no Post goes unnoticed, and a busy loop is never woken. The kernel is entered once a turn and
+// once for each write to a disk; while the disk works for this loop it polls, too, before it sleeps
+// (docs/decisions/0010).
 
 #pragma once
 

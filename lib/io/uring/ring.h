@@ -1,7 +1,8 @@
 // lib/io/uring/ring.h
 //
-// One io_uring: set-up, submission entries, one submit-and-wait a turn, and completions by caller-
-// owned objects. Made and used by one thread (SINGLE_ISSUER).
+// One io_uring: set-up, submission entries, a submit-and-wait a turn (and a submission for what
+// can't wait for it), and completions by caller-owned objects. Made and used by one thread
+// (SINGLE_ISSUER).
 //
 // Invariant: completions are copied out of the ring first and called afterwards, so that a callback
 // may submit as much as it likes.

@@ -356,7 +356,6 @@ TEST_P(RealDiskTest, WhereDirectIsRefusedTheFileIsBuffered) {
   EXPECT_FALSE((*file)->direct());
 }
 
-// And waits neither for the turn's end nor for what else the turn sends.
 TEST_P(RealDiskTest, ADirectWriteBeginsInItsTurn) {
   auto file = MustOpen("a", {.create = true, .write = true, .direct = true});
   if (!file->direct()) GTEST_SKIP() << "no O_DIRECT in " << root_;
