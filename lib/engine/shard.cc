@@ -303,8 +303,7 @@ void Shard::GiveUpLeads(const LeadAdvice& advice, std::map<NodeId, uint32_t> led
 void Shard::Balance() {
   if (stop_done_) return;
   for (auto& [id, replica] : replicas_) {
-    // What isn't applied yet stays in it all the same.
-    if (replica->log_bytes() > log_bytes_per_group_max_ && !replica->lags()) replica->Checkpoint();
+    if (replica->log_bytes() > log_bytes_per_group_max_) replica->Checkpoint();
   }
   // Where payload was refused nothing else may ask for what is left to be written.
   if (budget_.unflushed_bytes > budget_.hot_bytes_max / 4 || budget_.payload_refused) FlushMost();
@@ -314,6 +313,7 @@ void Shard::Balance() {
 void Shard::FlushMost() {
   group::Replica* most = nullptr;
   for (auto& [id, replica] : replicas_) {
+    if (!replica->may_flush()) continue;
     if (most == nullptr || replica->unflushed_bytes() > most->unflushed_bytes()) {
       most = replica.get();
     }

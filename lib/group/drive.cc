@@ -163,9 +163,9 @@ void Replica::ApplyHeld() {
   if (!held_applies_.empty()) services_.applies->Wait(this);
 }
 
-// All that is known to be committed, however long that takes: before a snapshot takes the place of
-// it, for payload that is in the log alone would be gone with that; and before an election that it
-// is asked for, which an unapplied change of members would refuse. False: it can't be read.
+// All of its log that is known to be committed, however long that takes: before a snapshot takes
+// the place of it, for payload that is there alone would go with it; and before an election that it
+// is asked for, which an unapplied change of members would refuse. False: it has ended.
 bool Replica::ApplyAll() {
   applies_all_ = true;
   Pump();
@@ -260,7 +260,7 @@ void Replica::CarryOut(stream::ApplyResult* result) {
 void Replica::BeginToLead() {
   if (!leads()) return;
   if (!clock_.leads()) clock_.BeginTerm();
-  for (raft::Message& reply : std::exchange(held_read_replies_, {})) SendToPeer(std::move(reply));
+  for (auto& [to, reply] : std::exchange(held_read_replies_, {})) SendToPeer(std::move(reply));
 }
 
 // Everything that may call back into this replica, once the core is at rest.
@@ -308,7 +308,9 @@ void Replica::MaybeCheckPayload() {
 }
 
 void Replica::MaybeFinishStart() {
-  if (state_ != State::kStarting || core_->applied() < core_->commit()) return;
+  // Among several more is committed all the time: what was known of it at the opening is awaited.
+  const Index awaited = sole_voter() ? core_->commit() : initial_.hard.commit;
+  if (state_ != State::kStarting || core_->applied() < awaited) return;
   if (sole_voter() && (!core_->CommittedInOwnTerm() || !recovery_applied())) return;
   if (sole_voter()) recovered_index_ = applied_index_;
   state_ = State::kRunning;

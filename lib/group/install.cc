@@ -60,11 +60,13 @@ Status Install::Load(std::string_view records) {
   return {};
 }
 
+bool Install::Expects(const raft::Message& message) const {
+  return !stopped_ && state_ == State::kReceiving && message.from == from_ &&
+         DecodeShipment(message.snapshot.data.view()) == shipment_;
+}
+
 bool Install::OnMessage(const raft::Message& message) {
-  if (stopped_ || state_ != State::kReceiving || message.from != from_ ||
-      DecodeShipment(message.snapshot.data.view()) != shipment_) {
-    return false;
-  }
+  if (!Expects(message)) return false;
   Status status = machine_->FinishLoad();
   if (!status.ok()) {
     services_.Log(3, group_, "a peer's snapshot contradicts itself: " + status.message());

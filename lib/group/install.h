@@ -52,6 +52,7 @@ class Install {
 
   void OnPart(ReplicaId from, SnapshotPart part);
   // A kSnapshot has come. False: what it belongs to isn't here; it is to be dropped.
+  bool Expects(const raft::Message& message) const;
   bool OnMessage(const raft::Message& message);
   // Raft has looked at the message, and either Begin was called or the parts aren't wanted.
   void AfterMessage();

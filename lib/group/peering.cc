@@ -63,12 +63,11 @@ void Replica::SendToPeer(raft::Message message) {
   core_->ReportUnreachable(to);
 }
 
-// It would tell the time of what is applied here, which may be far behind. Who asks asks again.
+// It would tell the time of what is applied here, which may be far behind.
 void Replica::HoldReadReply(raft::Message reply) {
-  constexpr std::size_t kHeldRepliesMax = 1024;
-  if (!core_->is_leader() || held_read_replies_.size() >= kHeldRepliesMax) return;
+  if (!core_->is_leader()) return;
   URSULA_SOMETIMES("group: a read's answer waited for the leader's time");
-  held_read_replies_.push_back(std::move(reply));
+  held_read_replies_.insert_or_assign(reply.to, std::move(reply));
 }
 
 // With those of the core's other groups: idle ones have nothing else to say.
@@ -168,7 +167,9 @@ void Replica::OnPeerMessage(raft::Message message) {
     (void)core_->Step(std::move(message));
     return;
   }
-  if (!ApplyAll() || !install_.OnMessage(message)) return;
+  const bool newer = message.term >= core_->term() && message.snapshot.meta.index > core_->commit();
+  if (newer && install_.Expects(message) && !ApplyAll()) return;
+  if (!install_.OnMessage(message)) return;
   (void)core_->Step(std::move(message));
   Pump();
   install_.AfterMessage();
@@ -177,6 +178,7 @@ void Replica::OnPeerMessage(raft::Message message) {
 // It is asked to, so it stands, however much it has to apply.
 bool Replica::GetsReadyToLead(Term asked_in) {
   asked_to_lead_ = asked_in;
+  if (asked_in < core_->term()) return true;  // And not heard.
   core_->StandBack(services_.budget->log_hangs);
   return lags() || ApplyAll();
 }
@@ -214,7 +216,7 @@ void Replica::PlanCampaign(NodeId gone) {
 
 void Replica::CampaignIfDue() {
   if (core_->leader() != raft::kNoReplica || core_->is_leader()) campaign_at_ns_ = UINT64_MAX;
-  if (services_.loop->now_ns() < campaign_at_ns_) return;
+  if (services_.loop->now_ns() < campaign_at_ns_ || StandsBack()) return;
   URSULA_SOMETIMES("group: a follower stood for its leader that had ended");
   campaign_at_ns_ =
       --campaigns_left_ == 0 ? UINT64_MAX : services_.loop->now_ns() + 2 * kCampaignNs;
@@ -276,13 +278,14 @@ bool Replica::HasApplied(ReplicaId peer) const {
 }
 
 bool Replica::LacksApplied(uint64_t entries) const {
-  return Raw(applied_index_) + entries < Raw(core_->commit());
+  return Raw(applied_index_) + entries < Raw(std::min(core_->commit(), log_.last()));
 }
 
 // Nor does it stand by itself: others have applied more.
 bool Replica::StandsBack() const {
   const CoreBudget& budget = *services_.budget;
-  return budget.log_hangs || LacksApplied(kStandsBackTimes * budget.unapplied_max);
+  return budget.log_hangs ||
+         (!sole_voter() && LacksApplied(kStandsBackTimes * budget.unapplied_max));
 }
 
 bool Replica::HandOverTo(NodeId node, uint64_t lag_max) {

@@ -177,7 +177,7 @@ class Replica final : private raft::Driver,
   bool Hears(ReplicaId member) const { return IsActive(member); }
   Index applied() const { return applied_index_; }
   Index commit() const { return core_->commit(); }
-  // It knows of much to be committed that it hasn't applied, as after a start.
+  // It has much that it knows to be committed and hasn't applied, as after a start.
   bool lags() const { return LacksApplied(services_.budget->unapplied_max); }
   Index last() const { return core_->last_index(); }
   Term last_term() const { return core_->TermAt(core_->last_index()).value_or(Term{}); }
@@ -217,8 +217,9 @@ class Replica final : private raft::Driver,
   void RenewSnapshot() {
     if (state_ != State::kStarting && !unreadable_) checkpoint_.RequestBase();
   }
+  bool may_flush() const { return state_ != State::kStarting && !unreadable_; }
   void Flush() {  // Memory wants its payload written out.
-    if (state_ != State::kStarting && !unreadable_) checkpoint_.Flush();
+    if (may_flush()) checkpoint_.Flush();
   }
   uint64_t EvictTo(uint64_t bytes);  // Of the hot ring; what is left.
   uint64_t log_bytes() const { return log_.bytes(); }
@@ -311,7 +312,7 @@ class Replica final : private raft::Driver,
   bool MayTakeOver(const raft::PeerStatus& peer) const;  // Once it has applied what it has.
   bool HasApplied(ReplicaId peer) const;
   bool AwaitsHeir() const;
-  bool LacksApplied(uint64_t entries) const;  // Of what it knows to be committed.
+  bool LacksApplied(uint64_t entries) const;  // Of what it has and knows to be committed.
   bool StandsBack() const;
   bool MayLead(NodeId node) const;
   void HandOver();
@@ -468,7 +469,8 @@ class Replica final : private raft::Driver,
   bool pumping_ = false;
   std::deque<raft::StorageApply> held_applies_;  // Of earlier turns, from the oldest on.
   bool applies_all_ = false;
-  std::vector<raft::Message> held_read_replies_;  // Until it leads: they tell the time.
+  // The last to each, which confirms what the ones before did. Until it leads: they tell the time.
+  absl::btree_map<ReplicaId, raft::Message> held_read_replies_;
 
   std::vector<Staged> staged_;
   std::vector<Staged> proposing_;  // Empty but in ProposeStaged; kept for its capacity, as
