@@ -14,6 +14,24 @@ constexpr uint64_t kSecond = 1'000'000'000;
 
 uint64_t Other(ClusterWorld& cluster, uint64_t than) { return than % cluster.size() + 1; }
 
+// Three with a stream that all of them have.
+struct ThreeWithStream : ClusterWorld {
+  ThreeWithStream() : ClusterWorld(3) {
+    OpenAll();
+    EXPECT_TRUE(CreateNow("s"));
+    EXPECT_TRUE(AwaitEqual());
+  }
+};
+
+// Waits at its tail for ten minutes.
+ReadRequest AtTail() {
+  ReadRequest request;
+  request.stream = NameOf("s");
+  request.from_tail = true;
+  request.wait_ms = 600'000;
+  return request;
+}
+
 TEST(ReplicationTest, ThreeElectOneAndApplyTheSame) {
   ClusterWorld cluster(3);
   cluster.OpenAll();
@@ -388,20 +406,13 @@ TEST(ReplicationTest, AReaderWhoWaitsAtAFollowerKeepsAStream) {
 }
 
 TEST(ReplicationTest, AReplicaThatHearsOfNobodyEndsItsTails) {
-  ClusterWorld cluster(3);
-  cluster.OpenAll();
-  ASSERT_TRUE(cluster.CreateNow("s"));
-  ASSERT_TRUE(cluster.AwaitEqual());
+  ThreeWithStream cluster;
   const uint64_t leader = *cluster.Leader();
   for (const uint64_t cut : {Other(cluster, leader), leader}) {
-    ReadRequest request;
-    request.stream = NameOf("s");
-    request.from_tail = true;
-    request.wait_ms = 600'000;
-    ReadRequest local = request;
+    ReadRequest local = AtTail();
     local.consistency = Consistency::kLocal;
     local.staleness_ms_max = 600'000;
-    const AskedRead tail = cluster.node(cut).Read(request);
+    const AskedRead tail = cluster.node(cut).Read(AtTail());
     const AskedRead old = cluster.node(cut).Read(local);
     const uint64_t rounds = cluster.replica(cut).read_rounds();
     cluster.RunFor(30 * kSecond);
@@ -426,18 +437,11 @@ TEST(ReplicationTest, AReplicaThatHearsOfNobodyEndsItsTails) {
 
 // Whose frame had just come when the node was cut off asks for the next one behind a round.
 TEST(ReplicationTest, ATailThatIsAskedForWhereNobodyIsHeardEndsAsSoon) {
-  ClusterWorld cluster(3);
-  cluster.OpenAll();
-  ASSERT_TRUE(cluster.CreateNow("s"));
-  ASSERT_TRUE(cluster.AwaitEqual());
+  ThreeWithStream cluster;
   const uint64_t leader = *cluster.Leader();
   for (const uint64_t cut : {Other(cluster, leader), leader}) {
     cluster.network().Isolate(NodeId{cut});
-    ReadRequest request;
-    request.stream = NameOf("s");
-    request.from_tail = true;
-    request.wait_ms = 600'000;
-    const AskedRead tail = cluster.node(cut).Read(request);
+    const AskedRead tail = cluster.node(cut).Read(AtTail());
     cluster.RunFor(4 * kSecond);
     EXPECT_FALSE(tail->reply.has_value()) << tail->text();
     cluster.RunFor(950'000'000);

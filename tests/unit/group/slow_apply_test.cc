@@ -157,6 +157,17 @@ TEST(SlowApplyTest, OneOfSeveralAppliesOverManyTurnsAndIsNotAskedToLeadMeanwhile
   one.ExpectAlike();
 }
 
+TEST(SlowApplyTest, AStartEndsThoughMoreIsCommittedMeanwhile) {
+  Lagging one;
+  one.cluster.Pause(one.away, 60 * kSecondNs);
+  for (int i = 0; i < 50; ++i) one.Append("more ");
+  one.GoOn();
+  ASSERT_FALSE(one.cluster.node(one.away).started());
+  while (!one.cluster.node(one.away).started()) ASSERT_TRUE(one.Go());
+  EXPECT_TRUE(one.Lags());
+  one.ExpectAlike();
+}
+
 TEST(SlowApplyTest, AStopHandsOverToAnotherOne) {
   Lagging one;
   while (!one.Lags()) ASSERT_TRUE(one.Go());
