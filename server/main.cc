@@ -199,13 +199,18 @@ std::atomic<const Daemon*> daemon_that_stops = nullptr;
 
 void OnStopTakesTooLong(int /*signal*/) {
   const Daemon* daemon = daemon_that_stops;
-  for (const char* part : {"ursulad: the stop has waited for too long for ",
-                           daemon == nullptr ? "its end" : daemon->stopping(),
-                           ": the process ends without it; what was acknowledged is on disk\n"}) {
-    pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};  // Somebody may not read.
-    if (poll(&room, 1, 0) == 1) {
-      [[maybe_unused]] ssize_t written = write(STDERR_FILENO, part, std::strlen(part));
-    }
+  // In one piece: a core that runs still may write a line meanwhile.
+  char line[256];
+  std::size_t size = 0;
+  for (std::string_view part :
+       {std::string_view("ursulad: the stop has waited for too long for "),
+        std::string_view(daemon == nullptr ? "its end" : daemon->stopping()),
+        std::string_view(": the process ends without it; what was acknowledged is on disk\n")}) {
+    size += part.copy(line + size, sizeof(line) - size);
+  }
+  pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};  // Somebody may not read.
+  if (poll(&room, 1, 0) == 1) {
+    [[maybe_unused]] ssize_t written = write(STDERR_FILENO, line, size);
   }
   _exit(kExitFailed);
 }
