@@ -34,6 +34,7 @@ void Shard::Start(ShardStart start, Function<void(Status)> done) {
     uint32_t ordinal = Raw(loop_.core());
     storage::LogLine log = start_.wal.log;
     const bool direct = start_.wal.direct;
+    start_.wal.read_back = start_.transport != nullptr;
     wal_ = storage::MakeDiskWal(&loop_, *start_.directory, ordinal, std::move(start_.wal), this);
     storage::PayloadStoreOptions options;
     options.held_bytes_max = start_.inflight_read_bytes_max;

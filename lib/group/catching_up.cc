@@ -81,6 +81,41 @@ void Replica::OnCatchUpDue(ReplicaId to) {
   Schedule();
 }
 
+// Where the disk is full what nobody needs is the first to go.
+void Replica::KeepForPeers() {
+  Index from{UINT64_MAX};
+  const uint64_t now_ns = services_.loop->now_ns();
+  const uint64_t since_ns = now_ns - std::min(now_ns, services_.budget->log_kept_ns);
+  const bool ended = state_ == State::kFailed || state_ == State::kStopped;
+  if (core_->is_leader() && !ended && !services_.budget->storage_full()) {
+    for (const raft::PeerStatus& peer : core_->Peers()) {
+      // Who hasn't been heard of since this one leads may have been a moment before.
+      const bool comes_back = HeardSince(peer.id, since_ns) || led_not_ns_ > since_ns;
+      if (peer.id == services_.self || !comes_back) continue;
+      // Who takes over a snapshot goes on from there.
+      from = std::min(from, std::max(peer.match, peer.pending_snapshot) + 1);
+    }
+  }
+  window_.Keep(from);
+}
+
+// One thing at a time is at hand: not before who waits for the pace has what was read for it.
+void Replica::ReadMissed() {
+  if (!log_.has_missed()) return;
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (log_.IsFilled(peer.next) && catch_ups_.Waits(peer.id)) return;
+  }
+  window_.ReadMissed();
+}
+
+void Replica::OnWindowRead() {
+  if (!core_->is_leader() || state_ == State::kFailed || state_ == State::kStopped) return;
+  for (const raft::PeerStatus& peer : core_->Peers()) {
+    if (peer.id != services_.self && peer.next < log_.first_in_memory()) core_->SendMore(peer.id);
+  }
+  Schedule();
+}
+
 // ---- as leader: a snapshot for a peer ----------------------------------------------------------
 
 void Replica::Ship(raft::Message message) {
@@ -99,7 +134,7 @@ uint64_t Replica::KeptBytesMax() const {
   if (alone_) return 0;
   const uint64_t kept = services_.budget->kept_log_bytes_max;
   const bool brings_up = shipments_.size() > 0 || FeedsOneBehind();
-  return brings_up ? 4 * std::max(kept, uint64_t{4} << 20) : kept;
+  return brings_up && !window_.holds() ? 4 * std::max(kept, uint64_t{4} << 20) : kept;
 }
 
 bool Replica::FeedsOneBehind() const {

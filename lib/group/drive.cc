@@ -27,6 +27,7 @@ void Replica::Pump() {
     ReleaseDurable();
   }
   pumping_ = false;
+  ReadMissed();
   AfterApply();
 }
 
@@ -337,6 +338,7 @@ void Replica::Fail(Status status) {
   if (unreadable_) barrier_.FailAll(failure_);
   EndSettling(failure_);
   catch_ups_.Clear();
+  window_.Keep(Index{UINT64_MAX});
   fetch_.Stop();  // Answers aren't heard any more; nor do deadlines pass.
   if (starting && start_done_) std::exchange(start_done_, nullptr)(std::move(status));
   for (Proposals::Waiter& waiter : proposals_.TakeAll()) {

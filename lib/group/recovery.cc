@@ -113,16 +113,16 @@ Result<raft::ConfState> DecodeSnapshotHeader(std::string_view header) {
   return conf;
 }
 
-Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record) {
-  if (record.payload.empty() || static_cast<uint8_t>(record.payload.data()[0]) >
-                                    static_cast<uint8_t>(raft::EntryKind::kConfChangeSet)) {
+Result<raft::Entry> DecodeEntry(Index index, Term term, const Bytes& record) {
+  if (record.empty() || static_cast<uint8_t>(record.data()[0]) >
+                            static_cast<uint8_t>(raft::EntryKind::kConfChangeSet)) {
     return Status(StatusCode::kDataLoss, "a log entry's kind is unknown");
   }
   raft::Entry entry;
-  entry.index = record.index;
-  entry.term = record.term;
-  entry.kind = static_cast<raft::EntryKind>(record.payload.data()[0]);
-  entry.payload = record.payload.Slice(1);
+  entry.index = index;
+  entry.term = term;
+  entry.kind = static_cast<raft::EntryKind>(record.data()[0]);
+  entry.payload = record.Slice(1);
   return entry;
 }
 
@@ -161,7 +161,7 @@ Status Recovery::OnRecord(storage::RecoveredRecord record) {
     return {};
   }
   if (record.kind == storage::RecordKind::kReset) return OnReset(record.index, record.group);
-  Result<raft::Entry> entry = DecodeEntry(record);
+  Result<raft::Entry> entry = DecodeEntry(record.index, record.term, record.payload);
   if (!entry.ok()) return entry.status();
   return OnEntry(std::move(*entry), record.group);
 }

@@ -56,7 +56,7 @@ std::string EncodeSnapshotHeader(const raft::ConfState& conf);
 Result<raft::ConfState> DecodeSnapshotHeader(std::string_view header);
 
 // An entry's record carries its kind before its payload.
-Result<raft::Entry> DecodeEntry(const storage::RecoveredRecord& record);
+Result<raft::Entry> DecodeEntry(Index index, Term term, const Bytes& record);
 
 // Gathers what storage finds, for all groups.
 class Recovery final : public storage::RecoverySink {

@@ -47,6 +47,7 @@ Replica::Replica(const Services& services, GroupId group, RecoveredGroup recover
       barrier_(services.self, services.opening, RoundNs(services.budget->read_ns_max)),
       leader_seen_ns_(services.loop->now_ns()),
       catch_ups_(services, this),
+      window_(services, group, &log_, this),
       checkpoint_(services, group, this),
       shipments_(this, services.budget->shipment_part_bytes),
       install_(services, group, this),
@@ -317,8 +318,9 @@ void Replica::OnCheckpointed(const raft::SnapshotMeta& meta) {
   // The log still says that there is a snapshot, once it has nothing else of what is in it.
   hard_.commit = std::max(hard_.commit, meta.index);
   PersistState(written_index_);
+  KeepForPeers();
   services_.wal->Release(group_, meta.index);
-  log_.Compact(meta, KeptBytesMax());
+  log_.Compact(meta, KeptBytesMax(), window_.from());
 }
 
 void Replica::OnBase(std::shared_ptr<const BaseSnapshot> base) {
@@ -347,6 +349,7 @@ void Replica::Tick() {
   TellWhole();
   if (state_ == State::kRunning) WatchLeader();
   if (catch_ups_.Tick()) NoteCatchUps();
+  KeepForPeers();
   WatchShipments();
   install_.Tick();
   fetch_.Tick();

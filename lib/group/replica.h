@@ -29,6 +29,7 @@
 #include "lib/group/group_log.h"
 #include "lib/group/install.h"
 #include "lib/group/letter_format.h"
+#include "lib/group/log_window.h"
 #include "lib/group/members.h"
 #include "lib/group/proposals.h"
 #include "lib/group/read_task.h"
@@ -50,6 +51,7 @@ class Replica final : private raft::Driver,
                       private CheckpointHost,
                       private ShipHost,
                       private CatchUpHost,
+                      private LogWindowHost,
                       private InstallHost,
                       private FetchHost,
                       private storage::PayloadWatcher {
@@ -223,6 +225,7 @@ class Replica final : private raft::Driver,
   }
   uint64_t EvictTo(uint64_t bytes);  // Of the hot ring; what is left.
   uint64_t log_bytes() const { return log_.bytes(); }
+  uint64_t kept_log_bytes() const { return log_.kept_bytes(); }  // For peers, in memory.
   uint64_t hot_bytes() const { return ring_.bytes(); }
   uint64_t unflushed_bytes() const { return ring_.UnflushedBytes(); }
   void Stop(Function<void()> done);
@@ -353,6 +356,9 @@ class Replica final : private raft::Driver,
   void OnShipmentLost(ReplicaId to) override;
   uint64_t DrawShipment() override;
   void WatchShipments();
+  void KeepForPeers();
+  void ReadMissed();
+  void OnWindowRead() override;
   uint64_t KeptBytesMax() const;
   bool FeedsOneBehind() const;
   uint64_t HistoryOfGroup() override { return machine_->history(); }
@@ -555,6 +561,7 @@ class Replica final : private raft::Driver,
   bool recovery_pending_ = false;  // So is that.
 
   CatchUps catch_ups_;
+  LogWindow window_;
   CheckpointJob checkpoint_;
   Shipments shipments_;
   Install install_;

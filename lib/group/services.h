@@ -35,10 +35,13 @@ struct CoreBudget {
   uint64_t unflushed_bytes = 0;  // Of that, what the payload store doesn't have yet.
   // Entries of each group that a snapshot holds already, kept for peers that are a little behind.
   uint64_t kept_log_bytes_max = uint64_t{1} << 20;
+  // What a peer lacks that was heard of so recently stays in the log itself (log_window.h).
+  uint64_t log_kept_ns = 60'000'000'000;
   uint64_t shipment_part_bytes = 256 << 10;  // Of a snapshot on its way to a peer.
   uint64_t apply_page_bytes = 128 << 10;  // Of entries that are applied without a look at the turn.
   // Committed entries that who is made leader may not have applied yet: some 60 ms of small ones.
   uint64_t unapplied_max = 1 << 14;
+  uint64_t log_entries_read = 0;           // Back from the log, for peers that were away.
   std::size_t serves = 0;                  // Answers to peers that lack payload, under way.
   uint64_t stored_bytes_max = UINT64_MAX;  // Of the payload store; a limit without a directory.
   // The log's volume doesn't answer: neither a vote nor an entry would become durable, so replicas

@@ -29,7 +29,8 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
           loop, directory, [this] { return path_ + "/" + FormatSegmentName(NameOf(end_.segment)); },
           [this](Status lost) { Fail(std::move(lost)); }),
       keeper_(loop, {path_, options_.segment_bytes, options_.direct}, this),
-      scrub_(loop, this) {
+      scrub_(loop, this),
+      reader_(loop, directory.id(), log_, this) {
   URSULA_CHECK(ordinal < 1 << 16);
   URSULA_CHECK(options_.segment_bytes % kWalBlockBytes == 0);
   URSULA_CHECK(options_.segment_bytes >= 4 * kWalBlockBytes);
@@ -41,6 +42,7 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
       std::min<uint64_t>(options_.staged_bytes_max, options_.segment_bytes / 2);
   seal_timer_.Then<&DiskWal::OnSealTimer>(this);
   space_timer_.Then<&DiskWal::OnSpaceTimer>(this);
+  keep_timer_.Then<&DiskWal::OnKeepTimer>(this);
   if (options_.old_logs == nullptr) return;
   if (ordinal_ == 0) options_.old_logs->Attach(loop);
   // Before: this log may be the first to release something.
@@ -178,12 +180,18 @@ void DiskWal::FinishBatch() {
   ++sequence_;
   const uint32_t seed = BatchSeed(directory_id_, log_, end_.segment, sequence_);
   uint32_t record_sum = seed;
+  if (options_.read_back) index_.OnBatch(end_);
   for (uint32_t offset = kBatchHeaderBytes; offset < batch_.size;) {
     char* record = data + offset;
     const RecordHeader header = LoadRecordHeader(record);
     SealRecord(record, kRecordHeaderBytes + header.length, seed);
     record_sum = AddToRecordSum(record_sum, record);
     tracker_.OnWriting(header);
+    if (options_.read_back && header.kind == RecordKind::kEntry) {
+      index_.OnEntry(header.group, header.index);
+    } else if (header.kind == RecordKind::kReset) {
+      index_.OnReset(header.group);
+    }
     offset += kRecordHeaderBytes + header.length;
   }
   StoreBatchHeader(data,
@@ -285,6 +293,7 @@ void DiskWal::Fail(Status status) {
   staged_.clear();
   loop_.CancelTimer(&seal_timer_);
   loop_.CancelTimer(&space_timer_);
+  loop_.CancelTimer(&keep_timer_);
   if (options_.log) options_.log(LogLevel::kError, failure_.message());
   if (start_done_) {
     Function<void(Status)> done = std::move(start_done_);
@@ -321,7 +330,8 @@ void DiskWal::ContinueStop() {
 void DiskWal::FinishStop() {
   state_ = State::kStopped;
   loop_.CancelTimer(&space_timer_);
-  keeper_.Stop([this] { watch_.Stop([this] { EndStop(); }); });
+  loop_.CancelTimer(&keep_timer_);
+  keeper_.Stop([this] { watch_.Stop([this] { reader_.Stop([this] { EndStop(); }); }); });
 }
 
 void DiskWal::EndStop() {

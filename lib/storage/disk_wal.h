@@ -19,9 +19,11 @@
 #include "lib/storage/aligned_buffer.h"
 #include "lib/storage/directory_watch.h"
 #include "lib/storage/disk_wal_options.h"
+#include "lib/storage/entry_reader.h"
 #include "lib/storage/file_scrub.h"
 #include "lib/storage/segment_keeper.h"
 #include "lib/storage/wal.h"
+#include "lib/storage/wal_index.h"
 #include "lib/storage/wal_tracker.h"
 
 namespace ursula::storage {
@@ -29,7 +31,8 @@ namespace ursula::storage {
 class DiskWal final : public Wal,
                       private io::TurnHook,
                       private SegmentKeeper::Listener,
-                      private FileScrub::Files {
+                      private FileScrub::Files,
+                      private EntryReader::Source {
  public:
   DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordinal, DiskWalOptions options,
           Wal::Listener* listener);
@@ -39,6 +42,10 @@ class DiskWal final : public Wal,
   uint64_t Append(const WalRecord& record) override;
   uint32_t record_bytes_max() const override;
   void Release(GroupId group, Index upto) override;
+  void Keep(GroupId group, Index from) override;
+  bool KeepsMore() const override;
+  Index ReadableFrom(GroupId group) const override;
+  void ReadEntries(GroupId group, Index from, EntriesRead done) override;
   Status ReadyFor(const Work& work) const override;
   WalStats stats() const override;
   ScrubTarget* scrub() override { return &scrub_; }
@@ -89,6 +96,13 @@ class DiskWal final : public Wal,
   void PrepareNext();
   void PrepareNextWithinLimit();
   bool front_reusable() const;
+  bool FrontIsTooMuch();
+  bool KeepsFromOthers();
+  bool MayGrowToKeep() const;
+  // With the current segment and the next, so that half of the log is for what is kept.
+  uint64_t KeptUpTo() const { return options_.log_bytes_max / 4 * 3; }
+  void WatchKept();
+  void OnKeepTimer();
   bool Rotate();  // False: the next segment isn't ready; OnSegmentReady goes on.
   void AppendRecoveredStates();
   void ReleaseOld(GroupId group, Index upto);
@@ -97,6 +111,7 @@ class DiskWal final : public Wal,
   uint64_t disk_bytes() const;
   bool may_grow() const;  // By a segment.
   bool RoomForNext() const;
+  bool HasRoomFor(uint64_t segments) const;  // Of each log, on the volume.
   uint32_t FirstSegmentBytes() const;
   std::string TakeSpare(uint32_t bytes);
   // The next segment isn't sure: whether the work fits in this one.
@@ -115,6 +130,10 @@ class DiskWal final : public Wal,
   bool IsScrubbed(const FileScrub::Item& item) const override;
   std::unique_ptr<FileCheck> CheckOf(const FileScrub::Item& item) const override;
   void OnFileDamaged(const FileScrub::Item& item, const Status& status) override;
+  void OnSegmentDamaged(uint32_t number, const Status& status);
+  std::optional<WalChunk> FindEntry(GroupId group, Index index) const override;
+  std::string PathOf(uint32_t segment) const override;
+  void OnEntriesDamaged(uint32_t segment, const Status& status) override;
 
   io::Loop& loop_;
   const uint64_t directory_id_;
@@ -161,6 +180,10 @@ class DiskWal final : public Wal,
 
   DirectoryWatch watch_;
   WalTracker tracker_;
+  WalIndex index_;
+  bool room_ = true;           // Besides what is kept, as of
+  uint64_t room_seen_ns_ = 0;  // then.
+  uint64_t gave_up_ns_ = 0;    // When something that was kept left last.
   SegmentKeeper keeper_;
   std::map<GroupId, Index> old_last_;            // Old logs' groups of this core, not yet released.
   std::vector<std::pair<GroupId, Index>> held_;  // Releases to old logs that wait for the states.
@@ -177,8 +200,10 @@ class DiskWal final : public Wal,
 
   WalStats stats_;
   FileScrub scrub_;
+  EntryReader reader_;
   io::Timer seal_timer_;
   io::Timer space_timer_;  // Another try to get a segment.
+  io::Timer keep_timer_;
   io::Op op_;
 };
 

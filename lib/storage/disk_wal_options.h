@@ -30,6 +30,7 @@ struct DiskWalOptions {
   uint32_t idle_segments_max = 2;           // Released segments kept to be recycled.
   uint64_t seal_idle_ns = 50'000'000;       // An idle log is sealed after this.
   uint64_t space_retry_ns = 1'000'000'000;  // Between two tries on a full disk.
+  bool read_back = false;                   // ReadEntries is to find what is appended.
   bool direct = true;                       // O_DIRECT|O_DSYNC where the file system can.
   // What RecoverLogs gave that is this core's. The states are appended again by Start, so that old
   // segments need not stay for them.

@@ -13,6 +13,9 @@ namespace ursula::storage {
 namespace {
 constexpr uint64_t kPinnedIntervalNs = 10'000'000;
 constexpr uint64_t kRottenIntervalNs = 500'000'000;
+constexpr uint64_t kRoomSeenNs = 100'000'000;
+// A log that had no room for what was wanted has hardly more a moment later.
+constexpr uint64_t kGaveUpNs = 60'000'000'000;
 }  // namespace
 
 void DiskWal::Start(Function<void(Status)> done) {
@@ -35,9 +38,12 @@ void DiskWal::Start(Function<void(Status)> done) {
 
 // For two of each log, so that none is refused what this one was promised.
 bool DiskWal::RoomForNext() const {
+  return HasRoomFor(2) && disk_bytes() + options_.segment_bytes <= options_.log_bytes_max;
+}
+
+bool DiskWal::HasRoomFor(uint64_t segments) const {
   const Result<uint64_t> free = loop_.disk().FreeBytes(path_);
-  return free.ok() && *free >= 2 * uint64_t{options_.segment_bytes} * options_.log_count &&
-         disk_bytes() + options_.segment_bytes <= options_.log_bytes_max;
+  return free.ok() && *free >= segments * options_.segment_bytes * options_.log_count;
 }
 
 // As small as the states allow: a process that dies before it has appended anything leaves one. But
@@ -86,6 +92,18 @@ void DiskWal::Release(GroupId group, Index upto) {
   Maintain();
 }
 
+void DiskWal::Keep(GroupId group, Index from) {
+  if (tracker_.Keep(group, from)) Maintain();
+}
+
+// Others may fill the volume while this log has nothing to do.
+void DiskWal::WatchKept() {
+  if (stopping_ || keep_timer_.running() || tracker_.kept_segments() == 0) return;
+  loop_.StartTimer(&keep_timer_, loop_.now_ns() + options_.space_retry_ns);
+}
+
+void DiskWal::OnKeepTimer() { Maintain(); }
+
 void DiskWal::ReleaseOld(GroupId group, Index upto) {
   auto found = old_last_.find(group);
   if (found == old_last_.end()) return;
@@ -114,13 +132,14 @@ void DiskWal::Maintain() {
     }
   }
   LeaveRotten();
+  WatchKept();
   if (!keeper_.idle()) return;
   const bool front_may_go = free > 0 && !tracker_.front_has_states();
   if (next_file_ == nullptr) {
     if (unused_) return;
     if (space_missing_ && space_timer_.running() && !front_may_go) return;
     PrepareNextWithinLimit();
-  } else if (front_may_go && (free > options_.idle_segments_max || rotten_.has_value())) {
+  } else if (front_may_go && (rotten_ || FrontIsTooMuch())) {
     keeper_.Remove(NameOf(PopFront()));
   }
 }
@@ -134,7 +153,35 @@ void DiskWal::PrepareNextWithinLimit() {
 
 bool DiskWal::front_reusable() const {
   const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
-  return old_gone && tracker_.free_segments() > 0 && !tracker_.front_has_states();
+  if (!old_gone || tracker_.free_segments() == 0 || tracker_.front_has_states()) return false;
+  return !tracker_.front_is_kept() || !MayGrowToKeep();
+}
+
+// Of what leaves the oldest goes first, so what isn't wanted before what is.
+bool DiskWal::FrontIsTooMuch() {
+  if (tracker_.unwanted_segments() > options_.idle_segments_max) return true;
+  return tracker_.kept_segments() > 0 && (disk_bytes() > KeptUpTo() || KeepsFromOthers());
+}
+
+// What is kept takes the room that somebody needs, as of a moment ago.
+bool DiskWal::KeepsFromOthers() {
+  if (loop_.now_ns() - room_seen_ns_ >= kRoomSeenNs) {
+    room_seen_ns_ = loop_.now_ns();
+    room_ = HasRoomFor(2);
+  }
+  return !room_;
+}
+
+// One segment more rather than one that is kept used again. A segment of room more than what makes
+// it leave: else its own coming would.
+bool DiskWal::MayGrowToKeep() const {
+  const bool room = disk_bytes() + options_.segment_bytes <= KeptUpTo();
+  return room && !rotten_ && !space_missing_ && HasRoomFor(3);
+}
+
+bool DiskWal::KeepsMore() const {
+  const bool gave_up = gave_up_ns_ != 0 && loop_.now_ns() - gave_up_ns_ < kGaveUpNs;
+  return !gave_up && MayGrowToKeep();
 }
 
 // Empty if there is none. A small segment isn't made of a large spare: each opening would keep one.
@@ -222,6 +269,7 @@ bool DiskWal::Rotate() {
 
 void DiskWal::OnSegmentRemoved() {
   ++stats_.segments_removed;
+  room_seen_ns_ = 0;
   Maintain();
 }
 
@@ -254,6 +302,7 @@ uint64_t DiskWal::disk_bytes() const {
 WalStats DiskWal::stats() const {
   WalStats stats = stats_;
   stats.disk_bytes = disk_bytes();
+  stats.segments_kept = tracker_.kept_segments();
   if (state_ == State::kWriting || state_ == State::kSyncing) {
     stats.writing_since_ns = batch_start_ns_;
   }
@@ -272,7 +321,9 @@ void DiskWal::OnSpaceTimer() {
 }
 
 void DiskWal::TellPinned() {
-  if (stopping_ || (disk_bytes() <= options_.log_bytes_max / 2 && !rotten_)) return;
+  const bool kept = tracker_.segment_bytes() > 0 && tracker_.front_is_kept();
+  const uint64_t needed = disk_bytes() - (kept ? tracker_.free_bytes() : 0);
+  if (stopping_ || (needed <= options_.log_bytes_max / 2 && !rotten_)) return;
   const uint64_t now = loop_.now_ns();
   const uint64_t interval_ns = rotten_ ? kRottenIntervalNs : kPinnedIntervalNs;
   if (pinned_told_ns_ != 0 && now - pinned_told_ns_ < interval_ns) return;
@@ -280,7 +331,7 @@ void DiskWal::TellPinned() {
   std::vector<GroupId> groups;
   const bool old_gone = options_.old_logs == nullptr || options_.old_logs->gone();
   if (old_gone) {
-    groups = rotten_ ? tracker_.groups_upto(*rotten_) : tracker_.front_groups();
+    groups = rotten_ ? tracker_.groups_upto(*rotten_) : tracker_.pinning_groups();
   } else {
     for (const auto& [group, last] : old_last_) {
       if (last > Index{0}) groups.push_back(group);
@@ -293,7 +344,10 @@ void DiskWal::TellPinned() {
 // --------------------------------------------------------------------------
 
 uint32_t DiskWal::PopFront() {
+  if (tracker_.front_is_kept()) gave_up_ns_ = loop_.now_ns();
   const uint32_t number = tracker_.PopFront();
+  index_.PopSegment(number);
+  reader_.Leave(number);
   spans_.erase(number);
   if (rotten_ && number >= *rotten_) {
     rotten_.reset();
@@ -338,7 +392,10 @@ std::unique_ptr<FileCheck> DiskWal::CheckOf(const FileScrub::Item& item) const {
 // All that an opening would read of it is in memory, and in a newer snapshot soon: then it goes,
 // after those before it.
 void DiskWal::OnFileDamaged(const FileScrub::Item& item, const Status& status) {
-  const uint32_t number = static_cast<uint32_t>(item.number);
+  OnSegmentDamaged(static_cast<uint32_t>(item.number), status);
+}
+
+void DiskWal::OnSegmentDamaged(uint32_t number, const Status& status) {
   spans_.at(number).damaged = true;
   rotten_ = std::max(rotten_.value_or(0), number);
   if (options_.log) {
@@ -350,6 +407,34 @@ void DiskWal::OnFileDamaged(const FileScrub::Item& item, const Status& status) {
   unused_ = false;
   TellPinned();
   Maintain();
+}
+
+// ---- what is read back --------------------------------------------------------------------------
+
+Index DiskWal::ReadableFrom(GroupId group) const {
+  return state_ == State::kFailed ? Index{UINT64_MAX} : index_.First(group);
+}
+
+void DiskWal::ReadEntries(GroupId group, Index from, EntriesRead done) {
+  reader_.Read(group, from, std::move(done));
+}
+
+std::optional<WalChunk> DiskWal::FindEntry(GroupId group, Index index) const {
+  std::optional<WalChunk> chunk = index_.Find(group, index);
+  if (!chunk) return std::nullopt;
+  const Span& span = spans_.at(chunk->segment);
+  chunk->end = std::min(chunk->end, span.end);
+  if (chunk->begin >= chunk->end || span.damaged) return std::nullopt;
+  return chunk;
+}
+
+std::string DiskWal::PathOf(uint32_t segment) const {
+  return path_ + "/" + FormatSegmentName(NameOf(segment));
+}
+
+void DiskWal::OnEntriesDamaged(uint32_t segment, const Status& status) {
+  if (state_ == State::kFailed || stopping_) return;
+  OnSegmentDamaged(segment, status);
 }
 
 }  // namespace ursula::storage

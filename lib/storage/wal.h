@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/ids.h"
 #include "lib/storage/scrub.h"
 #include "lib/storage/wal_format.h"
+#include "ursula/bytes.h"
 #include "ursula/function.h"
 #include "ursula/stats.h"
 #include "ursula/status.h"
@@ -31,6 +33,14 @@ struct WalRecord {
   std::array<std::string_view, 2> parts = {};
 };
 
+// What was appended as kEntry, read back.
+struct WalEntry {
+  Index index = {};
+  Term term = {};
+  Bytes payload = {};
+};
+using EntriesRead = Function<void(Result<std::vector<WalEntry>>)>;
+
 struct WalStats {
   uint64_t batches = 0;        // Seals included.
   uint64_t syncs = 0;          // Batches made durable (one write of O_DSYNC is one).
@@ -39,7 +49,8 @@ struct WalStats {
   uint64_t disk_bytes = 0;     // Segment files now, this log's share of old logs included.
   uint64_t segments_recycled = 0;
   uint64_t segments_removed = 0;
-  Histogram sync_us = {};  // Of a batch, from its start to durable.
+  uint64_t segments_kept = 0;  // Now, for entries that are released and wanted all the same.
+  Histogram sync_us = {};      // Of a batch, from its start to durable.
   uint64_t writing_since_ns =
       0;  // When the batch that is on its way to the disk began; 0: none is.
 };
@@ -78,6 +89,23 @@ class Wal {
   // Entries of `group` up to `upto` are no longer needed: a durable snapshot holds them. Of one
   // that took the place of the log: once its reset has been appended.
   virtual void Release(GroupId group, Index upto) = 0;
+
+  // Entries of `group` from `from` on are wanted, released or not, by peers that lack them; as long
+  // as the log is below three quarters of its limit and the disk has room. UINT64_MAX: none, as at
+  // first.
+  virtual void Keep(GroupId /*group*/, Index /*from*/) {}
+  // What is released from now on, and wanted, stays for a while.
+  virtual bool KeepsMore() const { return false; }
+  // From here on all that was appended of the group in this opening, and is durable, can be read.
+  // UINT64_MAX: nothing can.
+  virtual Index ReadableFrom(GroupId /*group*/) const { return Index{UINT64_MAX}; }
+  // Some entries of `group` from `from` on, in the order in which they were appended; those that
+  // others have replaced may be among them. The first that counts is `from`, if it is there still.
+  // kFailedPrecondition: it isn't; kDataLoss, kIoError; kUnavailable: stopping. `done` isn't called
+  // inside.
+  virtual void ReadEntries(GroupId /*group*/, Index /*from*/, EntriesRead done) {
+    done(Status(StatusCode::kFailedPrecondition, "this log isn't read back"));
+  }
 
   // What someone is about to append.
   struct Work {

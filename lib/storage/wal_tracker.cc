@@ -37,6 +37,7 @@ void WalTracker::OnWriting(const RecordHeader& header) {
   if (header.kind == RecordKind::kReset) {
     // In the newest segment, which stays for now, that is as good as done.
     segments_.back().entries.erase(header.group);
+    segments_.back().kept.erase(header.group);
     writing_resets_.push_back(header.group);
     return;
   }
@@ -49,7 +50,10 @@ void WalTracker::OnWriting(const RecordHeader& header) {
 void WalTracker::OnDurable() {
   // Not before: what is void without the record would come back half if its front had gone.
   for (GroupId id : writing_resets_) {
-    for (std::size_t i = 0; i + 1 < segments_.size(); ++i) segments_[i].entries.erase(id);
+    for (std::size_t i = 0; i + 1 < segments_.size(); ++i) {
+      segments_[i].entries.erase(id);
+      segments_[i].kept.erase(id);
+    }
     resets_.push_back(id);
     URSULA_CHECK(groups_[id].resets_under_way > 0);
     --groups_[id].resets_under_way;
@@ -83,9 +87,42 @@ Index WalTracker::Release(GroupId id, Index upto) {
   for (Segment& segment : segments_) {
     auto found = segment.entries.find(id);
     if (found == segment.entries.end()) continue;
-    if (all || found->second <= group.released) segment.entries.erase(found);
+    if (!all && found->second > group.released) continue;
+    if (found->second >= group.kept_from) {
+      Index& highest = segment.kept[id];
+      highest = std::max(highest, found->second);
+    }
+    segment.entries.erase(found);
   }
   return all ? Index{UINT64_MAX} : group.released;
+}
+
+bool WalTracker::Keep(GroupId id, Index from) {
+  Group& group = groups_[id];
+  if (std::exchange(group.kept_from, from) == from) return false;
+  bool changed = false;
+  for (Segment& segment : segments_) {
+    auto found = segment.kept.find(id);
+    if (found == segment.kept.end() || found->second >= from) continue;
+    segment.kept.erase(found);
+    changed = true;
+  }
+  return changed;
+}
+
+std::size_t WalTracker::unwanted_segments() const {
+  std::size_t count = 0;
+  const std::size_t free = free_segments();
+  for (std::size_t i = 0; i < free; ++i) count += segments_[i].kept.empty() ? 1 : 0;
+  return count;
+}
+
+std::size_t WalTracker::kept_segments() const {
+  std::size_t count = 0;
+  for (const Segment& segment : segments_) {
+    if (segment.entries.empty() && !segment.kept.empty()) ++count;
+  }
+  return count;
 }
 
 std::size_t WalTracker::free_segments() const {
@@ -100,6 +137,19 @@ std::vector<GroupId> WalTracker::front_groups() const {
   for (const auto& [group, highest] : segments_.front().entries) groups.push_back(group);
   std::sort(groups.begin(), groups.end());
   return groups;
+}
+
+std::vector<GroupId> WalTracker::pinning_groups() const {
+  if (segments_.empty() || !front_is_kept()) return front_groups();
+  const std::size_t first = free_segments();
+  return first + 1 < segments_.size() ? groups_upto(segments_[first].number)
+                                      : std::vector<GroupId>{};
+}
+
+uint64_t WalTracker::free_bytes() const {
+  uint64_t bytes = 0;
+  for (std::size_t i = 0, free = free_segments(); i < free; ++i) bytes += segments_[i].bytes;
+  return bytes;
 }
 
 std::vector<GroupId> WalTracker::groups_upto(uint32_t number) const {

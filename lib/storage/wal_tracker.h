@@ -38,12 +38,20 @@ class WalTracker {
   // While a reset is under way it waits for that, and none are.
   Index Release(GroupId group, Index upto);
 
+  // Entries from `from` on are wanted besides. UINT64_MAX: none. False: nothing has changed by it.
+  bool Keep(GroupId group, Index from);
+
   // ---- what may go ----
   uint64_t segment_bytes() const { return segment_bytes_; }  // Of all there are.
   std::size_t free_segments() const;                         // From the front, the newest excluded.
   uint32_t front_bytes() const { return segments_.front().bytes; }
   bool front_has_states() const { return segments_.front().states > 0; }
-  std::vector<GroupId> front_groups() const;                 // Who needs entries there. By group.
+  bool front_is_kept() const { return !segments_.front().kept.empty(); }
+  std::size_t unwanted_segments() const;        // Of those that are free.
+  std::size_t kept_segments() const;            // Needed by nobody, and wanted.
+  std::vector<GroupId> front_groups() const;    // Who needs entries there. By group.
+  std::vector<GroupId> pinning_groups() const;  // The same, behind what is kept at the front.
+  uint64_t free_bytes() const;                  // Of segments from the front.
   std::vector<GroupId> groups_upto(uint32_t segment) const;  // The same, and there.
   uint32_t PopFront();  // REQUIRES: free_segments() > 0, !front_has_states().
 
@@ -61,11 +69,13 @@ class WalTracker {
     uint32_t number = 0;
     uint32_t bytes = 0;
     uint32_t states = 0;  // Groups whose newest durable state record is here.
-    absl::flat_hash_map<GroupId, Index> entries = {};  // Needed, with their highest index.
+    absl::flat_hash_map<GroupId, Index> entries = {};  // Needed, with their highest index;
+    absl::flat_hash_map<GroupId, Index> kept = {};     // released, and wanted all the same.
   };
   struct Group {
     Index last = {};  // Of the newest entry appended.
     Index released = {};
+    Index kept_from{UINT64_MAX};
     uint32_t resets_under_way = 0;  // Appended, not durable.
     bool has_state = false;
     bool state_durable = false;

@@ -15,7 +15,7 @@ std::string Agreement::Observe(const std::string& who, uint32_t group, Index ind
 
 Status LogKeeper::OnRecord(storage::RecoveredRecord record) {
   if (record.kind != storage::RecordKind::kEntry) return {};
-  Result<raft::Entry> entry = group::DecodeEntry(record);
+  Result<raft::Entry> entry = group::DecodeEntry(record.index, record.term, record.payload);
   if (!entry.ok()) return entry.status();
   std::vector<raft::Entry>& entries = entries_.at(Raw(record.group));
   uint64_t next = entries.size() + 1;

@@ -216,7 +216,7 @@ class FaultDiskOnLoop final : public io::Disk {
     }
     bool direct = options.direct && disk_->faults_.direct;
     if (options.write) node->direct = direct;
-    if (options.direct && !direct) node->cached = FaultDisk::WrittenOut(*node);
+    if (options.direct && !direct) disk_->DropCache(node);
     *into = std::make_unique<FaultFile>(disk_, loop_, std::move(node), direct);
     return 0;
   }

@@ -173,6 +173,7 @@ class FaultDisk {
                  std::span<char> into, io::Op* op);
   void StartSync(ManualLoop* loop, const NodePtr& node, io::Op* op);
   static io::PagedBytes WrittenOut(const Node& node);
+  void DropCache(const NodePtr& node);
   static int64_t ReadNode(const Node& node, bool direct, uint64_t offset, std::span<char> into);
   int64_t DoWrite(Node* node, bool durable, uint64_t offset, std::span<const char> from);
   void MakeDurable(Node* node, const std::set<uint64_t>& sectors);

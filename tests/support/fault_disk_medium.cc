@@ -195,4 +195,16 @@ std::unique_ptr<FaultDisk> FaultDisk::Clone(uint64_t seed) const {
   return clone;
 }
 
+// Pages that a sync is writing stay, as dirty ones do.
+void FaultDisk::DropCache(const NodePtr& node) {
+  io::PagedBytes left = WrittenOut(*node);
+  for (const auto& [id, other] : in_flight_) {
+    if (other.node != node) continue;
+    for (uint64_t sector : other.syncing) {
+      WriteWithin(&left, sector * kSectorBytes, SectorOf(node->cached, sector));
+    }
+  }
+  node->cached = std::move(left);
+}
+
 }  // namespace ursula::testing

@@ -39,6 +39,7 @@ Profile MakeProfile(Random* random) {
   profile.checkpoint_one_in = 20 + static_cast<uint32_t>(random->Below(100));
   // Not drawn: what else a seed says stays as it is.
   if (profile.operations % 3 == 0) profile.options.rejoin_bytes_per_second = 1'000'000;
+  if (profile.operations % 2 == 0) profile.options.log_kept_ns = 60'000'000'000;
   if (profile.operations % 4 == 1) {
     profile.options.apply_page_bytes = 200;
     profile.options.apply_turn_cost = 1;  // A page a turn.

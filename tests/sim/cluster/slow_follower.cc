@@ -41,6 +41,7 @@ WorldOptions Options() {
   options.hot_bytes_max = 4 << 20;  // Soon full.
   options.inflight_bytes_max = 16 << 20;
   options.balances = true;
+  options.log_kept_ns = 60 * kSecond;
   return options;
 }
 
@@ -82,7 +83,7 @@ class Trio {
   uint64_t Memory(uint64_t id) {
     if (!cluster_.node(id).open()) return 0;
     Replica& replica = cluster_.replica(id);
-    return replica.log_bytes() + replica.hot_bytes() +
+    return replica.log_bytes() + replica.kept_log_bytes() + replica.hot_bytes() +
            cluster_.node(id).hub().stats().waiting_bytes;
   }
 
@@ -93,6 +94,7 @@ class Trio {
   bool CatchUp() {
     return cluster_.RunUntil(
         [this] {
+          Balance();
           Look();
           return cluster_.replica(follower_).applied() == cluster_.replica(leader_).applied() &&
                  cluster_.replica(follower_).whole();
@@ -111,12 +113,16 @@ class Trio {
       one = cluster_.node(leader_).Append("s", text_);
       sent_bytes_ += text_.size();
     }
+    Balance();
+    Look();
+  }
+
+  // As a core asks for it (lib/engine/shard.cc).
+  void Balance() {
     for (uint64_t id = 1; id <= 3; ++id) {
       if (!cluster_.node(id).open() || !cluster_.node(id).started()) continue;
-      // As a core asks for it (lib/engine/shard.cc, Balance).
       if (cluster_.replica(id).log_bytes() > kMiB) cluster_.replica(id).Checkpoint();
     }
-    Look();
   }
 
   void Look() {

@@ -107,6 +107,18 @@ const std::string& GroupModel::Content(uint64_t incarnation) const {
   return found == contents_.end() ? kNone : found->second;
 }
 
+// The last of an index is the one that counts.
+std::string GroupModel::CheckReadBack(uint64_t from, const std::vector<WalEntry>& entries) const {
+  const WalEntry* last = nullptr;
+  for (const WalEntry& entry : entries) {
+    if (Raw(entry.index) < from) return Fault("read back: an entry before what was asked for");
+    if (Raw(entry.index) == from) last = &entry;
+  }
+  if (last == nullptr) return Fault("read back: entry " + std::to_string(from) + " is not there");
+  if (last->payload.view() == committed_.at(from - 1).payload) return "";
+  return Fault("read back: entry " + std::to_string(from) + " is another one");
+}
+
 PayloadRun GroupModel::RunOf(uint64_t from, uint64_t to) const {
   PayloadRun run;
   const uint64_t incarnation = committed_.at(to - 1).incarnation;

@@ -73,6 +73,9 @@ class GroupModel {
   uint64_t flushed() const { return flushed_; }
   uint64_t freed(uint64_t incarnation) const;
 
+  // Of an entry that was committed, and appended in this opening. "" or what is wrong.
+  std::string CheckReadBack(uint64_t from, const std::vector<WalEntry>& entries) const;
+
   // ---- what must be there ----
   // No more is acknowledged: the log called everything up to `lsn` durable.
   void OnClosed(uint64_t durable_lsn);

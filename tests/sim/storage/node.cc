@@ -109,6 +109,7 @@ Status Node::Recover(uint16_t cores, Found* found) {
     wal.first_segment_bytes = profile_.first_segment_bytes;
     wal.batch_bytes_max = profile_.batch_bytes_max;
     wal.log_bytes_max = profile_.log_bytes_max;
+    wal.read_back = true;
     ShareRecovered(&*logs, i, cores, groups, &wal);
     PayloadStoreOptions store;
     store.file_bytes = profile_.file_bytes;

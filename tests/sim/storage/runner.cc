@@ -17,7 +17,8 @@ ursula::sim::SeedResult Run(uint64_t seed, bool verbose) {
            {"damaged disks", counts.trials},
            {"refusals", counts.refusals},
            {"failed logs", counts.failures},
-           {"full disks", counts.full}}};
+           {"full disks", counts.full},
+           {"reads back", counts.read_back}}};
 }
 
 }  // namespace

@@ -26,6 +26,7 @@ TEST(StorageSimTest, FixedSeedsHoldAndComeByEveryMark) {
   EXPECT_GT(range.figure("refusals"), 0u);
   EXPECT_GT(range.figure("failed logs"), 0u);
   EXPECT_GT(range.figure("full disks"), 0u);
+  EXPECT_GT(range.figure("reads back"), kFixedSeeds);
   EXPECT_FALSE(Marks(StorageSimulation(), true).empty());
   for (const std::string& mark : Marks(StorageSimulation(), false))
     ADD_FAILURE() << "not hit: " << mark;

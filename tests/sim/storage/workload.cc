@@ -53,6 +53,8 @@ void World::Step(GroupModel* group) {
     case 6:
     case 7:
       return Commit(group);
+    case 8:
+      return ReadBack(group);
     default:
       return profile_.aligned ? Burst(group) : Append(group);
   }
@@ -131,6 +133,50 @@ void World::Reset(GroupModel* group) {
                                    .kind = RecordKind::kReset,
                                    .index = Index{group->behind()},
                                    .term = Term{1}}));
+}
+
+// As a leader does it for peers that were away.
+void World::ReadBack(GroupModel* group) {
+  Wal& wal = *node_.core_of(group->group()).wal;
+  const GroupId id{group->group()};
+  if (random_.OneIn(3)) {
+    const bool none = random_.OneIn(4);
+    wal.Keep(id, none ? Index{UINT64_MAX} : Index{1 + random_.Below(group->commit() + 1)});
+  }
+  const uint64_t first = Raw(wal.ReadableFrom(id));
+  if (first > group->commit()) return;
+  const uint64_t from = first + random_.Below(group->commit() - first + 1);
+  wal.ReadEntries(id, Index{from}, [this, group, from](Result<std::vector<WalEntry>> read) {
+    Trace(static_cast<uint64_t>(read.status().code()));
+    const std::string fault = read.ok() ? group->CheckReadBack(from, *read)
+                                        : CheckNotReadBack(*group, from, read.status());
+    if (!fault.empty()) Violate(fault);
+    if (read.ok()) ++counts_.read_back;
+  });
+}
+
+// What is wrong with a refusal, or "".
+std::string World::CheckNotReadBack(const GroupModel& group, uint64_t from, const Status& status) {
+  const std::string what =
+      "group " + std::to_string(group.group()) + ": read back: " + status.ToString();
+  const bool rots = !disk_.Damaged().empty();
+  switch (status.code()) {
+    case StatusCode::kUnavailable:
+      return closing_ ? "" : what;
+    case StatusCode::kFailedPrecondition: {
+      const Wal& wal = *node_.core_of(group.group()).wal;
+      return rots || Raw(wal.ReadableFrom(GroupId{group.group()})) > from ? "" : what;
+    }
+    case StatusCode::kDataLoss:
+      return rots ? "" : what;
+    case StatusCode::kIoError:
+      return profile_.faults.read_error > 0 || profile_.faults.name_error > 0 ||
+                     profile_.error_one_in > 0
+                 ? ""
+                 : what;
+    default:
+      return what;
+  }
 }
 
 void World::Commit(GroupModel* group) {

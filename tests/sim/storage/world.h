@@ -27,11 +27,12 @@ namespace ursula::storage::sim {
 
 struct Counts {
   uint64_t openings = 0;
-  uint64_t records = 0;   // Recovered.
-  uint64_t trials = 0;    // Openings of a damaged copy.
-  uint64_t refusals = 0;  // Of them, and of payload in them.
-  uint64_t failures = 0;  // Logs that a failed write or sync ended.
-  uint64_t full = 0;      // Openings that found no space.
+  uint64_t records = 0;    // Recovered.
+  uint64_t trials = 0;     // Openings of a damaged copy.
+  uint64_t refusals = 0;   // Of them, and of payload in them.
+  uint64_t failures = 0;   // Logs that a failed write or sync ended.
+  uint64_t full = 0;       // Openings that found no space.
+  uint64_t read_back = 0;  // Reads of a log that goes on.
 };
 
 class World {
@@ -64,6 +65,8 @@ class World {
   void Replace(GroupModel* group);
   void LeaveBehind(GroupModel* group);
   void Reset(GroupModel* group);
+  void ReadBack(GroupModel* group);
+  std::string CheckNotReadBack(const GroupModel& group, uint64_t from, const Status& status);
   void Commit(GroupModel* group);
   void Checkpoint(GroupModel* group);
   void WriteSnapshot(GroupModel* group, uint64_t index);

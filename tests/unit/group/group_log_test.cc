@@ -84,5 +84,86 @@ TEST(GroupLogTest, EntriesGivesAtLeastOneAndStopsAtTheLimit) {
   EXPECT_EQ(Read(log, 2, 5, 3 * one - 1), "2.1 3.1 ");
 }
 
+// Entries 1 to 10 of three terms; memory begins behind the 8th, the window with the 3rd.
+GroupLog Windowed() {
+  GroupLog log(Meta(0, 0));
+  log.Append(Entries(1, 1, 3));
+  log.Append(Entries(4, 2, 3));
+  log.Append(Entries(7, 4, 4));
+  log.Compact(Meta(8, 4), 0, Index{3});
+  return log;
+}
+
+TEST(GroupLogTest, TheWindowBeginsWhereItIsWantedAndKnowsItsTerms) {
+  GroupLog log = Windowed();
+  EXPECT_TRUE(log.has_window());
+  EXPECT_EQ(log.first(), Index{3});
+  EXPECT_EQ(log.first_in_memory(), Index{9});
+  const std::vector<uint64_t> terms = {1, 1, 2, 2, 2, 4, 4, 4, 4};
+  for (uint64_t index = 2; index <= 10; ++index) {
+    EXPECT_EQ(log.TermAt(Index{index}), Term{terms[index - 2]}) << index;
+  }
+  log.Compact(Meta(10, 4), 0, Index{1});  // It goes on, and never back.
+  EXPECT_EQ(log.first(), Index{3});
+  EXPECT_EQ(log.first_in_memory(), Index{11});
+  EXPECT_EQ(log.TermAt(Index{10}), Term{4});
+}
+
+TEST(GroupLogTest, WhatIsMissedInTheWindowIsFilledIn) {
+  GroupLog log = Windowed();
+  std::vector<raft::Entry> entries;
+  EXPECT_FALSE(log.Entries(Index{5}, Index{11}, 1 << 20, &entries));
+  EXPECT_FALSE(log.Entries(Index{4}, Index{11}, 1 << 20, &entries));
+  EXPECT_FALSE(log.Entries(Index{6}, Index{11}, 1 << 20, &entries));
+  EXPECT_TRUE(entries.empty());
+  EXPECT_EQ(log.TakeMissed(), Index{4});
+  EXPECT_EQ(log.TakeMissed(), Index{UINT64_MAX});
+  // As the log has them: what was replaced is there, too.
+  std::vector<raft::Entry> read = Entries(4, 1, 2);
+  for (raft::Entry& entry : Entries(4, 2, 3)) read.push_back(entry);
+  for (raft::Entry& entry : Entries(7, 3, 1)) read.push_back(entry);
+  for (raft::Entry& entry : Entries(7, 4, 4)) read.push_back(entry);
+  EXPECT_TRUE(log.Fill(Index{4}, std::move(read)));
+  EXPECT_EQ(Read(log, 4, 11), "4.2 5.2 6.2 7.4 8.4 ");  // What is in memory comes next time.
+  EXPECT_EQ(Read(log, 6, 8), "6.2 7.4 ");
+  EXPECT_EQ(Read(log, 9, 11), "9.4 10.4 ");
+  EXPECT_EQ(Read(log, 4, 11, 1), "4.2 ");
+  EXPECT_FALSE(log.Entries(Index{3}, Index{11}, 1 << 20, &entries));
+  EXPECT_EQ(log.TakeMissed(), Index{3});
+}
+
+TEST(GroupLogTest, WhatDoesNotBelongThereFillsNothing) {
+  GroupLog log = Windowed();
+  EXPECT_FALSE(log.Fill(Index{4}, Entries(4, 1, 3)));
+  EXPECT_FALSE(log.Fill(Index{4}, Entries(5, 2, 2)));
+  EXPECT_FALSE(log.Fill(Index{2}, Entries(2, 1, 2)));
+  EXPECT_FALSE(log.Fill(Index{4}, {}));
+  std::vector<raft::Entry> entries;
+  EXPECT_FALSE(log.Entries(Index{4}, Index{11}, 1 << 20, &entries));
+}
+
+TEST(GroupLogTest, TheWindowNarrowsAndCloses) {
+  GroupLog log = Windowed();
+  log.NarrowWindow(Index{2});
+  EXPECT_EQ(log.first(), Index{3});
+  log.NarrowWindow(Index{7});
+  EXPECT_EQ(log.first(), Index{7});
+  EXPECT_EQ(log.TermAt(Index{6}), Term{2});
+  EXPECT_FALSE(log.Fill(Index{6}, Entries(6, 2, 1)));
+  EXPECT_TRUE(log.Fill(Index{7}, Entries(7, 4, 2)));
+  log.NarrowWindow(Index{9});
+  EXPECT_FALSE(log.has_window());
+  EXPECT_EQ(log.first(), Index{9});
+  EXPECT_EQ(log.TermAt(Index{8}), Term{4});
+}
+
+TEST(GroupLogTest, AnotherSnapshotEndsTheWindow) {
+  GroupLog log = Windowed();
+  log.Reset(Meta(20, 5));
+  EXPECT_FALSE(log.has_window());
+  EXPECT_EQ(log.first(), Index{21});
+  EXPECT_EQ(log.TermAt(Index{20}), Term{5});
+}
+
 }  // namespace
 }  // namespace ursula::group

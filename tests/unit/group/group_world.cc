@@ -123,6 +123,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   wal.segment_bytes = options.wal_segment_bytes;
   wal.batch_bytes_max = options.wal_segment_bytes / 4;
   wal.log_bytes_max = options.wal_bytes_max;
+  wal.read_back = true;
   wal.log = log;
   storage::ShareRecovered(&*logs, 0, 1, ids, &wal);
   wal_ = storage::MakeDiskWal(&loop(), *directory_, 0, std::move(wal), this);
@@ -136,6 +137,7 @@ Status GroupWorld::Recover(storage::RecoverySink* also) {
   budget_.inflight_bytes_max = options.inflight_bytes_max;
   budget_.hot_bytes_max = options.hot_bytes_max;
   budget_.kept_log_bytes_max = options.kept_log_bytes_max;
+  budget_.log_kept_ns = options.log_kept_ns;
   budget_.collection_step = options.collection_step;
   budget_.shipment_part_bytes = options.shipment_part_bytes;
   budget_.apply_page_bytes = options.apply_page_bytes;

@@ -41,6 +41,7 @@ struct WorldOptions {
   uint64_t inflight_bytes_max = 1 << 20;
   uint64_t hot_bytes_max = 64 << 20;
   uint64_t kept_log_bytes_max = 1 << 20;
+  uint64_t log_kept_ns = 0;
   uint64_t waiters_max = 1000;
   stream::CollectionStep collection_step = {};
   uint64_t shipment_part_bytes = 256 << 10;

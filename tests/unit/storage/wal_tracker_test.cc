@@ -118,5 +118,44 @@ TEST_F(WalTrackerTest, TheNewestDurableStateKeepsItsSegmentUntilItIsMoved) {
   EXPECT_EQ(tracker_.PopFront(), 0u);
 }
 
+TEST_F(WalTrackerTest, WhatIsWantedThoughReleasedKeepsItsSegment) {
+  tracker_.Keep(GroupId{1}, Index{2});
+  for (uint32_t i = 0; i < 4; ++i) {
+    tracker_.AddSegment(i);
+    Entry(1, i + 1);
+  }
+  tracker_.Release(GroupId{1}, Index{4});
+  // Needed it isn't: it is for its owner to say what goes.
+  EXPECT_EQ(tracker_.free_segments(), 3u);
+  EXPECT_FALSE(tracker_.front_is_kept());
+  EXPECT_EQ(tracker_.kept_segments(), 3u);
+  tracker_.PopFront();
+  EXPECT_TRUE(tracker_.front_is_kept());
+  EXPECT_FALSE(tracker_.Keep(GroupId{1}, Index{1}));  // What is gone stays gone.
+  EXPECT_TRUE(tracker_.Keep(GroupId{1}, Index{3}));
+  EXPECT_FALSE(tracker_.front_is_kept());
+  EXPECT_EQ(tracker_.kept_segments(), 2u);
+  Reset(1, 40);
+  tracker_.OnDurable();
+  EXPECT_EQ(tracker_.kept_segments(), 0u);
+}
+
+TEST_F(WalTrackerTest, WhatIsReleasedPieceByPieceIsKeptToItsEnd) {
+  tracker_.Keep(GroupId{1}, Index{1});
+  tracker_.AddSegment(0);
+  Entry(1, 1);
+  Entry(1, 2);
+  tracker_.Release(GroupId{1}, Index{2});
+  Entry(1, 3);
+  tracker_.AddSegment(1);
+  tracker_.Release(GroupId{1}, Index{3});
+  tracker_.Keep(GroupId{1}, Index{3});
+  EXPECT_TRUE(tracker_.front_is_kept());
+  EXPECT_EQ(tracker_.unwanted_segments(), 0u);
+  tracker_.Keep(GroupId{1}, Index{4});
+  EXPECT_FALSE(tracker_.front_is_kept());
+  EXPECT_EQ(tracker_.unwanted_segments(), 1u);
+}
+
 }  // namespace
 }  // namespace ursula::storage

@@ -65,6 +65,7 @@ class WalWorld {
     options.segment_bytes = 64 << 10;
     options.batch_bytes_max = 16 << 10;
     options.log_bytes_max = 32 << 20;
+    options.read_back = true;
   }
   ~WalWorld() {
     if (!wals.empty()) Crash();
