@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "lib/base/ids.h"
 #include "tests/unit/group/cluster_world.h"
@@ -43,6 +44,16 @@ struct Behind {
   void CutOff() {
     cluster.network().Isolate(NodeId{away});
     cluster.RunFor(kSecond / 10);
+  }
+  // The leader, with as many entries of its own that come to nothing, until another one leads.
+  std::vector<Asked> CutOffLeader(int appends, uint64_t ns = 60 * kSecond) {
+    std::vector<Asked> asked;
+    away = leader;
+    CutOff();
+    for (int i = 0; i < appends; ++i) asked.push_back(cluster.node(away).Append("s", "never"));
+    cluster.RunFor(kSecond / 10);
+    Check(cluster.RunUntil([&] { return cluster.Leader() && *cluster.Leader() != away; }, ns));
+    return asked;
   }
   // Behind by more than any log says.
   void GoOn(int appends = 20, int bytes = 3000) {

@@ -50,12 +50,7 @@ TEST(InstallTest, ItHoldsAfterARestart) {
 // The follower had been leader: what it had written then, and nobody else, is void.
 TEST(InstallTest, AnOldTailDoesNotOutliveIt) {
   Behind world;
-  world.away = world.leader;
-  world.CutOff();
-  for (int i = 0; i < 40; ++i) world.cluster.node(world.away).Append("s", "never");
-  world.cluster.RunFor(kSecond / 10);
-  ASSERT_TRUE(world.cluster.RunUntil(
-      [&] { return world.cluster.Leader() && *world.cluster.Leader() != world.away; }));
+  world.CutOffLeader(40);
   world.GoOn(5);
   ASSERT_TRUE(world.Rejoin());
   world.ExpectAlike();
@@ -67,12 +62,7 @@ TEST(InstallTest, AnOldTailDoesNotOutliveIt) {
 
 TEST(InstallTest, WhoWaitsForASkippedEntryIsToldThatNobodyKnows) {
   Behind world;
-  world.away = world.leader;
-  world.CutOff();
-  const Asked append = world.cluster.node(world.away).Append("s", "never");
-  ASSERT_TRUE(world.cluster.RunUntil(
-      [&] { return world.cluster.Leader() && *world.cluster.Leader() != world.away; },
-      9 * kSecond));
+  const Asked append = world.CutOffLeader(1, 9 * kSecond).front();
   world.GoOn(5);
   EXPECT_FALSE(append->reply);
   world.cluster.network().Heal();

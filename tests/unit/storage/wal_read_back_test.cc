@@ -263,6 +263,16 @@ TEST(WalReadBackTest, AStopWaitsForTheReadUnderWayAndAnswersWhoWaits) {
   }
 }
 
+TEST(WalReadBackTest, WhoAsksAfterTheStopIsAnswered) {
+  WalWorld world;
+  ASSERT_TRUE(world.Open().ok());
+  Fill(&world, 1, 1, 3);
+  bool stopped = false;
+  world.wal().Stop([&] { stopped = true; });
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return stopped; }));
+  EXPECT_EQ(ReadNow(&world, 1, 1).status().code(), StatusCode::kUnavailable);
+}
+
 TEST(WalReadBackTest, ACrashAmidAReadCallsNobody) {
   WalWorld world;
   ASSERT_TRUE(world.Open().ok());
@@ -291,6 +301,41 @@ TEST(WalReadBackTest, ASegmentMayLeaveWhileItIsRead) {
   EXPECT_EQ(read->status().code(), StatusCode::kFailedPrecondition);
   EXPECT_EQ(world.probe().failures, 0);
   ExpectReadable(&world, 1, 190, 400);
+  world.Stop();
+}
+
+// What is read of it is another segment's by then: that is no rot.
+TEST(WalReadBackTest, ASegmentThatIsUsedAgainWhileItIsReadIsNotBlamed) {
+  WalWorld world;
+  world.options.log_bytes_max = 2 << 20;
+  ASSERT_TRUE(world.Open().ok());
+  world.wal().Keep(GroupId{1}, Index{1});
+  auto fill = [&](uint64_t from, uint64_t to) {
+    for (uint64_t begin = from; begin <= to; begin += 20) {
+      Fill(&world, 1, begin, begin + 19);
+      world.wal().Release(GroupId{1}, Index{begin + 19});
+    }
+  };
+  fill(1, 500);
+  world.runtime->RunUntilIdle();
+  const Index first = world.wal().ReadableFrom(GroupId{1});
+  ASSERT_GT(first, Index{1});
+  std::optional<Read> read;
+  const uint64_t opens = world.disk.opens();
+  const uint64_t reads = world.disk.reads();
+  world.wal().ReadEntries(GroupId{1}, first, [&](Read got) { read = std::move(got); });
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return world.disk.opens() > opens; }));
+  world.disk.faults().latency_min_ns = world.disk.faults().latency_max_ns = 10'000'000'000;
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return world.disk.reads() > reads; }));
+  world.disk.faults().latency_min_ns = world.disk.faults().latency_max_ns = 0;
+  fill(501, 600);
+  EXPECT_FALSE(read);
+  ASSERT_TRUE(world.runtime->RunUntil([&] { return read.has_value(); }));
+  EXPECT_EQ(read->status().code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(std::ranges::none_of(world.log, [](const std::string& line) {
+    return line.find("damaged") != std::string::npos;
+  }));
+  EXPECT_TRUE(world.wal().accepting());
   world.Stop();
 }
 
