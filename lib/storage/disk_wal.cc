@@ -26,7 +26,7 @@ DiskWal::DiskWal(io::Loop* loop, const DataDirectory& directory, uint32_t ordina
       options_(std::move(options)),
       listener_(*listener),
       watch_(
-          loop, directory, [this] { return path_ + "/" + FormatSegmentName(NameOf(end_.segment)); },
+          loop, directory, [this] { return PathOf(end_.segment); },
           [this](Status lost) { Fail(std::move(lost)); }),
       keeper_(loop, {path_, options_.segment_bytes, options_.direct}, this),
       scrub_(loop, this),

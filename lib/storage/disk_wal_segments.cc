@@ -204,7 +204,7 @@ void DiskWal::PrepareNext() {
   std::string reuse = TakeSpare(next_bytes_);
   if (reuse.empty() && front_reusable()) {
     next_reserved_ = tracker_.front_bytes() >= options_.segment_bytes;
-    reuse = path_ + "/" + FormatSegmentName(NameOf(PopFront()));
+    reuse = PathOf(PopFront());
     ++stats_.segments_recycled;
     URSULA_SOMETIMES("storage: a segment is used again");
   }
@@ -372,9 +372,7 @@ std::vector<FileScrub::Item> DiskWal::ScrubItems() {
   if (state_ == State::kFailed) return items;
   for (const auto& [number, span] : spans_) {
     if (span.end == 0 || span.damaged) continue;
-    items.push_back({.number = number,
-                     .bytes = span.end,
-                     .path = path_ + "/" + FormatSegmentName(NameOf(number))});
+    items.push_back({.number = number, .bytes = span.end, .path = PathOf(number)});
   }
   return items;
 }
